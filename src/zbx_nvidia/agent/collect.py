@@ -1,0 +1,139 @@
+"""Reading the driver: the only module of the agent path that calls NVML, and it runs in a child only.
+
+A call can hang in the kernel for ever, and a process that hangs so cannot be ended. So what is known is handed over
+piece by piece, one thread per GPU, through the function `send`; whoever listens leaves when it has waited enough.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.agent.document import Gpu, Problem
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_READERS
+from zbx_nvidia.driver import system
+from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.driver.device import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Send = Callable[[str, Any], None]
+
+# Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
+_IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
+_SEVERAL_FANS = 2
+
+_HOST_READERS: dict[str, Callable[[], str]] = {
+    "driver_version": system.driver_version,
+    "nvml_version": system.nvml_version,
+    "cuda_version": system.cuda_version,
+}
+
+
+def collect(send: Send) -> None:
+    """Read everything once.
+
+    Args:
+        send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
+            start; else ("host", (versions, gpu_count, slots, problems)), then ("gpu", Gpu) for each.
+    """
+    try:
+        system.start()
+        versions, problems = _host()
+        count = system.gpu_count()
+    except NvmlError as error:
+        send("failed", (error.code, error.message))
+        return
+    send("host", (versions, count, system.slots(), problems))
+    threads = [threading.Thread(target=_report, args=(index, send), daemon=True) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def read_gpu(index: int) -> Gpu:
+    """Read one GPU.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Returns:
+        What it answered; lost and sick are states, not exceptions.
+    """
+    readings: dict[str, Any] = {}
+    lacks: list[str] = []
+    problems: list[Problem] = []
+    alive = False
+    try:
+        device = Device(index)
+        for reader in GPU_READERS:
+            try:
+                values = getattr(device, reader)()
+            except Absent:
+                lacks.append(reader)
+            except Refused as error:
+                problems.append(Problem(readings.get("uuid", ""), reader, error.code, error.message))
+            else:
+                readings.update(_named(reader, values))
+                alive = alive or reader not in _IDENTITY
+        fans = _fans(device)
+    except Lost as error:
+        return _unwell(index, "lost", readings, error)
+    except NvmlError as error:
+        return _unwell(index, "sick", readings, error)
+    if "uuid" not in readings or (problems and not alive):
+        return Gpu(index, "sick", _identity(readings), (), (), tuple(problems))
+    return Gpu(index, "ok", readings, fans, tuple(lacks), tuple(problems))
+
+
+def _report(index: int, send: Send) -> None:
+    try:
+        gpu = read_gpu(index)
+    except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
+        complaint = Problem("", "", 0, f"collector: {type(error).__name__}: {error}")
+        gpu = Gpu(index, "sick", {}, (), (), (complaint,))
+    send("gpu", gpu)
+
+
+def _host() -> tuple[dict[str, str], list[Problem]]:
+    versions: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, read in _HOST_READERS.items():
+        try:
+            versions[key] = read()
+        except Absent:
+            continue
+        except Refused as error:
+            problems.append(Problem("", key, error.code, error.message))
+    return versions, problems
+
+
+def _named(reader: str, values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
+    return {
+        metric.key: getattr(values, metric.field) if metric.field else values
+        for metric in GPU_METRICS
+        if metric.reader == reader
+    }
+
+
+def _fans(device: Device) -> tuple[int, ...]:
+    try:
+        speeds = getattr(device, FAN_METRICS[0].reader)()
+    except (Absent, Refused):
+        return ()
+    return tuple(speeds) if len(speeds) >= _SEVERAL_FANS else ()
+
+
+def _identity(readings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        metric.key: readings[metric.key]
+        for metric in GPU_METRICS
+        if metric.reader in _IDENTITY and metric.key in readings
+    }
+
+
+def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:
+    known = _identity(readings)
+    return Gpu(index, state, known, (), (), (Problem(known.get("uuid", ""), "", error.code, error.message),))

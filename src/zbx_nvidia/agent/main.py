@@ -1,0 +1,83 @@
+"""Entry point of `zbx-nvidia-agent`: what the Zabbix agent runs.
+
+No argparse and no click: their import costs as much as the reading.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from zbx_nvidia import __version__
+
+USAGE = """\
+usage: zbx-nvidia-agent get [--deadline SECONDS]
+
+get         print the readings of all GPUs as one JSON document
+--deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
+
+Exit code 0, also when the driver is in trouble: the document says so. 2: wrong usage.
+For people: zbx-nvidia show
+"""
+
+
+def main() -> None:
+    """Run the command that was asked for."""
+    arguments = sys.argv[1:]
+    if arguments in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE)
+    elif arguments == ["--version"]:
+        sys.stdout.write(f"zbx-nvidia-agent {__version__}\n")
+    elif arguments[:1] == ["get"]:
+        _get(_deadline(arguments[1:]))
+    else:
+        _usage("one command is needed" if not arguments else f"unknown command: {arguments[0]}")
+
+
+def get(deadline: float | None = None) -> str:
+    """Collect once and return the document as text. Never raises: all trouble is in the document."""
+    from zbx_nvidia.agent import document, oneshot  # noqa: PLC0415  --version and --help need neither
+
+    try:
+        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline)
+        return document.render(document.build(found))
+    except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
+        from zbx_nvidia.catalog import status  # noqa: PLC0415
+
+        found = document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", oneshot.process_age())
+        return document.render(document.build(found))
+
+
+def _get(deadline: float | None) -> None:
+    text = get(deadline)
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    # Whatever the interpreter would do on its way out, nobody waits for it.
+    os._exit(0)
+
+
+def _deadline(arguments: list[str]) -> float | None:
+    if not arguments:
+        return None
+    if len(arguments) == 2 and arguments[0] == "--deadline":  # noqa: PLR2004  the option and its value
+        try:
+            seconds = float(arguments[1])
+        except ValueError:
+            seconds = 0.0
+        if 0 < seconds <= 600:  # noqa: PLR2004  the longest timeout that any agent knows
+            return seconds
+        _usage(f"--deadline takes seconds above 0 and up to 600, not {arguments[1]}")
+    _usage(f"unknown option: {arguments[0]}")
+    return None
+
+
+def _usage(complaint: str) -> None:
+    sys.stderr.write(f"zbx-nvidia-agent: {complaint}\n{USAGE}")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""One collection, by a process that can always leave.
+
+A call into the driver can hang in the kernel, and then no signal ends the process that made it. With such a call in
+the agent's own child, three polls silence a whole zabbix_agentd: it waits for a pipe that never closes. So `run` forks;
+the child gets its streams from /dev/null, reads the driver, and hands over what it has by a pipe of its own; the parent
+waits until the deadline and leaves, whatever the child does. It never kills it: SIGKILL in the middle of a call has
+frozen GPUs. A child that hangs holds a lock, so that there is never more than one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import select
+import threading
+import time
+from typing import Any
+
+from zbx_nvidia.agent.document import Collection, Gpu, Problem, failed
+from zbx_nvidia.catalog import status as states
+
+# zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
+DEADLINE = 2.5
+# How long a collection that is still running, but not stuck, is waited for: two servers may ask at the same time.
+LOCK_WAIT = 0.3
+_LOCK_PAUSE = 0.01
+_LENGTH = 4  # bytes before each message
+_CHUNK = 65_536
+_NEVER_THE_START = 3600.0
+
+
+def run(deadline: float = DEADLINE) -> Collection:
+    """Collect once.
+
+    Args:
+        deadline: In s, counted from the start of the process.
+
+    Returns:
+        What was found until the deadline. Never raises for anything that the driver does.
+    """
+    started = time.monotonic() - process_age()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(writing)
+    os.close(writing)
+    try:
+        return _listen(reading, started, deadline)
+    finally:
+        os.close(reading)
+
+
+def process_age() -> float:
+    """Seconds since this process was started, from /proc; 0 where that cannot be had."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    # In a container whose clocks were shifted the two do not agree; then the deadline counts from here.
+    return age if 0 <= age < _NEVER_THE_START else 0.0
+
+
+# -- the parent ------------------------------------------------------------------------------------------------------
+
+
+def _listen(pipe: int, started: float, deadline: float) -> Collection:
+    """Take messages until the child closes the pipe or the time is over."""
+    received = bytearray()
+    messages: list[tuple[str, Any]] = []
+    closed = False
+    while not closed:
+        left = started + deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            break
+        chunk = os.read(pipe, _CHUNK)
+        received += chunk
+        closed = not chunk
+        while len(received) >= _LENGTH:
+            end = _LENGTH + int.from_bytes(received[:_LENGTH], "big")
+            if len(received) < end:
+                break
+            messages.append(marshal.loads(received[_LENGTH:end]))  # noqa: S302  written by our own child
+            del received[:end]
+        if messages and messages[-1][0] == "done":
+            break
+    return _result(messages, "closed" if closed else "open", time.monotonic() - started, deadline)
+
+
+def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadline: float) -> Collection:
+    known = dict(message for message in messages if message[0] != "gpu")
+    if "stuck" in known:
+        return failed(states.STILL_STUCK, "", duration)
+    if "failed" in known:
+        code, message = known["failed"]
+        return failed(states.BY_CODE.get(code, states.UNKNOWN), f"NVML error {code}: {message}", duration)
+    if "broken" in known:
+        return failed(states.COLLECTOR_FAILED, known["broken"], duration)
+    if "done" in known:
+        status, detail = states.OK, ""
+    elif pipe == "closed":
+        status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died"
+    else:
+        status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
+    if "host" not in known:
+        return failed(status, detail, duration)
+    versions, count, slots, problems = known["host"]
+    gpus = [_gpu(value) for kind, value in messages if kind == "gpu"]
+    if status is not states.OK:
+        silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
+        detail += " from " + ", ".join(f"GPU {index}" for index in silent) if silent else ""
+    return Collection(
+        status, detail, versions, count, gpus, slots, [Problem(*problem) for problem in problems], "oneshot", duration
+    )
+
+
+def _gpu(value: tuple[Any, ...]) -> Gpu:
+    position, state, readings, fans, lacks, problems = value
+    return Gpu(position, state, readings, fans, lacks, tuple(Problem(*problem) for problem in problems))
+
+
+# -- the child -------------------------------------------------------------------------------------------------------
+
+
+def _child(pipe: int) -> None:
+    """Read the driver and leave without a trace of the parent's state. Never returns."""
+    try:
+        _let_go(pipe)
+        sender = _Sender(pipe)
+        if not _lock():
+            sender.send("stuck", None)
+            os._exit(0)
+        try:
+            # Here and not above: the parent must not pay for pynvml, and must not have it loaded.
+            from zbx_nvidia.agent.collect import collect  # noqa: PLC0415
+
+            collect(sender.send)
+        except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
+            sender.send("broken", f"{type(error).__name__}: {error}")
+        sender.send("done", None)
+    finally:
+        # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to tell.
+        os._exit(0)
+
+
+def _let_go(pipe: int) -> None:
+    """Keep nothing of the agent's that would outlive a hanging call.
+
+    A session of its own keeps the agent's kill of the process group on timeout away from a call in the kernel. The
+    agent's listening socket, inherited through its shell, would keep its port taken after a restart.
+    """
+    os.setsid()
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    highest = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, pipe)
+    os.closerange(pipe + 1, min(highest, _CHUNK) if highest > 0 else _CHUNK)
+
+
+def _lock() -> bool:
+    """Take the lock that one collection holds at a time, on this very file: nothing needs to be writable.
+
+    The descriptor is never closed: it goes with the process.
+    """
+    descriptor = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
+    until = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return True
+
+
+class _Sender:
+    """Hands messages to the parent, one at a time, from any thread."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._turn = threading.Lock()
+
+    def send(self, kind: str, value: object) -> None:
+        """Send one message. A parent that has left is no error: nobody wants it any more."""
+        # marshal knows no NamedTuple: a plain tuple travels, and the parent gives it its name back.
+        data = marshal.dumps((kind, _plain(value)))
+        data = len(data).to_bytes(_LENGTH, "big") + data
+        with self._turn:
+            try:
+                while data:
+                    data = data[os.write(self._pipe, data) :]
+            except BrokenPipeError:
+                os._exit(0)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(part) for part in value)
+    return value

@@ -1,0 +1,116 @@
+"""The graphs of a GPU and the value maps: one row each.
+
+A graph exists only where every item of it does, so a graph holds what cards have together: temperatures with
+thresholds on cards that give thresholds, with margins on cards that give margins.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One line of a graph.
+
+    Attributes:
+        metric: The metric it shows.
+        colour: RRGGBB.
+        drawn: SINGLE_LINE, BOLD_LINE, FILLED_REGION or DASHED_LINE.
+    """
+
+    metric: str
+    colour: str
+    drawn: str = "SINGLE_LINE"
+
+
+class Graph(NamedTuple):
+    """One graph prototype.
+
+    Attributes:
+        key: Its identity, for ever.
+        name: The end of its name.
+        lines: What it shows.
+        top: The metric that is the upper end of the axis, or "".
+        percent: Whether the axis runs from 0 to 100.
+    """
+
+    key: str
+    name: str
+    lines: tuple[Line, ...]
+    top: str = ""
+    percent: bool = False
+
+
+GRAPHS = (
+    Graph(
+        "temperature",
+        "Temperature",
+        (
+            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            Line("gpu.temperature_slowdown", "FF8000", "DASHED_LINE"),
+            Line("gpu.temperature_shutdown", "F63100", "DASHED_LINE"),
+        ),
+    ),
+    Graph(
+        "temperature_margin",
+        "Temperature and margin",
+        (
+            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            Line("gpu.temperature_margin", "2774A4"),
+            Line("gpu.temperature_slowdown_margin", "FF8000", "DASHED_LINE"),
+        ),
+    ),
+    Graph(
+        "utilization",
+        "Utilization",
+        (
+            Line("gpu.utilization", "1A7C11", "BOLD_LINE"),
+            Line("gpu.utilization_memory", "2774A4"),
+        ),
+        percent=True,
+    ),
+    Graph(
+        "memory",
+        "Memory",
+        (
+            Line("gpu.memory_used", "2774A4", "FILLED_REGION"),
+            Line("gpu.memory_total", "F63100", "DASHED_LINE"),
+        ),
+        top="gpu.memory_total",
+    ),
+    Graph(
+        "power",
+        "Power",
+        (
+            Line("gpu.power", "A54F10", "BOLD_LINE"),
+            Line("gpu.power_limit", "F63100", "DASHED_LINE"),
+        ),
+    ),
+    Graph("fan", "Fan", (Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),)),
+    Graph(
+        "clocks",
+        "Clocks",
+        (
+            Line("gpu.clock_sm", "1A7C11", "BOLD_LINE"),
+            Line("gpu.clock_graphics", "FC6EA3"),
+            Line("gpu.clock_memory", "2774A4"),
+            Line("gpu.clock_video", "AC8C14"),
+        ),
+    ),
+    Graph(
+        "codec",
+        "Encoder and decoder",
+        (Line("gpu.utilization_encoder", "A54F10"), Line("gpu.utilization_decoder", "2774A4")),
+        percent=True,
+    ),
+)
+
+# Value maps whose words are fixed here; that of the driver status follows from `status`.
+VALUEMAPS = {
+    "NVIDIA presence": {"0": "Missing", "1": "Present"},
+    "NVIDIA performance state": {
+        **{f"{state}": f"P{state}" for state in range(16)},
+        "0": "P0 (maximum performance)",
+        "15": "P15 (minimum performance)",
+    },
+}

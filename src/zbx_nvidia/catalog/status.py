@@ -1,0 +1,61 @@
+"""The states in which a collection can end: `status` of the document.
+
+Codes below 1000 are NVML's own (`nvmlReturn_t`), so that they can be looked up; from 1000 they are ours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Status(NamedTuple):
+    """One way a collection can end.
+
+    Attributes:
+        code: What Zabbix stores. 0 is good.
+        name: The name in the document and in the value map.
+        remedy: What happened and what to do, one sentence each: the start of the document's `status.message`.
+    """
+
+    code: int
+    name: str
+    remedy: str
+
+
+OK = Status(0, "OK", "All is well")
+NO_PERMISSION = Status(
+    4, "No permission", "The agent's user may not open /dev/nvidia*. Check the rights of the device files"
+)
+DRIVER_NOT_LOADED = Status(
+    9, "Driver not loaded", "The kernel module nvidia is not loaded. Run nvidia-smi and look at dmesg"
+)
+LIBRARY_NOT_FOUND = Status(
+    12, "Library not found", "libnvidia-ml.so.1 is not installed. Install the NVIDIA driver's NVML library"
+)
+VERSION_MISMATCH = Status(
+    18,
+    "Driver and library versions differ",
+    "The driver was updated while the old kernel module is still loaded. Reboot, or unload and load the module",
+)
+UNKNOWN = Status(999, "Unknown driver error", "NVML answers an unknown error. Look at dmesg for NVRM and Xid lines")
+DEADLINE_EXCEEDED = Status(
+    1000, "Deadline exceeded", "The driver did not answer in time. Look at dmesg; turn persistence mode on if it is off"
+)
+STILL_STUCK = Status(
+    1001, "Previous collection still running", "An earlier collection has not come back from the driver. Look at dmesg"
+)
+COLLECTOR_FAILED = Status(1002, "Collector failed", "The collector itself failed. Please report this message")
+
+STATUSES = (
+    OK,
+    NO_PERMISSION,
+    DRIVER_NOT_LOADED,
+    LIBRARY_NOT_FOUND,
+    VERSION_MISMATCH,
+    UNKNOWN,
+    DEADLINE_EXCEEDED,
+    STILL_STUCK,
+    COLLECTOR_FAILED,
+)
+
+BY_CODE = {status.code: status for status in STATUSES}

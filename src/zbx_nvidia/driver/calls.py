@@ -1,0 +1,131 @@
+"""One NVML call: its value, or one of three refusals.
+
+    NvmlError
+    +-- Absent    this card or driver has no such thing: leave the value out, quietly
+    +-- Refused   no permission, or an error that says nothing: leave the value out and report it
+    +-- Lost      the device or the driver is gone: every reading of the device is void
+
+Raised here and nowhere else, so that no caller needs to know pynvml's codes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pynvml
+
+from zbx_nvidia.errors import ZbxNvidiaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ABSENT = frozenset(
+    {
+        pynvml.NVML_ERROR_NOT_SUPPORTED,
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,  # the library is older than the call
+        pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,  # the library is older than the structure
+        pynvml.NVML_ERROR_DEPRECATED,  # the library is newer than the call
+        pynvml.NVML_ERROR_NO_DATA,
+    }
+)
+_LOST = frozenset(
+    {
+        pynvml.NVML_ERROR_GPU_IS_LOST,
+        pynvml.NVML_ERROR_RESET_REQUIRED,
+        pynvml.NVML_ERROR_GPU_NOT_FOUND,
+        pynvml.NVML_ERROR_UNINITIALIZED,
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+        pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+    }
+)
+
+# "Not available" as a number: all ones, or all ones but the sign, in 32 and 64 bit (the latter was seen stored by
+# others as 9.2e18). Nothing that NVML measures comes near the 64-bit ones; a 32-bit quantity never equals its maximum.
+_NOT_A_VALUE = frozenset({0x7FFFFFFF, 0xFFFFFFFF})
+_LARGEST = 1 << 62
+
+
+class NvmlError(ZbxNvidiaError):
+    """A call that gave no value.
+
+    Attributes:
+        code: NVML's return code; 0 where the value itself was the fault.
+        message: What NVML says of it.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Absent(NvmlError):
+    """The card or the driver has no such thing."""
+
+
+class Refused(NvmlError):
+    """The driver gave no value and no good reason."""
+
+
+class Lost(NvmlError):
+    """The device, or the driver, is gone."""
+
+
+def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  whatever pynvml returns
+    """Call NVML.
+
+    Args:
+        function: A function of pynvml.
+        arguments: Its arguments.
+
+    Raises:
+        Absent: Not supported here.
+        Refused: No permission, or any other error.
+        Lost: The device is gone.
+    """
+    try:
+        return function(*arguments)
+    except pynvml.NVMLError as error:
+        code = int(error.value)
+        raise _class_of(code)(code, str(error)) from None
+    except pynvml.NVMLLibraryMismatchError as error:
+        # Not an NVMLError: pynvml raises it where the library lacks the version of a call that it was built for.
+        raise Absent(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, str(error)) from None
+
+
+def text(function: Callable[..., Any], *arguments: object) -> str:
+    """Call NVML for a string.
+
+    pynvml decodes strings strictly, and a name that is not UTF-8 would end in a UnicodeDecodeError: the bytes are
+    taken from below its decorator instead, and what cannot be decoded is replaced. An empty string is absence.
+    """
+    raw = call(getattr(function, "__wrapped__", function), *arguments)
+    value = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    # Control characters have no place in a name; JSON would carry them as escapes into every list in Zabbix.
+    value = "".join(character if character.isprintable() else "?" for character in value).strip()
+    if not value:
+        raise Absent(0, "empty string")
+    return value
+
+
+def number(value: int) -> int:
+    """Pass a number on, unless it is one that drivers use for "not available"."""
+    if value in _NOT_A_VALUE or abs(value) >= _LARGEST:
+        raise Absent(0, f"not a value: {value}")
+    return value
+
+
+def first(*choices: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever the choices return
+    """The first choice that is not absent: the new call, then the older ones."""
+    for choice in choices[:-1]:
+        try:
+            return choice()
+        except Absent:
+            continue
+    return choices[-1]()
+
+
+def _class_of(code: int) -> type[NvmlError]:
+    if code in _ABSENT:
+        return Absent
+    return Lost if code in _LOST else Refused

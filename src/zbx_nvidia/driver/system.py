@@ -1,0 +1,59 @@
+"""The driver as a whole: starting it, its versions, how many GPUs it counts."""
+
+from __future__ import annotations
+
+import os
+
+import pynvml
+
+from zbx_nvidia.driver.calls import call, number, text
+
+SLOTS = "/proc/driver/nvidia/gpus"
+
+
+def start() -> None:
+    """Load the library and attach to the driver.
+
+    Raises:
+        NvmlError: With NVML's code: no library (12), no driver (9), versions differ (18), no permission (4), ...
+    """
+    call(pynvml.nvmlInit)
+
+
+def stop() -> None:
+    """Let go of the driver."""
+    call(pynvml.nvmlShutdown)
+
+
+def driver_version() -> str:
+    """Version of the kernel driver. nvidia-smi: driver_version."""
+    return text(pynvml.nvmlSystemGetDriverVersion)
+
+
+def nvml_version() -> str:
+    """Version of the library. nvidia-smi --version: NVML version."""
+    return text(pynvml.nvmlSystemGetNVMLVersion)
+
+
+def cuda_version() -> str:
+    """The newest CUDA version that the driver serves. nvidia-smi: CUDA Version."""
+    version = number(call(pynvml.nvmlSystemGetCudaDriverVersion_v2))
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def gpu_count() -> int:
+    """GPUs that the driver counts, lost ones included."""
+    return number(call(pynvml.nvmlDeviceGetCount))
+
+
+def slots(folder: str = SLOTS) -> list[str]:
+    """PCI addresses of every GPU that the kernel module has bound, lost ones included.
+
+    From /proc/driver/nvidia/gpus, which lists a slot also when NVML can no longer say what is in it; in NVML's own
+    spelling (8 digits of domain, upper case). Empty where there is no such folder.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(f"{name:0>16}".upper() for name in names)

@@ -1,0 +1,29 @@
+"""The exception tree of zbx-nvidia.
+
+    ZbxNvidiaError          base, never raised directly
+    +-- UsageError          a value given by the user cannot be used       (exit code 2)
+    +-- ServerError         the Zabbix front end refuses or cannot be had  (exit code 1)
+    +-- HostError           something on this host stands in the way       (exit code 1)
+
+``args[0]`` is always one line that says what happened, where, and what to do about it. It never holds a secret.
+"""
+
+
+class ZbxNvidiaError(Exception):
+    """Base of every error that a user is meant to read."""
+
+    exit_code = 1
+
+
+class UsageError(ZbxNvidiaError):
+    """A value given by the user cannot be used."""
+
+    exit_code = 2
+
+
+class ServerError(ZbxNvidiaError):
+    """The Zabbix front end refuses a request, or cannot be reached."""
+
+
+class HostError(ZbxNvidiaError):
+    """Something on this host stands in the way."""

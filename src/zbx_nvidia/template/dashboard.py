@@ -1,0 +1,149 @@
+"""The host dashboard. 6.0 has item and graph-prototype widgets; 7.0 has honeycombs and graphs over all GPUs too.
+
+Positions are on the grid of 7.0, 72 columns wide; 6.0's has 24.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zbx_nvidia.catalog.graphs import GRAPHS
+from zbx_nvidia.template.expressions import BY_REF, key
+from zbx_nvidia.template.names import GPU_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Tree = dict[str, Any]
+
+NAME = "NVIDIA GPUs"
+
+_WIDTH = 72
+_HALF = 36
+_QUARTER = 18
+_NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
+
+
+class Widget(NamedTuple):
+    """One widget.
+
+    Attributes:
+        kind: `item`, `graphprototype`, `honeycomb` or `svggraph`.
+        what: The metric, or the key of the graph.
+        title: Its heading; "" for the graph's own.
+        x: From the left, in columns.
+        y: From the top, in rows.
+        width: In columns.
+        height: In rows.
+        colour: RRGGBB, of lines and cells.
+    """
+
+    kind: str
+    what: str
+    title: str
+    x: int
+    y: int
+    width: int
+    height: int
+    colour: str = ""
+
+
+_HEAD = (
+    Widget("item", "status.code", "Driver", 0, 0, _QUARTER, 3),
+    Widget("item", "host.gpu_count", "GPUs", _QUARTER, 0, _QUARTER, 3),
+    Widget("item", "host.gpus_lost", "GPUs lost", 2 * _QUARTER, 0, _QUARTER, 3),
+    Widget("item", "host.gpus_sick", "GPUs sick", 3 * _QUARTER, 0, _QUARTER, 3),
+)
+
+
+def _graphs(keys: tuple[str, ...], top: int = 0) -> tuple[Widget, ...]:
+    return tuple(
+        Widget("graphprototype", graph, "", place % 2 * _HALF, top + place // 2 * 6, _HALF, 6)
+        for place, graph in enumerate(keys)
+    )
+
+
+_DETAILS = ("temperature", "temperature_margin", "utilization", "memory", "power", "fan", "clocks", "codec")
+
+PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
+    "6.0": {
+        "Overview": (*_HEAD, *_graphs(("temperature", "temperature_margin", "utilization", "memory"), 3)),
+        "Power, fan, clocks": _graphs(("power", "fan", "clocks", "codec")),
+    },
+    "7.0": {
+        "Overview": (
+            *_HEAD,
+            Widget("honeycomb", "gpu.temperature", "Temperature", 0, 3, _HALF, 5),
+            Widget("honeycomb", "gpu.utilization", "GPU utilization", _HALF, 3, _HALF, 5),
+            Widget("svggraph", "gpu.temperature", "Temperature", 0, 8, _HALF, 6, "1A7C11"),
+            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 8, _HALF, 6, "2774A4"),
+            Widget("svggraph", "gpu.power", "Power draw", 0, 14, _HALF, 6, "A54F10"),
+            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 14, _HALF, 6, "6C59DC"),
+        ),
+        "Each GPU": _graphs(_DETAILS),
+    },
+}
+
+
+def build(template: str, series: str, make_uuid: Callable[..., str]) -> Tree:
+    """The dashboard for a series, in neutral form.
+
+    Args:
+        template: Name of the template.
+        series: `6.0` or `7.0`.
+        make_uuid: Makes a UUID of a path.
+    """
+    pages = [
+        {"name": name, "widgets": [_widget(widget, template, number, place) for place, widget in enumerate(widgets)]}
+        for number, (name, widgets) in enumerate(PAGES[series].items())
+    ]
+    return {"uuid": make_uuid("dashboard", "gpus"), "name": NAME, "auto_start": "NO", "pages": pages}
+
+
+def _widget(widget: Widget, template: str, page: int, place: int) -> Tree:
+    # Five capital letters by which widgets of 7.0 find one another; unique on the dashboard.
+    reference = f"NVG{chr(ord('A') + page)}{chr(ord('A') + place)}"
+    return {
+        "type": widget.kind,
+        "name": widget.title,
+        "x": str(widget.x),
+        "y": str(widget.y),
+        "width": str(widget.width),
+        "height": str(widget.height),
+        "fields": [
+            {"type": kind, "name": name, "value": value} for kind, name, value in _fields(widget, template, reference)
+        ],
+    }
+
+
+def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, str, Any]]:
+    if widget.kind == "item":
+        shown = [("INTEGER", f"show.{place}", str(part)) for place, part in enumerate((2, 4))]  # value, change
+        return [("ITEM", "itemid.0", {"host": template, "key": key(BY_REF[widget.what])}), *shown]
+    if widget.kind == "graphprototype":
+        name = GPU_PREFIX + _NAME_OF_GRAPH[widget.what]
+        return [
+            ("INTEGER", "columns", "1"),
+            ("INTEGER", "rows", "2"),
+            ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
+            ("STRING", "reference", reference),
+        ]
+    pattern = f"GPU *: {BY_REF[widget.what].name}"
+    if widget.kind == "honeycomb":
+        return [
+            ("STRING", "items.0", pattern),
+            # "GPU 3", without model and metric: the cell is small, and the heading says what it shows.
+            ("STRING", "primary_label", '{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\\1")}'),
+            ("STRING", "reference", reference),
+            ("INTEGER", "secondary_label_decimal_places", "0"),
+            ("STRING", "secondary_label", "{ITEM.LASTVALUE}"),
+        ]
+    return [
+        ("STRING", "ds.0.color", widget.colour),
+        ("STRING", "ds.0.items.0", pattern),
+        ("STRING", "lefty_min", "0"),
+        ("INTEGER", "legend_lines", "4"),
+        ("INTEGER", "legend_columns", "2"),
+        ("INTEGER", "righty", "0"),
+        ("STRING", "reference", reference),
+    ]

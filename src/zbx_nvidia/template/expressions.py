@@ -1,0 +1,60 @@
+"""Trigger expressions: from the catalogue's short form to Zabbix's own."""
+
+from __future__ import annotations
+
+import re
+
+from zbx_nvidia.catalog.metrics import METRICS, Metric
+
+BY_REF = {metric.ref: metric for metric in METRICS}
+
+_REF = re.compile(r"@([a-z_.]+)")
+_MACRO = re.compile(r"\{(\$NVIDIA\.[A-Z.]+)\}")
+_PRESENT = "last(@gpu.present)"
+
+
+def key(metric: Metric) -> str:
+    """The item key, with the parameters of a discovered entity."""
+    if metric.entity == "gpu":
+        return f"{metric.item_key}[{{#UUID}}]"
+    if metric.entity == "fan":
+        return f"{metric.item_key}[{{#UUID}},{{#FAN}}]"
+    return metric.item_key
+
+
+def metrics_in(expression: str) -> list[Metric]:
+    """The metrics that an expression names, each once, in order.
+
+    Raises:
+        KeyError: It names one that the catalogue lacks.
+    """
+    return [BY_REF[ref] for ref in dict.fromkeys(_REF.findall(expression))]
+
+
+def expand(expression: str, template: str) -> str:
+    """Put the template's items in for the names of metrics."""
+    return _REF.sub(lambda match: f"/{template}/{key(BY_REF[match[1]])}", expression)
+
+
+def expand_in_text(text: str) -> str:
+    """The same inside event names, where an empty host means the trigger's own."""
+    return _REF.sub(lambda match: f"//{key(BY_REF[match[1]])}", text)
+
+
+def for_gpu(text: str) -> str:
+    """Give each user macro the card's UUID as context, so that it can be set for one card."""
+    return _MACRO.sub(r'{\1:"{#UUID}"}', text)
+
+
+def while_present(expression: str) -> str:
+    """True only while the card is there: the values of one that has gone stay at the last reading."""
+    return expression if _PRESENT in expression else f"{_group(expression)} and {_PRESENT}=1"
+
+
+def or_gone(recovery: str) -> str:
+    """Also over when the card has gone: then it is the alert "missing" that counts."""
+    return f"{_group(recovery)} or {_PRESENT}=0"
+
+
+def _group(expression: str) -> str:
+    return f"({expression})" if " or " in expression else expression

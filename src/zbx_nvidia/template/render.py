@@ -1,0 +1,53 @@
+"""The template as text, in the YAML that Zabbix's own exports are written in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from zbx_nvidia.errors import UsageError
+from zbx_nvidia.template.build import TEMPLATE_NAMES, build
+from zbx_nvidia.template.dialect import SERIES, speak
+
+VARIANTS = tuple(TEMPLATE_NAMES)
+
+
+def render(series: str, variant: str) -> str:
+    """The template file.
+
+    Args:
+        series: `6.0` (for 6.0, 6.2 and 6.4; any newer server reads it too) or `7.0` (7.0 and newer).
+        variant: `passive` or `active`.
+
+    Returns:
+        YAML for `configuration.import`.
+
+    Raises:
+        UsageError: No such series or variant.
+    """
+    if series not in SERIES:
+        raise UsageError(f"no template for Zabbix {series}: choose one of {', '.join(SERIES)}")
+    if variant not in VARIANTS:
+        raise UsageError(f"no variant {variant}: choose one of {', '.join(VARIANTS)}")
+    return yaml.dump(
+        speak(build(variant, series), series), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML, indenting lists as Zabbix does and never using aliases."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002, ARG002  PyYAML's own signature
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002  PyYAML's own signature
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
