@@ -23,6 +23,7 @@ VERSION = 1
 LIMIT = 65_536
 # A driver gone mad must not fill the document with its complaints.
 MAX_ERRORS = 40
+_CHAR = 255  # characters that Zabbix keeps of a CHAR value
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -110,7 +111,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
         "status": {
             "code": found.status.code,
             "name": found.status.name,
-            "message": ". ".join(part for part in (found.detail, found.status.remedy) if part),
+            "message": _words(". ".join(part for part in (found.detail, found.status.remedy) if part)),
         },
     }
     if found.gpu_count is None:
@@ -125,9 +126,9 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
         **found.host,
         "gpu_count": found.gpu_count,
         "gpus_lost": len(lost),
-        "lost": "; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost),
+        "lost": _words("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
         "gpus_sick": len(sick),
-        "sick": "; ".join(sick),
+        "sick": _words("; ".join(sick)),
     }
     if not silent:
         # A card that merely has not answered yet must not count as gone: without `presence` nothing is concluded.
@@ -161,6 +162,11 @@ def render(document: dict[str, Any], limit: int = LIMIT) -> str:
         _shed(document, group.name)
         text = _text(document)
     return text
+
+
+def _words(text: str) -> str:
+    """Zabbix cuts a text of this kind, so that the end is better lost on purpose."""
+    return text if len(text) <= _CHAR else text[: _CHAR - 3] + "..."
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -1,0 +1,38 @@
+"""`zbx-nvidia template` and `zbx-nvidia userparameters`: what goes where, printed."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--zabbix", "series", default="7.0", show_default=True, metavar="6.0|7.0", help="Series of the server.")
+@click.option(
+    "--variant", default="passive", show_default=True, metavar="passive|active", help="How the agent is asked."
+)
+def template(series: str, variant: str) -> None:
+    r"""Print the template as YAML, to be imported by hand.
+
+    The file for 6.0 serves 6.0 and everything newer; that for 7.0 serves 7.0 and newer and has a better dashboard.
+
+    \b
+    Example:
+      zbx-nvidia template --zabbix 6.0 > nvidia.yaml
+    """
+    from zbx_nvidia.template import render  # noqa: PLC0415  yaml is loaded only where it is used
+
+    click.echo(render(series, variant), nl=False)
+
+
+@click.command()
+@click.option("--command", metavar="PATH", help="Path of zbx-nvidia-agent on the host.")
+def userparameters(command: str | None) -> None:
+    r"""Print the UserParameter file of a GPU host.
+
+    \b
+    Example:
+      zbx-nvidia userparameters > /etc/zabbix/zabbix_agentd.d/nvidia.conf
+    """
+    from zbx_nvidia.template.userparameters import COMMAND, render  # noqa: PLC0415  as above
+
+    click.echo(render(command or COMMAND), nl=False)
