@@ -79,7 +79,7 @@ ALERTS = (
         "Driver does not answer: {?last(@status.message)}",
         HIGH, "availability",
         # The message is named so that it can be shown; its length is never below 0.
-        "min(@status.code,{$NVIDIA.DRIVER.POLLS})>0 and length(last(@status.message))>=0",
+        "min(@status.code,{$NVIDIA.POLLS})>0 and length(last(@status.message))>=0",
         "last(@status.code)=0",
         ("nodata", "stale"),
         "{ITEM.LASTVALUE1}: {ITEM.LASTVALUE2}",
@@ -127,7 +127,9 @@ ALERTS = (
         "Missing",
         "{#NAME} at {#PCI} is missing (serial number {#SERIAL})",
         HIGH, "availability",
-        "last(@gpu.present)=0 and {$NVIDIA.GPU.WATCH}=1",
+        # Over several polls, for the alerts it depends on stand on other items: with the last one alone it was seen
+        # raised beside "GPU is lost", whose item had not been looked at yet.
+        "max(@gpu.present,{$NVIDIA.POLLS})=0 and {$NVIDIA.GPU.WATCH}=1",
         "",
         ("driver", "lost", "sick", "count"),
         "Last seen at {#PCI}",

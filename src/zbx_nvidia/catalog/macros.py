@@ -26,7 +26,7 @@ MACROS = (
     Macro("$NVIDIA.INTERVAL", "1m", "How often the host is asked for its document."),
     Macro("$NVIDIA.NODATA", "5m", "Silence of a host that raises an alarm."),
     Macro("$NVIDIA.STALE", "3m", "Age of a document, or difference of the clocks, that raises an alarm."),
-    Macro("$NVIDIA.DRIVER.POLLS", "#2", "Polls in a row that the driver has to fail for an alarm."),
+    Macro("$NVIDIA.POLLS", "#2", "Polls in a row in which a driver or a GPU has to be gone for an alarm."),
     Macro("$NVIDIA.GPU.EXPECTED", "0", "Number of GPUs that the host should have; 0: not checked."),
     Macro("$NVIDIA.GPU.WATCH", "1", '0: this GPU may be missing. With context: {$NVIDIA.GPU.WATCH:"GPU-..."}.'),
     Macro("$NVIDIA.GPU.MATCHES", ".*", "Only GPUs whose model matches are discovered."),

@@ -10,7 +10,7 @@ BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z_.]+)")
 _MACRO = re.compile(r"\{(\$NVIDIA\.[A-Z.]+)\}")
-_PRESENT = "last(@gpu.present)"
+_PRESENT = "@gpu.present"
 
 
 def key(metric: Metric) -> str:
@@ -48,12 +48,12 @@ def for_gpu(text: str) -> str:
 
 def while_present(expression: str) -> str:
     """True only while the card is there: the values of one that has gone stay at the last reading."""
-    return expression if _PRESENT in expression else f"{_group(expression)} and {_PRESENT}=1"
+    return expression if _PRESENT in expression else f"{_group(expression)} and last({_PRESENT})=1"
 
 
 def or_gone(recovery: str) -> str:
     """Also over when the card has gone: then it is the alert "missing" that counts."""
-    return f"{_group(recovery)} or {_PRESENT}=0"
+    return f"{_group(recovery)} or last({_PRESENT})=0"
 
 
 def _group(expression: str) -> str:

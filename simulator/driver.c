@@ -1,0 +1,230 @@
+#include "driver.h"
+
+#include "expression.h"
+#include "hang.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_PROFILE "/etc/nvml-simulator/profile"
+
+/* All that changes. The lock is never held while a call waits or hangs: the other threads must go on. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned int references; /* nvmlInit less nvmlShutdown */
+    int descriptor;          /* open between the two, so that it can be seen who holds the driver */
+    struct profile *profile;
+    struct stat seen; /* of the file that was read last, used or not */
+    char path[4096];
+} driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .descriptor = -1};
+
+static struct nvmlDevice_st devices[PROFILE_GPUS];
+
+static void lock(void) {
+    pthread_mutex_lock(&driver.lock);
+}
+
+static void unlock(void) {
+    pthread_mutex_unlock(&driver.lock);
+}
+
+/* A child of fork() has only the thread that forked; a lock that another held would stay held for ever. */
+__attribute__((constructor)) static void prepare(void) {
+    pthread_atfork(lock, unlock, unlock);
+    for (int gpu = 0; gpu < PROFILE_GPUS; gpu++)
+        devices[gpu].gpu = gpu;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Reads the profile if it is another than the last time. One that is broken or gone leaves the old one in force. */
+static void refresh(void) {
+    struct stat now = {0};
+    const bool exists = stat(driver.path, &now) == 0;
+    if (driver.profile && (!exists || same_file(&now, &driver.seen)))
+        return;
+    driver.seen = now;
+    char message[512] = "";
+    struct profile *profile = profile_load(driver.path, message, sizeof message);
+    if (profile) {
+        profile_release(driver.profile);
+        driver.profile = profile;
+    } else if (getenv("NVML_SIMULATOR_DEBUG")) {
+        fprintf(stderr, "%s\n", message);
+    }
+}
+
+static double clock_of(const struct profile *profile) {
+    const char *frozen = getenv("NVML_SIMULATOR_CLOCK");
+    if (frozen && *frozen)
+        return atof(frozen);
+    const struct entry *entry = profile_find(profile, MACHINE, "clock");
+    double value = 0;
+    const char *fault = NULL;
+    if (entry && expression_evaluate(profile, MACHINE, entry, EPOCH, &value, &fault) == NVML_SUCCESS)
+        return value;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static nvmlReturn_t init_answer(const char *state) {
+    static const struct {
+        const char *word;
+        nvmlReturn_t code;
+    } WORDS[] = {
+        {"ok", NVML_SUCCESS},
+        {"no_driver", NVML_ERROR_DRIVER_NOT_LOADED},
+        {"mismatch", NVML_ERROR_LIB_RM_VERSION_MISMATCH},
+        {"no_permission", NVML_ERROR_NO_PERMISSION},
+    };
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (!strcmp(state, WORDS[i].word))
+            return WORDS[i].code;
+    return (nvmlReturn_t)error_by_name(state);
+}
+
+static void let_go(void) {
+    close(driver.descriptor);
+    driver.descriptor = -1;
+    profile_release(driver.profile);
+    driver.profile = NULL;
+}
+
+nvmlReturn_t driver_init(void) {
+    lock();
+    if (driver.references == 0) {
+        const char *path = getenv("NVML_SIMULATOR_PROFILE");
+        snprintf(driver.path, sizeof driver.path, "%s", path && *path ? path : DEFAULT_PROFILE);
+    }
+    refresh();
+    if (!driver.profile) {
+        unlock();
+        return NVML_ERROR_UNKNOWN;
+    }
+    const struct entry *entry = profile_find(driver.profile, MACHINE, "state");
+    const bool hang = entry && !strcmp(entry->value, "hang");
+    const double delay = entry ? entry->delay : 0;
+    const nvmlReturn_t result = entry && !hang ? init_answer(entry->value) : NVML_SUCCESS;
+    if (result == NVML_SUCCESS && !hang) {
+        if (driver.references++ == 0)
+            driver.descriptor = open(driver.path, O_RDONLY | O_CLOEXEC);
+    } else if (driver.references == 0) {
+        profile_release(driver.profile);
+        driver.profile = NULL;
+    }
+    unlock();
+    if (hang)
+        hang_forever();
+    sleep_seconds(delay);
+    return result;
+}
+
+nvmlReturn_t driver_shutdown(void) {
+    lock();
+    const nvmlReturn_t result = driver.references ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
+    if (driver.references && --driver.references == 0)
+        let_go();
+    unlock();
+    return result;
+}
+
+const char *gpu_state(const struct call *call, int gpu) {
+    const struct entry *entry = profile_find(call->profile, gpu, "state");
+    return entry ? entry->value : "ok";
+}
+
+unsigned int gpu_count(const struct call *call) {
+    const struct entry *entry = profile_find(call->profile, MACHINE, "gpu_count");
+    double value = call->profile->sections;
+    const char *fault = NULL;
+    if (entry && entry->error < 0 && !entry->hang)
+        expression_evaluate(call->profile, MACHINE, entry, call->t, &value, &fault);
+    return value >= 0 && value <= PROFILE_GPUS ? (unsigned int)value : PROFILE_GPUS;
+}
+
+nvmlDevice_t gpu_handle(int gpu) {
+    return &devices[gpu];
+}
+
+nvmlReturn_t gpu_look_up(const struct call *call, int gpu) {
+    const char *state = gpu_state(call, gpu);
+    if (!strcmp(state, "hang"))
+        hang_forever();
+    return strcmp(state, "lost") ? NVML_SUCCESS : NVML_ERROR_GPU_IS_LOST;
+}
+
+static bool is_handle(const struct call *call, nvmlDevice_t device) {
+    for (unsigned int gpu = 0; gpu < gpu_count(call); gpu++)
+        if (device == &devices[gpu])
+            return true;
+    return false;
+}
+
+nvmlReturn_t call_begin(struct call *call, const char *function, bool of_device, nvmlDevice_t device) {
+    lock();
+    if (driver.references == 0) {
+        unlock();
+        return NVML_ERROR_UNINITIALIZED;
+    }
+    refresh();
+    *call = (struct call){.profile = driver.profile, .gpu = MACHINE};
+    atomic_fetch_add(&driver.profile->references, 1);
+    unlock();
+
+    call->t = clock_of(call->profile);
+    if (of_device) {
+        if (!is_handle(call, device))
+            return call_end(call, NVML_ERROR_INVALID_ARGUMENT);
+        call->gpu = device->gpu;
+        const nvmlReturn_t found = gpu_look_up(call, call->gpu);
+        if (found != NVML_SUCCESS)
+            return call_end(call, found);
+        if (!strcmp(gpu_state(call, call->gpu), "sick"))
+            return call_end(call, NVML_ERROR_UNKNOWN);
+    }
+    const struct entry *entry = profile_find(call->profile, call->gpu, function);
+    const nvmlReturn_t ordered = entry ? call_obey(entry) : NVML_SUCCESS;
+    return ordered == NVML_SUCCESS ? NVML_SUCCESS : call_end(call, ordered);
+}
+
+nvmlReturn_t call_end(struct call *call, nvmlReturn_t result) {
+    profile_release(call->profile);
+    return result;
+}
+
+nvmlReturn_t call_obey(const struct entry *entry) {
+    if (!entry)
+        return NVML_ERROR_NOT_SUPPORTED;
+    if (entry->delay > 0)
+        sleep_seconds(entry->delay);
+    if (entry->hang)
+        hang_forever();
+    return entry->error >= 0 ? (nvmlReturn_t)entry->error : NVML_SUCCESS;
+}
+
+nvmlReturn_t call_number(const struct call *call, const char *key, double *value) {
+    const struct entry *entry = profile_find(call->profile, call->gpu, key);
+    const nvmlReturn_t ordered = call_obey(entry);
+    if (ordered != NVML_SUCCESS)
+        return ordered;
+    const char *fault = NULL;
+    const int outcome = expression_evaluate(call->profile, call->gpu, entry, call->t, value, &fault);
+    return outcome == EXPRESSION_FAULT ? NVML_ERROR_UNKNOWN : (nvmlReturn_t)outcome;
+}
+
+nvmlReturn_t call_text(const struct call *call, const char *key, const char **value) {
+    const struct entry *entry = profile_find(call->profile, call->gpu, key);
+    const nvmlReturn_t ordered = call_obey(entry);
+    *value = ordered == NVML_SUCCESS ? entry->value : NULL;
+    return ordered;
+}

@@ -1,0 +1,45 @@
+/*
+ * What every call shares: is the library initialised, what does the profile say now, in which state is the GPU.
+ */
+#ifndef SIMULATOR_DRIVER_H
+#define SIMULATOR_DRIVER_H
+
+#include "abi.h"
+#include "profile.h"
+
+/* A handle stays valid for the life of the process, as the real one does. */
+struct nvmlDevice_st {
+    int gpu;
+};
+
+/* One call that runs: the profile as it was when the call began. */
+struct call {
+    struct profile *profile;
+    int gpu; /* or MACHINE */
+    double t;
+};
+
+nvmlReturn_t driver_init(void);
+nvmlReturn_t driver_shutdown(void);
+
+/*
+ * Begins a call of the machine (device NULL and `of_device` false) or of a device. Answers for the state of the library
+ * and of the GPU, and for an entry `function = !ERROR`. After NVML_SUCCESS the call must be ended.
+ */
+nvmlReturn_t call_begin(struct call *call, const char *function, bool of_device, nvmlDevice_t device);
+nvmlReturn_t call_end(struct call *call, nvmlReturn_t result);
+
+/* The value of a key, or what the call must answer instead. May wait or hang, as the profile says. */
+nvmlReturn_t call_number(const struct call *call, const char *key, double *value);
+nvmlReturn_t call_text(const struct call *call, const char *key, const char **value);
+
+/* Carries out the entry's delay, hang or error; NVML_ERROR_NOT_SUPPORTED without an entry. */
+nvmlReturn_t call_obey(const struct entry *entry);
+
+unsigned int gpu_count(const struct call *call);
+nvmlDevice_t gpu_handle(int gpu);
+/* What a look-up of this GPU answers: a lost one has no handle, and one that hangs keeps its caller. */
+nvmlReturn_t gpu_look_up(const struct call *call, int gpu);
+const char *gpu_state(const struct call *call, int gpu);
+
+#endif

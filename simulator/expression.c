@@ -1,0 +1,267 @@
+/*
+ * Numbers as expressions of time. The text itself is evaluated, by recursive descent: profiles are small, and integral()
+ * needs its argument at many times.
+ */
+#include "expression.h"
+
+#include "abi.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DEPTH_LIMIT 60      /* of parentheses, and of names that use names */
+#define STEP_LIMIT 200000   /* integrals of integrals must end */
+#define INTEGRAL_SLICES 60 /* to a period */
+#define ARGUMENTS 8
+#define NAME_SIZE 64
+
+struct evaluation {
+    const struct profile *profile;
+    int gpu;
+    double t;
+    const char *at;
+    int depth;
+    unsigned int steps;
+    int outcome;
+    const char *fault;
+};
+
+static double sum(struct evaluation *e);
+
+static double fail(struct evaluation *e, const char *fault) {
+    if (e->outcome == NVML_SUCCESS) {
+        e->outcome = EXPRESSION_FAULT;
+        e->fault = fault;
+    }
+    return 0;
+}
+
+static char next(struct evaluation *e) {
+    while (*e->at == ' ' || *e->at == '\t')
+        e->at++;
+    return *e->at;
+}
+
+static bool accept(struct evaluation *e, char symbol) {
+    if (next(e) != symbol)
+        return false;
+    e->at++;
+    return true;
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_name(char c) {
+    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '.';
+}
+
+static int hexadecimal_digit(char c) {
+    if (is_digit(c))
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Not strtod: that follows the locale of the program that loads us, and reads "nan". */
+static double number(struct evaluation *e) {
+    double value = 0;
+    if (e->at[0] == '0' && e->at[1] == 'x') {
+        e->at += 2;
+        if (hexadecimal_digit(*e->at) < 0)
+            return fail(e, "a hexadecimal number without digits");
+        while (hexadecimal_digit(*e->at) >= 0)
+            value = value * 16 + hexadecimal_digit(*e->at++);
+        return value;
+    }
+    if (!is_digit(*e->at))
+        return fail(e, "a number, a name or a parenthesis is missing");
+    unsigned long long whole = 0; /* 2^63 and its like are exact */
+    while (is_digit(*e->at) && whole <= (~0ULL - 9) / 10)
+        whole = whole * 10 + (unsigned long long)(*e->at++ - '0');
+    value = (double)whole;
+    while (is_digit(*e->at))
+        value = value * 10 + (*e->at++ - '0');
+    if (*e->at == '.') {
+        double unit = 1;
+        for (e->at++; is_digit(*e->at); e->at++)
+            value += (unit /= 10) * (*e->at - '0');
+    }
+    return value;
+}
+
+static double fraction(double position) {
+    return position - floor(position);
+}
+
+/* The time integral of `text` since the epoch, by trapezoids; `text` must repeat itself after `period` seconds. */
+static double integral(struct evaluation *e, const char *text, double period) {
+    const struct evaluation now = *e;
+    const double elapsed = now.t - EPOCH;
+    const double slice = period / INTEGRAL_SLICES;
+    const double cycles = floor(elapsed / period);
+    double left = (elapsed - cycles * period) / slice; /* slices of the period that has begun */
+    double whole = 0, part = 0, before = 0;
+    for (int i = 0; i <= INTEGRAL_SLICES && e->outcome == NVML_SUCCESS; i++) {
+        e->t = EPOCH + i * slice;
+        e->at = text;
+        const double after = sum(e);
+        if (i > 0) {
+            const double share = fmin(fmax(left, 0), 1); /* of this slice */
+            whole += slice * (before + after) / 2;
+            part += slice * share * (before + share * (after - before) / 2);
+            left -= 1;
+        }
+        before = after;
+    }
+    e->t = now.t;
+    e->at = now.at;
+    return cycles * whole + part;
+}
+
+static double function(struct evaluation *e, const char *name) {
+    double a[ARGUMENTS] = {0};
+    int n = 0;
+    const char *const first = e->at;
+    do {
+        if (n == ARGUMENTS)
+            return fail(e, "too many arguments");
+        a[n++] = sum(e);
+    } while (e->outcome == NVML_SUCCESS && accept(e, ','));
+    if (e->outcome == NVML_SUCCESS && !accept(e, ')'))
+        return fail(e, "a closing parenthesis is missing");
+    if (e->outcome != NVML_SUCCESS)
+        return 0;
+
+    const bool periodic = !strcmp(name, "wave") || !strcmp(name, "ramp") || !strcmp(name, "step");
+    if (periodic && (n == 3 || n == 4)) { /* (a, b, period[, phase]) */
+        if (a[2] <= 0)
+            return fail(e, "a period must be above zero");
+        const double position = fraction((e->t + a[3]) / a[2]);
+        if (*name == 'w')
+            return a[0] + a[1] * sin(2 * 3.14159265358979323846 * position);
+        if (*name == 'r')
+            return a[0] + (a[1] - a[0]) * position;
+        return position < 0.5 ? a[0] : a[1];
+    }
+    if (!strcmp(name, "integral") && n == 2)
+        return a[1] > 0 ? integral(e, first, a[1]) : fail(e, "a period must be above zero");
+    if (!strcmp(name, "counter") && n == 2)
+        return a[0] + a[1] * (e->t - EPOCH);
+    if (!strcmp(name, "clamp") && n == 3)
+        return fmin(fmax(a[0], a[1]), a[2]);
+    if (!strcmp(name, "floor") && n == 1)
+        return floor(a[0]);
+    if (!strcmp(name, "min") || !strcmp(name, "max")) {
+        for (int i = 1; i < n; i++)
+            a[0] = name[1] == 'i' ? fmin(a[0], a[i]) : fmax(a[0], a[i]);
+        return a[0];
+    }
+    return fail(e, "no such function, or not so many arguments");
+}
+
+/* Another key of the same GPU: the number that its call answers, hence a whole one; its delay is its own affair. */
+static double variable(struct evaluation *e, const char *name) {
+    if (!strcmp(name, "t"))
+        return e->t;
+    if (!strcmp(name, "index"))
+        return e->gpu;
+    const struct entry *entry = profile_find(e->profile, e->gpu, name);
+    if (!entry) {
+        const enum key_kind kind = key_kind(name);
+        if (kind != KEY_NUMBER || !strncmp(name, "var.", 4))
+            return fail(e, kind == KEY_TEXT ? "that name is not a number" : "no such name");
+        e->outcome = NVML_ERROR_NOT_SUPPORTED;
+        return 0;
+    }
+    if (entry->kind != KEY_NUMBER)
+        return fail(e, "that name is not a number");
+    if (entry->hang || entry->error >= 0) {
+        e->outcome = entry->hang ? NVML_ERROR_UNKNOWN : entry->error;
+        return 0;
+    }
+    const char *const back = e->at;
+    e->at = entry->value;
+    const double value = sum(e);
+    if (e->outcome == NVML_SUCCESS && next(e) != '\0')
+        return fail(e, "something follows the expression");
+    e->at = back;
+    return strncmp(name, "var.", 4) ? round(value) : value;
+}
+
+static double guarded_primary(struct evaluation *e);
+
+static double primary(struct evaluation *e) {
+    if (accept(e, '-'))
+        return -guarded_primary(e);
+    if (accept(e, '(')) {
+        const double value = sum(e);
+        return accept(e, ')') || e->outcome != NVML_SUCCESS ? value : fail(e, "a closing parenthesis is missing");
+    }
+    if (!is_name(next(e)) || is_digit(*e->at))
+        return number(e);
+    char name[NAME_SIZE];
+    size_t length = 0;
+    while (is_name(*e->at)) {
+        if (length == NAME_SIZE - 1)
+            return fail(e, "a name is too long");
+        name[length++] = *e->at++;
+    }
+    name[length] = '\0';
+    return accept(e, '(') ? function(e, name) : variable(e, name);
+}
+
+/* Every recursion passes here. */
+static double guarded_primary(struct evaluation *e) {
+    if (e->outcome != NVML_SUCCESS)
+        return 0;
+    if (e->depth >= DEPTH_LIMIT)
+        return fail(e, "nested too deeply, or a name uses itself");
+    if (e->steps++ > STEP_LIMIT)
+        return fail(e, "takes too long");
+    e->depth++;
+    const double value = primary(e);
+    e->depth--;
+    return value;
+}
+
+static double product(struct evaluation *e) {
+    double value = guarded_primary(e);
+    for (;;) {
+        if (accept(e, '*'))
+            value *= guarded_primary(e);
+        else if (accept(e, '/'))
+            value /= guarded_primary(e);
+        else
+            return value;
+        if (e->outcome != NVML_SUCCESS)
+            return 0;
+    }
+}
+
+static double sum(struct evaluation *e) {
+    double value = product(e);
+    for (;;) {
+        if (accept(e, '+'))
+            value += product(e);
+        else if (accept(e, '-'))
+            value -= product(e);
+        else
+            return value;
+        if (e->outcome != NVML_SUCCESS)
+            return 0;
+    }
+}
+
+int expression_evaluate(const struct profile *profile, int gpu, const struct entry *entry, double t, double *result,
+                        const char **fault) {
+    struct evaluation e = {.profile = profile, .gpu = gpu, .t = t, .at = entry->value, .outcome = NVML_SUCCESS};
+    double value = sum(&e);
+    if (e.outcome == NVML_SUCCESS && next(&e) != '\0')
+        fail(&e, "something follows the expression");
+    const bool fine = !strncmp(entry->key, "var.", 4) || !strncmp(entry->key, "field.", 6);
+    *result = fine ? value : round(value);
+    *fault = e.fault;
+    return e.outcome;
+}

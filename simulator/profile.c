@@ -1,0 +1,364 @@
+#include "profile.h"
+
+#include "abi.h"
+#include "expression.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_LIMIT (1 << 20)
+
+static const struct {
+    const char *name;
+    int code;
+} ERRORS[] = {
+#define ERROR(name) {#name, NVML_ERROR_##name}
+    ERROR(UNINITIALIZED),
+    ERROR(INVALID_ARGUMENT),
+    ERROR(NOT_SUPPORTED),
+    ERROR(NO_PERMISSION),
+    ERROR(ALREADY_INITIALIZED),
+    ERROR(NOT_FOUND),
+    ERROR(INSUFFICIENT_SIZE),
+    ERROR(INSUFFICIENT_POWER),
+    ERROR(DRIVER_NOT_LOADED),
+    ERROR(TIMEOUT),
+    ERROR(IRQ_ISSUE),
+    ERROR(LIBRARY_NOT_FOUND),
+    ERROR(FUNCTION_NOT_FOUND),
+    ERROR(CORRUPTED_INFOROM),
+    ERROR(GPU_IS_LOST),
+    ERROR(RESET_REQUIRED),
+    ERROR(OPERATING_SYSTEM),
+    ERROR(LIB_RM_VERSION_MISMATCH),
+    ERROR(IN_USE),
+    ERROR(MEMORY),
+    ERROR(NO_DATA),
+    ERROR(VGPU_ECC_NOT_SUPPORTED),
+    ERROR(INSUFFICIENT_RESOURCES),
+    ERROR(FREQ_NOT_SUPPORTED),
+    ERROR(ARGUMENT_VERSION_MISMATCH),
+    ERROR(DEPRECATED),
+    ERROR(NOT_READY),
+    ERROR(GPU_NOT_FOUND),
+    ERROR(INVALID_STATE),
+    ERROR(RESET_TYPE_NOT_SUPPORTED),
+    ERROR(UNKNOWN),
+#undef ERROR
+};
+
+static const char *const VALUE_TYPES[] = {
+    [NVML_VALUE_TYPE_DOUBLE] = "DOUBLE",
+    [NVML_VALUE_TYPE_UNSIGNED_INT] = "UNSIGNED_INT",
+    [NVML_VALUE_TYPE_UNSIGNED_LONG] = "UNSIGNED_LONG",
+    [NVML_VALUE_TYPE_UNSIGNED_LONG_LONG] = "UNSIGNED_LONG_LONG",
+    [NVML_VALUE_TYPE_SIGNED_LONG_LONG] = "SIGNED_LONG_LONG",
+    [NVML_VALUE_TYPE_SIGNED_INT] = "SIGNED_INT",
+    [NVML_VALUE_TYPE_UNSIGNED_SHORT] = "UNSIGNED_SHORT",
+};
+
+struct reader {
+    const char *path;
+    unsigned int line;
+    char *message;
+    size_t size;
+};
+
+static bool complain(const struct reader *reader, const char *format, ...) {
+    int used = snprintf(reader->message, reader->size, "%s:%u: ", reader->path, reader->line);
+    if (used < 0 || (size_t)used >= reader->size)
+        return false;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reader->message + used, reader->size - (size_t)used, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* Blanks before and after are no part of a line, a key or a value. */
+static char *trim(char *text) {
+    text += strspn(text, " \t\r");
+    for (size_t length = strlen(text); length > 0 && strchr(" \t\r", text[length - 1]); length--)
+        text[length - 1] = '\0';
+    return text;
+}
+
+static bool all_digits(const char *text) {
+    return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+int error_by_name(const char *name) {
+    if (all_digits(name) && strlen(name) <= 4)
+        return atoi(name);
+    for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++)
+        if (!strcmp(name, ERRORS[i].name))
+            return ERRORS[i].code;
+    return -1;
+}
+
+/* Resolves \xHH and \\ in place. */
+static bool unescape(char *text) {
+    char *to = text;
+    for (const char *from = text; *from; from++, to++) {
+        *to = *from;
+        if (*from != '\\')
+            continue;
+        from++;
+        if (*from == '\\')
+            continue;
+        unsigned int code = 0;
+        int length = 0;
+        if (*from != 'x' || strspn(from + 1, "0123456789abcdefABCDEF") < 2 ||
+            sscanf(from + 1, "%2x%n", &code, &length) != 1 || length != 2 || code == 0)
+            return false;
+        *to = (char)(unsigned char)code;
+        from += 2;
+    }
+    *to = '\0';
+    return true;
+}
+
+static bool read_slow(const struct reader *reader, struct entry *entry, char **value) {
+    char *after = strchr(*value, ')');
+    if (!after)
+        return complain(reader, "!SLOW(seconds) is not closed");
+    *after = '\0';
+    const struct entry seconds = {.key = "var.slow", .value = *value + strlen("!SLOW(")};
+    const struct profile nothing = {0};
+    const char *fault = NULL;
+    if (expression_evaluate(&nothing, MACHINE, &seconds, EPOCH, &entry->delay, &fault) != NVML_SUCCESS ||
+        !(entry->delay >= 0 && entry->delay <= 86400))
+        return complain(reader, "!SLOW(%s): a number of seconds is wanted", seconds.value);
+    *value = trim(after + 1);
+    return true;
+}
+
+static bool read_value(const struct reader *reader, struct entry *entry, char *value) {
+    if (!strncmp(value, "!SLOW(", strlen("!SLOW(")) && !read_slow(reader, entry, &value))
+        return false;
+    if (*value == '!') {
+        entry->hang = !strcmp(value, "!HANG");
+        entry->error = entry->hang ? -1 : error_by_name(value + 1);
+        if (!entry->hang && entry->error <= 0)
+            return complain(reader, "%s is no NVML error; write !NOT_SUPPORTED, !999, !HANG or !SLOW(seconds) value", value);
+        value = "";
+    } else if (!*value) {
+        return complain(reader, "%s has no value", entry->key);
+    }
+    if (!strncmp(entry->key, "field.", strlen("field.")))
+        for (size_t i = 0; i < sizeof VALUE_TYPES / sizeof *VALUE_TYPES; i++) {
+            const size_t length = strlen(VALUE_TYPES[i]);
+            if (!strncmp(value, VALUE_TYPES[i], length) && (value[length] == ' ' || value[length] == '\t')) {
+                entry->value_type = (int)i;
+                value = trim(value + length);
+                break;
+            }
+        }
+    entry->value = strdup(value);
+    if (!entry->value)
+        return complain(reader, "out of memory");
+    if (entry->kind == KEY_TEXT && !unescape(entry->value))
+        return complain(reader, "%s: the escapes are \\\\ and \\x01 to \\xff", entry->key);
+    return true;
+}
+
+static bool read_entry(const struct reader *reader, struct section *section, char *line) {
+    char *equals = strchr(line, '=');
+    if (!equals)
+        return complain(reader, "neither [section] nor key = value");
+    *equals = '\0';
+    const char *const key = trim(line);
+    if (!section)
+        return complain(reader, "%s stands before the first [section]", key);
+    const enum key_kind kind = key_kind(key);
+    if (kind == KEY_UNKNOWN)
+        return complain(reader, "%s is no key", key);
+    for (size_t i = 0; i < section->count; i++)
+        if (!strcmp(section->entries[i].key, key))
+            return complain(reader, "%s stands in line %u already", key, section->entries[i].line);
+    struct entry *entries = realloc(section->entries, (section->count + 1) * sizeof *entries);
+    if (!entries)
+        return complain(reader, "out of memory");
+    section->entries = entries;
+    struct entry *const entry = &entries[section->count++];
+    *entry = (struct entry){.key = strdup(key), .kind = kind, .error = -1, .value_type = -1, .line = reader->line};
+    if (!entry->key)
+        return complain(reader, "out of memory");
+    return read_value(reader, entry, trim(equals + 1));
+}
+
+static struct section *read_section(const struct reader *reader, struct profile *profile, char *line) {
+    struct section *section = NULL;
+    unsigned int gpu = 0;
+    int length = 0;
+    if (!strcmp(line, "[machine]"))
+        section = &profile->machine;
+    else if (!strcmp(line, "[gpu *]"))
+        section = &profile->defaults;
+    else if (sscanf(line, "[gpu %2u]%n", &gpu, &length) == 1 && length > 0 && !line[length] && gpu < PROFILE_GPUS)
+        section = &profile->gpus[gpu];
+    if (!section) {
+        complain(reader, "%s is none of [machine], [gpu *] and [gpu 0] to [gpu %d]", line, PROFILE_GPUS - 1);
+        return NULL;
+    }
+    if (section->present) {
+        complain(reader, "%s stands here a second time", line);
+        return NULL;
+    }
+    section->present = true;
+    if (section == &profile->gpus[gpu] && gpu + 1 > profile->sections)
+        profile->sections = gpu + 1;
+    return section;
+}
+
+static bool read_lines(struct reader *reader, struct profile *profile, char *text) {
+    struct section *section = NULL;
+    for (char *rest = text; rest;) {
+        char *line = rest;
+        rest = strchr(line, '\n');
+        if (rest)
+            *rest++ = '\0';
+        reader->line++;
+        char *comment = line;
+        while ((comment = strchr(comment, '#')) && comment > line && !strchr(" \t", comment[-1]))
+            comment++;
+        if (comment)
+            *comment = '\0';
+        line = trim(line);
+        if (*line == '[') {
+            section = read_section(reader, profile, line);
+            if (!section)
+                return false;
+        } else if (*line && !read_entry(reader, section, line)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Evaluates every number once, so that a typing error is found when the file is read, not when a value is asked for. */
+static bool check_section(struct reader *reader, const struct profile *profile, const struct section *section, int gpu) {
+    for (size_t i = 0; i < section->count; i++) {
+        const struct entry *entry = &section->entries[i];
+        if (entry->kind == KEY_TEXT || entry->error >= 0 || entry->hang)
+            continue;
+        reader->line = entry->line;
+        if (entry->kind == KEY_ERROR_ONLY)
+            return complain(reader, "%s takes an error, not a value", entry->key);
+        double value = 0;
+        const char *fault = NULL;
+        if (expression_evaluate(profile, gpu, entry, EPOCH, &value, &fault) == EXPRESSION_FAULT)
+            return complain(reader, "%s = %s: %s", entry->key, entry->value, fault);
+    }
+    return true;
+}
+
+static bool check_states(struct reader *reader, const struct section *section, bool machine) {
+    static const char *const STATES[] = {"ok", "lost", "sick", "hang"};
+    for (size_t i = 0; i < section->count; i++) {
+        const struct entry *entry = &section->entries[i];
+        if (strcmp(entry->key, "state"))
+            continue;
+        reader->line = entry->line;
+        if (entry->error >= 0 || entry->hang)
+            return complain(reader, "state takes a word, not an error");
+        if (machine) {
+            static const char *const WORDS[] = {"ok", "no_driver", "mismatch", "no_permission", "hang"};
+            bool known = error_by_name(entry->value) > 0;
+            for (size_t w = 0; w < sizeof WORDS / sizeof *WORDS; w++)
+                known = known || !strcmp(entry->value, WORDS[w]);
+            if (!known)
+                return complain(reader, "state = %s is none of ok, no_driver, mismatch, no_permission, hang and the "
+                                        "names of NVML's errors", entry->value);
+            continue;
+        }
+        bool known = false;
+        for (size_t s = 0; s < sizeof STATES / sizeof *STATES; s++)
+            known = known || !strcmp(entry->value, STATES[s]);
+        if (!known)
+            return complain(reader, "state = %s is none of ok, lost, sick, hang", entry->value);
+    }
+    return true;
+}
+
+static bool check(struct reader *reader, const struct profile *profile) {
+    if (!check_states(reader, &profile->machine, true) || !check_states(reader, &profile->defaults, false) ||
+        !check_section(reader, profile, &profile->machine, MACHINE))
+        return false;
+    for (unsigned int gpu = 0; gpu < profile->sections; gpu++)
+        if (!check_states(reader, &profile->gpus[gpu], false) ||
+            !check_section(reader, profile, &profile->defaults, (int)gpu) ||
+            !check_section(reader, profile, &profile->gpus[gpu], (int)gpu))
+            return false;
+    return true;
+}
+
+/* The whole file with a NUL after it, or NULL. */
+static char *read_file(const struct reader *reader) {
+    FILE *file = fopen(reader->path, "re");
+    if (!file) {
+        snprintf(reader->message, reader->size, "%s: %s", reader->path, strerror(errno));
+        return NULL;
+    }
+    char *text = malloc(FILE_LIMIT + 1);
+    const size_t length = text ? fread(text, 1, FILE_LIMIT, file) : 0;
+    const bool whole = text && !ferror(file) && length < FILE_LIMIT;
+    fclose(file);
+    if (!whole || memchr(text, '\0', length)) {
+        snprintf(reader->message, reader->size, "%s: not a text of less than 1 MiB", reader->path);
+        free(text);
+        return NULL;
+    }
+    text[length] = '\0';
+    return text;
+}
+
+struct profile *profile_load(const char *path, char *message, size_t size) {
+    struct reader reader = {.path = path, .message = message, .size = size};
+    struct profile *profile = calloc(1, sizeof *profile);
+    char *text = read_file(&reader);
+    const bool usable = profile && text && read_lines(&reader, profile, text) && check(&reader, profile);
+    free(text);
+    if (profile)
+        profile->references = 1;
+    if (!usable) {
+        profile_release(profile);
+        return NULL;
+    }
+    return profile;
+}
+
+static void free_section(struct section *section) {
+    for (size_t i = 0; i < section->count; i++) {
+        free(section->entries[i].key);
+        free(section->entries[i].value);
+    }
+    free(section->entries);
+}
+
+void profile_release(struct profile *profile) {
+    if (!profile || atomic_fetch_sub(&profile->references, 1) != 1)
+        return;
+    free_section(&profile->machine);
+    free_section(&profile->defaults);
+    for (size_t gpu = 0; gpu < PROFILE_GPUS; gpu++)
+        free_section(&profile->gpus[gpu]);
+    free(profile);
+}
+
+static const struct entry *find(const struct section *section, const char *key) {
+    for (size_t i = 0; i < section->count; i++)
+        if (!strcmp(section->entries[i].key, key))
+            return &section->entries[i];
+    return NULL;
+}
+
+const struct entry *profile_find(const struct profile *profile, int gpu, const char *key) {
+    if (gpu == MACHINE)
+        return find(&profile->machine, key);
+    const struct entry *entry = find(&profile->gpus[gpu], key);
+    return entry ? entry : find(&profile->defaults, key);
+}

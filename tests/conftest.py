@@ -1,0 +1,118 @@
+"""What every test may use: the simulated driver, and machines made from its profiles."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SIMULATOR = REPOSITORY / "simulator"
+
+Value = str | int | float | None
+
+
+class Machine:
+    """A simulated machine: a copy of a profile that a test may change while everything runs."""
+
+    def __init__(self, path: Path, library: Path, clock: float | None = None) -> None:
+        self.path = path
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("NVML_SIMULATOR_")}
+        inherited = self.env.get("LD_LIBRARY_PATH")
+        self.env["LD_LIBRARY_PATH"] = f"{library.parent}:{inherited}" if inherited else str(library.parent)
+        self.env["NVML_SIMULATOR_PROFILE"] = str(path)
+        if clock is not None:
+            self.env["NVML_SIMULATOR_CLOCK"] = str(clock)
+
+    def set(self, section: str, values: Mapping[str, Value] | None = None, /, **more: Value) -> None:
+        """Changes keys of a section ("machine", "gpu *", "gpu 3"), all at once; None removes a key.
+
+        Keys that are no Python names go into the dictionary: `m.set("gpu 0", {"fan_speed.1": 40}, state="ok")`. A key
+        that a GPU has from [gpu *] is removed by answering NOT_SUPPORTED.
+        """
+        text = self.path.read_text()
+        for key, value in {**(values or {}), **more}.items():
+            inherits = section.startswith("gpu ") and section != "gpu *" and _has(text, "gpu *", key)
+            text = _set(text, section, key, "!NOT_SUPPORTED" if value is None and inherits else value)
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Replaces the whole profile, by rename, as the simulator wants it."""
+        new = self.path.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.path)
+
+
+class MachineFactory(Protocol):
+    """The fixture `machine`: `machine("t4")`, `machine("h100x8", clock=1700000000)` to freeze the time."""
+
+    def __call__(self, profile: str, *, clock: float | None = None) -> Machine: ...
+
+
+def _section(text: str, section: str) -> re.Match[str] | None:
+    return re.search(rf"^\[{re.escape(section)}\]\n(?:(?!\[).*\n)*", text, re.MULTILINE)
+
+
+def _line(key: str) -> re.Pattern[str]:
+    return re.compile(rf"^{re.escape(key)}[ \t]*=.*\n", re.MULTILINE)
+
+
+def _has(text: str, section: str, key: str) -> bool:
+    found = _section(text, section)
+    return bool(found and _line(key).search(found[0]))
+
+
+def _set(text: str, section: str, key: str, value: Value) -> str:
+    text = text if text.endswith("\n") else text + "\n"
+    found = _section(text, section)
+    if not found:
+        return text if value is None else f"{text}\n[{section}]\n{key} = {value}\n"
+    head, rest = found[0].split("\n", 1)
+    body = _line(key).sub("", rest)
+    body = body if value is None else f"{key} = {value}\n{body}"
+    return f"{text[: found.start()]}{head}\n{body}{text[found.end() :]}"
+
+
+@pytest.fixture(scope="session")
+def simulator_library() -> Path:
+    """libnvidia-ml.so.1 of the simulator, built if need be; one worker at a time."""
+    library = REPOSITORY / "build" / "simulator" / "libnvidia-ml.so.1"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with (library.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(["make", "-C", SIMULATOR], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.fail(f"make -C simulator failed (it needs make, gcc and libc6-dev):\n{made.stderr}", pytrace=False)
+    return library
+
+
+@pytest.fixture(scope="session")
+def profiles() -> Path:
+    """The directory of the simulator's profiles."""
+    return SIMULATOR / "profiles"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, simulator_library: Path, profiles: Path) -> MachineFactory:
+    """Makes machines; each gets its own copy of the profile."""
+    made: list[Machine] = []
+
+    def make(profile: str, *, clock: float | None = None) -> Machine:
+        source = profiles / f"{profile}.profile"
+        if not source.exists():
+            known = ", ".join(sorted(path.stem for path in profiles.glob("*.profile")))
+            pytest.fail(f"{source} does not exist; there are {known}", pytrace=False)
+        copy = tmp_path / f"{profile}-{len(made)}.profile"
+        copy.write_text(source.read_text())
+        made.append(Machine(copy, simulator_library, clock))
+        return made[-1]
+
+    return make

@@ -1,0 +1,104 @@
+"""The catalogue is consistent in itself and with the driver."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from zbx_nvidia.catalog import status
+from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
+from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
+from zbx_nvidia.catalog.macros import MACROS
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS, HOST_METRICS, METRICS, STATIC, Metric
+from zbx_nvidia.driver.device import Device
+
+REFS = {metric.ref: metric for metric in METRICS}
+
+
+def test_keys_and_names_are_unique() -> None:
+    for rows in (HOST_METRICS, GPU_METRICS, FAN_METRICS):
+        assert len({metric.ref for metric in rows}) == len(rows)
+        assert len({metric.name for metric in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("metric", GPU_METRICS + FAN_METRICS, ids=lambda metric: metric.ref)
+def test_every_reader_is_a_method_of_device(metric: Metric) -> None:
+    """And what it returns has the row's field."""
+    method = getattr(Device, metric.reader)
+    returned = inspect.signature(method, eval_str=True).return_annotation
+    if metric.field:
+        assert metric.field in returned._fields
+    else:
+        assert not hasattr(returned, "_fields")
+
+
+def test_every_device_method_is_read_by_a_row() -> None:
+    methods = {name for name, _ in inspect.getmembers(Device, inspect.isfunction) if not name.startswith("_")}
+    assert methods == {metric.reader for metric in GPU_METRICS + FAN_METRICS}
+
+
+def test_a_reader_lies_in_one_group() -> None:
+    """A group's switch must not tear a reader apart."""
+    for reader in {metric.reader for metric in GPU_METRICS}:
+        assert len({metric.group for metric in GPU_METRICS if metric.reader == reader}) == 1
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)
+def test_a_row_is_complete(metric: Metric) -> None:
+    assert metric.text.endswith(".")
+    assert metric.kind in {"UNSIGNED", "FLOAT", "CHAR"}
+    assert metric.unit in {"", "%", "B", "W", "J", "Hz", "°C", "s", "unixtime"}
+    assert not metric.unit or metric.kind != "CHAR"
+    assert metric.group in {group.name for group in GROUPS} | {""}
+    assert not metric.valuemap or metric.valuemap in {*VALUEMAPS, "NVIDIA driver status"}
+    assert re.fullmatch(r"nvidia\.[a-z_.]+", metric.item_key)
+
+
+def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
+    """Functions over a period see nothing of a value that is stored once a day."""
+    for alert in ALERTS:
+        for ref in re.findall(r"(?:min|max|avg|count|change)\(@([a-z_.]+)", alert.expression):
+            assert REFS[ref].storage == "live", f"{alert.key}: {ref}"
+        for ref in re.findall(r"@([a-z_.]+)", alert.expression + alert.recovery):
+            assert REFS[ref].storage != STATIC, f"{alert.key}: {ref}"
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.key)
+def test_an_alert_is_complete(alert: Alert) -> None:
+    assert BY_KEY[alert.key] is alert
+    assert alert.why.endswith(".")
+    assert alert.action.endswith(".")
+    assert "@" in alert.expression
+    refs = set(re.findall(r"@([a-z_.]+)", alert.expression + alert.recovery + alert.event))
+    assert refs <= set(REFS)
+    assert {REFS[ref].entity for ref in refs} <= ({"", "host", "status", "collector"} | {alert.entity})
+    for other in alert.depends:
+        assert BY_KEY[other].entity == "host", "only what exists always can be depended on"
+
+
+def test_dependencies_have_no_loop() -> None:
+    order = [alert.key for alert in ALERTS]
+    for alert in ALERTS:
+        assert all(order.index(other) < order.index(alert.key) for other in alert.depends)
+
+
+def test_macros_are_used_and_used_macros_exist() -> None:
+    rows = {macro.name for macro in MACROS}
+    used = set()
+    for alert in ALERTS:
+        used |= set(re.findall(r"\{(\$NVIDIA\.[A-Z.]+)\}", alert.expression + alert.recovery))
+    filters = {name for name in rows if "MATCHES" in name}
+    assert rows - filters - {"$NVIDIA.INTERVAL"} == used
+
+
+def test_graphs_show_metrics_of_one_unit() -> None:
+    for graph in GRAPHS:
+        assert len({REFS[line.metric].unit for line in graph.lines}) == 1
+        assert not graph.top or REFS[graph.top].unit == REFS[graph.lines[0].metric].unit
+
+
+def test_no_status_code_stands_twice() -> None:
+    assert len(status.BY_CODE) == len(status.STATUSES)
+    assert status.OK.code == 0

@@ -1,0 +1,81 @@
+"""A process that has real pynvml on the simulated driver, and answers questions one after another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Machine
+
+# Evaluates each line of standard input. An exception travels as its class's name; h(3) is the handle of GPU 3.
+CLIENT = """
+import json, os, sys, threading, time
+from pynvml import *
+import pynvml
+def h(index): return nvmlDeviceGetHandleByIndex(index)
+def field(index, *ids):
+    return [(v.nvmlReturn, v.valueType, v.value.siVal, v.value.ullVal) for v in nvmlDeviceGetFieldValues(h(index), ids)]
+for line in sys.stdin:
+    try:
+        answer = eval(line)
+    except Exception as error:
+        answer = type(error).__name__
+    print(json.dumps(answer, default=str), flush=True)
+"""
+
+
+class Client:
+    """Asks a process of its own; it keeps the library open between the questions."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CLIENT],
+            env=machine.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, expression: str) -> Any:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(expression + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"the client died of {expression}: {self.process.stderr and self.process.stderr.read()}"
+        return json.loads(answer)
+
+    def errors(self) -> str:
+        """Ends the process and returns what it wrote on standard error."""
+        return self.process.communicate(timeout=20)[1]
+
+
+class ClientFactory(Protocol):
+    """The fixture `nvml`: `ask = nvml(machine)` starts a client on which nvmlInit was called."""
+
+    def __call__(self, machine: Machine, *, init: bool = True) -> Client: ...
+
+
+@pytest.fixture
+def nvml() -> Iterator[ClientFactory]:
+    clients: list[Client] = []
+
+    def start(machine: Machine, *, init: bool = True) -> Client:
+        client = Client(machine)
+        clients.append(client)
+        if init:
+            assert client("nvmlInit()") is None
+        return client
+
+    yield start
+    for client in clients:
+        client.process.kill()
+        client.process.communicate()

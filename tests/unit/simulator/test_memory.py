@@ -1,0 +1,192 @@
+"""Clean under valgrind with real pynvml, and under the sanitizers with hundreds of damaged profiles."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import SIMULATOR
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MachineFactory
+
+# Calls everything that answers, of every machine named on the command line. It is run once on the library as it is and
+# once on one that writes a byte too far, so it must write into buffers of malloc's: structures and strings do.
+SWEEP = """
+import os
+import sys
+import pynvml
+from pynvml import *
+def attempt(function, *arguments):
+    try:
+        function(*arguments)
+    except (NVMLError, NVMLLibraryMismatchError, TypeError):
+        return 0
+    return 1
+simple = [f for n, f in vars(pynvml).items() if n.startswith("nvmlDeviceGet") and f.__code__.co_argcount == 1
+          and f.__code__.co_varnames[0] in ("handle", "device")]
+chosen = [nvmlDeviceGetClockInfo, nvmlDeviceGetMaxClockInfo, nvmlDeviceGetFanSpeed_v2, nvmlDeviceGetTargetFanSpeed,
+          nvmlDeviceGetTemperature, nvmlDeviceGetTemperatureV, nvmlDeviceGetTemperatureThreshold,
+          nvmlDeviceGetRetiredPages, nvmlDeviceGetPcieThroughput]
+answered = 0
+for profile in sys.argv[1:]:
+    os.environ["NVML_SIMULATOR_PROFILE"] = profile
+    nvmlInit()
+    for gpu in range(nvmlDeviceGetCount()):
+        handle = nvmlDeviceGetHandleByIndex(gpu)
+        answered += sum(attempt(function, handle) for function in simple)
+        answered += sum(attempt(function, handle, choice) for function in chosen for choice in range(9))
+        for kind in range(4):
+            attempt(nvmlDeviceGetTotalEccErrors, handle, kind // 2, kind % 2)
+        nvmlDeviceGetMemoryInfo(handle, version=nvmlMemory_v2)
+        nvmlDeviceGetFieldValues(handle, list(range(300)))
+        nvmlDeviceGetHandleByUUID(nvmlDeviceGetUUID(handle))
+        nvmlDeviceGetHandleByPciBusId(nvmlDeviceGetPciInfo(handle).busId)
+        nvmlDeviceGetPciInfoExt(handle, byref(nvmlPciInfoExt_v1_t(version=nvmlPciInfoExt_v1)))
+    os.utime(profile)
+    nvmlSystemGetDriverVersion(), nvmlSystemGetNVMLVersion(), nvmlSystemGetCudaDriverVersion()
+    nvmlShutdown()
+    open(profile, "a").write("nonsense")
+    assert not attempt(nvmlInit)
+print(answered)
+"""
+OWN_FRAME = re.compile(r"\((?:calls|driver|profile|expression|hang)\.c:\d+\)")
+
+
+def valgrind_finds(machine: MachineFactory, library: Path, names: list[str]) -> list[str]:
+    """The complaints of valgrind in which our library has a part; the interpreter has some of its own."""
+    if not shutil.which("valgrind"):
+        pytest.fail("valgrind is missing: apt-get install valgrind", pytrace=False)
+    nodes = [machine(name) for name in names]
+    log = nodes[0].path.with_suffix(".valgrind")
+    run = subprocess.run(
+        [
+            *("valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40", f"--log-file={log}"),
+            *(sys.executable, "-c", SWEEP),
+            *(node.path for node in nodes),
+        ],
+        env=nodes[0].env | {"PYTHONMALLOC": "malloc", "LD_LIBRARY_PATH": str(library)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not run.returncode, run.stderr + log.read_text()[-3000:]
+    assert int(run.stdout) > 60 * len(names)
+    assert "ERROR SUMMARY" in log.read_text()
+    blocks = re.sub(r"^==\d+== ?", "", log.read_text(), flags=re.MULTILINE).split("\n\n")
+    return [block for block in blocks if OWN_FRAME.search(block)]
+
+
+def test_valgrind_finds_nothing(machine: MachineFactory, simulator_library: Path) -> None:
+    assert valgrind_finds(machine, simulator_library.parent, ["gtx1070", "rtx4080s", "t4", "h100x8"]) == []
+
+
+def test_valgrind_would_find_a_byte_too_far(machine: MachineFactory, tmp_path: Path) -> None:
+    copy = shutil.copytree(SIMULATOR, tmp_path / "copy" / "simulator")
+    source = (copy / "calls.c").read_text()
+    right = "snprintf(pci->busId, sizeof pci->busId,"
+    assert source.count(right) == 1
+    (copy / "calls.c").write_text(source.replace(right, f"((char *)(pci + 1))[0] = 1;\n    {right}"))
+    subprocess.run(["make", "-C", copy], check=True, capture_output=True)
+    (complaint, *_) = valgrind_finds(machine, tmp_path / "copy" / "build" / "simulator", ["t4"])
+    assert "Invalid write of size 1" in complaint
+
+
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FUZZ = """
+#include "driver.h"
+#include <stdio.h>
+/* Reads each profile named on the command line, and calls with what was accepted. */
+int main(int count, char **paths) {
+    int accepted = 0;
+    for (int i = 1; i < count; i++) {
+        char message[200];
+        struct profile *profile = profile_load(paths[i], message, sizeof message);
+        if (!profile)
+            continue;
+        accepted++;
+        for (int gpu = MACHINE; gpu < (int)profile->sections; gpu++) {
+            const struct section *own = gpu < 0 ? &profile->machine : &profile->gpus[gpu];
+            const struct section *sections[] = {&profile->machine, &profile->defaults, own};
+            const struct call call = {.profile = profile, .gpu = gpu, .t = 1700000123.5};
+            for (int s = 0; s < 3; s++)
+                for (size_t e = 0; e < sections[s]->count; e++) {
+                    const struct entry *entry = &sections[s]->entries[e];
+                    double number;
+                    const char *text;
+                    if (entry->hang || entry->delay > 0)
+                        continue;
+                    if (entry->kind == KEY_TEXT)
+                        call_text(&call, entry->key, &text);
+                    else if (entry->kind == KEY_NUMBER && profile_find(profile, gpu, entry->key) == entry)
+                        call_number(&call, entry->key, &number);
+                }
+        }
+        profile_release(profile);
+    }
+    printf("%d\\n", accepted);
+    return 0;
+}
+"""
+
+
+def damaged(text: str, chance: random.Random) -> bytes:
+    """The profile with a few bytes changed, lines swapped, pieces doubled or cut."""
+    data = bytearray(text.encode())
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(data))
+        end = min(len(data), at + chance.randint(1, 60))
+        match chance.randrange(6):
+            case 0:
+                data[at] = chance.randrange(256)
+            case 1:
+                del data[at:end]
+            case 2:
+                data[at:at] = data[at:end] * chance.randint(1, 40)
+            case 3:
+                data[at:at] = chance.choice(
+                    [b"(", b")", b"!", b"=", b"[", b"\n", b"\\x", b",", b"/0", b"-", b"*", b" # "]
+                )
+            case 4:
+                data[at:at] = chance.choice(
+                    [b"integral(", b"wave(", b"!SLOW(", b"!HANG", b"9" * 400, b"a" * 400, b"0x"]
+                )
+            case _:
+                lines = bytes(data).split(b"\n")
+                chance.shuffle(lines)
+                data = bytearray(b"\n".join(lines)) if chance.random() < 0.2 else data
+    return bytes(data)
+
+
+def test_damaged_profiles_do_no_harm(tmp_path: Path, profiles: Path) -> None:
+    (tmp_path / "fuzz.c").write_text(FUZZ)
+    program = tmp_path / "fuzz"
+    sources = [str(SIMULATOR / name) for name in ("calls.c", "driver.c", "profile.c", "expression.c", "hang.c")]
+    built = subprocess.run(
+        [
+            *("gcc", "-std=c11", "-g", "-O1", "-D_GNU_SOURCE", *SANITIZERS, "-I", str(SIMULATOR)),
+            *("-o", str(program), str(tmp_path / "fuzz.c"), *sources, "-lpthread", "-lm"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not built.returncode, built.stderr
+    chance = random.Random(1070)  # noqa: S311  the same profiles every time
+    texts = [path.read_text() for path in sorted(profiles.iterdir())]
+    paths = []
+    for number in range(600):
+        path = tmp_path / f"{number}.profile"
+        path.write_bytes(damaged(chance.choice(texts), chance))
+        paths.append(path)
+    run = subprocess.run([program, *paths], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr[:6000]
+    assert 30 < int(run.stdout) < 570, "the damage is too little or too great to say anything"

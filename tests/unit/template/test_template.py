@@ -1,0 +1,253 @@
+"""The templates: their references, names and patterns. Whether Zabbix takes them, the integration tests know."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, PRESENT
+from zbx_nvidia.errors import UsageError
+from zbx_nvidia.template import SERIES, VARIANTS, render
+from zbx_nvidia.template.build import override_pattern
+from zbx_nvidia.template.names import FAN_PREFIX, GPU_PREFIX
+
+ROOT = Path(__file__).parents[3]
+COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def export(request: pytest.FixtureRequest) -> dict[str, Any]:
+    tree: dict[str, Any] = yaml.safe_load(render(*request.param))["zabbix_export"]
+    return tree
+
+
+def walk(tree: Any) -> Any:
+    """Every object in a tree."""
+    if isinstance(tree, dict):
+        yield tree
+        for child in tree.values():
+            yield from walk(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from walk(child)
+
+
+def rules(export: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = export["templates"][0]["discovery_rules"]
+    return found
+
+
+def triggers(export: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node for node in walk(export) if "expression" in node and "uuid" in node]
+
+
+def test_generated_files_are_what_the_catalogue_generates() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/generate.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_wheel_carries_the_files_of_the_repository() -> None:
+    import zbx_nvidia  # noqa: PLC0415
+
+    data = Path(zbx_nvidia.__file__).parent / "data"
+    for folder in ("templates/zabbix", "userparameters"):
+        ours = {
+            path.relative_to(ROOT / folder): path.read_text() for path in (ROOT / folder).rglob("*.*") if path.is_file()
+        }
+        theirs = {
+            path.relative_to(data / folder): path.read_text() for path in (data / folder).rglob("*.*") if path.is_file()
+        }
+        assert ours == theirs
+        assert ours
+
+
+def test_uuids_are_version_4_and_unique(export: dict[str, Any]) -> None:
+    found = [node["uuid"] for node in walk(export) if "uuid" in node]
+    assert len(set(found)) == len(found)
+    for text in found:
+        assert uuid.UUID(text).version == 4
+        assert uuid.UUID(text).variant == uuid.RFC_4122
+
+
+def test_uuids_of_both_series_are_the_same() -> None:
+    """An upgrade of the server must find the same objects."""
+    for variant in VARIANTS:
+        by_series = []
+        for series in SERIES:
+            tree = yaml.safe_load(render(series, variant))["zabbix_export"]["templates"][0]
+            by_series.append(
+                {(node.get("key"), node["uuid"]) for node in walk(tree) if "uuid" in node and "key" in node}
+            )
+        assert by_series[0] == by_series[1]
+        assert len(by_series[0]) > 40
+
+
+def test_every_reference_is_answered(export: dict[str, Any]) -> None:
+    template = export["templates"][0]
+    keys = {node["key"] for node in walk(template) if "key" in node and "uuid" in node}
+    named = 0
+    for trigger in triggers(export):
+        for text in (trigger["expression"], trigger.get("recovery_expression", ""), trigger.get("event_name", "")):
+            assert "@" not in text
+            for host, key in re.findall(r"[(]/([^/]*)/(nvidia[a-z_.]*(?:\[[^\]]*\])?)", text):
+                assert host in ("", template["name"])
+                assert key in keys, text
+                named += 1
+        for dependency in trigger.get("dependencies", []):
+            others = [(other["name"], other["expression"]) for other in triggers(export)]
+            assert (dependency["name"], dependency["expression"]) in others
+    assert named > 20
+    for node in walk(template):
+        if set(node) == {"host", "key"}:
+            assert node["host"] == template["name"]
+            assert node["key"] in keys
+        if set(node) == {"host", "name"}:
+            assert node["name"] in {
+                graph["name"] for rule in rules(export) for graph in rule.get("graph_prototypes", [])
+            }
+        if "valuemap" in node:
+            assert node["valuemap"]["name"] in {valuemap["name"] for valuemap in template["valuemaps"]}
+
+
+def test_every_macro_has_a_default(export: dict[str, Any]) -> None:
+    template = export["templates"][0]
+    there = {macro["macro"] for macro in template["macros"]}
+    text = yaml.safe_dump([template["items"], template["discovery_rules"], export["triggers"]], allow_unicode=True)
+    # A macro with context falls back to the one without.
+    used = {f"{{{name}}}" for name in re.findall(r"\{(\$NVIDIA[A-Z_.]*)", text)}
+    assert used == there
+
+
+def test_every_path_finds_something_in_a_document(
+    export: dict[str, Any], golden_documents: list[dict[str, Any]]
+) -> None:
+    """Each JSONPath of the template, resolved against what the collector says of the simulated cards."""
+    template = export["templates"][0]
+    for node in walk(template):
+        if node.get("key") == "nvidia.gpu.present[{#UUID}]" or "preprocessing" not in node:
+            continue
+        path = node["preprocessing"][0]["parameters"][0]
+        assert any(resolves(path, document) for document in golden_documents), f"{node['key']}: {path}"
+
+
+def resolves(path: str, document: dict[str, Any]) -> bool:
+    rows = [row for name in ("fans", "gpus") for row in document["discovery"].get(name, [])]
+    for row in rows:
+        filled = path
+        for macro, value in row.items():
+            filled = filled.replace(macro, value)
+        if "{#" in filled:
+            continue
+        node: Any = document
+        for name, quoted in re.findall(r"\.([a-z_]+)|\['([^']+)'\]", filled.removeprefix("$")):
+            node = node.get(name or quoted) if isinstance(node, dict) else None
+        if node is not None:
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def golden_documents() -> list[dict[str, Any]]:
+    documents = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/golden").glob("*.json"))
+    ]
+    assert len(documents) >= 4
+    return documents
+
+
+def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]) -> None:
+    """For every pair of override and prototype, with a model name made to trap a loose pattern."""
+    row = {
+        "{#INDEX}": "12",
+        "{#MODEL}": "RTX: Fan speed: Temperature Temperature",
+        "{#SHORT}": "0a1b2c3d",
+        "{#FAN}": "1",
+    }
+    pairs = 0
+    for rule in rules(export):
+        metrics = {"nvidia.gpu.discovery": GPU_METRICS, "nvidia.fan.discovery": FAN_METRICS}[rule["key"]]
+        own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
+        for override in rule["overrides"]:
+            reader = override["name"].rpartition(" ")[2]
+            pattern = override["operations"][0]["value"]
+            assert pattern == override_pattern(reader, metrics)
+            for prototype in rule["item_prototypes"]:
+                name = prototype["name"]
+                for macro, value in row.items():
+                    name = name.replace(macro, value)
+                metric = own[prototype["key"].partition("[")[0]]
+                hit = re.search(pattern, name) is not None
+                assert hit == (metric.reader == reader), f"{override['name']} and {name}"
+                pairs += 1
+    assert pairs > 500
+
+
+def test_every_prototype_but_presence_can_be_left_out(export: dict[str, Any]) -> None:
+    for rule in rules(export):
+        patterns = [override["operations"][0]["value"] for override in rule["overrides"]]
+        for prototype in rule["item_prototypes"]:
+            hits = [pattern for pattern in patterns if re.search(pattern, prototype["name"])]
+            assert len(hits) == (0 if "present" in prototype["key"] else 1), prototype["name"]
+
+
+def test_conditions_name_only_macros_that_every_row_carries(
+    export: dict[str, Any], golden_documents: list[dict[str, Any]]
+) -> None:
+    for rule in rules(export):
+        rows = {"nvidia.gpu.discovery": "gpus", "nvidia.fan.discovery": "fans"}[rule["key"]]
+        named = {node["macro"] for node in walk([rule["filter"], rule["overrides"]]) if "formulaid" in node}
+        carried = [set(row) for document in golden_documents for row in document["discovery"][rows]]
+        assert carried
+        for row in carried:
+            assert named <= row
+
+
+def test_names_carry_their_prefix(export: dict[str, Any]) -> None:
+    for rule in rules(export):
+        prefix = {"nvidia.gpu.discovery": GPU_PREFIX, "nvidia.fan.discovery": FAN_PREFIX}[rule["key"]]
+        for kind in ("item_prototypes", "trigger_prototypes", "graph_prototypes"):
+            for node in rule.get(kind, []):
+                assert node["name"].startswith(prefix)
+                assert "{#MODEL}" in node["name"]
+                assert "{#SHORT}" in node["name"]
+
+
+def test_only_the_master_is_polled(export: dict[str, Any]) -> None:
+    template = export["templates"][0]
+    for node in walk(template):
+        if "key" in node and "uuid" in node and node["key"] != "nvidia.get":
+            assert node["type"] == "DEPENDENT"
+            assert node["master_item"] == {"key": "nvidia.get"}
+    master = next(item for item in template["items"] if item["key"] == "nvidia.get")
+    assert master["history"] == "0"
+    active = template["name"].endswith("active")
+    assert master.get("type") == ("ZABBIX_ACTIVE" if active else None)
+
+
+def test_widgets_do_not_overlap_and_fit(export: dict[str, Any]) -> None:
+    columns = {"6.0": 24, "7.0": 72}[export["version"]]
+    for page in export["templates"][0]["dashboards"][0]["pages"]:
+        taken: set[tuple[int, int]] = set()
+        for widget in page["widgets"]:
+            x, y = int(widget.get("x", 0)), int(widget.get("y", 0))
+            cells = {(x + dx, y + dy) for dx in range(int(widget["width"])) for dy in range(int(widget["height"]))}
+            assert not taken & cells
+            assert max(cell[0] for cell in cells) < columns
+            taken |= cells
+
+
+def test_unknown_series_and_variant_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"no template for Zabbix 5\.0"):
+        render("5.0", "passive")
+    with pytest.raises(UsageError, match="no variant both"):
+        render("7.0", "both")
