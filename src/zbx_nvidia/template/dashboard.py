@@ -49,38 +49,39 @@ class Widget(NamedTuple):
 
 
 _HEAD = (
-    Widget("item", "status.code", "Driver", 0, 0, _QUARTER, 3),
-    Widget("item", "host.gpu_count", "GPUs", _QUARTER, 0, _QUARTER, 3),
-    Widget("item", "host.gpus_lost", "GPUs lost", 2 * _QUARTER, 0, _QUARTER, 3),
-    Widget("item", "host.gpus_sick", "GPUs sick", 3 * _QUARTER, 0, _QUARTER, 3),
+    Widget("item", "status.code", "Driver", 0, 0, _QUARTER, 2),
+    Widget("item", "host.gpu_count", "GPUs", _QUARTER, 0, _QUARTER, 2),
+    Widget("item", "host.gpus_lost", "GPUs lost", 2 * _QUARTER, 0, _QUARTER, 2),
+    Widget("item", "host.gpus_sick", "GPUs sick", 3 * _QUARTER, 0, _QUARTER, 2),
 )
 
 
 def _graphs(keys: tuple[str, ...], top: int = 0) -> tuple[Widget, ...]:
     return tuple(
-        Widget("graphprototype", graph, "", place % 2 * _HALF, top + place // 2 * 6, _HALF, 6)
+        Widget("graphprototype", graph, "", place % 2 * _HALF, top + place // 2 * 5, _HALF, 5)
         for place, graph in enumerate(keys)
     )
 
 
-_DETAILS = ("temperature", "temperature_margin", "utilization", "memory", "power", "fan", "clocks", "codec")
+# A card has either thresholds or margins: side by side, so that one of the two is there and no row stays empty.
+_TEMPERATURES = ("temperature", "temperature_margin")
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
-        "Overview": (*_HEAD, *_graphs(("temperature", "temperature_margin", "utilization", "memory"), 3)),
+        "Overview": (*_HEAD, *_graphs(("utilization", "memory", *_TEMPERATURES), 2)),
         "Power, fan, clocks": _graphs(("power", "fan", "clocks", "codec")),
     },
     "7.0": {
         "Overview": (
             *_HEAD,
-            Widget("honeycomb", "gpu.temperature", "Temperature", 0, 3, _HALF, 5),
-            Widget("honeycomb", "gpu.utilization", "GPU utilization", _HALF, 3, _HALF, 5),
-            Widget("svggraph", "gpu.temperature", "Temperature", 0, 8, _HALF, 6, "1A7C11"),
-            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 8, _HALF, 6, "2774A4"),
-            Widget("svggraph", "gpu.power", "Power draw", 0, 14, _HALF, 6, "A54F10"),
-            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 14, _HALF, 6, "6C59DC"),
+            Widget("honeycomb", "gpu.temperature", "Temperature", 0, 2, _HALF, 5),
+            Widget("honeycomb", "gpu.utilization", "GPU utilization", _HALF, 2, _HALF, 5),
+            Widget("svggraph", "gpu.temperature", "Temperature", 0, 7, _HALF, 5, "1A7C11"),
+            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 7, _HALF, 5, "2774A4"),
+            Widget("svggraph", "gpu.power", "Power draw", 0, 12, _HALF, 5, "A54F10"),
+            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 12, _HALF, 5, "6C59DC"),
         ),
-        "Each GPU": _graphs(_DETAILS),
+        "Each GPU": _graphs(("utilization", "memory", "power", "clocks", *_TEMPERATURES, "fan", "codec")),
     },
 }
 
@@ -119,12 +120,12 @@ def _widget(widget: Widget, template: str, page: int, place: int) -> Tree:
 def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, str, Any]]:
     if widget.kind == "item":
         shown = [("INTEGER", f"show.{place}", str(part)) for place, part in enumerate((2, 4))]  # value, change
-        return [("ITEM", "itemid.0", {"host": template, "key": key(BY_REF[widget.what])}), *shown]
+        item = {"host": template, "key": key(BY_REF[widget.what])}
+        return [("ITEM", "itemid.0", item), ("INTEGER", "decimal_places", "0"), *shown]
     if widget.kind == "graphprototype":
         name = GPU_PREFIX + _NAME_OF_GRAPH[widget.what]
         return [
             ("INTEGER", "columns", "1"),
-            ("INTEGER", "rows", "2"),
             ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
             ("STRING", "reference", reference),
         ]

@@ -41,7 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "graph_item": {"drawtype": "SINGLE_LINE", "sortorder": "0"},
     "condition": {"operator": "MATCHES_REGEX"},
     "dashboard": {"auto_start": "YES"},
-    "widget": {"name": "", "x": "0", "y": "0"},
+    "widget": {"name": "", "x": "0", "y": "0", "height": "2"},
     "step": {"error_handler": "ORIGINAL_ERROR"},
 }
 _DEFAULTS_OF = {

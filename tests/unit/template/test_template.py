@@ -240,7 +240,9 @@ def test_widgets_do_not_overlap_and_fit(export: dict[str, Any]) -> None:
         taken: set[tuple[int, int]] = set()
         for widget in page["widgets"]:
             x, y = int(widget.get("x", 0)), int(widget.get("y", 0))
-            cells = {(x + dx, y + dy) for dx in range(int(widget["width"])) for dy in range(int(widget["height"]))}
+            cells = {
+                (x + dx, y + dy) for dx in range(int(widget["width"])) for dy in range(int(widget.get("height", 2)))
+            }
             assert not taken & cells
             assert max(cell[0] for cell in cells) < columns
             taken |= cells
