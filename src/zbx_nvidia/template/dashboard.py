@@ -14,11 +14,16 @@ from zbx_nvidia.template.names import GPU_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zbx_nvidia.catalog.metrics import Metric
+
 Tree = dict[str, Any]
 
 NAME = "NVIDIA GPUs"
 
-_WIDTH = 72
+# A line for each GPU of the largest hosts there are.
+_LINES = 16
+_COLOURS = ("1A7C11", "2774A4", "A54F10", "6C59DC", "D62728", "17A2B8", "AC8C14", "FC6EA3")
+
 _HALF = 36
 _QUARTER = 18
 _NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
@@ -35,7 +40,6 @@ class Widget(NamedTuple):
         y: From the top, in rows.
         width: In columns.
         height: In rows.
-        colour: RRGGBB, of lines and cells.
     """
 
     kind: str
@@ -45,7 +49,6 @@ class Widget(NamedTuple):
     y: int
     width: int
     height: int
-    colour: str = ""
 
 
 _HEAD = (
@@ -76,10 +79,10 @@ PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
             *_HEAD,
             Widget("honeycomb", "gpu.temperature", "Temperature", 0, 2, _HALF, 5),
             Widget("honeycomb", "gpu.utilization", "GPU utilization", _HALF, 2, _HALF, 5),
-            Widget("svggraph", "gpu.temperature", "Temperature", 0, 7, _HALF, 5, "1A7C11"),
-            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 7, _HALF, 5, "2774A4"),
-            Widget("svggraph", "gpu.power", "Power draw", 0, 12, _HALF, 5, "A54F10"),
-            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 12, _HALF, 5, "6C59DC"),
+            Widget("svggraph", "gpu.temperature", "Temperature", 0, 7, _HALF, 5),
+            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 7, _HALF, 5),
+            Widget("svggraph", "gpu.power", "Power draw", 0, 12, _HALF, 5),
+            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 12, _HALF, 5),
         ),
         "Each GPU": _graphs(("utilization", "memory", "power", "clocks", *_TEMPERATURES, "fan", "codec")),
     },
@@ -129,10 +132,10 @@ def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, st
             ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
             ("STRING", "reference", reference),
         ]
-    pattern = f"GPU *: {BY_REF[widget.what].name}"
+    metric = BY_REF[widget.what]
     if widget.kind == "honeycomb":
         return [
-            ("STRING", "items.0", pattern),
+            ("STRING", "items.0", f"GPU *: {metric.name}"),
             # "GPU 3", without model and metric: the cell is small, and the heading says what it shows.
             ("STRING", "primary_label", '{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\\1")}'),
             ("STRING", "reference", reference),
@@ -140,11 +143,21 @@ def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, st
             ("STRING", "secondary_label", "{ITEM.LASTVALUE}"),
         ]
     return [
-        ("STRING", "ds.0.color", widget.colour),
-        ("STRING", "ds.0.items.0", pattern),
+        *(field for gpu in range(_LINES) for field in _line(gpu, metric)),
         ("STRING", "lefty_min", "0"),
+        *([("STRING", "lefty_max", "100")] if metric.unit == "%" else []),
         ("INTEGER", "legend_lines", "4"),
         ("INTEGER", "legend_columns", "2"),
         ("INTEGER", "righty", "0"),
         ("STRING", "reference", reference),
+    ]
+
+
+def _line(gpu: int, metric: Metric) -> list[tuple[str, str, Any]]:
+    """A data set for each GPU: one for all would draw them in shades of one colour, filled one over the other."""
+    return [
+        ("STRING", f"ds.{gpu}.color", _COLOURS[gpu % len(_COLOURS)]),
+        ("INTEGER", f"ds.{gpu}.fill", "0"),
+        ("STRING", f"ds.{gpu}.items.0", f"GPU {gpu} *: {metric.name}"),
+        ("INTEGER", f"ds.{gpu}.transparency", "0"),
     ]

@@ -6,6 +6,7 @@ Each difference between the series is one line of one table here. The form is th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -149,8 +150,15 @@ def _widget(widget: Tree, series: str) -> Tree:
         for field in widget["fields"]
         if field["name"] not in _FIELDS_UNKNOWN[series]
     ]
-    widget["fields"] = sorted(fields, key=lambda field: (_FIELD_ORDER[series].get(field["type"], 0), field["name"]))
+    widget["fields"] = sorted(
+        fields, key=lambda field: (_FIELD_ORDER[series].get(field["type"], 0), _natural(field["name"]))
+    )
     return widget
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Numbers count as numbers: ds.2 comes before ds.10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _moved(tree: Tree, name: str, *, before: str) -> Tree:
