@@ -74,7 +74,11 @@ def read_gpu(index: int) -> Gpu:
             except Absent:
                 lacks.append(reader)
             except Refused as error:
-                problems.append(Problem(readings.get("uuid", ""), reader, error.code, error.message))
+                problems.append(Problem("", reader, error.code, error.message))
+            except NvmlError:
+                raise
+            except Exception as error:  # noqa: BLE001  a fault of ours in one reading must not silence the others
+                problems.append(Problem("", reader, 0, _fault(error)))
             else:
                 readings.update(_named(reader, values))
                 alive = alive or reader not in _IDENTITY
@@ -84,16 +88,15 @@ def read_gpu(index: int) -> Gpu:
     except NvmlError as error:
         return _unwell(index, "sick", readings, error)
     if "uuid" not in readings or (problems and not alive):
-        return Gpu(index, "sick", _identity(readings), (), (), tuple(problems))
-    return Gpu(index, "ok", readings, fans, tuple(lacks), tuple(problems))
+        return Gpu(index, "sick", _identity(readings), (), (), _of(readings, problems))
+    return Gpu(index, "ok", readings, fans, tuple(lacks), _of(readings, problems))
 
 
 def _report(index: int, send: Send) -> None:
     try:
         gpu = read_gpu(index)
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
-        complaint = Problem("", "", 0, f"collector: {type(error).__name__}: {error}")
-        gpu = Gpu(index, "sick", {}, (), (), (complaint,))
+        gpu = Gpu(index, "sick", {}, (), (), (Problem("", "", 0, _fault(error)),))
     send("gpu", gpu)
 
 
@@ -132,6 +135,15 @@ def _identity(readings: dict[str, Any]) -> dict[str, Any]:
         for metric in GPU_METRICS
         if metric.reader in _IDENTITY and metric.key in readings
     }
+
+
+def _of(readings: dict[str, Any], problems: list[Problem]) -> tuple[Problem, ...]:
+    """The problems with the GPU's name on them: some came up before its UUID was known."""
+    return tuple(problem._replace(gpu=readings.get("uuid", "")) for problem in problems)
+
+
+def _fault(error: Exception) -> str:
+    return f"collector: {type(error).__name__}: {error}"
 
 
 def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:

@@ -95,7 +95,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
     Returns:
         The document as an object; `render` makes text of it.
     """
-    gpus = sorted(found.gpus)
+    gpus = sorted(found.gpus, key=lambda gpu: gpu.position)
     healthy = [gpu for gpu in gpus if gpu.state == "ok"]
     problems = [*found.problems, *(problem for gpu in gpus for problem in gpu.problems)]
     document: dict[str, Any] = {
@@ -106,7 +106,9 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             "mode": found.mode,
             "duration": round(found.duration, 4),
             "error_count": len(problems),
-            "errors": [problem._asdict() for problem in problems[:MAX_ERRORS]],
+            "errors": [
+                problem._replace(message=_words(problem.message))._asdict() for problem in problems[:MAX_ERRORS]
+            ],
         },
         "status": {
             "code": found.status.code,
@@ -197,7 +199,8 @@ def _silent(found: Collection) -> list[int]:
 def _describe(gpu: Gpu) -> str:
     """A lost or sick GPU in words: what of its identity could still be read."""
     known = [gpu.readings[key] for key in ("name", "pci", "uuid", "serial") if key in gpu.readings]
-    reason = gpu.problems[-1].message if gpu.problems else ""
+    # A card without a UUID cannot be told from another, and no error came with it.
+    reason = gpu.problems[-1].message if gpu.problems else "no UUID"
     return f"GPU {gpu.position}: " + ", ".join([*known, reason])
 
 

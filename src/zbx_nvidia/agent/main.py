@@ -5,6 +5,7 @@ No argparse and no click: their import costs as much as the reading.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -50,11 +51,11 @@ def get(deadline: float | None = None) -> str:
 
 def _get(deadline: float | None) -> None:
     text = get(deadline)
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        pass
+    # Not sys.stdout, which is None when the caller has closed it. Nobody who listens is no reason to complain.
+    data = text.encode("ascii") + b"\n"
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(1, data) :]
     # Whatever the interpreter would do on its way out, nobody waits for it.
     os._exit(0)
 
@@ -75,7 +76,7 @@ def _deadline(arguments: list[str]) -> float | None:
 
 
 def _usage(complaint: str) -> None:
-    sys.stderr.write(f"zbx-nvidia-agent: {complaint}\n{USAGE}")
+    sys.stderr.write(f"zbx-nvidia-agent: {complaint}; see zbx-nvidia-agent --help\n")
     sys.exit(2)
 
 

@@ -9,16 +9,21 @@ frozen GPUs. A child that hangs holds a lock, so that there is never more than o
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import marshal
 import os
 import select
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.document import Collection, Gpu, Problem, failed
 from zbx_nvidia.catalog import status as states
+
+if TYPE_CHECKING:
+    import _socket
 
 # zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
 DEADLINE = 2.5
@@ -27,6 +32,7 @@ LOCK_WAIT = 0.3
 _LOCK_PAUSE = 0.01
 _LENGTH = 4  # bytes before each message
 _CHUNK = 65_536
+_STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
 
@@ -95,13 +101,15 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
         return failed(states.STILL_STUCK, "", duration)
     if "failed" in known:
         code, message = known["failed"]
-        return failed(states.BY_CODE.get(code, states.UNKNOWN), f"NVML error {code}: {message}", duration)
+        # Code 0 is that of a call that succeeded with nonsense: whatever this is, it is not well.
+        status = states.BY_CODE.get(code, states.UNKNOWN) if code else states.UNKNOWN
+        return failed(status, f"NVML error {code}: {message}", duration)
     if "broken" in known:
         return failed(states.COLLECTOR_FAILED, known["broken"], duration)
     if "done" in known:
         status, detail = states.OK, ""
     elif pipe == "closed":
-        status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died"
+        status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
     else:
         status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
     if "host" not in known:
@@ -127,9 +135,10 @@ def _gpu(value: tuple[Any, ...]) -> Gpu:
 def _child(pipe: int) -> None:
     """Read the driver and leave without a trace of the parent's state. Never returns."""
     try:
-        _let_go(pipe)
+        pipe = _let_go(pipe)
         sender = _Sender(pipe)
-        if not _lock():
+        lock = _lock()
+        if lock is None:
             sender.send("stuck", None)
             os._exit(0)
         try:
@@ -145,38 +154,60 @@ def _child(pipe: int) -> None:
         os._exit(0)
 
 
-def _let_go(pipe: int) -> None:
+def _let_go(pipe: int) -> int:
     """Keep nothing of the agent's that would outlive a hanging call.
 
     A session of its own keeps the agent's kill of the process group on timeout away from a call in the kernel. The
     agent's listening socket, inherited through its shell, would keep its port taken after a restart.
+
+    Returns:
+        The pipe, which is not one of the standard streams: it was when the caller had closed some of them.
     """
     os.setsid()
     os.chdir("/")
+    pipe = fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
     null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
+    for stream in range(_STREAMS):
         os.dup2(null, stream)
-    highest = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, pipe)
-    os.closerange(pipe + 1, min(highest, _CHUNK) if highest > 0 else _CHUNK)
+    # What is open, and not all that could be: closing 65,536 descriptors one by one, as Python does where glibc is
+    # older than 2.34 (RHEL 8), costs 5 ms.
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor >= _STREAMS and descriptor != pipe:
+            # One of them was that of the listing itself.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+    return pipe
 
 
-def _lock() -> bool:
-    """Take the lock that one collection holds at a time, on this very file: nothing needs to be writable.
+def _lock() -> _socket.socket | None:
+    """Take the lock that one collection of this installation holds at a time on this host.
 
-    The descriptor is never closed: it goes with the process.
+    It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
+    the process is gone. A lock on a file would not do: where the program lies on a network file system, flock() fails
+    (NFS asks for a file open for writing) or holds for the whole cluster (Lustre), and one stuck GPU would silence all.
+
+    Returns:
+        The lock, held as long as the object lives; None when another collection holds it.
     """
-    descriptor = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
+    # socket.socket costs 3 ms more, for what the standard library builds around this.
+    import _socket  # noqa: PLC0415  the parent does without
+
+    program = os.stat(__file__)
+    lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     until = time.monotonic() + LOCK_WAIT
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # A leading NUL: a name that is in no directory.
+            lock.bind(f"\0zbx-nvidia-agent/{program.st_dev}/{program.st_ino}")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
             if time.monotonic() >= until:
-                return False
+                return None
             time.sleep(_LOCK_PAUSE)
         else:
-            return True
+            return lock
 
 
 class _Sender:

@@ -1,0 +1,65 @@
+# Every target installs what it needs: `make demo` and `make test` are enough on a bare Debian or Ubuntu machine.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+SERIES ?= 7.0
+PYTHON := .venv/bin/python
+TEST_PYTHON := build/test-venv/bin/python
+
+.PHONY: help venv engine images simulator wheel generate lint test-unit test-integration test demo demo-down bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: venv wheel engine ## a real Zabbix with simulated GPUs on this machine (SERIES=6.0 or 7.0)
+	@scripts/images.sh $(SERIES)
+	@$(PYTHON) scripts/demo.py $(SERIES)
+
+demo-down: ## remove the demo
+	@scripts/demo-down.sh
+
+test: test-unit test-integration ## every check and every test
+
+test-unit: lint wheel simulator ## the part of `make test` that needs no Docker
+	@scripts/system-packages.sh valgrind
+	@scripts/test-venv.sh
+	@$(TEST_PYTHON) -m pytest -m "not integration and not gpu" tests
+
+test-integration: venv wheel engine ## the tests against real Zabbix 6.0 and 7.0 in Docker, side by side
+	@scripts/images.sh 6.0 7.0
+	@scripts/test-venv.sh
+	@$(TEST_PYTHON) -m pytest -m integration --numprocesses 2 tests/integration
+
+lint: venv ## ruff, mypy, shellcheck
+	@echo "> Checking style and types"
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet || { echo "error: run .venv/bin/ruff format" >&2; exit 1; }
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR \
+	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/create-database
+
+generate: venv ## rewrite the generated templates, UserParameters, documents and docs
+	@$(PYTHON) scripts/generate.py
+
+bench: venv simulator ## what a check costs, beside its yardsticks
+	@$(PYTHON) scripts/bench.py
+
+wheel: venv ## dist/*.whl
+	@scripts/wheel.sh
+
+simulator: ## build/simulator/libnvidia-ml.so.1, a driver for machines without one
+	@scripts/system-packages.sh compiler
+	@$(MAKE) -C simulator
+
+venv: ## .venv with the package and the development tools
+	@scripts/system-packages.sh python
+	@scripts/venv.sh
+
+engine: ## a running Docker engine, installed if there is none
+	@scripts/docker-engine.sh
+
+images: venv wheel engine ## the container images of one series (SERIES=6.0 or 7.0)
+	@scripts/images.sh $(SERIES)
+
+clean: ## remove everything built, but for .venv
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

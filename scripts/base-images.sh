@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# base-images.sh SUITE...: debian:SUITE-slim for each, pulled from a registry or made here with debootstrap.
+source "$(dirname "$0")/lib.sh"
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+# shellcheck disable=SC2016  # apt fills $(REPO_URI) in, not the shell
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+
+for suite; do
+    image=debian:$suite-slim
+    if docker image inspect "$image" >/dev/null 2>&1; then
+        continue
+    fi
+    say "Pulling $image"
+    if timeout 60 docker pull -q "$image" >"$logs/pull-$suite.log" 2>&1; then
+        continue
+    fi
+    say "No registry answers; making $image with debootstrap (20 s)"
+    [[ -x /usr/sbin/debootstrap && -f $keyring ]] || apt_install debootstrap debian-archive-keyring
+    # Not on a file system mounted noexec or nodev, which /tmp may be.
+    root=$(as_root mktemp -d /var/tmp/zbx-nvidia-base.XXXXXX)
+    trap 'as_root rm -rf "$root"' EXIT
+    quietly "debootstrap-$suite" as_root /usr/sbin/debootstrap --variant=minbase --keyring="$keyring" \
+        "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
+    as_root rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+    as_root tar -C "$root" -c . | docker import - "$image" >/dev/null
+    as_root rm -rf "$root"
+done

@@ -1,0 +1,176 @@
+"""The demo: start the containers, set Zabbix up with the product's own commands, show the first values.
+
+usage: demo.py SERIES    (its images must be there: scripts/images.sh SERIES)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from zbx_nvidia.server.connection import Credentials, connect
+
+if TYPE_CHECKING:
+    from zbx_nvidia.server.connection import Connection
+
+ROOT = Path(__file__).parents[1]
+PROJECT = "zbx-nvidia-demo"
+HOSTS = ("workstation", "gpu-server")
+USER, PASSWORD = "Admin", "zabbix"  # Zabbix's first login; the front end listens on the loopback alone
+PATIENCE = 150  # seconds until all values must be there; 25 were seen
+COLUMNS = {  # the catalogue's key: heading, unit, divisor
+    "temperature": ("Temperature", "°C", 1),
+    "fan_speed": ("Fan", "%", 1),
+    "utilization": ("Utilisation", "%", 1),
+    "memory_used": ("Memory used", "GiB", 1 << 30),
+    "power": ("Power", "W", 1),
+}
+
+
+def say(text: str) -> None:
+    """Says what happens next, at once."""
+    print(f"> {text}", flush=True)
+
+
+def compose(series: str, port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs docker compose on the demo's project."""
+    return subprocess.run(
+        ["docker", "compose", "--project-name", PROJECT, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "ZABBIX_SERIES": series, "ZABBIX_WEB_PORT": str(port)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def web_port(series: str) -> int:
+    """The port of a demo that runs already, else 8080, else the next that is free."""
+    wanted = int(os.environ.get("ZABBIX_WEB_PORT", "8080"))
+    running = re.fullmatch(r"127\.0\.0\.1:(\d+)\n", compose(series, wanted, "port", "web", "8080").stdout)
+    if running:
+        return int(running[1])
+    for port in range(wanted, wanted + 100):
+        with socket.socket() as probe:
+            # As servers do: a port whose last connections are still fading out is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port != wanted:
+            say(f"Port {wanted} is taken: the front end gets {port}")
+        return port
+    sys.exit(f"error: no free port between {wanted} and {wanted + 99}: set ZABBIX_WEB_PORT")
+
+
+def product(url: str, *arguments: str) -> None:
+    """Runs the product's own command, as a user would, and shows it."""
+    print(f"$ zbx-nvidia {' '.join(arguments)}", flush=True)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("zbx-nvidia")), *arguments],
+        env={**os.environ, "ZABBIX_URL": url, "ZABBIX_USER": USER, "ZABBIX_PASSWORD": PASSWORD},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"error: zbx-nvidia {arguments[0]} ended with {done.returncode}; its message is above")
+
+
+def values(zabbix: Connection, host: str) -> dict[str, str]:
+    """Last values of a host by item key; items without one are left out."""
+    items: list[dict[str, Any]] = zabbix.call(
+        "item.get",
+        {
+            "host": host,
+            "search": {"key_": "nvidia."},
+            "startSearch": True,
+            "output": ["key_", "lastvalue", "lastclock"],
+        },
+    )
+    return {item["key_"]: item["lastvalue"] for item in items if item["lastclock"] != "0"}
+
+
+def uuids(found: dict[str, str], key: str = "temperature") -> list[str]:
+    """The GPUs that have a value of a metric, in the driver's order."""
+    gpus = [match[1] for name in found if (match := re.fullmatch(rf"nvidia\.gpu\.{key}\[(.+)\]", name))]
+    return sorted(gpus, key=lambda uuid: int(found.get(f"nvidia.gpu.index[{uuid}]", 0)))
+
+
+def wait_for_values(zabbix: Connection) -> dict[str, dict[str, str]]:
+    """Waits until every GPU that a host counts has values."""
+    start = time.monotonic()
+    reported = ""
+    while True:
+        found = {host: values(zabbix, host) for host in HOSTS}
+        counted = {host: int(float(found[host].get("nvidia.host.gpu_count", 0))) for host in HOSTS}
+        progress = ", ".join(f"{host} {len(uuids(found[host]))} of {counted[host] or '?'}" for host in HOSTS)
+        if progress != reported:
+            say(f"GPUs with values: {progress} ({time.monotonic() - start:.0f} s)")
+            reported = progress
+        if all(counted[host] and len(uuids(found[host])) >= counted[host] for host in HOSTS):
+            return found
+        if time.monotonic() - start > PATIENCE:
+            sys.exit(
+                f"error: no complete values within {PATIENCE} s; see 'docker compose -p {PROJECT} logs', "
+                f"and Monitoring > Latest data in the front end"
+            )
+        time.sleep(1)
+
+
+def show(found: dict[str, dict[str, str]]) -> None:
+    """Prints a line a GPU."""
+    table = Table("Host", "GPU", "Model")
+    for heading, _, _ in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for host, items in found.items():
+        for uuid in uuids(items):
+            cells = []
+            for key, (_, unit, divisor) in COLUMNS.items():
+                value = items.get(f"nvidia.gpu.{key}[{uuid}]")
+                # An item that the card cannot serve does not exist: passive cards have no fan.
+                cells.append("-" if value is None else f"{float(value) / divisor:.0f} {unit}")
+            index, name = (items.get(f"nvidia.gpu.{key}[{uuid}]", "?") for key in ("index", "name"))
+            table.add_row(host, index, name, *cells)
+    # A log or a pipe has no width of its own.
+    Console(width=None if sys.stdout.isatty() else 110).print(table)
+
+
+def main() -> None:
+    """Brings the demo up and waits for its first values."""
+    if len(sys.argv) != 2:  # noqa: PLR2004  the program and its argument
+        sys.exit(__doc__)
+    series = sys.argv[1]
+    port = web_port(series)
+    url = f"http://127.0.0.1:{port}"
+    say(f"Starting Zabbix {series} and two hosts with simulated GPUs")
+    started = compose(series, port, "up", "--no-build", "--pull", "never", "--wait", "--wait-timeout", "180")
+    if started.returncode:
+        sys.exit(f"{started.stderr}error: the containers did not start; see 'docker compose -p {PROJECT} logs'")
+    say("Setting Zabbix up with zbx-nvidia itself")
+    product(url, "install-template", "--variant", "passive")
+    for host in HOSTS:
+        # Asked every ten seconds, so that graphs move while one looks; a minute is the default.
+        product(
+            url, "add-host", host, "--address", host, "--variant", "passive", "--macro", "{$NVIDIA.INTERVAL}=10s"
+        )  # fmt: skip
+    say("Waiting for the first values")
+    with connect(url, Credentials(user=USER, password=PASSWORD)) as zabbix:
+        found = wait_for_values(zabbix)
+    show(found)
+    print(f"\nThe front end: {url}   user {USER}, password {PASSWORD}   (Monitoring > Hosts)")
+    print("Stop and remove it all: make demo-down")
+
+
+if __name__ == "__main__":
+    main()

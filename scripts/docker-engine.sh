@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# A Docker engine with compose and buildx: the running one, else an installed one started, else Debian's.
+source "$(dirname "$0")/lib.sh"
+
+dockerd_log=/var/log/dockerd.log
+
+answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# `docker COMMAND` without its plugin prints docker's own help and exits 0 or 1 by version, so ask for the version.
+has_plugins() {
+    docker compose version --short 2>/dev/null | grep -q '^v\?[2-9]' && docker buildx version >/dev/null 2>&1
+}
+
+# The Debian mirror this machine already uses, so that a machine behind a private mirror works too.
+debian_mirror() {
+    local uri
+    # shellcheck disable=SC2016  # apt fills $(REPO_URI) in, not the shell
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | head -n 1)
+    echo "${uri:-http://deb.debian.org/debian}"
+}
+
+# bookworm's docker-compose is 1.29, which has no `docker compose`; trixie's packages install on bookworm and
+# pull in nothing else. The pin keeps every other package of the machine on bookworm.
+add_trixie() {
+    local mirror
+    mirror=$(debian_mirror bookworm)
+    say "Adding Debian trixie to apt, pinned so low that only what is asked for comes from it"
+    as_root tee /etc/apt/sources.list.d/zbx-nvidia-trixie.sources >/dev/null <<-SOURCES
+		Types: deb
+		URIs: $mirror
+		Suites: trixie
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	SOURCES
+    as_root tee /etc/apt/preferences.d/zbx-nvidia-trixie >/dev/null <<-PIN
+		Package: *
+		Pin: release n=trixie
+		Pin-Priority: 100
+	PIN
+}
+
+install_engine() {
+    local codename
+    # shellcheck source=/dev/null
+    codename=$(. /etc/os-release && echo "${ID}-${VERSION_CODENAME:-}")
+    say "Installing a Docker engine with compose and buildx from the packages of $codename"
+    case $codename in
+        debian-bookworm)
+            add_trixie
+            apt_install -t trixie docker.io docker-cli docker-compose docker-buildx
+            ;;
+        debian-*) apt_install docker.io docker-cli docker-compose docker-buildx ;;
+        ubuntu-*) apt_install docker.io docker-compose-v2 docker-buildx ;;
+        *) fail "no Docker engine, and no packages of one known for $codename; install Docker with compose v2 and buildx" ;;
+    esac
+    hash -r
+}
+
+start_engine() {
+    if [[ -d /run/systemd/system ]]; then
+        say "Starting docker.service"
+        quietly dockerd as_root systemctl start docker
+    else
+        say "Starting dockerd by hand, there is no systemd here (its log: $dockerd_log)"
+        # 9 is the lock of this script: the daemon must not hold it for ever.
+        as_root setsid --fork bash -c "exec dockerd >>$dockerd_log 2>&1 </dev/null" 9>&-
+    fi
+    for ((tenths = 0; tenths < 600; tenths++)); do
+        answers && return
+        sleep 0.1
+    done
+    as_root tail -n 20 "$dockerd_log" >&2 || true
+    fail "dockerd did not answer within 60 s; see $dockerd_log, and 'docker info'"
+}
+
+exec 9>"$repo/build/.docker-engine.lock"
+flock 9
+
+if ! { command -v docker && has_plugins && { answers || command -v dockerd; }; } >/dev/null; then
+    install_engine
+fi
+has_plugins || fail "$(command -v docker) finds no compose v2 or no buildx plugin; see 'docker info' for where it looks"
+if ! answers; then
+    if [[ $EUID -ne 0 && -S /var/run/docker.sock && ! -w /var/run/docker.sock ]]; then
+        fail "this user may not use the Docker engine; run: sudo usermod -aG docker $USER, and log in again"
+    fi
+    start_engine
+fi
+say "Docker engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"

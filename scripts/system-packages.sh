@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# system-packages.sh python|compiler|valgrind|make...: these, and only what of them is missing, by apt-get.
+source "$(dirname "$0")/lib.sh"
+
+missing=()
+for need; do
+    case $need in
+        python)
+            # venv can be imported without python3-venv; what is missing then is ensurepip.
+            python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+            ;;
+        compiler)
+            command -v gcc >/dev/null || missing+=(gcc)
+            [[ -f /usr/include/stdlib.h ]] || missing+=(libc6-dev)
+            ;;
+        make | valgrind) command -v "$need" >/dev/null || missing+=("$need") ;;
+        *) fail "unknown: $need" ;;
+    esac
+done
+
+if [[ ${#missing[@]} -gt 0 ]]; then
+    say "Installing ${missing[*]}"
+    apt_install "${missing[@]}"
+fi
+if [[ " $* " == *" python "* ]]; then
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+        || fail "$(command -v python3) is $(python3 --version); 3.10 or newer is needed: put one first on PATH"
+fi

@@ -1,0 +1,1 @@
+"""The command `zbx-nvidia`: arguments, calls, output and exit codes, nothing else."""

@@ -1,0 +1,78 @@
+"""The options of every command that talks to a Zabbix front end."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from zbx_nvidia.server.connection import Connection
+
+    Connect = Callable[[], AbstractContextManager[Connection]]
+
+FILE = click.Path(path_type=Path)
+
+OPTIONS = (
+    click.option(
+        "--url",
+        envvar="ZABBIX_URL",
+        required=True,
+        show_envvar=True,
+        help="Address of the Zabbix front end, such as https://zabbix.example.com/zabbix.",
+    ),
+    click.option(
+        "--token-file",
+        type=FILE,
+        help="File that holds an API token. Without it: the environment variable ZABBIX_TOKEN.",
+    ),
+    click.option("--user", envvar="ZABBIX_USER", show_envvar=True, help="User to log in as, where there is no token."),
+    click.option(
+        "--password-file",
+        type=FILE,
+        help="File that holds the user's password. Without it: the environment variable ZABBIX_PASSWORD.",
+    ),
+    click.option("--ca-file", type=FILE, help="Certificates (PEM) to trust, for an authority of your own."),
+    click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30,
+        show_default=True,
+        help="Seconds to wait for each answer.",
+    ),
+)
+
+
+def connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options above, and, as its first argument, what opens the connection they describe."""
+
+    @functools.wraps(command)
+    def connected(  # noqa: PLR0913  one for each option
+        *,
+        url: str,
+        token_file: Path | None,
+        user: str | None,
+        password_file: Path | None,
+        ca_file: Path | None,
+        insecure: bool,
+        timeout: float,
+        **arguments: Any,  # noqa: ANN401  the command's own
+    ) -> None:
+        def connect() -> AbstractContextManager[Connection]:
+            from zbx_nvidia.server import connection  # noqa: PLC0415  pyzabbix and requests take a third of a second
+
+            login = connection.credentials(os.environ, user=user, token_file=token_file, password_file=password_file)
+            return connection.connect(url, login, ca_file=ca_file, insecure=insecure, timeout=timeout)
+
+        command(connect, **arguments)
+
+    for option in reversed(OPTIONS):
+        connected = option(connected)
+    return connected

@@ -1,0 +1,53 @@
+"""Entry point of `zbx-nvidia`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from zbx_nvidia import __version__
+from zbx_nvidia.errors import ZbxNvidiaError
+
+# Where each command is. A command's module is imported when it is run or listed, and imports what it works with only
+# when it runs: the help must not wait for YAML and HTTP.
+COMMANDS = {
+    "show": "zbx_nvidia.cli.show:show",
+    "install-template": "zbx_nvidia.cli.templates:install_template",
+    "uninstall-template": "zbx_nvidia.cli.templates:uninstall_template",
+    "add-host": "zbx_nvidia.cli.hosts:add_host",
+    "template": "zbx_nvidia.cli.template:template",
+    "userparameters": "zbx_nvidia.cli.template:userparameters",
+}
+
+
+class Commands(click.Group):
+    """A group that turns this package's errors into one line and an exit code, never a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The names of all commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101  the table above is wrong
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns is click's business
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ZbxNvidiaError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zbx-nvidia")
+def main() -> None:
+    """Watch NVIDIA GPUs in Zabbix."""

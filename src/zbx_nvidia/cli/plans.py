@@ -1,0 +1,52 @@
+"""Shows what a command would change on the server, and has it done."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from zbx_nvidia.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zbx_nvidia.server.plan import Plan
+
+OPTIONS = (
+    click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing."),
+    click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON."),
+)
+
+
+def plan_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options `--dry-run` and `--json`."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def carry_out(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
+    """Shows the plans and, where nothing stands against any of them, makes their changes."""
+    from zbx_nvidia.server.plan import as_data, as_lines  # noqa: PLC0415  so that the help is quick
+
+    refusals = [plan.refusal for plan in plans if plan.refusal]
+    changed = any(plan.changes for plan in plans)
+    apply = changed and not dry_run and not refusals
+    if not as_json:
+        for plan in plans:
+            click.echo("\n".join(as_lines(plan)))
+    if apply:
+        for plan in plans:
+            if plan.changes:
+                plan.apply()
+    if as_json:
+        document = {"changed": changed, "applied": apply, "plans": [as_data(plan) for plan in plans]}
+        click.echo(json.dumps(document, indent=2))
+    elif apply:
+        click.echo("Done.")
+    elif changed and dry_run:
+        click.echo("Dry run: nothing was changed.")
+    if refusals:
+        raise ServerError("; ".join(refusals))

@@ -1,0 +1,306 @@
+"""The connection to a Zabbix front end: address, credentials, TLS, time limits, retries.
+
+What it takes care of, each observed with pyzabbix 1.3.1:
+
+- Its DEBUG log holds the password and the session, its exceptions hold the server's whole answer, and exceptions of
+  requests hold the request with both. So its DEBUG log is switched off, and an error is raised outside the `except`
+  clause, with no chain to the exception it explains.
+- It has no time limit and no retries. Only calls that read are tried again: a write whose answer was lost may have
+  been done.
+- `with ZabbixAPI(...)` swallows API errors. It is not used here.
+- A `.netrc` entry for the host replaces the session by Basic authentication: `trust_env` is off, and proxies and the CA
+  file of the environment are read on purpose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import ssl
+import stat
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+import urllib3
+from pyzabbix import ZabbixAPI, ZabbixAPIException
+
+from zbx_nvidia.errors import ServerError, UsageError
+from zbx_nvidia.server import explain, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from zbx_nvidia.server.versions import Version
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt of a call that reads
+BUSY = (502, 503, 504)  # a reverse proxy's words for "not now"
+READS = ("apiinfo.version", "configuration.export", "configuration.importcompare", "user.checkAuthentication")
+
+logging.getLogger("pyzabbix.api").addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An API token, or a user and a password."""
+
+    token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def credentials(
+    environ: Mapping[str, str],
+    *,
+    user: str | None = None,
+    token_file: Path | None = None,
+    password_file: Path | None = None,
+) -> Credentials:
+    """Finds the credentials: files named on the command line before the environment, a token before a password."""
+    if token_file and password_file:
+        raise UsageError("--token-file and --password-file exclude each other: give one of them")
+    if password_file:
+        return _login(user, _secret(password_file, "--password-file"), "--password-file")
+    token = _secret(token_file, "--token-file") if token_file else environ.get("ZABBIX_TOKEN", "")
+    if token:
+        # It becomes an HTTP header: anything else would fail there, with the token in the exception's text.
+        if not re.fullmatch(r"[!-~]+", token):
+            source = f"--token-file {token_file}" if token_file else "ZABBIX_TOKEN"
+            raise UsageError(f"{source}: not an API token: it must be one word of plain ASCII characters")
+        return Credentials(token=token)
+    if password := environ.get("ZABBIX_PASSWORD", ""):
+        return _login(user, password, "ZABBIX_PASSWORD")
+    raise UsageError(
+        "no credentials: set ZABBIX_TOKEN or give --token-file, "
+        "or set ZABBIX_USER with ZABBIX_PASSWORD or --password-file"
+    )
+
+
+def _login(user: str | None, password: str, source: str) -> Credentials:
+    if not user:
+        raise UsageError(f"{source} without a user: set ZABBIX_USER or give --user")
+    return Credentials(user=user, password=password)
+
+
+def _secret(path: Path, option: str) -> str:
+    """The secret in a file, without the line end that editors add."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{option} {path}: cannot be read: not UTF-8 text") from None
+    if not text:
+        raise UsageError(f"{option} {path}: the file is empty")
+    # A warning and no more: secrets that a container engine mounts are readable by all.
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        logger.warning("warning: %s %s can be read by other users: chmod 600 it", option, path)
+    return text
+
+
+def front_end(url: str) -> str:
+    """The address of the front end, from any address a person may have copied out of the browser."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises ValueError where the port is no number
+    except ValueError:
+        raise UsageError("--url: not an address: write it as https://zabbix.example.com/zabbix") from None
+    if parts.username is not None or parts.password is not None:
+        raise UsageError("--url: no user or password in the address: use ZABBIX_USER and ZABBIX_PASSWORD")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(f"--url {url}: not an address: write it as https://zabbix.example.com/zabbix")
+    path = re.sub(r"/[^/]*\.php$", "", parts.path).rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+@contextlib.contextmanager
+def connect(
+    url: str,
+    login: Credentials,
+    *,
+    ca_file: Path | None = None,
+    insecure: bool = False,
+    timeout: float = 30.0,
+) -> Iterator[Connection]:
+    """Logs in, hands over the connection, and logs out.
+
+    Args:
+        url: address of the front end.
+        login: whom to log in as.
+        ca_file: certificates to trust, PEM; else REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or the usual ones.
+        insecure: do not check the server's certificate.
+        timeout: seconds to wait for each answer.
+    """
+    url = front_end(url)
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = requests.utils.get_environ_proxies(url)
+    session.max_redirects = 0  # requests would turn the POST into a GET, or send the password on to another address
+    session.verify = _trusted(ca_file, insecure=insecure)
+    with session:
+        api = ZabbixAPI(url, session=session, timeout=(min(CONNECT_TIMEOUT, timeout), timeout))
+        connection = Connection(api, url, login, timeout)
+        connection.log_in()
+        try:
+            yield connection
+        finally:
+            connection.log_out()
+
+
+def _trusted(ca_file: Path | None, *, insecure: bool) -> bool | str:
+    """What requests is to check certificates against."""
+    if insecure:
+        if ca_file:
+            raise UsageError("--insecure and --ca-file exclude each other: give one of them")
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        logger.warning("warning: --insecure: the server's certificate is not checked")
+        return False
+    source, path = next(
+        (
+            (source, path)
+            for source, path in (
+                ("--ca-file", str(ca_file) if ca_file else None),
+                ("REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE")),
+                ("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE")),
+            )
+            if path
+        ),
+        ("", ""),
+    )
+    if not path:
+        return True
+    try:
+        if not Path(path).is_dir():
+            ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise UsageError(f"{source} {path}: holds no certificate: it must be in PEM form") from None
+    except OSError as error:
+        raise UsageError(f"{source} {path}: cannot be read: {error.strerror}") from None
+    return path
+
+
+class Connection:
+    """A session with a front end.
+
+    Attributes:
+        url: address of the front end.
+        version: version of the front end, (7, 0).
+    """
+
+    def __init__(self, api: ZabbixAPI, url: str, login: Credentials, timeout: float) -> None:
+        self.url = url
+        self.version: Version = (0, 0)
+        self._api = api
+        self._login = login
+        self._timeout = timeout
+        self._user = login.user
+        self._accepted = False  # whether the front end has accepted the credentials
+
+    def log_in(self) -> None:
+        """Finds the version and has the credentials accepted."""
+        text = str(self.call("apiinfo.version"))
+        numbers = re.match(r"(\d+)\.(\d+)", text)
+        if not numbers:
+            raise ServerError(explain.not_a_front_end(self.url, "its version is not a number"))
+        self.version = (int(numbers[1]), int(numbers[2]))
+        if self.version < versions.OLDEST:
+            oldest = ".".join(map(str, versions.OLDEST))
+            raise ServerError(f"Zabbix at {self.url} is version {text}: {oldest} is the oldest that is supported")
+        if self._login.token:
+            self._attempt("apiinfo.version", lambda: self._api.login(api_token=self._login.token))
+            # That asked the server nothing about the token: this does, and tells whose it is.
+            self._user = self.call("user.checkAuthentication", {"token": self._login.token})["username"]
+        else:
+            self._attempt("user.login", lambda: self._api.login(self._login.user, self._login.password))
+        self._accepted = True
+        logger.debug("logged in to Zabbix %s at %s", text, self.url)
+
+    def log_out(self) -> None:
+        """Ends the session that a password opened; a token opens none."""
+        if not self._login.token:
+            # All that was asked for is done, or its error is on its way: a session that times out later is no matter.
+            with contextlib.suppress(ServerError):
+                self.call("user.logout")
+
+    def call(self, method: str, params: Mapping[str, Any] | list[Any] | None = None) -> Any:  # noqa: ANN401  JSON
+        """Calls a method of the API and returns its result; one that only reads is tried again when it finds no one."""
+        return self._attempt(
+            method,
+            lambda: self._api.do_request(method, params)["result"],
+            pauses=PAUSES if _reads(method) else (),
+        )
+
+    def _attempt(self, method: str, request: Callable[[], Any], pauses: tuple[float, ...] = ()) -> Any:  # noqa: ANN401
+        """Makes a request; what goes wrong comes back as one line, with no chain to the exception it explains."""
+        for pause in (*pauses, None):
+            start = time.monotonic()
+            try:
+                result = request()
+            except (requests.RequestException, ZabbixAPIException) as error:
+                again = _is_passing(error)
+                problem = ServerError(self._explain(method, error))
+            except (KeyError, TypeError, AttributeError):
+                # JSON, but not JSON-RPC: pyzabbix takes its shape for granted.
+                again = False
+                problem = ServerError(explain.not_a_front_end(self.url, "the answer is JSON of another kind"))
+            else:
+                logger.debug("%s: answered in %.2f s", method, time.monotonic() - start)
+                return result
+            logger.debug("%s: failed after %.2f s", method, time.monotonic() - start)
+            if pause is None or not again:
+                break
+            time.sleep(pause)
+        raise problem
+
+    def _explain(self, method: str, error: requests.RequestException | ZabbixAPIException) -> str:
+        """The error in one line. What the other side said goes through `_redact`: it may have sent a secret back."""
+        if isinstance(error, requests.RequestException):
+            if error.response is None:
+                return explain.no_answer(self.url, method, error, timeout=self._timeout, reads=_reads(method))
+            return self._redact(explain.status(self.url, method, error.response))
+        if error.error is None:  # pyzabbix could not read the answer, which is the exception's text
+            return explain.not_an_api(self.url, str(error.args[0]))
+        who = f"user {self._user!r}" if self._user else "the token"
+        said = self._redact(str(error.error["data"]))
+        return explain.refusal(self.url, method, said, who=who, unauthorised=self._unauthorised())
+
+    def _redact(self, text: str) -> str:
+        for secret in (self._login.token, self._login.password, str(self._api.auth)):
+            if secret:
+                text = text.replace(secret, "***")
+        return " ".join(text.split())
+
+    def _unauthorised(self) -> str:
+        """What it means, at this point, that the front end says "Not authorised"."""
+        if not self._accepted:
+            return "the token is unknown or disabled: check ZABBIX_TOKEN or --token-file"
+        if versions.takes_bearer(self.version):
+            # Seen with Apache and PHP-FPM: the login works, and every call after it is "Not authorised".
+            return (
+                "the login was accepted, so the web server strips the Authorization header: "
+                "Apache with PHP-FPM needs 'CGIPassAuth On'"
+            )
+        return "the session has ended: run the command again"
+
+
+def _reads(method: str) -> bool:
+    """Whether a method changes nothing on the server."""
+    return method.endswith(".get") or method in READS
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the next attempt may find what this one did not: no use after a bad certificate or a time limit."""
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code in BUSY
+    return isinstance(error, requests.ConnectionError) and not isinstance(
+        error, requests.exceptions.SSLError | requests.Timeout
+    )

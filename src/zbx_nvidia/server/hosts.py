@@ -1,0 +1,305 @@
+"""Adds a host, or what is missing on it, and overwrites nothing that somebody else has set."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.errors import ServerError
+from zbx_nvidia.server import versions
+from zbx_nvidia.server.plan import Change, Plan
+
+if TYPE_CHECKING:
+    from zbx_nvidia.server.connection import Connection
+
+Object = dict[str, Any]
+
+AGENT = "1"  # Zabbix's number for an interface of an agent
+AGENT_PORT = "10050"
+TEXT = "0"  # Zabbix's number for a macro whose value can be read
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a host is to be.
+
+    Attributes:
+        name: technical name of the host.
+        template: name of the template it is to have.
+        excluded: names of templates that have the same items, so that it cannot be linked beside them.
+        address: IP address or DNS name of its agent; empty where the agent calls the server.
+        port: port of its agent; empty for 10050 on a new interface, and for any on one that is there.
+        groups: host groups that must exist.
+        default_group: host group of a new host where `groups` is empty; it is made if missing.
+        proxy: name of the proxy that monitors it; empty to leave that as it is.
+        tags: pairs of tag and value.
+        macros: values by macro, {$NAME}.
+    """
+
+    name: str
+    template: str
+    excluded: tuple[str, ...] = ()
+    address: str = ""
+    port: str = ""
+    groups: tuple[str, ...] = ()
+    default_group: str = ""
+    proxy: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    macros: dict[str, str] = field(default_factory=dict)
+
+
+def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) -> Plan:
+    """What must be done so that the host is as wanted.
+
+    Args:
+        zabbix: where.
+        wanted: what the host is to be.
+        overwrite: change the host's own interface, macros and proxy where they differ from what is wanted.
+    """
+    templateid = _template(zabbix, wanted.template)
+    proxyid = _proxy(zabbix, wanted.proxy) if wanted.proxy else ""
+    host = _host(zabbix, wanted.name)
+    if host is None:
+        return _new(zabbix, wanted, templateid, proxyid)
+    return _existing(zabbix, wanted, host, templateid, proxyid, overwrite=overwrite)
+
+
+def _new(zabbix: Connection, wanted: Wanted, templateid: str, proxyid: str) -> Plan:
+    names = wanted.groups or (wanted.default_group,)
+    groups = _groups(zabbix, wanted.groups) if wanted.groups else _groups(zabbix, names, required=False)
+    changes = [Change("add", "host group", name) for name in names if name not in groups]
+    changes.append(Change("add", "host", wanted.name, new=_summary(wanted, names)))
+    request: Object = {
+        "host": wanted.name,
+        "templates": [{"templateid": templateid}],
+        "interfaces": [_interface(wanted)] if wanted.address else [],
+        "tags": [{"tag": tag, "value": value} for tag, value in wanted.tags],
+        "macros": [{"macro": macro, "value": value} for macro, value in wanted.macros.items()],
+        **(versions.monitored_by_proxy(zabbix.version, proxyid) if proxyid else {}),
+    }
+
+    def apply() -> None:
+        for name in names:
+            if name not in groups:
+                groups[name] = zabbix.call("hostgroup.create", {"name": name})["groupids"][0]
+        zabbix.call("host.create", {**request, "groups": [{"groupid": groups[name]} for name in names]})
+
+    return Plan("host", wanted.name, changes, apply=apply)
+
+
+def _summary(wanted: Wanted, groups: tuple[str, ...]) -> str:
+    """What a new host is, for people."""
+    parts = [f"template {wanted.template}", f"group {', '.join(groups)}"]
+    if wanted.address:
+        parts.append(f"interface {wanted.address}:{wanted.port or AGENT_PORT}")
+    if wanted.proxy:
+        parts.append(f"proxy {wanted.proxy}")
+    parts += [f"tag {tag}={value}" for tag, value in wanted.tags]
+    parts += [f"macro {macro}={value}" for macro, value in wanted.macros.items()]
+    return "; ".join(parts)
+
+
+class _Update:
+    """The update of one host as it is put together: what changes, what is sent, what stands against it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.changes: list[Change] = []
+        self.request: Object = {}
+        self.conflicts: list[str] = []
+
+    def add(self, kind: str, what: str) -> None:
+        self.changes.append(Change("add", kind, what))
+
+    def overwrite(self, kind: str, what: str, old: str, new: str) -> None:
+        """Somebody else's setting."""
+        self.changes.append(Change("update", "host", self.name, f"{kind} {what}".strip(), old, new))
+        self.conflicts.append(f"{kind} {what}".strip() + f" is {old!r}, not {new!r}")
+
+
+def _existing(  # noqa: PLR0913  ids that were looked up once
+    zabbix: Connection, wanted: Wanted, host: Object, templateid: str, proxyid: str, *, overwrite: bool
+) -> Plan:
+    update = _Update(wanted.name)
+    for template in host["parentTemplates"]:
+        if template["host"] in wanted.excluded:
+            raise ServerError(
+                f"Zabbix at {zabbix.url}: the host {wanted.name!r} has the template {template['host']!r}, which cannot "
+                f"stand beside {wanted.template!r}: unlink it first (without clear, to keep its history)"
+            )
+    linked = [template["templateid"] for template in host["parentTemplates"]]
+    if templateid not in linked:
+        update.add("template", wanted.template)
+        update.request["templates"] = [{"templateid": one} for one in (*linked, templateid)]
+    _add_groups(zabbix, wanted, host, update)
+    _add_tags(wanted, host, update)
+    _set_macros(wanted, host, update)
+    if wanted.address:
+        _set_interface(wanted, host, update)
+    if proxyid:
+        _set_proxy(zabbix, wanted, host, proxyid, update)
+    refusal = ""
+    if update.conflicts and not overwrite:
+        refusal = (
+            f"Zabbix at {zabbix.url}: the host {wanted.name!r} exists with other settings: "
+            f"{'; '.join(update.conflicts)}: give --overwrite to change that"
+        )
+    request = {"hostid": host["hostid"], **update.request}
+    return Plan("host", wanted.name, update.changes, refusal=refusal, apply=lambda: zabbix.call("host.update", request))
+
+
+def _add_groups(zabbix: Connection, wanted: Wanted, host: Object, update: _Update) -> None:
+    present = host[versions.host_groups_property(zabbix.version)]
+    ids = [group["groupid"] for group in present]
+    for name, groupid in _groups(zabbix, wanted.groups).items():
+        if groupid not in ids:
+            update.add("host group", name)
+            ids.append(groupid)
+            update.request["groups"] = [{"groupid": one} for one in ids]
+
+
+def _add_tags(wanted: Wanted, host: Object, update: _Update) -> None:
+    # Tags that a discovery made ("automatic", from 6.4 on) are not the user's to send back.
+    tags = [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"] if tag.get("automatic", "0") == "0"]
+    for tag, value in wanted.tags:
+        if {"tag": tag, "value": value} not in tags:
+            update.add("tag", f"{tag}: {value}")
+            tags.append({"tag": tag, "value": value})
+            update.request["tags"] = tags
+
+
+def _set_macros(wanted: Wanted, host: Object, update: _Update) -> None:
+    present = {macro["macro"]: macro for macro in host["macros"]}
+    macros: list[Object] = []
+    for name, value in wanted.macros.items():
+        macro = present.get(name)
+        if macro is None:
+            update.add("macro", f"{name} = {value}")
+            macros.append({"macro": name, "value": value})
+        elif macro["type"] != TEXT or macro["value"] != value:
+            update.overwrite("macro", name, macro["value"] if macro["type"] == TEXT else "(secret)", value)
+            macros.append({"hostmacroid": macro["hostmacroid"], "value": value, "type": TEXT})
+    if macros:
+        replaced = {macro.get("hostmacroid") for macro in macros}
+        # Those named by their id alone stay as they are, secret ones too.
+        rest = [{"hostmacroid": macro["hostmacroid"]} for macro in host["macros"]]
+        update.request["macros"] = [macro for macro in rest if macro["hostmacroid"] not in replaced] + macros
+
+
+def _set_interface(wanted: Wanted, host: Object, update: _Update) -> None:
+    present = [interface for interface in host["interfaces"] if interface["type"] == AGENT]
+    new = _interface(wanted)
+    if any(_address(interface) == wanted.address and wanted.port in {"", interface["port"]} for interface in present):
+        return
+    if not present:
+        update.add("interface", f"{wanted.address}:{new['port']}")
+        update.request["interfaces"] = [*_kept_interfaces(host["interfaces"]), new]
+        return
+    main = next(interface for interface in present if interface["main"] == "1")
+    new["port"] = wanted.port or main["port"]
+    old = f"{_address(main)}:{main['port']}"
+    update.overwrite("agent interface", "", old, f"{wanted.address}:{new['port']}")
+    others = [interface for interface in host["interfaces"] if interface is not main]
+    update.request["interfaces"] = [*_kept_interfaces(others), {**new, "interfaceid": main["interfaceid"]}]
+
+
+def _kept_interfaces(interfaces: list[Object]) -> list[Object]:
+    """Interfaces as `host.update` wants them back; it deletes those that are not sent."""
+    sent = ("interfaceid", "type", "main", "useip", "ip", "dns", "port", "details")
+    # `details` of all but SNMP interfaces is an empty list, which is refused.
+    return [{key: interface[key] for key in sent if interface.get(key) != []} for interface in interfaces]
+
+
+def _set_proxy(zabbix: Connection, wanted: Wanted, host: Object, proxyid: str, update: _Update) -> None:
+    present = versions.proxy_of(zabbix.version, host)
+    group = versions.proxy_group_of(zabbix.version, host)
+    if present == proxyid:
+        return
+    if group:
+        update.overwrite("proxy", "", f"proxy group {group}", wanted.proxy)
+    elif present:
+        names = {proxy["proxyid"]: name for name, proxy in _proxies(zabbix).items()}
+        update.overwrite("proxy", "", names.get(present, present), wanted.proxy)
+    else:
+        # Who monitors a host is a setting too: the server itself, until now.
+        update.overwrite("proxy", "", "(none)", wanted.proxy)
+    update.request.update(versions.monitored_by_proxy(zabbix.version, proxyid))
+
+
+def _interface(wanted: Wanted) -> Object:
+    by_ip = _is_ip(wanted.address)
+    return {
+        "type": AGENT,
+        "main": "1",
+        "useip": "1" if by_ip else "0",
+        "ip": wanted.address if by_ip else "",
+        "dns": "" if by_ip else wanted.address,
+        "port": wanted.port or AGENT_PORT,
+    }
+
+
+def _address(interface: Object) -> str:
+    return str(interface["ip"] if interface["useip"] == "1" else interface["dns"])
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _host(zabbix: Connection, name: str) -> Object | None:
+    request = {
+        "output": "extend",
+        "filter": {"host": name},
+        "selectInterfaces": "extend",
+        "selectMacros": "extend",
+        "selectTags": "extend",
+        "selectParentTemplates": ["templateid", "host"],
+        versions.select_host_groups(zabbix.version): ["groupid"],
+    }
+    found: list[Object] = zabbix.call("host.get", request)
+    return found[0] if found else None
+
+
+def _template(zabbix: Connection, name: str) -> str:
+    found = zabbix.call("template.get", {"output": ["templateid"], "filter": {"host": name}})
+    if not found:
+        raise ServerError(
+            f"Zabbix at {zabbix.url} has no template {name!r} that this user may see: run install-template first"
+        )
+    return str(found[0]["templateid"])
+
+
+def _groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:
+    """The ids of host groups by name."""
+    if not names:
+        return {}
+    request = {"output": ["groupid", "name"]}  # 7.0 returns no id unless it is asked for
+    found = {group["name"]: group["groupid"] for group in zabbix.call("hostgroup.get", request)}
+    for name in names if required else ():
+        if name not in found:
+            raise ServerError(_unknown(zabbix, "host group", name, list(found)))
+    return {name: found[name] for name in names if name in found}
+
+
+def _proxy(zabbix: Connection, name: str) -> str:
+    found = _proxies(zabbix)
+    if name not in found:
+        raise ServerError(_unknown(zabbix, "proxy", name, list(found)))
+    return str(found[name]["proxyid"])
+
+
+def _proxies(zabbix: Connection) -> dict[str, Object]:
+    name = versions.proxy_name(zabbix.version)
+    return {proxy[name]: proxy for proxy in zabbix.call("proxy.get", {"output": ["proxyid", name]})}
+
+
+def _unknown(zabbix: Connection, kind: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, cutoff=0.4) or sorted(known)[:3]
+    there = f"there are {', '.join(map(repr, near))}" if near else f"it shows this user no {kind} at all"
+    return f"Zabbix at {zabbix.url} has no {kind} {name!r}: {there}"

@@ -1,0 +1,129 @@
+"""What will be done to a server, as data, and how it is shown."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Action = Literal["add", "update", "remove"]
+
+WIDTH = 80
+SIGNS = {"add": "+", "update": "~", "remove": "-"}
+KEPT = {"--overwrite": "as it was set on the server", "--prune": "not part of this version"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing on the server that becomes another: an object added or removed, or one field of it updated.
+
+    Attributes:
+        action: what is done.
+        kind: Zabbix's word for the object: template, item prototype, macro, ...
+        name: the object's name.
+        field: the field that is updated; empty where the whole object is added or removed.
+        old: the value now on the server.
+        new: the value it gets; for an object that is added, what it holds.
+    """
+
+    action: Action
+    kind: str
+    name: str
+    field: str = ""
+    old: str = ""
+    new: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Something on the server that differs from what is installed, and is left as it is.
+
+    Attributes:
+        kind: Zabbix's word for the object.
+        name: the object's name.
+        value: what the server has; empty where the whole object is kept.
+        own: what would be put there.
+        option: the option that does not keep it, --overwrite or --prune.
+    """
+
+    kind: str
+    name: str
+    value: str
+    own: str
+    option: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes to one template or host, and the call that makes them.
+
+    Attributes:
+        kind: template or host.
+        name: its name.
+        changes: what would change.
+        kept: what differs and stays.
+        refusal: why the changes are not to be made as things stand, and which option would allow them.
+        apply: makes the changes.
+    """
+
+    kind: str
+    name: str
+    changes: list[Change]
+    kept: list[Kept] = field(default_factory=list)
+    refusal: str = ""
+    apply: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+
+
+def as_data(plan: Plan) -> dict[str, Any]:
+    """The plan for machines."""
+    return {
+        "kind": plan.kind,
+        "name": plan.name,
+        "changes": [vars(change) for change in plan.changes],
+        "kept": [vars(kept) for kept in plan.kept],
+        "refusal": plan.refusal,
+    }
+
+
+def as_lines(plan: Plan) -> Iterator[str]:
+    """The plan for people, no line longer than 80 columns."""
+    yield _clip(f"{plan.kind} {plan.name}")
+    heading = ""
+    for change in plan.changes:
+        line = f"  {SIGNS[change.action]} {change.kind} {change.name}"
+        if line != heading:
+            yield _clip(line)
+            heading = line
+        if change.field:
+            yield from _difference(change)
+        elif change.new:
+            yield from textwrap.wrap(change.new, WIDTH, initial_indent="      ", subsequent_indent="      ")
+    for option, title in KEPT.items():
+        kept = [kept for kept in plan.kept if kept.option == option]
+        if kept:
+            yield f"  stays, {title} ({option} to change that):"
+        for one in kept:
+            values = f": {one.value!r}, here {one.own!r}" if one.value or one.own else ""
+            yield _clip(f"    = {one.kind} {one.name}{values}")
+    if not plan.changes:
+        yield "  nothing changes"
+
+
+def _difference(change: Change) -> Iterator[str]:
+    """One field before and after: on one line where both fit, else one below the other."""
+    line = f"      {change.field}: {change.old!r} -> {change.new!r}"
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield f"      {change.field}:"
+    yield _clip(f"        - {change.old}")
+    yield _clip(f"        + {change.new}")
+
+
+def _clip(line: str) -> str:
+    """The line in one row of a terminal; what is cut away stands in the output of --json."""
+    line = " ".join(line.splitlines())
+    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

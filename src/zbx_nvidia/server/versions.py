@@ -1,0 +1,72 @@
+"""What differs between Zabbix versions, each difference one small function by threshold.
+
+A version is a tuple of two numbers, (7, 0). A threshold is the first version that does it the new way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Version = tuple[int, int]
+
+OLDEST: Version = (6, 0)
+
+
+def dialect(version: Version) -> str:
+    """The template file a server is sent: every server reads its own form and older ones, and refuses newer ones."""
+    return "7.0" if version >= (7, 0) else "6.0"
+
+
+def takes_bearer(version: Version) -> bool:
+    """Whether the session travels in the Authorization header (6.0 ignores it there; 7.2 refuses it in the body)."""
+    return version >= (6, 4)
+
+
+# 6.2 split host groups from template groups (ZBXNEXT-2592).
+
+
+def template_group_rule(version: Version) -> str:
+    """The key of `configuration.import`'s rules for template groups; the other key is refused."""
+    return "template_groups" if version >= (6, 2) else "groups"
+
+
+def template_group_object(version: Version) -> str:
+    """The API object that holds template groups."""
+    return "templategroup" if version >= (6, 2) else "hostgroup"
+
+
+def select_host_groups(version: Version) -> str:
+    """The parameter of `host.get` that returns a host's groups."""
+    return "selectHostGroups" if version >= (6, 2) else "selectGroups"
+
+
+def host_groups_property(version: Version) -> str:
+    """The property of a host under which `host.get` returns them."""
+    return "hostgroups" if version >= (6, 2) else "groups"
+
+
+# 7.0 made proxies objects of their own, no longer a kind of host, and added proxy groups (ZBXNEXT-8500).
+
+
+def proxy_name(version: Version) -> str:
+    """The property of a proxy that holds its name."""
+    return "name" if version >= (7, 0) else "host"
+
+
+def proxy_of(version: Version, host: dict[str, Any]) -> str:
+    """The id of the proxy that monitors this host, empty if none does."""
+    proxyid = str(host.get("proxyid" if version >= (7, 0) else "proxy_hostid", "0"))
+    return "" if proxyid == "0" else proxyid
+
+
+def proxy_group_of(version: Version, host: dict[str, Any]) -> str:
+    """The id of the proxy group that monitors this host, empty if none does."""
+    proxy_groupid = str(host.get("proxy_groupid", "0")) if version >= (7, 0) else "0"
+    return "" if proxy_groupid == "0" else proxy_groupid
+
+
+def monitored_by_proxy(version: Version, proxyid: str) -> dict[str, str]:
+    """The properties of a host that give it to a proxy."""
+    if version >= (7, 0):
+        return {"monitored_by": "1", "proxyid": proxyid}
+    return {"proxy_hostid": proxyid}

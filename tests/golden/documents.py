@@ -1,0 +1,38 @@
+"""The document of each simulated machine at one moment, without what differs from run to run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import SIMULATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GOLDEN = Path(__file__).parent
+PROFILES = sorted(path.stem for path in (SIMULATOR / "profiles").glob("*.profile"))
+REWRITE = "python -m tests.golden.update"
+
+
+def path_of(profile: str) -> Path:
+    return GOLDEN / f"{profile}.json"
+
+
+def orphans(profiles: Iterable[str] = PROFILES, folder: Path = GOLDEN) -> list[Path]:
+    """Documents of machines that are no more."""
+    return [path for path in sorted(folder.glob("*.json")) if path.stem not in set(profiles)]
+
+
+def frozen(document: dict[str, Any]) -> str:
+    """The document, laid out for a person who reviews a difference."""
+    rows = [row for rows in document["discovery"].values() for row in rows]
+    fixed = json.loads(json.dumps(document))
+    fixed["timestamp"] = 0
+    fixed["collector"] |= {"version": "VERSION", "duration": 0}
+    assert all(row["{#VERSION}"] == document["collector"]["version"] for row in rows)
+    for kind in fixed["discovery"].values():
+        for row in kind:
+            row["{#VERSION}"] = "VERSION"
+    return json.dumps(fixed, indent=2) + "\n"

@@ -1,0 +1,32 @@
+"""Rewrites the documents in this folder from what the collector says now: `python -m tests.golden.update`.
+
+The difference is what a reviewer reads.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.conftest import REPOSITORY, SIMULATOR, Machine
+from tests.golden.documents import PROFILES, frozen, orphans, path_of
+from tests.unit.agent.collector import CLOCK, get
+
+
+def main() -> None:
+    subprocess.run(["make", "-s", "-C", SIMULATOR], check=True)
+    library = REPOSITORY / "build" / "simulator" / "libnvidia-ml.so.1"
+    with tempfile.TemporaryDirectory() as folder:
+        for profile in PROFILES:
+            copy = Path(folder) / f"{profile}.profile"
+            copy.write_text((SIMULATOR / "profiles" / copy.name).read_text())
+            path_of(profile).write_text(frozen(get(Machine(copy, library, CLOCK).env).document))
+    for path in orphans():
+        path.unlink()
+    sys.stdout.write(f"{len(PROFILES)} documents written\n")
+
+
+if __name__ == "__main__":
+    main()

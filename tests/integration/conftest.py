@@ -1,0 +1,145 @@
+"""A real Zabbix of each series, with two GPU hosts, for the tests that need one.
+
+Images are not built here: `scripts/images.sh 6.0 7.0` does that once, before two workers would do it at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pytest_docker.plugin import get_docker_services
+from pyzabbix import ZabbixAPI
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it brings no py.typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+SERIES = ("6.0", "7.0")
+PROFILE = "/etc/nvml-simulator/profile"
+
+
+class Stack:
+    """One Zabbix with its GPU hosts `workstation` (agentd, gtx1070) and `gpu-server` (agent 2, h100x8)."""
+
+    def __init__(self, series: str, project: str, url: str) -> None:
+        self.series = series
+        self.project = project
+        self.url = url
+        self.user = "Admin"
+        self.password = "zabbix"  # noqa: S105 - what Zabbix's own first data set; reachable from this machine alone
+        self.api: Any = ZabbixAPI(url, timeout=60)
+        self.api.session.trust_env = False
+        self.api.login(self.user, self.password)
+
+    # `input` is what subprocess calls it.
+    def exec(self, service: str, *command: str, user: str | None = None, input: str | None = None) -> str:  # noqa: A002
+        """Run a command in a service's container; its standard output."""
+        as_user = ["--user", user] if user else []
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", *as_user, f"{self.project}-{service}-1", *command],
+            input=input or "",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            message = f"{command} in {service} ended with {done.returncode}: {done.stdout}{done.stderr}"
+            raise RuntimeError(message)
+        return done.stdout
+
+    def get(self, service: str, key: str) -> str:
+        """What the host's agent answers to a passive check."""
+        return self.exec(service, "zabbix_get", "-s", "127.0.0.1", "-k", key).rstrip("\n")
+
+    def set_profile(self, service: str, section: str = "gpu 0", **values: object) -> None:
+        """Change keys in a section of the host's simulated machine; None removes a key."""
+        text = edited(self.exec(service, "cat", PROFILE), section, values)
+        self._replace_profile(service, text)
+
+    def reset_profile(self, service: str) -> None:
+        """The profile that the host started with."""
+        # The shell of the container knows its profile's name.
+        original = self.exec(service, "sh", "-c", 'cat "/usr/share/nvml-simulator/profiles/$NVML_PROFILE.profile"')
+        self._replace_profile(service, original)
+
+    def _replace_profile(self, service: str, text: str) -> None:
+        # By rename: the simulator never sees half a file.
+        self.exec(service, "sh", "-c", f"cat >{PROFILE}.new && mv {PROFILE}.new {PROFILE}", input=text)
+
+    def wait(self, predicate: Callable[[], Any], timeout: float, what: str) -> Any:
+        """Ask until the answer is true; that answer."""
+        end = time.monotonic() + timeout
+        while not (answer := predicate()):
+            if time.monotonic() > end:
+                pytest.fail(f"Zabbix {self.series}: waited {timeout:g} s for {what}; the last answer was {answer!r}")
+            time.sleep(0.5)
+        return answer
+
+
+def edited(profile: str, section: str, values: dict[str, object]) -> str:
+    """A profile's text with these keys of a section set anew, or removed where the value is None."""
+    lines: list[str] = []
+    current = None
+    for line in profile.splitlines():
+        if line.startswith("["):
+            current = line.strip()[1:-1]
+        elif current == section and line.partition("=")[0].strip() in values:
+            continue
+        lines.append(line)
+    header = f"[{section}]"
+    at = next((number for number, line in enumerate(lines, 1) if line.strip() == header), None)
+    if at is None:
+        lines.append(header)
+        at = len(lines)
+    lines[at:at] = [f"{key} = {value}" for key, value in values.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def running(series: str) -> Iterator[Stack]:
+    # A project's name may hold no dot. Another prefix lets two checkouts be tested on one machine.
+    project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-{series.replace('.', '')}"
+    # Port 0: Docker takes a free one.
+    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose"
+    compose_file = str(ROOT / "docker-compose.yml")
+    log = ROOT / "build" / "integration" / series / "containers.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    remove = "down --volumes --remove-orphans --timeout 2"
+    up = "up --no-build --pull never --wait --wait-timeout 180"
+    # Two, one in the other: pytest-docker cleans nothing up when its own set-up fails, so what starts the containers
+    # stands inside what removes them, those of a killed run first.
+    with (
+        get_docker_services(compose, compose_file, project, [remove], [f'logs --timestamps >"{log}"', remove]),
+        get_docker_services(compose, compose_file, project, [up], []) as services,
+    ):
+        yield Stack(series, project, f"http://127.0.0.1:{services.port_for('web', 8080)}")
+
+
+@pytest.fixture(scope="session", params=SERIES)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A Zabbix of each series, in turn, or side by side with two workers of xdist."""
+    with running(request.param) as running_stack:
+        yield running_stack
+
+
+class OneWorkerPerSeries(LoadScopeScheduling):  # type: ignore[misc]  # xdist is followed no further than its name
+    """All tests of a series run in one worker, for they share its stack.
+
+    xdist's own `--dist loadgroup` does not group at all under pytest 9.2 (observed with xdist 3.8.0).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        parameters = nodeid.partition("[")[2].rstrip("]").split("-")
+        return next((series for series in SERIES if series in parameters), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerSeries:
+    return OneWorkerPerSeries(config, log)

@@ -1,0 +1,747 @@
+"""The API client against real servers: it says what it will change, changes that, and changes nothing the second time.
+
+These tests install and remove the template again and again, so they come before those that monitor hosts with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from zbx_nvidia.cli.main import main
+from zbx_nvidia.server import templates, versions
+from zbx_nvidia.server.connection import Connection, Credentials, connect
+from zbx_nvidia.template import TEMPLATE_NAMES, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+TEMPLATE = TEMPLATE_NAMES["passive"]
+HOST = "api-client-test"
+MARK = "API client test"  # in the name of everything else that these tests make
+PASSWORD = "Marker-s3cret-9f2c"  # noqa: S105  of users that these tests make
+MACRO = "{$NVIDIA.NODATA}"
+
+
+class Run(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Client:
+    """The command, as a user of this server runs it."""
+
+    def __init__(self, url: str, **environment: str) -> None:
+        self.environment = {"ZABBIX_URL": url, **environment}
+
+    def __call__(self, *arguments: str) -> Run:
+        """Runs it in this process: some four hundred starts of Python would take minutes."""
+        clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("ZABBIX_")}
+        done = CliRunner().invoke(main, arguments, env=clean | self.environment, prog_name="zbx-nvidia")
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return Run(done.exit_code, done.stdout, done.stderr)
+
+    def ok(self, *arguments: str) -> str:
+        done = self(*arguments)
+        assert done.code == 0, done
+        assert not done.err
+        return done.out
+
+    def refused(self, *arguments: str) -> str:
+        """The one line that says why not."""
+        done = self(*arguments)
+        assert done.code == 1, done
+        (line,) = done.err.splitlines()
+        assert line.startswith("Error: ")
+        return line
+
+
+class Server:
+    """A stack, and the client as its administrator."""
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+        self.api = stack.api
+        self.url = stack.url
+        self.version: versions.Version = (6, 0) if stack.series == "6.0" else (7, 0)
+        self.groups = self.api[versions.template_group_object(self.version)]
+        # A token: a login with a password takes 7.0 a second, by design.
+        self._tokenid = self.api.token.create(name="Administrator of these tests")["tokenids"][0]
+        self._token = str(self.api.token.generate(self._tokenid)[0]["token"])
+        self.zbx_nvidia = Client(stack.url, ZABBIX_TOKEN=self._token)
+
+    def close(self) -> None:
+        self.clean()
+        self.api.token.delete(self._tokenid)
+
+    def connect(self) -> contextlib.AbstractContextManager[Connection]:
+        return connect(self.url, Credentials(token=self._token))
+
+    def text(self) -> str:
+        return render(versions.dialect(self.version), "passive")
+
+    def install(self, text: str) -> None:
+        """Puts this template there, as an older version of the package would have done."""
+        with self.connect() as zabbix:
+            templates.plan_install(zabbix, text).apply()
+
+    def templateid(self, name: str = TEMPLATE) -> str:
+        return str(self.api.template.get(filter={"host": name}, output=["templateid"])[0]["templateid"])
+
+    def exported(self) -> Any:
+        text = self.api.configuration.export(format="json", options={"templates": [self.templateid()]})
+        return {key: value for key, value in json.loads(text)["zabbix_export"].items() if key != "date"}
+
+    def macro(self, name: str = MACRO) -> dict[str, Any]:
+        (found,) = self.api.usermacro.get(hostids=self.templateid(), filter={"macro": name}, output="extend")
+        return dict(found)
+
+    def host(self) -> dict[str, Any]:
+        (found,) = self.api.host.get(
+            filter={"host": HOST},
+            output="extend",
+            selectInterfaces="extend",
+            selectMacros="extend",
+            selectTags="extend",
+            selectParentTemplates=["host"],
+            **{versions.select_host_groups(self.version): ["name"]},
+        )
+        return {**found, "groups": found[versions.host_groups_property(self.version)]}
+
+    def user(self, name: str, role_type: int) -> Client:
+        """A user of that type of role (1 user, 2 admin, 3 super admin), and the client as that user."""
+        role = self.api.role.get(filter={"type": role_type}, output=["roleid"])[0]["roleid"]
+        group = self.api.usergroup.get(filter={"name": "Zabbix administrators"}, output=["usrgrpid"])[0]["usrgrpid"]
+        username = f"{MARK} {name}"
+        self.api.user.create(username=username, passwd=PASSWORD, roleid=role, usrgrps=[{"usrgrpid": group}])
+        return Client(self.url, ZABBIX_USER=username, ZABBIX_PASSWORD=PASSWORD)
+
+    def token(self, **properties: Any) -> str:
+        tokenid = self.api.token.create(name=f"{MARK} {time.monotonic_ns()}", **properties)["tokenids"][0]
+        return str(self.api.token.generate(tokenid)[0]["token"])
+
+    def proxy(self, name: str) -> str:
+        name = f"{MARK} {name}"
+        active = {"name": name, "operating_mode": 0} if self.version >= (7, 0) else {"host": name, "status": 5}
+        self.api.proxy.create(**active)
+        return name
+
+    def clean(self) -> None:
+        """Removes what these tests make."""
+        api = self.api
+        linked = api.host.get(templateids=[row["templateid"] for row in self._ours()], output=["host"])
+        foreign = [row["host"] for row in linked if row["host"] != HOST] if self._ours() else []
+        assert not foreign, f"run these tests first: the template is linked to {foreign}"
+        names = {
+            "host": ("host", "hostid", [HOST]),
+            "template": ("host", "templateid", [*TEMPLATE_NAMES.values(), "Renamed template"]),
+            "hostgroup": ("name", "groupid", ["NVIDIA GPUs"]),
+        }
+        for kind, (field, identity, wanted) in names.items():
+            self._delete(kind, api[kind].get(filter={field: wanted}, output=[identity]), identity)
+        for kind, field, identity in (
+            ("proxy", versions.proxy_name(self.version), "proxyid"),
+            ("user", "username", "userid"),
+            ("token", "name", "tokenid"),
+            ("template", "host", "templateid"),
+            (versions.template_group_object(self.version), "name", "groupid"),
+        ):
+            found = api[kind].get(search={field: MARK}, startSearch=True, output=[identity])
+            self._delete(kind, found, identity)
+
+    def _ours(self) -> list[Any]:
+        return list(self.api.template.get(filter={"host": list(TEMPLATE_NAMES.values())}, output=["templateid"]))
+
+    def _delete(self, kind: str, found: list[dict[str, str]], identity: str) -> None:
+        if found:
+            self.api.do_request(f"{kind}.delete", [row[identity] for row in found])
+
+
+@pytest.fixture(scope="module")
+def any_server(stack: Any) -> Iterator[Server]:
+    found = Server(stack)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server(any_server: Server) -> Server:
+    """A server without anything of ours."""
+    any_server.clean()
+    return any_server
+
+
+# The template
+
+
+def test_second_install_changes_nothing(server: Server) -> None:
+    first = server.zbx_nvidia.ok("install-template", "--variant", "both")
+    assert all(f"  + template {name}\n" in first for name in TEMPLATE_NAMES.values())
+    assert first.endswith("Done.\n")
+    before = server.exported()
+    second = server.zbx_nvidia.ok("install-template", "--variant", "both")
+    assert second == "".join(f"template {name}\n  nothing changes\n" for name in TEMPLATE_NAMES.values())
+    assert server.exported() == before
+
+
+def test_dry_run_of_an_install_changes_nothing(server: Server) -> None:
+    out = server.zbx_nvidia.ok("install-template", "--dry-run")
+    assert f"  + template {TEMPLATE}\n" in out
+    assert out.endswith("Dry run: nothing was changed.\n")
+    assert not server.api.template.get(filter={"host": TEMPLATE})
+
+
+def test_install_as_json(server: Server) -> None:
+    first = json.loads(server.zbx_nvidia.ok("install-template", "--json"))
+    assert (first["changed"], first["applied"]) == (True, True)
+    ((change,),) = [plan["changes"] for plan in first["plans"]]
+    assert (change["action"], change["kind"], change["name"]) == ("add", "template", TEMPLATE)
+    second = json.loads(server.zbx_nvidia.ok("install-template", "--json"))
+    assert second["plans"][0]["changes"] == []
+    assert (second["changed"], second["applied"]) == (False, False)
+
+
+def older(text: str) -> str:
+    """The template as another version might have had it: one macro, one name and one more item differ."""
+    text = re.sub(r"(?m)^(\s+version: )0\.1\.0$", r"\g<1>0.0.9", text).replace("zbx-nvidia 0.1.0.", "zbx-nvidia 0.0.9.")
+    found = re.search(r"(?m)^    - macro: '" + re.escape(MACRO) + r"'\n      value: (\S+)\n|"
+                      r"^        - macro: '" + re.escape(MACRO) + r"'\n          value: (\S+)\n", text)  # fmt: skip
+    assert found, "the template has another form than this test expects"
+    text = text.replace(found[0], found[0].replace(f"value: {found[1] or found[2]}", "value: 77m"))
+    assert "name: 'NVIDIA: Readings in error'" in text
+    text = text.replace("name: 'NVIDIA: Readings in error'", "name: 'NVIDIA: Older name'")
+    item = re.search(r"(?m)^      items:\n", text)
+    assert item
+    gone = (
+        "        - uuid: 0123456789abcdef8123456789abcdef\n          name: 'NVIDIA: Gone'\n          type: TRAP\n"
+        "          key: nvidia.gone\n          delay: '0'\n"
+    ).replace("89abcdef8123", "89ab4def8123")
+    return text[: item.end()] + gone + text[item.end() :]
+
+
+def test_update_says_what_changes_and_keeps_the_users_macros(server: Server) -> None:
+    server.install(older(server.text()))
+    own = server.macro()
+    server.api.usermacro.update(hostmacroid=own["hostmacroid"], value="42m")
+    server.api.usermacro.create(hostid=server.templateid(), macro="{$MINE}", value="mine")
+    dry = server.zbx_nvidia.ok("install-template", "--dry-run")
+    assert "      name: 'NVIDIA: Older name' -> 'NVIDIA: Readings in error'\n" in dry
+    assert f"    = macro {MACRO}: '42m', here " in dry
+    assert "    = macro {$MINE}\n" in dry
+    assert "    = item NVIDIA: Gone\n" in dry
+    assert server.api.item.get(hostids=server.templateid(), filter={"name": "NVIDIA: Older name"})
+    assert server.zbx_nvidia.ok("install-template") == dry.replace("Dry run: nothing was changed.", "Done.")
+    assert server.macro()["value"] == "42m"
+    assert server.macro("{$MINE}")["value"] == "mine"
+    assert server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.gone"})
+    assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+
+
+def test_prune_removes_what_this_version_has_not(server: Server) -> None:
+    server.install(older(server.text()))
+    out = server.zbx_nvidia.ok("install-template", "--prune")
+    assert "  - item NVIDIA: Gone\n" in out
+    assert not server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.gone"})
+    # A default of an older version cannot be told from a value that the user chose.
+    assert server.macro()["value"] == "77m"
+    assert "  ~ macro " + MACRO in server.zbx_nvidia.ok("install-template", "--overwrite")
+    assert server.macro()["value"] != "77m"
+    assert server.zbx_nvidia.ok("install-template") == f"template {TEMPLATE}\n  nothing changes\n"
+
+
+def test_what_people_added_and_disabled_survives_an_update(server: Server) -> None:
+    server.install(older(server.text()))
+    api, templateid = server.api, server.templateid()
+    (master,) = api.item.get(hostids=templateid, filter={"key_": "nvidia.get"}, output=["itemid"])
+    (rule,) = api.discoveryrule.get(hostids=templateid, filter={"key_": "nvidia.gpu.discovery"}, output=["itemid"])
+    api.item.create(hostid=templateid, name="Mine", key_="mine", type=2, value_type=3)
+    api.itemprototype.create(
+        hostid=templateid,
+        ruleid=rule["itemid"],
+        name="Mine {#UUID}",
+        key_="mine[{#UUID}]",
+        type=18,
+        master_itemid=master["itemid"],
+        value_type=4,
+        delay="0",
+        preprocessing=[{"type": 12, "params": "$.mine", "error_handler": 1, "error_handler_params": ""}],
+    )
+    trigger = api.trigger.get(templateids=templateid, output=["triggerid", "description"])[0]
+    api.trigger.update(triggerid=trigger["triggerid"], status=1)
+    prototype = api.triggerprototype.get(templateids=templateid, output=["triggerid", "description"])[0]
+    api.triggerprototype.update(triggerid=prototype["triggerid"], discover=1)
+    api.trigger.create(description="Mine", expression=f"last(/{TEMPLATE}/nvidia.status.code)=77")
+    own_tags = api.template.get(templateids=templateid, output=[], selectTags="extend")[0]["tags"]
+    api.template.update(templateid=templateid, tags=[*own_tags, {"tag": "mine", "value": "x"}])
+    groupid = server.groups.create(name=f"{MARK} group")["groupids"][0]
+    api.template.massadd(templates=[{"templateid": templateid}], groups=[{"groupid": groupid}])
+
+    out = server.zbx_nvidia.ok("install-template")
+
+    for kept in (
+        "item Mine",
+        "item prototype Mine {#UUID}",
+        "trigger Mine",
+        "tag mine: x",
+        f"template group {MARK} group",
+    ):
+        assert f"    = {kept}\n" in out
+    assert "Readings in error" in out, "nothing was updated, so nothing is proven"
+    assert api.item.get(hostids=templateid, filter={"key_": "mine"})
+    assert api.itemprototype.get(hostids=templateid, filter={"key_": "mine[{#UUID}]"})
+    states = {row["triggerid"]: row["status"] for row in api.trigger.get(templateids=templateid, output=["status"])}
+    assert states.pop(trigger["triggerid"]) == "1"
+    assert set(states.values()) == {"0"}
+    discovered = api.triggerprototype.get(templateids=templateid, output=["discover"])
+    assert [row["triggerid"] for row in discovered if row["discover"] == "1"] == [prototype["triggerid"]]
+    tags = api.template.get(templateids=templateid, output=[], selectTags="extend")[0]["tags"]
+    assert {"tag": "mine", "value": "x"} in [{"tag": tag["tag"], "value": tag["value"]} for tag in tags]
+    assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+
+
+def test_edit_on_a_template_of_this_version_is_not_undone_silently(server: Server) -> None:
+    server.install(server.text())
+    (item,) = server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.timestamp"}, output=["name"])
+    server.api.item.update(itemid=item["itemid"], description="mine")
+    before = server.exported()
+    for options in ([], ["--dry-run"]):
+        line = server.zbx_nvidia.refused("install-template", *options)
+        assert f"was edited: item {item['name']!r}: --dry-run shows how, --overwrite takes it back" in line
+        assert server.exported() == before
+    assert "description: 'mine' -> " in server.zbx_nvidia("install-template", "--dry-run").out
+    server.zbx_nvidia.ok("install-template", "--overwrite")
+    assert server.zbx_nvidia.ok("install-template") == f"template {TEMPLATE}\n  nothing changes\n"
+
+
+def test_secret_macro_is_not_emptied(server: Server) -> None:
+    """An import cannot carry a value that nobody can read: it would be set to nothing."""
+    server.install(older(server.text()))
+    server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], type=1, value="hidden")
+    before = server.exported()
+    line = server.zbx_nvidia.refused("install-template")
+    assert f"would empty secret macros of the template {TEMPLATE!r} there: {MACRO}: make them plain text" in line
+    assert server.exported() == before
+
+
+def test_template_group_that_was_renamed_keeps_its_name(server: Server) -> None:
+    server.install(server.text())
+    uuid = server.exported()["groups" if server.version < (6, 2) else "template_groups"][0]["uuid"]
+    (group,) = server.groups.get(filter={"uuid": uuid}, output=["groupid", "name"])
+    server.groups.update(groupid=group["groupid"], name=f"{group['name']} of ours")
+    try:
+        assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+        server.zbx_nvidia.ok("uninstall-template")
+        server.zbx_nvidia.ok("install-template")
+        assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+    finally:
+        server.groups.update(groupid=group["groupid"], name=group["name"])
+
+
+def test_template_group_of_the_same_name_is_used(server: Server) -> None:
+    """Made by hand, so with another UUID; importcompare alone would call it missing for ever."""
+    server.groups.create(name=f"{MARK} by hand")
+    uuid, name = re.findall(r"groups:\n +- uuid: (\w+)\n +name: (\S+)\n", server.text())[0]
+    text = (
+        server.text()
+        .replace(uuid, "0123456789ab4def8123456789abcdef")
+        .replace(f"name: {name}\n", f"name: {MARK} by hand\n")
+    )
+    server.install(text)
+    with server.connect() as zabbix:
+        assert templates.plan_install(zabbix, text).changes == []
+
+
+def test_renamed_template_is_not_touched(server: Server) -> None:
+    server.install(server.text())
+    server.api.template.update(templateid=server.templateid(), host="Renamed template")
+    for command in ("install-template", "uninstall-template"):
+        assert f"{TEMPLATE!r} was renamed to 'Renamed template' there" in server.zbx_nvidia.refused(command)
+    assert server.templateid("Renamed template")
+
+
+def test_template_of_other_origin_is_not_touched(server: Server) -> None:
+    group = server.groups.create(name=f"{MARK} origin")["groupids"][0]
+    server.api.template.create(host=TEMPLATE, groups=[{"groupid": group}])
+    for command in ("install-template", "uninstall-template"):
+        assert "of other origin (its UUID differs)" in server.zbx_nvidia.refused(command)
+    assert server.templateid()
+
+
+def test_uninstall(server: Server) -> None:
+    server.zbx_nvidia.ok("install-template", "--variant", "both")
+    dry = server.zbx_nvidia.ok("uninstall-template", "--dry-run")
+    assert dry == f"template {TEMPLATE}\n  - template {TEMPLATE}\nDry run: nothing was changed.\n"
+    assert server.templateid()
+    server.zbx_nvidia.ok("uninstall-template")
+    assert not server.api.template.get(filter={"host": TEMPLATE})
+    assert server.templateid(TEMPLATE_NAMES["active"])
+    out = server.zbx_nvidia.ok("uninstall-template", "--variant", "both")
+    assert out.startswith(f"template {TEMPLATE}\n  nothing changes\n")
+    assert not server.api.template.get(filter={"host": TEMPLATE_NAMES["active"]})
+
+
+def test_uninstall_of_a_linked_template_must_be_forced(server: Server) -> None:
+    server.zbx_nvidia.ok("install-template")
+    add_host(server)
+    line = server.zbx_nvidia.refused("uninstall-template")
+    assert f"is linked to {HOST}: unlink it there, or give --force" in line
+    assert server.templateid()
+    assert f"  - link {HOST}\n" in server.zbx_nvidia.ok("uninstall-template", "--force")
+    assert not server.api.template.get(filter={"host": TEMPLATE})
+    assert not server.api.item.get(hostids=server.host()["hostid"], output=["key_"])
+
+
+# Hosts
+
+
+def add_host(server: Server, *options: str) -> str:
+    return server.zbx_nvidia.ok("add-host", HOST, "--address", "192.0.2.10", *options)
+
+
+@pytest.fixture
+def installed(server: Server) -> Server:
+    server.zbx_nvidia.ok("install-template", "--variant", "both")
+    return server
+
+
+@pytest.mark.parametrize(
+    "interface",
+    [
+        {"useip": "1", "ip": "192.0.2.10", "dns": ""},
+        {"useip": "1", "ip": "2001:db8::10", "dns": ""},
+        {"useip": "0", "ip": "", "dns": "gpu01.example.com"},
+    ],
+    ids=["IPv4", "IPv6", "DNS"],
+)
+def test_new_host(installed: Server, interface: dict[str, str]) -> None:
+    server = installed
+    address = interface["ip"] or interface["dns"]
+    arguments = ["--address", address, "--tag", "location=rack7", "--macro", f"{MACRO}=9m"]
+    dry = server.zbx_nvidia.ok("add-host", HOST, *arguments, "--dry-run")
+    assert f"  + host {HOST}\n" in dry
+    assert "  + host group NVIDIA GPUs\n" in dry
+    assert not server.api.host.get(filter={"host": HOST})
+    assert not server.api.hostgroup.get(filter={"name": "NVIDIA GPUs"})
+    assert server.zbx_nvidia.ok("add-host", HOST, *arguments).endswith("Done.\n")
+    host = server.host()
+    assert [group["name"] for group in host["groups"]] == ["NVIDIA GPUs"]
+    assert [template["host"] for template in host["parentTemplates"]] == [TEMPLATE]
+    (made,) = host["interfaces"]
+    assert made.items() >= {"type": "1", "main": "1", "port": "10050", **interface}.items()
+    assert [(tag["tag"], tag["value"]) for tag in host["tags"]] == [("location", "rack7")]
+    assert [(macro["macro"], macro["value"]) for macro in host["macros"]] == [(MACRO, "9m")]
+    assert server.zbx_nvidia.ok("add-host", HOST, *arguments) == f"host {HOST}\n  nothing changes\n"
+
+
+def test_active_host_needs_no_address(installed: Server) -> None:
+    installed.zbx_nvidia.ok("add-host", HOST, "--variant", "active")
+    host = installed.host()
+    assert host["interfaces"] == []
+    assert [template["host"] for template in host["parentTemplates"]] == [TEMPLATE_NAMES["active"]]
+
+
+def test_host_with_a_proxy(installed: Server) -> None:
+    proxy = installed.proxy("proxy")
+    add_host(installed, "--proxy", proxy, "--group", "Zabbix servers")
+    host = installed.host()
+    (row,) = installed.api.proxy.get(output=["proxyid"], filter={versions.proxy_name(installed.version): proxy})
+    assert versions.proxy_of(installed.version, host) == row["proxyid"]
+    assert [group["name"] for group in host["groups"]] == ["Zabbix servers"]
+    assert add_host(installed, "--proxy", proxy, "--group", "Zabbix servers") == f"host {HOST}\n  nothing changes\n"
+    assert add_host(installed) == f"host {HOST}\n  nothing changes\n"
+
+
+def foreign_host(server: Server) -> str:
+    """A host that somebody else has set up, with something of every kind."""
+    (group,) = server.api.hostgroup.get(filter={"name": "Zabbix servers"}, output=["groupid"])
+    templategroup = server.groups.create(name=f"{MARK} foreign")["groupids"][0]
+    template = server.api.template.create(host=f"{MARK} foreign", groups=[{"groupid": templategroup}])["templateids"][0]
+    snmp = {"version": 2, "bulk": 1, "community": "{$SNMP_COMMUNITY}"}
+    made = server.api.host.create(
+        host=HOST,
+        name="Visible name",
+        groups=[{"groupid": group["groupid"]}],
+        templates=[{"templateid": template}],
+        interfaces=[
+            {"type": 1, "main": 1, "useip": 1, "ip": "192.0.2.10", "dns": "", "port": "10060"},
+            {"type": 2, "main": 1, "useip": 1, "ip": "192.0.2.11", "dns": "", "port": "161", "details": snmp},
+        ],
+        tags=[{"tag": "owner", "value": "them"}],
+        macros=[{"macro": "{$THEIRS}", "value": "1"}, {"macro": "{$SECRET}", "value": "hidden", "type": 1}],
+        description="Theirs",
+        status=1,
+    )
+    return str(made["hostids"][0])
+
+
+def test_existing_host_gets_what_it_lacks_and_keeps_the_rest(installed: Server) -> None:
+    foreign_host(installed)
+    before = installed.host()
+    arguments = ["--group", "Linux servers", "--tag", "owner=us", "--macro", "NVIDIA.NODATA=9m"]
+    out = add_host(installed, *arguments)
+    assert out.splitlines() == [
+        f"host {HOST}",
+        f"  + template {TEMPLATE}",
+        "  + host group Linux servers",
+        "  + tag owner: us",
+        f"  + macro {MACRO} = 9m",
+        "Done.",
+    ]
+    after = installed.host()
+    assert sorted(group["name"] for group in after["groups"]) == ["Linux servers", "Zabbix servers"]
+    assert sorted(template["host"] for template in after["parentTemplates"]) == sorted([f"{MARK} foreign", TEMPLATE])
+    assert sorted(tag["value"] for tag in after["tags"]) == ["them", "us"]
+    assert after["interfaces"] == before["interfaces"]
+    macros = {macro["macro"]: macro for macro in after["macros"]}
+    assert all(macros[macro["macro"]] == macro for macro in before["macros"])
+    assert macros[MACRO]["value"] == "9m"
+    same = ("name", "status", "description")
+    assert [after[field] for field in same] == [before[field] for field in same]
+    assert add_host(installed, *arguments) == f"host {HOST}\n  nothing changes\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        (["--address", "192.0.2.99"], "agent interface is '192.0.2.10:10060', not '192.0.2.99:10060'"),
+        (
+            ["--address", "192.0.2.10", "--port", "10050"],
+            "agent interface is '192.0.2.10:10060', not '192.0.2.10:10050'",
+        ),
+        (["--address", "192.0.2.10", "--macro", "THEIRS=2"], "macro {$THEIRS} is '1', not '2'"),
+        (["--address", "192.0.2.10", "--macro", "SECRET=2"], "macro {$SECRET} is '(secret)', not '2'"),
+    ],
+)
+def test_settings_of_others_are_changed_only_when_told_to(
+    installed: Server, arguments: list[str], difference: str
+) -> None:
+    foreign_host(installed)
+    before = installed.host()
+    line = installed.zbx_nvidia.refused("add-host", HOST, *arguments)
+    assert f"the host {HOST!r} exists with other settings: {difference}: give --overwrite to change that" in line
+    assert installed.host() == before
+    installed.zbx_nvidia.ok("add-host", HOST, *arguments, "--overwrite")
+    changed = installed.host()
+    assert len(changed["interfaces"]) == 2
+    assert len(changed["macros"]) == 2
+    second = installed.zbx_nvidia.ok("add-host", HOST, *arguments)
+    assert second == f"host {HOST}\n  nothing changes\n"
+
+
+def test_proxy_of_others_is_changed_only_when_told_to(installed: Server) -> None:
+    theirs, ours = installed.proxy("theirs"), installed.proxy("ours")
+    add_host(installed, "--proxy", theirs)
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10", "--proxy", ours)
+    assert f"proxy is {theirs!r}, not {ours!r}" in line
+    assert add_host(installed, "--proxy", theirs) == f"host {HOST}\n  nothing changes\n"
+    add_host(installed, "--proxy", ours, "--overwrite")
+    assert add_host(installed, "--proxy", ours) == f"host {HOST}\n  nothing changes\n"
+
+
+def test_host_with_the_other_variant_is_refused(installed: Server) -> None:
+    add_host(installed)
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--variant", "active")
+    assert (
+        f"has the template {TEMPLATE!r}, which cannot stand beside {TEMPLATE_NAMES['active']!r}: unlink it first"
+        in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--group", "Linux server"], "has no host group 'Linux server': there are 'Linux servers'"),
+        (["--proxy", "nowhere"], "has no proxy 'nowhere': it shows this user no proxy at all"),
+    ],
+)
+def test_unknown_group_or_proxy(installed: Server, arguments: list[str], message: str) -> None:
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10", *arguments)
+    assert message in line
+    assert not installed.api.host.get(filter={"host": HOST})
+
+
+def test_host_before_the_template(server: Server) -> None:
+    line = server.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10")
+    assert f"has no template {TEMPLATE!r} that this user may see: run install-template first" in line
+
+
+# Who may
+
+
+def test_wrong_password(server: Server) -> None:
+    client = server.user("typo", 3)
+    client.environment["ZABBIX_PASSWORD"] = PASSWORD.lower()
+    assert client.refused("install-template") == (
+        f"Error: Zabbix at {server.url} refuses user.login to user '{MARK} typo': Incorrect user name or password or "
+        "account is temporarily blocked: check both; repeated failures block the account for half a minute"
+    )
+
+
+def test_token(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(server.token() + "\n")
+    path.chmod(0o600)
+    out = Client(server.url).ok("install-template", "--token-file", str(path))
+    assert out.endswith("Done.\n")
+    out = Client(server.url, ZABBIX_TOKEN=path.read_text().strip()).ok("install-template")
+    assert "  nothing changes\n" in out
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ({"expires_at": 1_000_000_000}, "API token expired: make a new token"),
+        ({"status": 1}, "the token is unknown or disabled"),
+    ],
+    ids=["expired", "disabled"],
+)
+def test_token_that_is_not_valid(server: Server, properties: dict[str, Any], message: str) -> None:
+    token = server.token(**properties)
+    line = Client(server.url, ZABBIX_TOKEN=token).refused("install-template")
+    assert message in line
+    assert token not in line
+
+
+def test_unknown_token(server: Server) -> None:
+    line = Client(server.url, ZABBIX_TOKEN="0" * 64).refused("install-template")
+    assert "the token is unknown or disabled: check ZABBIX_TOKEN or --token-file" in line
+
+
+@pytest.mark.parametrize(("name", "role"), [("user", 1), ("admin", 2)])
+def test_missing_permission(server: Server, name: str, role: int) -> None:
+    line = server.user(name, role).refused("install-template")
+    assert f"to user '{MARK} {name}': " in line
+    assert "ermission" in line.partition("to user")[2]
+    assert "give the user's role that right" in line
+    assert PASSWORD not in line
+
+
+def test_no_secret_is_printed(server: Server) -> None:
+    client = server.user("marked", 3)
+    runs = [
+        client("install-template"),
+        client("install-template", "--json"),
+        client("add-host", HOST, "--address", "192.0.2.10"),
+        client("add-host", HOST, "--address", "192.0.2.11", "--group", "none"),
+        client("uninstall-template"),
+        client("uninstall-template", "--force"),
+    ]
+    assert [done.code for done in runs] == [0, 0, 0, 1, 1, 0]
+    assert not [done for done in runs if PASSWORD in done.out + done.err]
+
+
+# Front ends that this repository has no server for
+
+
+class Proxy(NamedTuple):
+    """A web server before the real one."""
+
+    url: str
+    requests: list[tuple[dict[str, Any], str | None]]
+
+
+@contextlib.contextmanager
+def before(url: str, version: str | None = None, *, strip: bool = False) -> Iterator[Proxy]:
+    """A web server that hands requests on to the real one.
+
+    With a version it holds clients to the rules of 7.2 and newer, and says that it is of this version. With `strip` it
+    loses the Authorization header, as Apache with PHP-FPM does.
+    """
+    target = urlsplit(url)
+    seen: list[tuple[dict[str, Any], str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            request = json.loads(body)
+            seen.append((request, self.headers["Authorization"]))
+            if version and "auth" in request:
+                data = 'Invalid parameter "/": unexpected parameter "auth".'
+                answer = {"error": {"code": -32600, "message": "Invalid request.", "data": data}}
+                content = json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode()
+            elif version and request["method"] == "apiinfo.version":
+                content = json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": version}).encode()
+            else:
+                content = self.hand_on(body)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def hand_on(self, body: bytes) -> bytes:
+            headers = {"Content-Type": "application/json-rpc"}
+            if self.headers["Authorization"] and not strip:
+                headers["Authorization"] = self.headers["Authorization"]
+            real = http.client.HTTPConnection(str(target.hostname), target.port or 80, timeout=60)
+            with contextlib.closing(real):
+                real.request("POST", f"{target.path}/api_jsonrpc.php", body, headers)
+                return real.getresponse().read()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield Proxy(f"http://127.0.0.1:{http_server.server_port}", seen)
+        finally:
+            http_server.shutdown()
+            thread.join()
+
+
+def test_session_travels_where_the_version_wants_it(server: Server) -> None:
+    """In the body for 6.0, which looks nowhere else; never in the body for 7.2 and newer, which refuse it there."""
+    token = server.token()
+    with before(server.url, None if server.version < (7, 0) else "7.4.0") as front:
+        for client in (
+            Client(front.url, ZABBIX_TOKEN=token),
+            Client(front.url, ZABBIX_USER=server.stack.user, ZABBIX_PASSWORD=server.stack.password),
+        ):
+            client.ok("install-template")
+            client.ok("add-host", HOST, "--address", "192.0.2.10")
+            assert client.ok("add-host", HOST, "--address", "192.0.2.10") == f"host {HOST}\n  nothing changes\n"
+            client.ok("uninstall-template", "--force")
+    in_body = [request for request, _ in front.requests if "auth" in request]
+    in_header = [header for _, header in front.requests if header]
+    assert len(in_body or in_header) > 10
+    assert bool(in_body) == (server.version < (7, 0))
+    assert bool(in_header) == (server.version >= (7, 0))
+    assert server.version < (7, 0) or f"Bearer {token}" in in_header
+
+
+def test_the_strict_front_is_strict(server: Server) -> None:
+    with before(server.url, "7.4.0") as front:
+        body = {"jsonrpc": "2.0", "method": "host.get", "params": {}, "id": 1, "auth": "x"}
+        real = http.client.HTTPConnection("127.0.0.1", urlsplit(front.url).port or 80)
+        with contextlib.closing(real):
+            real.request("POST", "/api_jsonrpc.php", json.dumps(body))
+            assert 'unexpected parameter "auth"' in json.loads(real.getresponse().read())["error"]["data"]
+
+
+def test_authorization_header_that_the_web_server_strips(server: Server) -> None:
+    with before(server.url, strip=True) as front:
+        client = Client(front.url, ZABBIX_TOKEN=server.token())
+        if server.version < (6, 4):
+            client.ok("install-template")  # the session does not travel in the header
+            return
+        line = client.refused("install-template")
+    assert "the web server strips the Authorization header: Apache with PHP-FPM needs 'CGIPassAuth On'" in line

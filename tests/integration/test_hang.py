@@ -1,0 +1,160 @@
+"""A driver call that never returns, on a host with a real agent: the agent lives, and one process at most is stuck."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
+
+pytestmark = pytest.mark.integration
+
+# agentd with as few listeners as it has by default in 6.0: three polls whose child hangs in the agent's pipe have been
+# seen to silence it for good.
+AGENTS = {
+    "workstation": ("zabbix_agentd", "/etc/zabbix/zabbix_agentd.conf.d/nvidia.conf", "StartAgents=3\n"),
+    "gpu-server": ("zabbix_agent2", "/etc/zabbix/zabbix_agent2.d/nvidia.conf", "ControlSocket={}/control\n"),
+}
+PYTHON = "/opt/zbx-nvidia/bin/python"
+PORT = 10059  # beside the container's own agent, so that this one can be ended and started again
+TIMEOUT = 3  # an agent's default, for a UserParameter
+
+# Run in the container. Leaders of a session of their own; the simulated driver has a helper in it, which is not ours.
+STUCK = """
+import os, time
+from pathlib import Path
+
+def stuck():
+    # One that merely waits for its turn, for a poll of the server's, is gone after 0.3 s.
+    before = leaders()
+    time.sleep(0.6)
+    return [pid for pid in leaders() if pid in before]
+
+def leaders():
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            session = int((path / "stat").read_text().rpartition(") ")[2].split()[3])
+            if session == int(path.name) and b"zbx-nvidia-agent" in (path / "cmdline").read_bytes():
+                found.append(session)
+        except (OSError, IndexError):
+            pass
+    return found
+"""
+DRIVER_COMES_BACK = f"""{STUCK}
+for pid in leaders():
+    os.kill(pid, 9)
+"""
+
+# An agent of its own, ten polls of it, two at a time, and pings all the while.
+INSIDE = (
+    STUCK
+    + """
+import json, subprocess, sys, tempfile, threading
+
+program, include, more, port, timeout = sys.argv[1:]
+folder = tempfile.mkdtemp()
+config = Path(folder, "agent.conf")
+lines = ["Server=127.0.0.1", "ListenPort=" + port, "LogType=console", "Timeout=" + timeout, "Include=" + include]
+config.write_text("\\n".join([*lines, "Hostname=hang", more.format(folder), f"PidFile={folder}/pid\\n"]))
+
+def ask(key):
+    started = time.monotonic()
+    command = ["zabbix_get", "-s", "127.0.0.1", "-p", port, "-k", key]
+    run = subprocess.run(command, capture_output=True, text=True)
+    return run.stdout.strip() or run.stderr.strip(), time.monotonic() - started
+
+def start():
+    log = open(folder + "/log", "a")
+    agent = subprocess.Popen([program, "-f", "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    until = time.monotonic() + 20
+    while (answer := ask("agent.ping")[0]) != "1":
+        if agent.poll() is not None or time.monotonic() > until:
+            sys.exit(answer + Path(folder, "log").read_text())
+        time.sleep(0.1)
+    return agent
+
+def stop(agent):
+    agent.terminate()
+    try:
+        agent.wait(20)
+    except subprocess.TimeoutExpired:
+        agent.kill()
+        sys.exit("the agent does not end")
+
+agent = start()
+polls, pings, most, over = [], [], 0, threading.Event()
+
+def ping():
+    while not over.is_set():
+        pings.append(ask("agent.ping"))
+        time.sleep(0.05)
+
+pinging = threading.Thread(target=ping)
+pinging.start()
+for _ in range(5):
+    both = [threading.Thread(target=lambda: polls.append(ask("nvidia.get"))) for _ in range(2)]
+    for thread in both: thread.start()
+    for thread in both: thread.join()
+    most = max(most, len(stuck()))
+over.set()
+pinging.join()
+left = stuck()
+stop(agent)
+again = start()
+after = stuck()
+stop(again)
+print(json.dumps({"polls": polls, "pings": pings, "most": most, "left": left, "after": after}))
+"""
+)
+
+
+@pytest.mark.parametrize("service", AGENTS)
+def test_agent_lives_while_a_gpu_hangs(stack: Stack, service: str) -> None:
+    well = json.loads(stack.get(service, "nvidia.get"))
+    stack.set_profile(service, "gpu 0", state="hang")
+    try:
+        run = stack.exec(service, PYTHON, "-", *AGENTS[service], str(PORT), str(TIMEOUT), input=INSIDE)
+        check(json.loads(run), well)
+    finally:
+        stack.reset_profile(service)
+        stack.exec(service, PYTHON, "-", input=DRIVER_COMES_BACK)
+
+    healed = stack.wait(lambda: answer(stack, service), 20, "a healthy document after the hang")
+    assert healed["presence"] == well["presence"]
+    assert healed["discovery"] == well["discovery"]
+
+
+def check(seen: dict[str, Any], well: dict[str, Any]) -> None:
+    documents = [json.loads(text) for text, _ in seen["polls"]]
+    assert len(documents) == 10
+    # The server may be polling the same host, and its collection may be the one that is stuck.
+    codes = [document["status"]["code"] for document in documents]
+    assert set(codes) <= {1000, 1001}
+    assert codes.count(1001) >= 9
+    for document in documents:
+        if document["status"]["code"] == 1000:
+            assert "from GPU 0." in document["status"]["message"]
+            assert len(document["gpus"]) == len(well["gpus"]) - 1
+            assert "presence" not in document
+    assert max(seconds for _, seconds in seen["polls"]) < TIMEOUT
+
+    # A listener that waits for a stuck child would keep a ping for ever; one that waits for a poll, a moment.
+    assert len(seen["pings"]) > 10
+    assert {text for text, _ in seen["pings"]} == {"1"}
+    assert max(seconds for _, seconds in seen["pings"]) < 1
+
+    assert seen["most"] == 1
+    assert len(seen["left"]) == 1
+    # The agent was ended and started again meanwhile, on the port that it had.
+    assert seen["after"] == seen["left"]
+
+
+def answer(stack: Stack, service: str) -> dict[str, Any] | None:
+    document: dict[str, Any] = json.loads(stack.get(service, "nvidia.get"))
+    time.sleep(0.1)
+    return None if document["status"]["code"] else document

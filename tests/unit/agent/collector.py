@@ -1,0 +1,174 @@
+"""Runs `zbx-nvidia-agent get` as a Zabbix agent does, and holds each answer to what every answer must be."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jsonschema  # type: ignore[import-untyped]  # it brings no types
+
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+AGENT = Path(sysconfig.get_path("scripts")) / "zbx-nvidia-agent"
+CLOCK = 1_700_000_000  # one moment for all machines, so that two documents can be compared
+LIMIT = 65_536
+
+
+class Answer(NamedTuple):
+    """One document, as text and as an object, and the seconds that the process took from its start."""
+
+    text: str
+    document: dict[str, Any]
+    seconds: float
+
+    @property
+    def code(self) -> int:
+        return int(self.document["status"]["code"])
+
+    @property
+    def message(self) -> str:
+        return str(self.document["status"]["message"])
+
+    @property
+    def by_index(self) -> dict[int, dict[str, Any]]:
+        return {gpu["index"]: gpu for gpu in self.document["gpus"].values()}
+
+    @property
+    def rows(self) -> dict[int, dict[str, str]]:
+        return {int(row["{#INDEX}"]): row for row in self.document["discovery"]["gpus"]}
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return list(self.document["collector"]["errors"])
+
+    def lacks(self, index: int = 0) -> set[str]:
+        return set(self.rows[index]["{#LACKS}"].split(",")) - {""}
+
+
+class Poll:
+    """A collection that is running."""
+
+    def __init__(self, env: Mapping[str, str], *arguments: str) -> None:
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            [AGENT, "get", *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def answer(self) -> Answer:
+        """Waits for the end of its output, as an agent does: a child that keeps the pipe open would be noticed."""
+        output, errors = self._process.communicate(timeout=30)
+        seconds = time.monotonic() - self._started
+        assert self._process.returncode == 0
+        assert errors == b""
+        return checked(output, seconds)
+
+
+def get(env: Mapping[str, str], *arguments: str) -> Answer:
+    return Poll(env, *arguments).answer()
+
+
+def checked(output: bytes, seconds: float = 0.0) -> Answer:
+    """What every document is, whatever the driver does."""
+    text = output.decode("ascii")
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert len(text) <= LIMIT
+    document = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is not JSON"))
+    validator().validate(document)
+    assert None not in _values(document)
+    for uuid, readings in document["gpus"].items():
+        assert readings.get("uuid", uuid) == uuid  # it goes where all of a group is shed
+    return Answer(text, document, seconds)
+
+
+@functools.cache
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads((REPOSITORY / "docs" / "document.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def python(code: str, env: Mapping[str, str], *arguments: str) -> str:
+    """What a Python of its own prints: whatever calls NVML runs in such a one, and never in that of the tests."""
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout
+
+
+def children(folder: Path) -> list[int]:
+    """Processes that read a profile in this folder, but for the helper that each hanging call of the simulator has."""
+    pids = _of(folder)
+    return [pid for pid in pids if int(stat(pid)[1]) not in pids]
+
+
+def leaders(folder: Path) -> list[int]:
+    """Those that have made a session of their own, as the child of a collection does."""
+    return [pid for pid in _of(folder) if int(stat(pid)[3]) == pid]
+
+
+def stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the third, the state, on."""
+    return _read(f"/proc/{pid}/stat").decode().rpartition(") ")[2].split() or ["gone", *["0"] * 20]
+
+
+def end(folder: Path) -> None:
+    """Ends every hanging collection of this folder: what a driver that comes back does."""
+    for pid in (still := children(folder)):
+        os.kill(pid, signal.SIGKILL)
+    wait_until_gone(folder, 10, f"{still} to end")
+
+
+def wait_until_gone(folder: Path, seconds: float, what: str) -> None:
+    until = time.monotonic() + seconds
+    while children(folder):
+        assert time.monotonic() < until, f"waited {seconds:g} s for {what}"
+        time.sleep(0.02)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  Path makes objects of them
+
+
+def _of(folder: Path) -> list[int]:
+    wanted = f"NVML_SIMULATOR_PROFILE={folder}/".encode()
+    return [pid for pid in _pids() if wanted in _read(f"/proc/{pid}/environ")]
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile, or is somebody else's
+
+
+def _refuse(complaint: str) -> None:
+    raise AssertionError(complaint)
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _values(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _values(part)
+    else:
+        yield value

@@ -1,0 +1,171 @@
+"""The document's own rules, on collections made by hand: nothing here calls NVML."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.agent.collector import checked
+from zbx_nvidia.agent import document, oneshot
+from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Problem
+from zbx_nvidia.catalog import metrics, status
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
+
+UNSIGNED = st.integers(0, 2**62)
+VALUES = {
+    metrics.UNSIGNED: UNSIGNED,
+    metrics.FLOAT: st.floats(-1e15, 1e15, allow_nan=False),
+    metrics.CHAR: st.text(max_size=96),  # NVML's longest string
+}
+READINGS: dict[str, st.SearchStrategy[Any]] = {
+    metric.key: VALUES[metric.kind] for metric in GPU_METRICS if metric.key not in {"uuid", "index"}
+}
+PROBLEMS = st.builds(Problem, st.text(), st.sampled_from(GPU_READERS), st.integers(0, 999), st.text())
+
+
+@st.composite
+def gpus(draw: st.DrawFn, position: int) -> Gpu:
+    state = draw(st.sampled_from(["ok", "ok", "lost", "sick"]))
+    keys = draw(st.sets(st.sampled_from(sorted(READINGS))))
+    readings: dict[str, Any] = {key: draw(READINGS[key]) for key in sorted(keys)}
+    if state == "ok" or draw(st.booleans()):
+        readings |= {"uuid": f"GPU-{position:08x}", "index": position}
+    fans = tuple(draw(st.lists(st.integers(0, 120), min_size=2, max_size=4))) if state == "ok" else ()
+    lacks = tuple(draw(st.sets(st.sampled_from(GPU_READERS))))
+    return Gpu(position, state, readings, fans, lacks, tuple(draw(st.lists(PROBLEMS, max_size=30))))
+
+
+@st.composite
+def collections(draw: st.DrawFn) -> Collection:
+    count = draw(st.one_of(st.none(), st.integers(0, 16)))
+    answered = [draw(gpus(position)) for position in range(count or 0) if draw(st.integers(0, 9))]
+    return Collection(
+        draw(st.sampled_from(status.STATUSES)),
+        draw(st.text()),
+        {"driver_version": draw(st.text(max_size=80))},
+        count,
+        draw(st.permutations(answered)),
+        draw(st.lists(st.text(max_size=16), max_size=20)),
+        draw(st.lists(PROBLEMS, max_size=3)),
+        "oneshot",
+        draw(st.floats(0, 600)),
+    )
+
+
+@given(collections())
+def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
+    made = document.build(found)
+    answer = checked((document.render(made) + "\n").encode("ascii"))
+    assert len(answer.errors) <= MAX_ERRORS
+    host = answer.document.get("host")
+    if host and "presence" in answer.document:
+        healthy = len(answer.document["gpus"])
+        assert healthy + host["gpus_lost"] + host["gpus_sick"] == host["gpu_count"]
+        assert [row["{#INDEX}"] for row in answer.document["discovery"]["gpus"]] == [
+            str(gpu.position) for gpu in sorted(found.gpus) if gpu.state == "ok"
+        ]
+
+
+def many(count: int) -> Collection:
+    """So many well cards that can report everything."""
+    full = {
+        metric.key: "N" * 40 if metric.kind == metrics.CHAR else 123456789012 + len(metric.key) / 7
+        for metric in GPU_METRICS
+    }
+    every = [
+        Gpu(
+            position,
+            "ok",
+            {
+                **{
+                    metric.key: int(full[metric.key]) if metric.kind == metrics.UNSIGNED else full[metric.key]
+                    for metric in GPU_METRICS
+                },
+                "uuid": f"GPU-{position:036x}",
+                "index": position,
+            },
+            (30, 40, 50),
+            (),
+            (),
+        )
+        for position in range(count)
+    ]
+    return Collection(status.OK, "", {}, count, every, [], [], "oneshot", 0.1)
+
+
+def present(made: dict[str, Any]) -> set[str]:
+    """Groups of which the first GPU still has a reading."""
+    keys = next(iter(made["gpus"].values())).keys()
+    return {metric.group for metric in GPU_METRICS if metric.key in keys}
+
+
+def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
+    size = len(document.render(document.build(many(8))))
+    groups = [group.name for group in GROUPS if group.name in {metric.group for metric in GPU_METRICS}]
+    seen = []
+    for limit in range(size - 1, 6000, -150):
+        text = document.render(document.build(many(8)), limit)
+        made = checked(text.encode() + b"\n").document
+        left = present(made) if any(made["gpus"].values()) else set()
+        kept = [group for group in groups if group in left]
+        shed = groups[len(kept) :]
+        assert kept == groups[: len(kept)]
+        assert shed
+        assert {problem["metric"] for problem in made["collector"]["errors"]} == set(shed)
+        assert made["collector"]["error_count"] == len(shed)
+        assert all("too large" in problem["message"] for problem in made["collector"]["errors"])
+        assert ("fans" in made) == ("fan" in kept)
+        assert len(text) <= limit or not kept
+        assert len(made["presence"]) == len(made["discovery"]["gpus"]) == 8
+        seen.append(len(kept))
+    assert set(seen) == set(range(len(groups)))
+
+
+@pytest.mark.parametrize("count", [8, 16, 32])
+def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
+    made = document.build(many(count))
+    text = document.render(made)
+    assert len(text) <= LIMIT
+    assert made["collector"]["errors"] == [] or count > 16
+
+
+def test_order_of_answers_does_not_matter() -> None:
+    found = many(3)
+    again = found._replace(gpus=found.gpus[::-1])
+    assert document.build(found, clock=lambda: 1.9) == document.build(again, clock=lambda: 1.9)
+    assert document.build(found, clock=lambda: 1.9)["timestamp"] == 1
+
+
+def test_slots_that_nobody_answers_for_are_named_with_the_lost() -> None:
+    here = Gpu(0, "ok", {"uuid": "GPU-0", "index": 0, "pci": "00000000:0a:00.0"}, (), (), ())
+    gone = Gpu(1, "lost", {}, (), (), (Problem("", "", 15, "GPU is lost"),))
+    slots = ["00000000:0A:00.0", "00000000:0B:00.0"]
+    found = Collection(status.OK, "", {}, 2, [here, gone], slots, [], "oneshot", 0.1)
+    assert document.build(found)["host"]["lost"] == "GPU 1: GPU is lost; slot 00000000:0B:00.0"
+    well = found._replace(gpu_count=1, gpus=[here])
+    assert document.build(well)["host"]["lost"] == ""
+
+
+def test_not_a_number_never_becomes_json() -> None:
+    found = many(1)
+    found.gpus[0].readings["power"] = float("nan")
+    with pytest.raises(ValueError, match="JSON"):
+        document.render(document.build(found))
+
+
+def test_nonsense_from_a_call_that_succeeded_is_not_well() -> None:
+    """An error without a code of NVML's, as of a GPU count of 0xFFFFFFFF."""
+    found = oneshot._result([("failed", (0, "not a value: 4294967295"))], "open", 0.1, 2.5)  # noqa: SLF001  no driver here counts so
+    assert found.status == status.UNKNOWN
+    assert "4294967295" in found.detail
+
+
+def test_names_of_discovery() -> None:
+    assert document.short("GPU-9bb1b5a4-5f6c-4965-adf0-ad165eee2b9b") == "9bb1b5a4"
+    assert document.model("NVIDIA GeForce GTX 1070") == "GTX 1070"
+    assert document.model("Tesla T4") == "Tesla T4"
+    assert json.loads(document.render(document.build(many(1))))["discovery"]["gpus"][0]["{#LACKS}"] == ",,"

@@ -1,0 +1,234 @@
+"""A call into the driver that never returns, and a child that dies: the document comes in time, and one child is left.
+
+The simulated driver hangs as a real one does: in the kernel, in state D, where no handler runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.agent.collector import (
+    AGENT,
+    Answer,
+    Poll,
+    checked,
+    children,
+    end,
+    get,
+    leaders,
+    python,
+    stat,
+    wait_until_gone,
+)
+from zbx_nvidia.agent.oneshot import DEADLINE, LOCK_WAIT
+
+if TYPE_CHECKING:
+    from tests.conftest import Machine
+
+SLACK = 0.5  # a loaded machine
+
+
+def assert_seven_are_complete(answer: Answer, well: Answer, stuck: int) -> None:
+    assert answer.code == 1000
+    assert answer.document["status"]["name"] == "Deadline exceeded"
+    assert f"No answer in {DEADLINE:g} s from GPU {stuck}. " in answer.message
+    for index in set(range(8)) - {stuck}:
+        assert answer.by_index[index] == well.by_index[index]
+    assert stuck not in answer.by_index
+    # Nothing that makes a card that has merely not answered look as if it had gone.
+    assert answer.document["discovery"] == {}
+    assert "presence" not in answer.document
+    assert answer.document["host"]["gpus_sick"] == 1
+    assert answer.document["host"]["sick"] == f"GPU {stuck}: no answer"
+    assert answer.document["host"]["gpus_lost"] == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"state": "hang"},  # no handle
+        {"nvmlDeviceGetUUID": "!HANG"},
+        {"power_usage": "!HANG"},
+        {"field.193": "!HANG"},  # the very last reading but a few
+    ],
+)
+def test_one_gpu_of_eight_hangs(eight: Machine, well: Answer, tmp_path: Path, values: dict[str, Any]) -> None:
+    healthy = eight.path.read_text()
+    eight.set("gpu 5", values)
+    answer = get(eight.env)
+    assert DEADLINE - SLACK <= answer.seconds <= DEADLINE + SLACK
+    assert abs(answer.document["collector"]["duration"] - DEADLINE) < 0.2
+    assert_seven_are_complete(answer, well, 5)
+    (stuck,) = children(tmp_path)
+
+    # As long as it hangs: an answer soon, and no second process.
+    for _ in range(3):
+        again = get(eight.env)
+        assert again.code == 1001
+        assert again.document["status"]["name"] == "Previous collection still running"
+        assert again.document["gpus"] == again.document["discovery"] == {}
+        assert again.seconds < LOCK_WAIT + SLACK
+        assert children(tmp_path) == [stuck]
+
+    end(tmp_path)
+    eight.write(healthy)
+    healed = get(eight.env)
+    assert healed.code == 0
+    assert len(healed.document["presence"]) == 8
+
+
+def test_ten_polls_at_once_leave_one_process(eight: Machine, tmp_path: Path) -> None:
+    eight.set("gpu 5", state="hang")
+    codes = sorted(answer.code for answer in [poll.answer() for poll in [Poll(eight.env) for _ in range(10)]])
+    assert codes == [1000] + [1001] * 9
+    assert len(children(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("values", [{"state": "hang"}, {"gpu_count": "!HANG"}, {"nvml_version": "!HANG"}])
+def test_driver_hangs_before_a_gpu_is_asked(eight: Machine, tmp_path: Path, values: dict[str, Any]) -> None:
+    eight.set("machine", values)
+    answer = get(eight.env, "--deadline", "1")
+    assert answer.code == 1000
+    assert answer.message.startswith("No answer in 1 s. ")
+    assert answer.document["gpus"] == answer.document["discovery"] == {}
+    assert not {"host", "presence"} & set(answer.document)
+    assert answer.seconds <= 1 + SLACK
+    assert len(children(tmp_path)) == 1
+
+
+def test_deadline_is_counted_from_the_start_of_the_process(eight: Machine) -> None:
+    """A start that takes long, on a disk that sleeps for example, takes from the time of the calls."""
+    eight.set("gpu 0", state="hang")
+    slow_start = (
+        "import sys, time; time.sleep(1); from zbx_nvidia.agent.main import main; sys.argv[1:] = ['get']; main()"
+    )
+    started = time.monotonic()
+    answer = checked(python(slow_start, eight.env).encode())
+    assert time.monotonic() - started <= DEADLINE + SLACK
+    assert answer.code == 1000
+    assert len(answer.by_index) == 7
+
+
+def test_call_that_returns_late(eight: Machine, tmp_path: Path) -> None:
+    """It finds nobody who wants to know, and ends by itself."""
+    eight.set("gpu 5", power_usage="!SLOW(2) 70000")
+    answer = get(eight.env, "--deadline", "1")
+    assert answer.code == 1000
+    assert len(children(tmp_path)) == 1
+    wait_until_gone(tmp_path, 10, "the late call")
+    assert get(eight.env, "--deadline", "20").code == 0
+
+
+def test_gpus_are_asked_side_by_side(eight: Machine) -> None:
+    """Without persistence mode each takes 1 to 3 s to wake: one after another they would not be done in time."""
+    eight.set("gpu *", power_usage="!SLOW(1) 70000")
+    answer = get(eight.env)
+    assert answer.code == 0
+    assert 1 <= answer.seconds <= DEADLINE
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_child_that_dies(eight: Machine, well: Answer, tmp_path: Path, number: signal.Signals) -> None:
+    eight.set("gpu 5", power_usage="!SLOW(20) 70000")
+    poll = Poll(eight.env, "--deadline", "20")
+    os.kill(child_that_waits_for_one_gpu(tmp_path), number)
+    answer = poll.answer()
+    assert answer.seconds < 15
+    assert answer.code == 1002
+    assert answer.message.startswith("The process that reads the driver died: no answer from GPU 5. ")
+    assert answer.by_index == {index: gpu for index, gpu in well.by_index.items() if index != 5}
+    assert "presence" not in answer.document
+    eight.set("gpu 5", power_usage=70000)
+    assert get(eight.env).code == 0
+
+
+def child_that_waits_for_one_gpu(folder: Path) -> int:
+    """The child of a running collection, once all its threads but one have ended."""
+    calm = 0
+    for _ in range(500):
+        found = leaders(folder)
+        threads = [int(stat(pid)[17]) for pid in found]
+        calm = calm + 1 if threads == [2] else 0
+        if calm == 5:  # not the first of eight threads that are just being started
+            return found[0]
+        time.sleep(0.02)
+    pytest.fail(f"no child came to wait for one GPU: {found} with {threads} threads")
+
+
+def test_child_outlives_the_agents_kill(eight: Machine, tmp_path: Path) -> None:
+    """At a timeout an agent kills the process group: SIGKILL in the middle of a call has frozen GPUs."""
+    eight.set("gpu 5", power_usage="!SLOW(2) 70000")
+    with subprocess.Popen(
+        [AGENT, "get"], env=eight.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as run:
+        child = wait_for_child(tmp_path, run.pid)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert children(tmp_path) == [child]
+    wait_until_gone(tmp_path, 10, "the call to return")
+
+
+def wait_for_child(folder: Path, parent: int) -> int:
+    for _ in range(500):
+        if found := set(leaders(folder)) - {parent}:
+            return found.pop()
+        time.sleep(0.02)
+    pytest.fail("the collector made no session of its own")
+
+
+def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path) -> None:
+    eight.set("gpu 5", state="hang")
+    # As the socket that zabbix_agentd listens on, which its children inherit.
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.set_inheritable(True)
+    spare = os.open(eight.path, os.O_RDONLY)
+    high = os.dup2(spare, 900)
+    os.set_inheritable(high, True)
+    try:
+        run = subprocess.run(
+            [AGENT, "get"], env=eight.env, stdin=subprocess.DEVNULL, capture_output=True, close_fds=False, check=False
+        )
+    finally:
+        os.close(spare)
+        os.close(high)
+        listener.close()
+    assert checked(run.stdout).code == 1000
+
+    (stuck,) = children(tmp_path)
+    held = {path.name: str(path.readlink()) for path in Path(f"/proc/{stuck}/fd").iterdir()}
+    assert [held.pop(name) for name in ("0", "1", "2")] == ["/dev/null"] * 3
+    # The pipe to the parent that has left, the lock, and the driver: the simulated one keeps its profile open.
+    kinds = sorted(target.split(":")[0] for target in held.values())
+    assert kinds == [str(eight.path), "pipe", "socket"], held
+    socket.create_server(("127.0.0.1", port), backlog=1).close()
+
+    assert "D" in states_of_threads(stuck)
+    assert int(stat(stuck)[3]) == stuck
+    assert str(Path(f"/proc/{stuck}/cwd").readlink()) == "/"
+
+
+def states_of_threads(pid: int) -> set[str]:
+    return {path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
+
+
+def test_lock_is_of_one_installation(eight: Machine, tmp_path: Path) -> None:
+    """A copy elsewhere is not silenced, and nothing is written beside the program."""
+    package = Path(python("import zbx_nvidia; print(zbx_nvidia.__path__[0])", eight.env).strip())
+    before = sorted(package.rglob("*"))
+    shutil.copytree(package, tmp_path / "other" / "zbx_nvidia")
+    eight.set("gpu 5", state="hang")
+    assert get(eight.env, "--deadline", "1").code == 1000
+    assert get(eight.env, "--deadline", "1").code == 1001
+    assert sorted(package.rglob("*")) == before
+    other = {**eight.env, "PYTHONPATH": str(tmp_path / "other")}
+    code = "from zbx_nvidia.agent import main; assert main.__file__.startswith(sys.argv[1]); print(main.get(1))"
+    assert checked(python(f"import sys; {code}", other, str(tmp_path)).encode()).code == 1000

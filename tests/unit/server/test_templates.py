@@ -1,0 +1,113 @@
+"""Templates on versions of Zabbix that cannot be had for a test: what is sent there, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from zbx_nvidia.errors import ServerError
+from zbx_nvidia.server import templates
+from zbx_nvidia.server.connection import Credentials, connect
+
+FILE = """
+zabbix_export:
+  version: '{version}'
+  {groups}:
+  - uuid: 7df96b18c230490a9a0a9e2307226338
+    name: Templates
+  templates:
+  - uuid: 9651b94d6eb3476d9bd3dc7669f8243f
+    template: T
+    name: T
+    groups:
+    - name: Templates
+    items:
+    - uuid: d49be03d0f5a46c59ff494cf018fd51a
+      name: Ours
+      key: ours
+"""
+MINE = {"uuid": "0" * 32, "name": "Mine", "key": "mine"}
+
+
+def serve(front: Any, answers: Any, version: str, *, additions: bool) -> list[dict[str, Any]]:
+    """A server of that version with the template; returns the list that takes what importcompare is asked."""
+    exported = {
+        "version": version,
+        "template_groups": [{"uuid": "7df96b18c230490a9a0a9e2307226338", "name": "Templates"}],
+        "templates": [
+            {
+                "uuid": "9651b94d6eb3476d9bd3dc7669f8243f",
+                "template": "T",
+                "name": "T",
+                "groups": [{"name": "Templates"}],
+                "items": [
+                    {"uuid": "d49be03d0f5a46c59ff494cf018fd51a", "name": "Ours", "key": "ours"},
+                    *([MINE] if additions else []),
+                ],
+            }
+        ],
+    }
+    compared: list[dict[str, Any]] = []
+
+    def compare(request: dict[str, Any], _headers: object) -> Any:
+        compared.append(request["params"])
+        return answers["result"]([])
+
+    front.answers |= {
+        "apiinfo.version": answers["result"](f"{version}.1"),
+        "templategroup.get": answers["result"]([]),
+        "template.get": answers["result"](
+            [{"templateid": "1", "host": "T", "uuid": "9651", "hosts": [], "templates": []}]
+        ),
+        "configuration.export": answers["result"](json.dumps({"zabbix_export": exported})),
+        "configuration.importcompare": compare,
+    }
+    return compared
+
+
+def plan(front: Any, file: str, **options: bool) -> Any:
+    with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
+        return templates.plan_install(zabbix, file, **options)
+
+
+@pytest.mark.parametrize(("additions", "version"), [(False, "7.0"), (True, "7.4")])
+def test_newer_dialect_is_spoken_only_where_its_objects_are_sent_back(
+    front: Any, answers: Any, version: str, *, additions: bool
+) -> None:
+    (compared,) = [serve(front, answers, "7.4", additions=additions)]
+    planned = plan(front, FILE.format(version="7.0", groups="template_groups"))
+    sent = json.loads(compared[0]["source"])["zabbix_export"]
+    assert sent["version"] == version
+    assert [kept.name for kept in planned.kept] == (["Mine"] if additions else [])
+    assert (MINE in sent["templates"][0]["items"]) == additions
+
+
+def test_additions_that_6_4_would_lose_are_refused(front: Any, answers: Any) -> None:
+    compared = serve(front, answers, "6.4", additions=True)
+    file = FILE.format(version="6.0", groups="groups")
+    with pytest.raises(ServerError, match=r"into version 6.4 would delete what was added .*: Mine: .* --prune"):
+        plan(front, file)
+    assert not compared
+    assert plan(front, file, prune=True).changes == []
+    assert compared[0]["rules"]["items"]["deleteMissing"]
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "other"), [((6, 0), "groups", "template_groups"), ((6, 2), "template_groups", "groups")]
+)
+def test_import_rules(version: tuple[int, int], key: str, other: str) -> None:
+    rules = templates.import_rules(version, prune=False)
+    assert key in rules
+    assert other not in rules
+    assert not any(rule.get("deleteMissing") for rule in rules.values())
+
+
+def test_template_of_the_same_name_and_other_origin_is_left_alone(front: Any, answers: Any) -> None:
+    serve(front, answers, "7.0", additions=False)
+    front.answers["template.get"] = lambda request, _: answers["result"](
+        [] if "uuid" in request["params"]["filter"] else [{"templateid": "1", "host": "T"}]
+    )
+    with pytest.raises(ServerError, match="of other origin"):
+        plan(front, FILE.format(version="7.0", groups="template_groups"))
