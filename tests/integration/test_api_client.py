@@ -143,18 +143,21 @@ class Server:
         self.api.proxy.create(**active)
         return name
 
-    def clean(self) -> None:
-        """Removes what these tests make."""
+    def clean(self, *, template: bool = True) -> None:
+        """Removes what these tests make, the template too or all but that."""
         api = self.api
         linked = api.host.get(templateids=[row["templateid"] for row in self._ours()], output=["host"])
         foreign = [row["host"] for row in linked if row["host"] != HOST] if self._ours() else []
         assert not foreign, f"run these tests first: the template is linked to {foreign}"
         names = {
             "host": ("host", "hostid", [HOST]),
-            "template": ("host", "templateid", [*TEMPLATE_NAMES.values(), "Renamed template"]),
+            "template": ("host", "templateid", [*TEMPLATE_NAMES.values(), "Renamed template"] if template else []),
             "hostgroup": ("name", "groupid", ["NVIDIA GPUs"]),
         }
         for kind, (field, identity, wanted) in names.items():
+            # An empty list would find everything.
+            if not wanted:
+                continue
             self._delete(kind, api[kind].get(filter={field: wanted}, output=[identity]), identity)
         for kind, field, identity in (
             ("proxy", versions.proxy_name(self.version), "proxyid"),
@@ -416,9 +419,11 @@ def add_host(server: Server, *options: str) -> str:
 
 
 @pytest.fixture
-def installed(server: Server) -> Server:
-    server.zbx_nvidia.ok("install-template", "--variant", "both")
-    return server
+def installed(any_server: Server) -> Server:
+    """A server with the template and without hosts of ours."""
+    any_server.clean(template=False)
+    any_server.zbx_nvidia.ok("install-template", "--variant", "both")
+    return any_server
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,10 @@ def test_agent_lives_while_a_gpu_hangs(stack: Stack, service: str) -> None:
 
 
 def check(seen: dict[str, Any], well: dict[str, Any]) -> None:
-    documents = [json.loads(text) for text, _ in seen["polls"]]
-    assert len(documents) == 10
+    texts = [text for text, _ in seen["polls"]]
+    assert len(texts) == 10
+    assert [text for text in texts if not text.startswith("{")] == []
+    documents = [json.loads(text) for text in texts]
     # The server may be polling the same host, and its collection may be the one that is stuck.
     codes = [document["status"]["code"] for document in documents]
     assert set(codes) <= {1000, 1001}

@@ -71,7 +71,8 @@ def recorded(machine: MachineFactory, tmp_path: Path) -> tuple[set[str], set[str
     notes = tmp_path / "notes"
     notes.mkdir()
     poll: Machine = machine("h100x8", clock=CLOCK)
-    env = {**poll.env, "PYTHONPATH": str(tmp_path / "site"), "RECORDED": str(notes)}
+    path = f"{tmp_path / 'site'}:{poll.env.get('PYTHONPATH', '')}".rstrip(":")
+    env = {**poll.env, "PYTHONPATH": path, "RECORDED": str(notes)}
     run = subprocess.run([AGENT, "get"], env=env, capture_output=True, check=True, timeout=30)
     assert run.stdout.startswith(b'{"version":1,')
     until = time.monotonic() + 10
