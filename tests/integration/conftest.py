@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_docker.plugin import get_docker_services
 from pyzabbix import ZabbixAPI
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it brings no py.typed
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

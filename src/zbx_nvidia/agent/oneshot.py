@@ -137,15 +137,16 @@ def _child(pipe: int) -> None:
     try:
         pipe = _let_go(pipe)
         sender = _Sender(pipe)
-        lock = _lock()
-        if lock is None:
-            sender.send("stuck", None)
-            os._exit(0)
         try:
-            # Here and not above: the parent must not pay for pynvml, and must not have it loaded.
+            # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
+            # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
             from zbx_nvidia.agent.collect import collect  # noqa: PLC0415
 
-            collect(sender.send)
+            lock = _lock()
+            if lock is None:
+                sender.send("stuck", None)
+            else:
+                collect(sender.send)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
             sender.send("broken", f"{type(error).__name__}: {error}")
         sender.send("done", None)

@@ -29,7 +29,7 @@ from tests.unit.agent.collector import (
     stat,
     wait_until_gone,
 )
-from zbx_nvidia.agent.oneshot import DEADLINE, LOCK_WAIT
+from zbx_nvidia.agent.oneshot import DEADLINE
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -76,7 +76,7 @@ def test_one_gpu_of_eight_hangs(eight: Machine, well: Answer, tmp_path: Path, va
         assert again.code == 1001
         assert again.document["status"]["name"] == "Previous collection still running"
         assert again.document["gpus"] == again.document["discovery"] == {}
-        assert again.seconds < LOCK_WAIT + SLACK
+        assert again.seconds < 1  # some 0.4 s when nothing else runs
         assert children(tmp_path) == [stuck]
 
     end(tmp_path)
