@@ -318,6 +318,20 @@ def test_what_people_added_and_disabled_survives_an_update(server: Server) -> No
     assert {"tag": "mine", "value": "x"} in [{"tag": tag["tag"], "value": tag["value"]} for tag in tags]
     assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
 
+    pruned = server.zbx_nvidia.ok("install-template", "--prune")
+    for gone in (
+        "item Mine",
+        "item prototype Mine {#UUID}",
+        "trigger Mine",
+        "template tag mine: x",
+        "item NVIDIA: Gone",
+    ):
+        assert f"  - {gone}\n" in pruned
+    assert f"  - template group {MARK} group\n" in pruned
+    assert not api.item.get(hostids=templateid, filter={"key_": "mine"})
+    states = {row["triggerid"]: row["status"] for row in api.trigger.get(templateids=templateid, output=["status"])}
+    assert states[trigger["triggerid"]] == "1", "--prune is not --overwrite"
+
 
 def test_edit_on_a_template_of_this_version_is_not_undone_silently(server: Server) -> None:
     server.install(server.text())
@@ -429,11 +443,10 @@ def installed(any_server: Server) -> Server:
 @pytest.mark.parametrize(
     "interface",
     [
-        {"useip": "1", "ip": "192.0.2.10", "dns": ""},
         {"useip": "1", "ip": "2001:db8::10", "dns": ""},
         {"useip": "0", "ip": "", "dns": "gpu01.example.com"},
     ],
-    ids=["IPv4", "IPv6", "DNS"],
+    ids=["IPv6", "DNS"],
 )
 def test_new_host(installed: Server, interface: dict[str, str]) -> None:
     server = installed
@@ -525,14 +538,19 @@ def test_existing_host_gets_what_it_lacks_and_keeps_the_rest(installed: Server) 
 @pytest.mark.parametrize(
     ("arguments", "difference"),
     [
-        (["--address", "192.0.2.99"], "agent interface is '192.0.2.10:10060', not '192.0.2.99:10060'"),
+        (
+            ["--address", "192.0.2.99", "--macro", "THEIRS=2", "--macro", "SECRET=2"],
+            (
+                "macro {$THEIRS} is '1', not '2'; macro {$SECRET} is '(secret)', not '2'; "
+                "agent interface is '192.0.2.10:10060', not '192.0.2.99:10060'"
+            ),
+        ),
         (
             ["--address", "192.0.2.10", "--port", "10050"],
             "agent interface is '192.0.2.10:10060', not '192.0.2.10:10050'",
         ),
-        (["--address", "192.0.2.10", "--macro", "THEIRS=2"], "macro {$THEIRS} is '1', not '2'"),
-        (["--address", "192.0.2.10", "--macro", "SECRET=2"], "macro {$SECRET} is '(secret)', not '2'"),
     ],
+    ids=["address-macros", "port"],
 )
 def test_settings_of_others_are_changed_only_when_told_to(
     installed: Server, arguments: list[str], difference: str
@@ -642,13 +660,10 @@ def test_no_secret_is_printed(server: Server) -> None:
     client = server.user("marked", 3)
     runs = [
         client("install-template"),
-        client("install-template", "--json"),
-        client("add-host", HOST, "--address", "192.0.2.10"),
         client("add-host", HOST, "--address", "192.0.2.11", "--group", "none"),
-        client("uninstall-template"),
-        client("uninstall-template", "--force"),
+        client("uninstall-template", "--json"),
     ]
-    assert [done.code for done in runs] == [0, 0, 0, 1, 1, 0]
+    assert [done.code for done in runs] == [0, 1, 0]
     assert not [done for done in runs if PASSWORD in done.out + done.err]
 
 
@@ -717,14 +732,12 @@ def test_session_travels_where_the_version_wants_it(server: Server) -> None:
     """In the body for 6.0, which looks nowhere else; never in the body for 7.2 and newer, which refuse it there."""
     token = server.token()
     with before(server.url, None if server.version < (7, 0) else "7.4.0") as front:
-        for client in (
-            Client(front.url, ZABBIX_TOKEN=token),
-            Client(front.url, ZABBIX_USER=server.stack.user, ZABBIX_PASSWORD=server.stack.password),
-        ):
-            client.ok("install-template")
-            client.ok("add-host", HOST, "--address", "192.0.2.10")
-            assert client.ok("add-host", HOST, "--address", "192.0.2.10") == f"host {HOST}\n  nothing changes\n"
-            client.ok("uninstall-template", "--force")
+        client = Client(front.url, ZABBIX_TOKEN=token)
+        client.ok("install-template")
+        client.ok("add-host", HOST, "--address", "192.0.2.10")
+        assert client.ok("add-host", HOST, "--address", "192.0.2.10") == f"host {HOST}\n  nothing changes\n"
+        login = {"ZABBIX_USER": server.stack.user, "ZABBIX_PASSWORD": server.stack.password}
+        Client(front.url, **login).ok("uninstall-template", "--force")
     in_body = [request for request, _ in front.requests if "auth" in request]
     in_header = [header for _, header in front.requests if header]
     assert len(in_body or in_header) > 10

@@ -37,6 +37,7 @@ SECTIONS = {
 }
 # The lists that stand in a template itself and carry no UUIDs.
 LISTS = {"macros": ("macro",), "tags": ("tag", "value"), "groups": ("name",), "templates": ("name",)}
+LIST_KINDS = {"macros": "macro", "tags": "tag", "groups": "template group", "templates": "linked template"}
 
 
 def groups(document: Object) -> list[Object]:

@@ -148,7 +148,7 @@ def _adopt_groups(zabbix: Connection, file: Object) -> None:
 def _keep_additions(zabbix: Connection, document: Object, server: Object) -> list[Kept]:
     """Keeps what the server's template has besides; its objects come in the server's dialect."""
     additions = merge.keep_additions(document, server)
-    foreign = [kept.name for kept in additions if kept.kind not in map(merge.kind, merge.LISTS)]
+    foreign = [kept.name for kept in additions if kept.kind not in merge.LIST_KINDS.values()]
     if foreign and document["version"] != server["version"]:
         if zabbix.version < (7, 0):
             # 6.2 and 6.4 write objects in forms that a document of 6.0 must not hold.
@@ -234,14 +234,15 @@ def _elements(kind: str, name: str, field: str, before: list[Object], after: lis
     """Lists without an order of their own, which importcompare compares as if they had one."""
     old = {merge.identity(field, element): element for element in before}
     new = {merge.identity(field, element): element for element in after}
+    element = f"{kind} tag" if field == "tags" else merge.LIST_KINDS[field]
     for key in sorted(old.keys() | new.keys()):
         label = ": ".join(key)
         if field == "macros" and key in old and key in new:
             yield from _fields("macro", label, old[key], new[key])
         elif key not in old:
-            yield Change("add", f"{kind} {merge.kind(field)}", label, new=name)
+            yield Change("add", element, label, new=f"on {name}")
         elif key not in new:
-            yield Change("remove", f"{kind} {merge.kind(field)}", label, old=name)
+            yield Change("remove", element, label, old=f"on {name}")
 
 
 def _name(item: Object) -> str:
