@@ -3,8 +3,6 @@
 source "$(dirname "$0")/lib.sh"
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-# shellcheck disable=SC2016  # apt fills $(REPO_URI) in, not the shell
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
 
 for suite; do
     image=debian:$suite-slim
@@ -16,11 +14,16 @@ for suite; do
         continue
     fi
     say "No registry answers; making $image with debootstrap (20 s)"
-    [[ -x /usr/sbin/debootstrap && -f $keyring ]] || apt_install debootstrap debian-archive-keyring
+    if ! command -v debootstrap >/dev/null || [[ ! -f $keyring ]]; then
+        apt_install debootstrap debian-archive-keyring
+    fi
+    # The mirror that this machine uses itself, where it is a Debian.
+    # shellcheck disable=SC2016  # apt fills $(REPO_URI) in, not the shell
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null | head -n 1 || true)
     # Not on a file system mounted noexec or nodev, which /tmp may be.
     root=$(as_root mktemp -d /var/tmp/zbx-nvidia-base.XXXXXX)
     trap 'as_root rm -rf "$root"' EXIT
-    quietly "debootstrap-$suite" as_root /usr/sbin/debootstrap --variant=minbase --keyring="$keyring" \
+    quietly "debootstrap-$suite" as_root debootstrap --variant=minbase --keyring="$keyring" \
         "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
     as_root rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     as_root tar -C "$root" -c . | docker import - "$image" >/dev/null

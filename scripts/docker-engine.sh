@@ -67,6 +67,8 @@ start_engine() {
     fi
     for ((tenths = 0; tenths < 600; tenths++)); do
         answers && return
+        [[ ! -S /var/run/docker.sock || -w /var/run/docker.sock ]] \
+            || fail "Docker runs now, but this user may not use it; run: sudo usermod -aG docker $USER, and log in again"
         sleep 0.1
     done
     as_root tail -n 20 "$dockerd_log" >&2 || true
@@ -76,14 +78,17 @@ start_engine() {
 exec 9>"$repo/build/.docker-engine.lock"
 flock 9
 
-if ! { command -v docker && has_plugins && { answers || command -v dockerd; }; } >/dev/null; then
+if [[ -S /var/run/docker.sock && ! -w /var/run/docker.sock ]]; then
+    fail "this user may not use the Docker engine; run: sudo usermod -aG docker $USER, and log in again"
+fi
+# An engine that is here already is somebody's: it is started, never replaced.
+if ! answers && ! command -v dockerd >/dev/null; then
     install_engine
 fi
-has_plugins || fail "$(command -v docker) finds no compose v2 or no buildx plugin; see 'docker info' for where it looks"
-if ! answers; then
-    if [[ $EUID -ne 0 && -S /var/run/docker.sock && ! -w /var/run/docker.sock ]]; then
-        fail "this user may not use the Docker engine; run: sudo usermod -aG docker $USER, and log in again"
-    fi
-    start_engine
-fi
-say "Docker engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"
+has_plugins || fail "$(command -v docker) has no compose v2 or no buildx; add them: docker-compose-plugin and \
+docker-buildx-plugin of Docker's own packages, docker-compose and docker-buildx of Debian, docker-compose-v2 of Ubuntu"
+answers || start_engine
+version=$(docker version --format '{{.Server.Version}}')
+# Health checks that are frequent only while a container starts (start_interval) came with 25.
+[[ ${version%%.*} -ge 25 ]] || fail "the Docker engine is $version; 25 or newer is needed"
+say "Docker engine $version, compose $(docker compose version --short)"

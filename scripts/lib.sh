@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Shared by the scripts here: source it, do not run it.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # where dockerd and debootstrap are, and an ordinary user does not look
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 logs=$repo/build/log
@@ -42,5 +43,5 @@ apt_install() {
     as_root apt-get -q update >"$logs/apt-update.log" 2>&1 || true
     # A fresh machine may be busy with its own upgrades: wait for the lock.
     quietly apt-install as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@"
+        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends --no-remove install "$@"
 }

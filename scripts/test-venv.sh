@@ -10,4 +10,6 @@ site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pureli
 # A path file only appends a folder: the path file in there that leads to src/ is not followed.
 .venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/tools.pth"
 quietly test-venv-install .venv/bin/pip --python "$venv/bin/python" install --no-deps --force-reinstall "${wheel[@]}"
+"$venv/bin/python" -c "import zbx_nvidia; assert zbx_nvidia.__file__.startswith('$repo/$venv/'), zbx_nvidia.__file__" \
+    || fail "$venv would test something else than the wheel"
 say "Testing ${wheel[0]}"

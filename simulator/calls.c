@@ -1,79 +1,12 @@
 /*
- * NVML's functions. Those of a common shape are made from calls.def, the others stand here, and what is in unsupported.def
- * exists, as in a current driver, but is supported by no card.
+ * NVML's functions. Those of a common shape are made from calls.def, the others stand here or, by family, in a file of
+ * their own, and what is in unsupported.def exists, as in a current driver, but is supported by no card.
  */
-#include "abi.h"
-#include "driver.h"
+#include "call.h"
+#include "hang.h"
 
-#include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
-
-#define EXPORT __attribute__((visibility("default")))
-
-/* The first lines of every function: its name can be made to fail, the GPU can be lost, and then come the arguments. */
-#define BEGIN(of_device, device, arguments_are_good)                                                                   \
-    struct call call;                                                                                                  \
-    const nvmlReturn_t begun = call_begin(&call, __func__, of_device, device);                                         \
-    if (begun != NVML_SUCCESS)                                                                                         \
-        return begun;                                                                                                  \
-    if (!(arguments_are_good))                                                                                         \
-    return call_end(&call, NVML_ERROR_INVALID_ARGUMENT)
-#define BEGIN_DEVICE(arguments_are_good) BEGIN(true, device, arguments_are_good)
-#define BEGIN_SYSTEM(arguments_are_good) BEGIN(false, NULL, arguments_are_good)
-
-/* The nearest value of the type, so that "2^64" is the sentinel ULLONG_MAX and a wave below zero is 0. */
-static double within(double value, double low, double high) {
-    return value >= low ? (value <= high ? value : high) : low; /* NaN becomes low */
-}
-
-static unsigned int as_uint(double value) {
-    return (unsigned int)within(value, 0, UINT_MAX);
-}
-
-static int as_int(double value) {
-    return (int)within(value, INT_MIN, INT_MAX);
-}
-
-static unsigned long long as_ull(double value) {
-    return value >= 0x1p64 ? ULLONG_MAX : (unsigned long long)within(value, 0, 0x1p64);
-}
-
-static long long as_ll(double value) {
-    return value >= 0x1p63 ? LLONG_MAX : (long long)within(value, -0x1p63, 0x1p63);
-}
-
-#define STORE(out, value)                                                                                              \
-    (*(out) = _Generic(*(out), int: as_int, unsigned int: as_uint, unsigned long long: as_ull)(value))
-
-static nvmlReturn_t get_text(const struct call *call, const char *key, char *out, size_t size) {
-    const char *text = NULL;
-    const nvmlReturn_t result = call_text(call, key, &text);
-    if (result != NVML_SUCCESS)
-        return result;
-    if (strlen(text) >= size)
-        return NVML_ERROR_INSUFFICIENT_SIZE;
-    strcpy(out, text);
-    return NVML_SUCCESS;
-}
-
-/* All the keys or none; an empty one is not wanted. */
-static nvmlReturn_t get_numbers(const struct call *call, const char *const keys[], double values[], size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const nvmlReturn_t result = call_number(call, keys[i], &values[i]);
-        if (result != NVML_SUCCESS)
-            return result;
-    }
-    return NVML_SUCCESS;
-}
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-#define GET_NUMBERS(call, values, ...)                                                                                 \
-    get_numbers(call, (const char *const[]){__VA_ARGS__}, values, COUNT(((const char *const[]){__VA_ARGS__})))
 
 /* The functions of calls.def. */
 #define SYSTEM_VALUE(function, type, key)                                                                              \
@@ -170,26 +103,36 @@ static bool is_one_of(const char *key, size_t length, const char *const names[],
     return false;
 }
 
+/* What stands after the dot of `fan_speed.1` or `field.138.sum`. */
+static bool is_scope(const char *text) {
+    return *text && (!text[strspn(text, "0123456789")] || !strcmp(text, "sum"));
+}
+
 enum key_kind key_kind(const char *key) {
     const size_t length = strlen(key);
     if (!strncmp(key, "var.", 4) && length > 4)
         return key[4 + strspn(key + 4, "abcdefghijklmnopqrstuvwxyz0123456789_")] ? KEY_UNKNOWN : KEY_NUMBER;
     if (!strncmp(key, "field.", 6) && length > 6) {
-        const char *scope = key + 6 + strspn(key + 6, "0123456789");
-        if (scope == key + 6)
-            return KEY_UNKNOWN;
-        return !*scope || (*scope == '.' && scope[1] && !scope[1 + strspn(scope + 1, "0123456789")]) ? KEY_NUMBER
-                                                                                                      : KEY_UNKNOWN;
+        const char *rest = key + 6 + strspn(key + 6, "0123456789");
+        return rest > key + 6 && (!*rest || (*rest == '.' && is_scope(rest + 1))) ? KEY_NUMBER : KEY_UNKNOWN;
     }
-    if (is_one_of(key, length, TEXT_KEY_NAMES, COUNT(TEXT_KEY_NAMES)))
-        return KEY_TEXT;
     if (is_one_of(key, length, ERROR_KEYS, COUNT(ERROR_KEYS)))
         return KEY_ERROR_ONLY;
-    const char *dot = strchr(key, '.'); /* fan_speed.1 */
-    if (dot && (!dot[1] || dot[1 + strspn(dot + 1, "0123456789")]))
+    const char *dot = strchr(key, '.');
+    if (dot && !is_scope(dot + 1))
         return KEY_UNKNOWN;
-    return is_one_of(key, dot ? (size_t)(dot - key) : length, NUMBER_KEYS, COUNT(NUMBER_KEYS)) ? KEY_NUMBER
-                                                                                               : KEY_UNKNOWN;
+    const size_t stem = dot ? (size_t)(dot - key) : length;
+    if (is_one_of(key, stem, TEXT_KEY_NAMES, COUNT(TEXT_KEY_NAMES)))
+        return KEY_TEXT;
+    return is_one_of(key, stem, NUMBER_KEYS, COUNT(NUMBER_KEYS)) ? KEY_NUMBER : KEY_UNKNOWN;
+}
+
+bool refused_in_mig_mode(const char *function) {
+    static const char *const FUNCTIONS[] = {
+#define NOT_WITH_MIG(function) #function,
+#include "calls.def"
+    };
+    return is_one_of(function, strlen(function), FUNCTIONS, COUNT(FUNCTIONS));
 }
 
 /* Life cycle. */
@@ -295,9 +238,13 @@ static nvmlReturn_t handle_by(const struct call *call, const char *key, const ch
     return NVML_ERROR_NOT_FOUND;
 }
 
+/* That of a GPU or, as the real call, of a MIG instance. */
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device) {
     BEGIN_SYSTEM(uuid && device);
-    return call_end(&call, handle_by(&call, "uuid", uuid, device));
+    nvmlReturn_t result = handle_by(&call, "uuid", uuid, device);
+    if (result == NVML_ERROR_NOT_FOUND)
+        result = mig_by_uuid(&call, uuid, device);
+    return call_end(&call, result);
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetHandleBySerial(const char *serial, nvmlDevice_t *device) {
@@ -344,31 +291,36 @@ EXPORT nvmlReturn_t nvmlDeviceGetHandleByPciBusId(const char *bus_id, nvmlDevice
 
 EXPORT nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int *index) {
     BEGIN_DEVICE(index);
-    *index = (unsigned int)call.gpu;
+    const struct part *mig = profile_as_part(call.profile, call.unit);
+    *index = mig ? mig->number : (unsigned int)call.gpu;
     return call_end(&call, NVML_SUCCESS);
 }
 
-static nvmlReturn_t get_pci(const struct call *call, nvmlPciInfo_t *pci) {
-    const char *bus_id = NULL;
-    double ids[2];
+nvmlReturn_t read_pci(const char *bus_id, nvmlPciInfo_t *pci) {
     struct pci_address address;
-    nvmlReturn_t result = call_text(call, "pci_bus_id", &bus_id);
-    if (result == NVML_SUCCESS)
-        result = GET_NUMBERS(call, ids, "pci_device_id", "pci_subsystem_id");
-    if (result != NVML_SUCCESS)
-        return result;
     if (!parse_pci(bus_id, &address))
         return NVML_ERROR_UNKNOWN;
-    *pci = (nvmlPciInfo_t){.domain = address.domain,
-                           .bus = address.bus,
-                           .device = address.device,
-                           .pciDeviceId = as_uint(ids[0]),
-                           .pciSubSystemId = as_uint(ids[1])};
+    *pci = (nvmlPciInfo_t){.domain = address.domain, .bus = address.bus, .device = address.device};
     snprintf(pci->busIdLegacy, sizeof pci->busIdLegacy, "%04X:%02X:%02X.0", address.domain & 0xffff,
              address.bus & 0xff, address.device & 0xff);
     snprintf(pci->busId, sizeof pci->busId, "%08X:%02X:%02X.0", address.domain, address.bus & 0xff,
              address.device & 0xff);
     return NVML_SUCCESS;
+}
+
+static nvmlReturn_t get_pci(const struct call *call, nvmlPciInfo_t *pci) {
+    const char *bus_id = NULL;
+    double ids[2];
+    nvmlReturn_t result = call_text(call, "pci_bus_id", &bus_id);
+    if (result == NVML_SUCCESS)
+        result = GET_NUMBERS(call, ids, "pci_device_id", "pci_subsystem_id");
+    if (result == NVML_SUCCESS)
+        result = read_pci(bus_id, pci);
+    if (result == NVML_SUCCESS) {
+        pci->pciDeviceId = as_uint(ids[0]);
+        pci->pciSubSystemId = as_uint(ids[1]);
+    }
+    return result;
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t *pci) {
@@ -412,6 +364,52 @@ EXPORT nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtili
     return call_end(&call, result);
 }
 
+EXPORT nvmlReturn_t nvmlDeviceGetInforomVersion(nvmlDevice_t device, nvmlInforomObject_t object, char *version,
+                                                unsigned int length) {
+    static const char *const KEYS[] = {
+        [NVML_INFOROM_OEM] = "inforom_oem_version",
+        [NVML_INFOROM_ECC] = "inforom_ecc_version",
+        [NVML_INFOROM_POWER] = "inforom_power_version",
+        [NVML_INFOROM_DEN] = "inforom_den_version",
+    };
+    BEGIN_DEVICE(version && (unsigned int)object < COUNT(KEYS));
+    return call_end(&call, get_text(&call, KEYS[object], version, length));
+}
+
+/* The real call counts for 20 ms what passes. */
+EXPORT nvmlReturn_t nvmlDeviceGetPcieThroughput(nvmlDevice_t device, nvmlPcieUtilCounter_t counter,
+                                                unsigned int *throughput) {
+    BEGIN_DEVICE(throughput && (unsigned int)counter < 2);
+    double number = 0;
+    const nvmlReturn_t result = call_number(
+        &call, counter == NVML_PCIE_UTIL_TX_BYTES ? "pcie_throughput_tx" : "pcie_throughput_rx", &number);
+    if (result == NVML_SUCCESS) {
+        sleep_seconds(0.02);
+        *throughput = as_uint(number);
+    }
+    return call_end(&call, result);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetViolationStatus(nvmlDevice_t device, nvmlPerfPolicyType_t policy,
+                                                 nvmlViolationTime_t *violation) {
+    static const char *const KEYS[] = {
+        [NVML_PERF_POLICY_POWER] = "throttled_sw_power_cap",
+        [NVML_PERF_POLICY_THERMAL] = "throttled_thermal",
+        [NVML_PERF_POLICY_SYNC_BOOST] = "throttled_sync_boost",
+        [NVML_PERF_POLICY_BOARD_LIMIT] = "throttled_board_limit",
+        [NVML_PERF_POLICY_LOW_UTILIZATION] = "throttled_low_utilization",
+        [NVML_PERF_POLICY_RELIABILITY] = "throttled_reliability",
+        [NVML_PERF_POLICY_TOTAL_APP_CLOCKS] = "throttled_app_clocks",
+        [NVML_PERF_POLICY_TOTAL_BASE_CLOCKS] = "throttled_base_clocks",
+    };
+    BEGIN_DEVICE(violation && (unsigned int)policy < COUNT(KEYS) && KEYS[policy]);
+    double number = 0;
+    const nvmlReturn_t result = call_number(&call, KEYS[policy], &number);
+    if (result == NVML_SUCCESS)
+        *violation = (nvmlViolationTime_t){.referenceTime = as_ull(call.t * 1e6), .violationTime = as_ull(number)};
+    return call_end(&call, result);
+}
+
 /* Memory: what the profile leaves out follows from the rest. `reserved` is 0 where it is not listed. */
 static nvmlReturn_t get_memory(const struct call *call, nvmlMemory_v2_t *memory) {
     double numbers[2];
@@ -442,11 +440,6 @@ EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *m
     return call_end(&call, result);
 }
 
-static nvmlReturn_t switched_off(const struct call *call, const char *key) {
-    const struct entry *entry = profile_find(call->profile, call->gpu, key);
-    return entry ? call_obey(entry) : NVML_SUCCESS;
-}
-
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory) {
     BEGIN_DEVICE(memory);
     nvmlReturn_t result = switched_off(&call, "memory_v2");
@@ -473,6 +466,71 @@ EXPORT nvmlReturn_t nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t device, nvmlBAR1Mem
             result = NVML_SUCCESS;
         }
     }
+    return call_end(&call, result);
+}
+
+/* Sessions of the encoder and of frame capture. The list makes up what the three numbers do not say. */
+EXPORT nvmlReturn_t nvmlDeviceGetEncoderStats(nvmlDevice_t device, unsigned int *sessions, unsigned int *fps,
+                                              unsigned int *latency) {
+    BEGIN_DEVICE(sessions && fps && latency);
+    double n[3];
+    const nvmlReturn_t result =
+        GET_NUMBERS(&call, n, "encoder_sessions", "encoder_average_fps", "encoder_average_latency");
+    if (result == NVML_SUCCESS) {
+        *sessions = as_uint(n[0]);
+        *fps = as_uint(n[1]);
+        *latency = as_uint(n[2]);
+    }
+    return call_end(&call, result);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetFBCStats(nvmlDevice_t device, nvmlFBCStats_t *stats) {
+    BEGIN_DEVICE(stats);
+    double n[3];
+    const nvmlReturn_t result = GET_NUMBERS(&call, n, "fbc_sessions", "fbc_average_fps", "fbc_average_latency");
+    if (result == NVML_SUCCESS)
+        *stats = (nvmlFBCStats_t){
+            .sessionsCount = as_uint(n[0]), .averageFPS = as_uint(n[1]), .averageLatency = as_uint(n[2])};
+    return call_end(&call, result);
+}
+
+/* Unlike the lists of processes, these answer NVML_SUCCESS with the count where there is no list to fill. */
+EXPORT nvmlReturn_t nvmlDeviceGetEncoderSessions(nvmlDevice_t device, unsigned int *count,
+                                                 nvmlEncoderSessionInfo_t *sessions) {
+    BEGIN_DEVICE(count);
+    double n[3];
+    nvmlReturn_t result =
+        GET_NUMBERS(&call, n, "encoder_sessions", "encoder_average_fps", "encoder_average_latency");
+    if (result == NVML_SUCCESS && !sessions)
+        *count = as_uint(n[0]);
+    else if (result == NVML_SUCCESS)
+        result = fit(as_uint(n[0]), count, sessions);
+    for (unsigned int i = 0; result == NVML_SUCCESS && sessions && i < *count; i++)
+        sessions[i] = (nvmlEncoderSessionInfo_t){.sessionId = i + 1,
+                                                 .hResolution = 1920,
+                                                 .vResolution = 1080,
+                                                 .averageFps = as_uint(n[1]),
+                                                 .averageLatency = as_uint(n[2])};
+    return call_end(&call, result);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetFBCSessions(nvmlDevice_t device, unsigned int *count,
+                                             nvmlFBCSessionInfo_t *sessions) {
+    BEGIN_DEVICE(count);
+    double n[3];
+    nvmlReturn_t result = GET_NUMBERS(&call, n, "fbc_sessions", "fbc_average_fps", "fbc_average_latency");
+    if (result == NVML_SUCCESS && !sessions)
+        *count = as_uint(n[0]);
+    else if (result == NVML_SUCCESS)
+        result = fit(as_uint(n[0]), count, sessions);
+    for (unsigned int i = 0; result == NVML_SUCCESS && sessions && i < *count; i++)
+        sessions[i] = (nvmlFBCSessionInfo_t){.sessionId = i + 1,
+                                             .hMaxResolution = 1920,
+                                             .vMaxResolution = 1080,
+                                             .hResolution = 1920,
+                                             .vResolution = 1080,
+                                             .averageFPS = as_uint(n[1]),
+                                             .averageLatency = as_uint(n[2])};
     return call_end(&call, result);
 }
 
@@ -521,9 +579,7 @@ static nvmlReturn_t get_fan(const struct call *call, const char *key, unsigned i
         return result != NVML_SUCCESS ? result : NVML_ERROR_NOT_SUPPORTED;
     if (fan >= fans)
         return NVML_ERROR_INVALID_ARGUMENT;
-    char own[64];
-    snprintf(own, sizeof own, "%s.%u", key, fan);
-    result = call_number(call, profile_find(call->profile, call->gpu, own) ? own : key, &number);
+    result = call_scoped(call, key, fan, &number);
     if (result == NVML_SUCCESS)
         *value = as_uint(number);
     return result;
@@ -549,142 +605,6 @@ EXPORT nvmlReturn_t nvmlDeviceGetFanSpeedRPM(nvmlDevice_t device, nvmlFanSpeedIn
     if (fan->version != NVML_STRUCT_VERSION(FanSpeedInfo, 1))
         return call_end(&call, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
     return call_end(&call, get_fan(&call, "fan_speed_rpm", fan->fan, &fan->speed));
-}
-
-/* ECC, pages and rows. */
-EXPORT nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryErrorType_t type,
-                                                nvmlEccCounterType_t counter, unsigned long long *errors) {
-    static const char *const keys[2][2] = {
-        [NVML_MEMORY_ERROR_TYPE_CORRECTED] = {"ecc_corrected_volatile", "ecc_corrected_aggregate"},
-        [NVML_MEMORY_ERROR_TYPE_UNCORRECTED] = {"ecc_uncorrected_volatile", "ecc_uncorrected_aggregate"},
-    };
-    BEGIN_DEVICE(errors && (unsigned int)type < 2 && (unsigned int)counter < 2);
-    double number = 0;
-    const nvmlReturn_t result = call_number(&call, keys[type][counter], &number);
-    if (result == NVML_SUCCESS)
-        *errors = as_ull(number);
-    return call_end(&call, result);
-}
-
-/* The pages' addresses are made up. With too little room, or none, the count is told. */
-EXPORT nvmlReturn_t nvmlDeviceGetRetiredPages(nvmlDevice_t device, nvmlPageRetirementCause_t cause, unsigned int *count,
-                                              unsigned long long *addresses) {
-    BEGIN_DEVICE(count && (unsigned int)cause < 2);
-    double number = 0;
-    nvmlReturn_t result = call_number(&call, cause ? "retired_pages_dbe" : "retired_pages_sbe", &number);
-    if (result == NVML_SUCCESS) {
-        const unsigned int pages = as_uint(number), room = *count;
-        *count = pages;
-        if (pages > room || (pages && !addresses))
-            result = NVML_ERROR_INSUFFICIENT_SIZE;
-        else
-            for (unsigned int page = 0; page < pages; page++)
-                addresses[page] = 0x10000ULL * (page + 1);
-    }
-    return call_end(&call, result);
-}
-
-EXPORT nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t device, unsigned int *corrected, unsigned int *uncorrected,
-                                              unsigned int *pending, unsigned int *failure) {
-    BEGIN_DEVICE(corrected && uncorrected && pending && failure);
-    double rows[4];
-    const nvmlReturn_t result = GET_NUMBERS(&call, rows, "remapped_rows_corrected", "remapped_rows_uncorrected",
-                                            "remapped_rows_pending", "remapped_rows_failure");
-    if (result == NVML_SUCCESS) {
-        *corrected = as_uint(rows[0]);
-        *uncorrected = as_uint(rows[1]);
-        *pending = as_uint(rows[2]);
-        *failure = as_uint(rows[3]);
-    }
-    return call_end(&call, result);
-}
-
-EXPORT nvmlReturn_t nvmlDeviceGetRowRemapperHistogram(nvmlDevice_t device, nvmlRowRemapperHistogramValues_t *values) {
-    BEGIN_DEVICE(values);
-    double banks[5];
-    const nvmlReturn_t result = GET_NUMBERS(&call, banks, "row_remapper_max", "row_remapper_high",
-                                            "row_remapper_partial", "row_remapper_low", "row_remapper_none");
-    if (result == NVML_SUCCESS)
-        *values = (nvmlRowRemapperHistogramValues_t){.max = as_uint(banks[0]),
-                                                     .high = as_uint(banks[1]),
-                                                     .partial = as_uint(banks[2]),
-                                                     .low = as_uint(banks[3]),
-                                                     .none = as_uint(banks[4])};
-    return call_end(&call, result);
-}
-
-/* Fields. */
-static const struct {
-    unsigned int id;
-    int type;
-    const char *key;
-} FIELDS[] = {
-#define FIELD(constant, type, key) {constant, NVML_VALUE_TYPE_##type, key},
-#include "calls.def"
-};
-
-/* `field.ID.SCOPE` or `field.ID` of the profile before the key that the table has for the field. */
-static const struct entry *find_field(const struct call *call, const nvmlFieldValue_t *field, int *type) {
-    *type = NVML_VALUE_TYPE_UNSIGNED_INT;
-    const char *key = NULL;
-    for (size_t i = 0; i < COUNT(FIELDS); i++)
-        if (FIELDS[i].id == field->fieldId) {
-            *type = FIELDS[i].type;
-            key = FIELDS[i].key;
-        }
-    char own[64];
-    snprintf(own, sizeof own, "field.%u.%u", field->fieldId, field->scopeId);
-    const struct entry *entry = profile_find(call->profile, call->gpu, own);
-    if (!entry) {
-        snprintf(own, sizeof own, "field.%u", field->fieldId);
-        entry = profile_find(call->profile, call->gpu, own);
-    }
-    if (!entry && key)
-        entry = profile_find(call->profile, call->gpu, key);
-    if (entry && entry->value_type >= 0)
-        *type = entry->value_type;
-    return entry;
-}
-
-static void get_field(const struct call *call, nvmlFieldValue_t *field) {
-    int type;
-    double number = 0;
-    const struct entry *entry = find_field(call, field, &type);
-    field->timestamp = (long long)(call->t * 1e6);
-    field->latencyUsec = 0;
-    field->valueType = (nvmlValueType_t)type;
-    field->nvmlReturn = entry ? call_number(call, entry->key, &number) : NVML_ERROR_NOT_SUPPORTED;
-    if (field->nvmlReturn != NVML_SUCCESS)
-        return;
-    memset(&field->value, 0, sizeof field->value);
-    switch (type) {
-    case NVML_VALUE_TYPE_DOUBLE:
-        field->value.dVal = number;
-        break;
-    case NVML_VALUE_TYPE_SIGNED_INT:
-        field->value.siVal = as_int(number);
-        break;
-    case NVML_VALUE_TYPE_UNSIGNED_LONG:
-    case NVML_VALUE_TYPE_UNSIGNED_LONG_LONG:
-        field->value.ullVal = as_ull(number);
-        break;
-    case NVML_VALUE_TYPE_SIGNED_LONG_LONG:
-        field->value.sllVal = as_ll(number);
-        break;
-    case NVML_VALUE_TYPE_UNSIGNED_SHORT:
-        field->value.usVal = (unsigned short)within(number, 0, USHRT_MAX);
-        break;
-    default:
-        field->value.uiVal = as_uint(number);
-    }
-}
-
-/* Success says that the fields were looked at; each says in nvmlReturn how that went. */
-EXPORT nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values) {
-    BEGIN_DEVICE(values && count > 0);
-    for (int i = 0; i < count; i++)
-        get_field(&call, &values[i]);
-    return call_end(&call, NVML_SUCCESS);
 }
 
 /*

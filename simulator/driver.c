@@ -25,18 +25,20 @@ static struct {
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .descriptor = -1};
 
 static struct nvmlDevice_st devices[PROFILE_GPUS];
+static struct nvmlDevice_st migs[1024]; /* every instance that was ever looked up */
+static size_t mig_count;
 
-static void lock(void) {
+void driver_lock(void) {
     pthread_mutex_lock(&driver.lock);
 }
 
-static void unlock(void) {
+void driver_unlock(void) {
     pthread_mutex_unlock(&driver.lock);
 }
 
 /* A child of fork() has only the thread that forked; a lock that another held would stay held for ever. */
 __attribute__((constructor)) static void prepare(void) {
-    pthread_atfork(lock, unlock, unlock);
+    pthread_atfork(driver_lock, driver_unlock, driver_unlock);
     for (int gpu = 0; gpu < PROFILE_GPUS; gpu++)
         devices[gpu].gpu = gpu;
 }
@@ -70,7 +72,7 @@ static double clock_of(const struct profile *profile) {
     const struct entry *entry = profile_find(profile, MACHINE, "clock");
     double value = 0;
     const char *fault = NULL;
-    if (entry && expression_evaluate(profile, MACHINE, entry, EPOCH, &value, &fault) == NVML_SUCCESS)
+    if (entry && expression_evaluate(profile, MACHINE, entry, EPOCH, 0, &value, &fault) == NVML_SUCCESS)
         return value;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -101,14 +103,14 @@ static void let_go(void) {
 }
 
 nvmlReturn_t driver_init(void) {
-    lock();
+    driver_lock();
     if (driver.references == 0) {
         const char *path = getenv("NVML_SIMULATOR_PROFILE");
         snprintf(driver.path, sizeof driver.path, "%s", path && *path ? path : DEFAULT_PROFILE);
     }
     refresh();
     if (!driver.profile) {
-        unlock();
+        driver_unlock();
         return NVML_ERROR_UNKNOWN;
     }
     const struct entry *entry = profile_find(driver.profile, MACHINE, "state");
@@ -122,7 +124,7 @@ nvmlReturn_t driver_init(void) {
         profile_release(driver.profile);
         driver.profile = NULL;
     }
-    unlock();
+    driver_unlock();
     if (hang)
         hang_forever();
     sleep_seconds(delay);
@@ -130,11 +132,11 @@ nvmlReturn_t driver_init(void) {
 }
 
 nvmlReturn_t driver_shutdown(void) {
-    lock();
+    driver_lock();
     const nvmlReturn_t result = driver.references ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
     if (driver.references && --driver.references == 0)
         let_go();
-    unlock();
+    driver_unlock();
     return result;
 }
 
@@ -148,7 +150,7 @@ unsigned int gpu_count(const struct call *call) {
     double value = call->profile->sections;
     const char *fault = NULL;
     if (entry && entry->error < 0 && !entry->hang)
-        expression_evaluate(call->profile, MACHINE, entry, call->t, &value, &fault);
+        expression_evaluate(call->profile, MACHINE, entry, call->t, 0, &value, &fault);
     return value >= 0 && value <= PROFILE_GPUS ? (unsigned int)value : PROFILE_GPUS;
 }
 
@@ -163,38 +165,79 @@ nvmlReturn_t gpu_look_up(const struct call *call, int gpu) {
     return strcmp(state, "lost") ? NVML_SUCCESS : NVML_ERROR_GPU_IS_LOST;
 }
 
-static bool is_handle(const struct call *call, nvmlDevice_t device) {
-    for (unsigned int gpu = 0; gpu < gpu_count(call); gpu++)
-        if (device == &devices[gpu])
-            return true;
-    return false;
+bool mig_enabled(const struct call *call, int gpu) {
+    const struct call parent = {.profile = call->profile, .gpu = gpu, .unit = gpu, .t = call->t};
+    double mode = 0;
+    return call_number(&parent, "mig_mode_current", &mode) == NVML_SUCCESS && mode >= 1;
+}
+
+static const char *uuid_of(const struct call *call, int unit) {
+    const struct entry *entry = profile_find(call->profile, unit, "uuid");
+    return entry && entry->error < 0 && !entry->hang ? entry->value : "";
+}
+
+nvmlDevice_t mig_handle(const struct call *call, int unit) {
+    const struct part *part = profile_as_part(call->profile, unit);
+    const char *uuid = uuid_of(call, unit);
+    nvmlDevice_t handle = NULL;
+    driver_lock();
+    for (size_t i = 0; i < mig_count && !handle; i++)
+        if (migs[i].gpu == part->gpu && migs[i].number == part->number && !strcmp(migs[i].uuid, uuid))
+            handle = &migs[i];
+    if (!handle && mig_count < sizeof migs / sizeof *migs && strlen(uuid) < sizeof migs->uuid) {
+        handle = &migs[mig_count++];
+        handle->gpu = part->gpu;
+        handle->number = part->number;
+        strcpy(handle->uuid, uuid);
+    }
+    driver_unlock();
+    return handle;
+}
+
+/* Who the handle means now. That of a MIG instance which is gone, or was made anew with another UUID, means nobody. */
+static bool resolve(struct call *call, nvmlDevice_t device) {
+    if (device >= devices && device < devices + gpu_count(call)) {
+        call->gpu = call->unit = device->gpu;
+        return true;
+    }
+    driver_lock();
+    const bool known = device >= migs && device < migs + mig_count;
+    driver_unlock();
+    if (!known || device->gpu >= (int)gpu_count(call))
+        return false;
+    call->gpu = device->gpu;
+    call->unit = profile_part(call->profile, PART_MIG, device->gpu, device->number);
+    return call->unit != MACHINE && !strcmp(uuid_of(call, call->unit), device->uuid) && mig_enabled(call, device->gpu);
 }
 
 nvmlReturn_t call_begin(struct call *call, const char *function, bool of_device, nvmlDevice_t device) {
-    lock();
+    driver_lock();
     if (driver.references == 0) {
-        unlock();
+        driver_unlock();
         return NVML_ERROR_UNINITIALIZED;
     }
     refresh();
-    *call = (struct call){.profile = driver.profile, .gpu = MACHINE};
+    *call = (struct call){.profile = driver.profile, .gpu = MACHINE, .unit = MACHINE};
     atomic_fetch_add(&driver.profile->references, 1);
-    unlock();
+    driver_unlock();
 
     call->t = clock_of(call->profile);
     if (of_device) {
-        if (!is_handle(call, device))
+        if (!resolve(call, device))
             return call_end(call, NVML_ERROR_INVALID_ARGUMENT);
-        call->gpu = device->gpu;
         const nvmlReturn_t found = gpu_look_up(call, call->gpu);
         if (found != NVML_SUCCESS)
             return call_end(call, found);
         if (!strcmp(gpu_state(call, call->gpu), "sick"))
             return call_end(call, NVML_ERROR_UNKNOWN);
     }
-    const struct entry *entry = profile_find(call->profile, call->gpu, function);
+    const struct entry *entry = profile_find(call->profile, call->unit, function);
     const nvmlReturn_t ordered = entry ? call_obey(entry) : NVML_SUCCESS;
-    return ordered == NVML_SUCCESS ? NVML_SUCCESS : call_end(call, ordered);
+    if (ordered != NVML_SUCCESS)
+        return call_end(call, ordered);
+    if (of_device && call->unit == call->gpu && refused_in_mig_mode(function) && mig_enabled(call, call->gpu))
+        return call_end(call, NVML_ERROR_NOT_SUPPORTED);
+    return NVML_SUCCESS;
 }
 
 nvmlReturn_t call_end(struct call *call, nvmlReturn_t result) {
@@ -212,18 +255,38 @@ nvmlReturn_t call_obey(const struct entry *entry) {
     return entry->error >= 0 ? (nvmlReturn_t)entry->error : NVML_SUCCESS;
 }
 
-nvmlReturn_t call_number(const struct call *call, const char *key, double *value) {
-    const struct entry *entry = profile_find(call->profile, call->gpu, key);
+nvmlReturn_t call_entry(const struct call *call, const struct entry *entry, unsigned int scope, double *value) {
     const nvmlReturn_t ordered = call_obey(entry);
     if (ordered != NVML_SUCCESS)
         return ordered;
     const char *fault = NULL;
-    const int outcome = expression_evaluate(call->profile, call->gpu, entry, call->t, value, &fault);
+    const int outcome = expression_evaluate(call->profile, call->unit, entry, call->t, scope, value, &fault);
     return outcome == EXPRESSION_FAULT ? NVML_ERROR_UNKNOWN : (nvmlReturn_t)outcome;
 }
 
+nvmlReturn_t call_number(const struct call *call, const char *key, double *value) {
+    return call_entry(call, profile_find(call->profile, call->unit, key), 0, value);
+}
+
+const struct entry *call_find_scoped(const struct call *call, const char *key, unsigned int scope) {
+    char own[64];
+    if (scope == SUM) {
+        snprintf(own, sizeof own, "%s.sum", key);
+        const struct entry *sum = profile_find(call->profile, call->unit, own);
+        if (sum)
+            return sum;
+    }
+    snprintf(own, sizeof own, "%s.%u", key, scope);
+    const struct entry *entry = profile_find(call->profile, call->unit, own);
+    return entry ? entry : profile_find(call->profile, call->unit, key);
+}
+
+nvmlReturn_t call_scoped(const struct call *call, const char *key, unsigned int scope, double *value) {
+    return call_entry(call, call_find_scoped(call, key, scope), scope, value);
+}
+
 nvmlReturn_t call_text(const struct call *call, const char *key, const char **value) {
-    const struct entry *entry = profile_find(call->profile, call->gpu, key);
+    const struct entry *entry = profile_find(call->profile, call->unit, key);
     const nvmlReturn_t ordered = call_obey(entry);
     *value = ordered == NVML_SUCCESS ? entry->value : NULL;
     return ordered;

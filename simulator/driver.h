@@ -7,15 +7,18 @@
 #include "abi.h"
 #include "profile.h"
 
-/* A handle stays valid for the life of the process, as the real one does. */
+/* A GPU's handle stays valid for the life of the process, as the real one does; a MIG instance's as long as that lives. */
 struct nvmlDevice_st {
     int gpu;
+    unsigned int number; /* of the MIG instance that had this UUID when it was looked up */
+    char uuid[96];       /* empty for a GPU */
 };
 
 /* One call that runs: the profile as it was when the call began. */
 struct call {
     struct profile *profile;
-    int gpu; /* or MACHINE */
+    int gpu;  /* or MACHINE */
+    int unit; /* whose keys answer: the GPU, one of its parts, or MACHINE */
     double t;
 };
 
@@ -33,11 +36,26 @@ nvmlReturn_t call_end(struct call *call, nvmlReturn_t result);
 nvmlReturn_t call_number(const struct call *call, const char *key, double *value);
 nvmlReturn_t call_text(const struct call *call, const char *key, const char **value);
 
+/* The same for a key that may be listed apart for a link or a fan: `key.SCOPE` before `key`. SUM is `key.sum`. */
+#define SUM 0xFFFFFFFFU
+nvmlReturn_t call_scoped(const struct call *call, const char *key, unsigned int scope, double *value);
+nvmlReturn_t call_entry(const struct call *call, const struct entry *entry, unsigned int scope, double *value);
+const struct entry *call_find_scoped(const struct call *call, const char *key, unsigned int scope);
+
 /* Carries out the entry's delay, hang or error; NVML_ERROR_NOT_SUPPORTED without an entry. */
 nvmlReturn_t call_obey(const struct entry *entry);
 
 unsigned int gpu_count(const struct call *call);
 nvmlDevice_t gpu_handle(int gpu);
+/* The handle of a MIG instance; NULL if there have been too many. */
+nvmlDevice_t mig_handle(const struct call *call, int unit);
+bool mig_enabled(const struct call *call, int gpu);
+/* From calls.def: whether a GPU in MIG mode refuses this function. */
+bool refused_in_mig_mode(const char *function);
+
+/* Guards what a function keeps between calls. Never held while a call waits. */
+void driver_lock(void);
+void driver_unlock(void);
 /* What a look-up of this GPU answers: a lost one has no handle, and one that hangs keeps its caller. */
 nvmlReturn_t gpu_look_up(const struct call *call, int gpu);
 const char *gpu_state(const struct call *call, int gpu);

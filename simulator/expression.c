@@ -17,8 +17,9 @@
 
 struct evaluation {
     const struct profile *profile;
-    int gpu;
+    int unit;
     double t;
+    double scope;
     const char *at;
     int depth;
     unsigned int steps;
@@ -166,8 +167,10 @@ static double variable(struct evaluation *e, const char *name) {
     if (!strcmp(name, "t"))
         return e->t;
     if (!strcmp(name, "index"))
-        return e->gpu;
-    const struct entry *entry = profile_find(e->profile, e->gpu, name);
+        return profile_gpu(e->profile, e->unit);
+    if (!strcmp(name, "scope"))
+        return e->scope;
+    const struct entry *entry = profile_find(e->profile, e->unit, name);
     if (!entry) {
         const enum key_kind kind = key_kind(name);
         if (kind != KEY_NUMBER || !strncmp(name, "var.", 4))
@@ -254,13 +257,15 @@ static double sum(struct evaluation *e) {
     }
 }
 
-int expression_evaluate(const struct profile *profile, int gpu, const struct entry *entry, double t, double *result,
-                        const char **fault) {
-    struct evaluation e = {.profile = profile, .gpu = gpu, .t = t, .at = entry->value, .outcome = NVML_SUCCESS};
+int expression_evaluate(const struct profile *profile, int unit, const struct entry *entry, double t, double scope,
+                        double *result, const char **fault) {
+    struct evaluation e = {
+        .profile = profile, .unit = unit, .t = t, .scope = scope, .at = entry->value, .outcome = NVML_SUCCESS};
     double value = sum(&e);
     if (e.outcome == NVML_SUCCESS && next(&e) != '\0')
         fail(&e, "something follows the expression");
-    const bool fine = !strncmp(entry->key, "var.", 4) || !strncmp(entry->key, "field.", 6);
+    const bool fine =
+        !strncmp(entry->key, "var.", 4) || !strncmp(entry->key, "field.", 6) || !strncmp(entry->key, "gpm.", 4);
     *result = fine ? value : round(value);
     *fault = e.fault;
     return e.outcome;

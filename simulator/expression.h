@@ -9,10 +9,10 @@
 #define EXPRESSION_FAULT (-1)
 
 /*
- * Evaluates a numeric entry at the time t (seconds). The result is an NVML error (that of a name it uses), NVML_SUCCESS,
+ * Evaluates a numeric entry at the time t (seconds); `scope` is what that name stands for: the link or fan asked for. The result is an NVML error (that of a name it uses), NVML_SUCCESS,
  * or EXPRESSION_FAULT with `fault` set to what is wrong with the text.
  */
-int expression_evaluate(const struct profile *profile, int gpu, const struct entry *entry, double t, double *result,
-                        const char **fault);
+int expression_evaluate(const struct profile *profile, int unit, const struct entry *entry, double t, double scope,
+                        double *result, const char **fault);
 
 #endif

@@ -129,7 +129,7 @@ static bool read_slow(const struct reader *reader, struct entry *entry, char **v
     const struct entry seconds = {.key = "var.slow", .value = *value + strlen("!SLOW(")};
     const struct profile nothing = {0};
     const char *fault = NULL;
-    if (expression_evaluate(&nothing, MACHINE, &seconds, EPOCH, &entry->delay, &fault) != NVML_SUCCESS ||
+    if (expression_evaluate(&nothing, MACHINE, &seconds, EPOCH, 0, &entry->delay, &fault) != NVML_SUCCESS ||
         !(entry->delay >= 0 && entry->delay <= 86400))
         return complain(reader, "!SLOW(%s): a number of seconds is wanted", seconds.value);
     *value = trim(after + 1);
@@ -190,6 +190,34 @@ static bool read_entry(const struct reader *reader, struct section *section, cha
     return read_value(reader, entry, trim(equals + 1));
 }
 
+static const char *const PARTS[PART_KINDS] = {[PART_MIG] = "mig", [PART_PROCESS] = "process", [PART_VGPU] = "vgpu"};
+
+/* [mig *] and [gpu 0 mig 2]; a new part if there is none yet. NULL if it is neither, or memory is short. */
+static struct section *find_part(struct profile *profile, const char *line) {
+    char word[8] = "";
+    unsigned int gpu = 0, number = 0;
+    int length = 0, kind = 0;
+    const bool defaults = sscanf(line, "[%7[a-z] *]%n", word, &length) == 1 && length > 0;
+    if (!defaults && (sscanf(line, "[gpu %2u %7[a-z] %9u]%n", &gpu, word, &number, &length) != 3 || length == 0))
+        return NULL;
+    while (kind < PART_KINDS && strcmp(word, PARTS[kind]))
+        kind++;
+    if (line[length] || kind == PART_KINDS || gpu >= PROFILE_GPUS)
+        return NULL;
+    if (defaults)
+        return &profile->part_defaults[kind];
+    const int known = profile_part(profile, (enum part_kind)kind, (int)gpu, number);
+    if (known != MACHINE)
+        return &profile->parts[known - PROFILE_GPUS].section;
+    struct part *parts = realloc(profile->parts, (profile->part_count + 1) * sizeof *parts);
+    if (!parts)
+        return NULL;
+    profile->parts = parts;
+    struct part *const part = &parts[profile->part_count++];
+    *part = (struct part){.kind = (enum part_kind)kind, .gpu = (int)gpu, .number = number};
+    return &part->section;
+}
+
 static struct section *read_section(const struct reader *reader, struct profile *profile, char *line) {
     struct section *section = NULL;
     unsigned int gpu = 0;
@@ -200,8 +228,11 @@ static struct section *read_section(const struct reader *reader, struct profile 
         section = &profile->defaults;
     else if (sscanf(line, "[gpu %2u]%n", &gpu, &length) == 1 && length > 0 && !line[length] && gpu < PROFILE_GPUS)
         section = &profile->gpus[gpu];
+    else
+        section = find_part(profile, line);
     if (!section) {
-        complain(reader, "%s is none of [machine], [gpu *] and [gpu 0] to [gpu %d]", line, PROFILE_GPUS - 1);
+        complain(reader, "%s is none of [machine], [gpu *], [gpu 0] to [gpu %d], [gpu 0 mig 1], [gpu 0 process 1], "
+                         "[gpu 0 vgpu 1], [mig *], [process *] and [vgpu *]", line, PROFILE_GPUS - 1);
         return NULL;
     }
     if (section->present) {
@@ -209,7 +240,7 @@ static struct section *read_section(const struct reader *reader, struct profile 
         return NULL;
     }
     section->present = true;
-    if (section == &profile->gpus[gpu] && gpu + 1 > profile->sections)
+    if (section >= profile->gpus && section < profile->gpus + PROFILE_GPUS && gpu + 1 > profile->sections)
         profile->sections = gpu + 1;
     return section;
 }
@@ -240,7 +271,7 @@ static bool read_lines(struct reader *reader, struct profile *profile, char *tex
 }
 
 /* Evaluates every number once, so that a typing error is found when the file is read, not when a value is asked for. */
-static bool check_section(struct reader *reader, const struct profile *profile, const struct section *section, int gpu) {
+static bool check_section(struct reader *reader, const struct profile *profile, const struct section *section, int unit) {
     for (size_t i = 0; i < section->count; i++) {
         const struct entry *entry = &section->entries[i];
         if (entry->kind == KEY_TEXT || entry->error >= 0 || entry->hang)
@@ -250,8 +281,17 @@ static bool check_section(struct reader *reader, const struct profile *profile, 
             return complain(reader, "%s takes an error, not a value", entry->key);
         double value = 0;
         const char *fault = NULL;
-        if (expression_evaluate(profile, gpu, entry, EPOCH, &value, &fault) == EXPRESSION_FAULT)
+        if (expression_evaluate(profile, unit, entry, EPOCH, 0, &value, &fault) == EXPRESSION_FAULT)
             return complain(reader, "%s = %s: %s", entry->key, entry->value, fault);
+    }
+    return true;
+}
+
+static bool has_no_state(struct reader *reader, const struct section *section) {
+    for (size_t i = 0; i < section->count; i++) {
+        reader->line = section->entries[i].line;
+        if (!strcmp(section->entries[i].key, "state"))
+            return complain(reader, "state is of the machine or a GPU");
     }
     return true;
 }
@@ -293,6 +333,14 @@ static bool check(struct reader *reader, const struct profile *profile) {
             !check_section(reader, profile, &profile->defaults, (int)gpu) ||
             !check_section(reader, profile, &profile->gpus[gpu], (int)gpu))
             return false;
+    for (size_t i = 0; i < profile->part_count; i++) {
+        const struct part *part = &profile->parts[i];
+        const int unit = PROFILE_GPUS + (int)i;
+        if (!has_no_state(reader, &profile->part_defaults[part->kind]) || !has_no_state(reader, &part->section) ||
+            !check_section(reader, profile, &profile->part_defaults[part->kind], unit) ||
+            !check_section(reader, profile, &part->section, unit))
+            return false;
+    }
     return true;
 }
 
@@ -346,6 +394,11 @@ void profile_release(struct profile *profile) {
     free_section(&profile->defaults);
     for (size_t gpu = 0; gpu < PROFILE_GPUS; gpu++)
         free_section(&profile->gpus[gpu]);
+    for (size_t kind = 0; kind < PART_KINDS; kind++)
+        free_section(&profile->part_defaults[kind]);
+    for (size_t i = 0; i < profile->part_count; i++)
+        free_section(&profile->parts[i].section);
+    free(profile->parts);
     free(profile);
 }
 
@@ -356,9 +409,30 @@ static const struct entry *find(const struct section *section, const char *key) 
     return NULL;
 }
 
-const struct entry *profile_find(const struct profile *profile, int gpu, const char *key) {
-    if (gpu == MACHINE)
+const struct part *profile_as_part(const struct profile *profile, int unit) {
+    return unit >= PROFILE_GPUS ? &profile->parts[unit - PROFILE_GPUS] : NULL;
+}
+
+int profile_gpu(const struct profile *profile, int unit) {
+    const struct part *part = profile_as_part(profile, unit);
+    return part ? part->gpu : unit;
+}
+
+int profile_part(const struct profile *profile, enum part_kind kind, int gpu, unsigned int number) {
+    for (size_t i = 0; i < profile->part_count; i++) {
+        const struct part *part = &profile->parts[i];
+        if (part->kind == kind && part->gpu == gpu && part->number == number)
+            return PROFILE_GPUS + (int)i;
+    }
+    return MACHINE;
+}
+
+const struct entry *profile_find(const struct profile *profile, int unit, const char *key) {
+    if (unit == MACHINE)
         return find(&profile->machine, key);
-    const struct entry *entry = find(&profile->gpus[gpu], key);
-    return entry ? entry : find(&profile->defaults, key);
+    const struct part *part = profile_as_part(profile, unit);
+    const struct entry *entry = find(part ? &part->section : &profile->gpus[unit], key);
+    if (!entry)
+        entry = find(part ? &profile->part_defaults[part->kind] : &profile->defaults, key);
+    return !entry && part && !strncmp(key, "var.", 4) ? profile_find(profile, part->gpu, key) : entry;
 }

@@ -9,7 +9,13 @@
 #include <stddef.h>
 
 #define PROFILE_GPUS 64 /* more than any machine has */
-#define MACHINE (-1)    /* in place of a GPU's index: the section [machine] */
+
+/*
+ * Who has keys of its own, by number: MACHINE, a GPU's index, or from PROFILE_GPUS on a part of a GPU: a MIG instance, a
+ * process, a vGPU.
+ */
+#define MACHINE (-1)
+enum part_kind { PART_MIG, PART_PROCESS, PART_VGPU, PART_KINDS };
 
 /* What kind of value a key takes, from calls.def. */
 enum key_kind { KEY_UNKNOWN, KEY_TEXT, KEY_NUMBER, KEY_ERROR_ONLY };
@@ -32,10 +38,21 @@ struct section {
     bool present;
 };
 
+/* [gpu 0 mig 2] */
+struct part {
+    enum part_kind kind;
+    int gpu;
+    unsigned int number;
+    struct section section;
+};
+
 struct profile {
     atomic_uint references;
     struct section machine;
-    struct section defaults; /* [gpu *] */
+    struct section defaults;                  /* [gpu *] */
+    struct section part_defaults[PART_KINDS]; /* [mig *] */
+    struct part *parts;
+    size_t part_count;
     struct section gpus[PROFILE_GPUS];
     unsigned int sections; /* of GPUS: 1 + the highest number */
 };
@@ -44,8 +61,18 @@ struct profile {
 struct profile *profile_load(const char *path, char *message, size_t size);
 void profile_release(struct profile *profile);
 
-/* The entry of a key, of the GPU itself or of [gpu *]; NULL if the profile does not list it. */
-const struct entry *profile_find(const struct profile *profile, int gpu, const char *key);
+/*
+ * The entry of a key, of the unit itself or of its defaults ([gpu *], [mig *]); NULL if the profile does not list it. A
+ * part has its GPU's `var.` keys too.
+ */
+const struct entry *profile_find(const struct profile *profile, int unit, const char *key);
+
+/* The GPU that a part belongs to; a GPU's own number. */
+int profile_gpu(const struct profile *profile, int unit);
+/* The unit of a part, or MACHINE if there is none such. */
+int profile_part(const struct profile *profile, enum part_kind kind, int gpu, unsigned int number);
+/* The part that a unit is, or NULL. */
+const struct part *profile_as_part(const struct profile *profile, int unit);
 
 /* The number of an NVML error by its name without NVML_ERROR_, or by digits; -1 if there is none. */
 int error_by_name(const char *name);

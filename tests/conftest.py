@@ -44,6 +44,14 @@ class Machine:
             text = _set(text, section, key, "!NOT_SUPPORTED" if value is None and inherits else value)
         self.write(text)
 
+    def remove(self, section: str) -> None:
+        """Removes a whole section: a MIG instance is destroyed, a process ends."""
+        text = self.path.read_text()
+        found = _section(text, section)
+        if not found:
+            pytest.fail(f"{self.path} has no section [{section}]", pytrace=False)
+        self.write(text[: found.start()] + text[found.end() :])
+
     def write(self, text: str) -> None:
         """Replaces the whole profile, by rename, as the simulator wants it."""
         new = self.path.with_suffix(".new")

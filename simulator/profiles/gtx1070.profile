@@ -21,6 +21,7 @@ name = NVIDIA GeForce GTX 1070
 uuid = GPU-3c1f7a52-90de-4b86-a2c4-5d07e8f1b963
 vbios_version = 86.04.26.00.80
 inforom_image_version = G001.0000.01.04
+inforom_oem_version = 1.1
 brand = 5                       # GeForce
 architecture = 4                # Pascal
 cuda_compute_capability_major = 6
@@ -32,6 +33,8 @@ num_gpu_cores = 1920
 memory_bus_width = 256
 persistence_mode = 0
 compute_mode = 0
+accounting_mode = 0
+virtualization_mode = 0
 display_active = 1
 display_mode = 1
 pci_bus_id = 00000000:01:00.0
@@ -51,6 +54,12 @@ utilization_memory = 2 + 46 * var.load
 encoder_utilization = 0
 decoder_utilization = clamp(wave(-10, 30, 420), 0, 100)
 sampling_period = 167000
+encoder_sessions = 0
+encoder_average_fps = 0
+encoder_average_latency = 0
+fbc_sessions = 0
+fbc_average_fps = 0
+fbc_average_latency = 0
 
 memory_total = 8589934592
 memory_reserved = 77594624
@@ -93,3 +102,19 @@ max_clock_mem = 4004
 max_clock_video = 1708
 clocks_event_reasons = 1 - min(1, 1000 * var.load)   # GPU idle
 supported_clocks_event_reasons = 0x1ff
+throttled_sw_power_cap = 0
+throttled_thermal = 0
+supported_event_types = 0x9f            # without MIG; estimated
+
+[gpu 0 process 1843]
+name = /usr/lib/xorg/Xorg
+graphics = 1
+used_memory = 143654912
+sm_utilization = 2
+
+[gpu 0 process 4711]
+name = ./game.x86_64
+graphics = min(1, floor(1000 * var.load))            # it is there while it is played
+used_memory = 5368709120 * var.load
+sm_utilization = 90 * var.load
+utilization_memory = 45 * var.load

@@ -3,7 +3,8 @@
 # Limits, relative T.Limit thresholds, clocks, sizes, the nine PCIe replays and both ends of every curve (41 degC with a
 # margin of 46 and 69 W idle, 59 degC with 26 and 629 W under load) are those of a capture of one such card with driver
 # 590.48.01. Estimated: that all eight go along, each at its own time and a little hotter than its neighbour, the energy
-# and throttle counters, PCIe throughput. UUIDs, serial numbers and PCI addresses are invented.
+# and throttle counters, PCIe throughput, what NVLink carries, GPM, processes, the kinds of events. UUIDs, serial
+# numbers and PCI addresses are invented.
 #
 # The node trains: thirty minutes to a turn, twelve of them at full load, six of them idle.
 
@@ -11,6 +12,13 @@
 driver_version = 590.48.01
 nvml_version = 13.590.48.01
 cuda_version = 13010
+conf_compute_environment = 0
+conf_compute_feature = 0
+conf_compute_dev_tools_mode = 0
+conf_compute_multi_gpu_mode = 0
+conf_compute_cpu_caps = 0
+conf_compute_gpus_caps = 1
+conf_compute_gpus_ready = 1
 
 [gpu *]
 # How busy (0 to 1), whether at all, and how warm: the heat follows the load half a minute later.
@@ -23,6 +31,8 @@ name = NVIDIA H100 80GB HBM3
 vbios_version = 96.00.A5.00.01
 board_part_number = 692-2G520-0200-000
 inforom_image_version = G520.0200.00.05
+inforom_oem_version = 2.1
+inforom_ecc_version = 7.16
 gsp_firmware_version = 590.48.01
 gsp_firmware_mode = 1
 gsp_firmware_default_mode = 1
@@ -38,6 +48,8 @@ num_gpu_cores = 16896
 memory_bus_width = 5120
 persistence_mode = 1
 compute_mode = 0
+accounting_mode = 0
+virtualization_mode = 0
 display_active = 0
 display_mode = !DEPRECATED
 mig_mode_current = 0
@@ -63,6 +75,12 @@ decoder_utilization = 0
 jpg_utilization = 0
 ofa_utilization = 0
 sampling_period = 167000
+encoder_sessions = 0
+encoder_average_fps = 0
+encoder_average_latency = 0
+fbc_sessions = 0
+fbc_average_fps = 0
+fbc_average_latency = 0
 
 memory_total = 85520809984
 memory_reserved = 502267904
@@ -108,6 +126,11 @@ throttled_sync_boost = 0
 throttled_sw_thermal = 0
 throttled_hw_thermal = 0
 throttled_hw_power_brake = 0
+throttled_thermal = 0
+throttled_board_limit = 0
+throttled_low_utilization = 0
+throttled_reliability = 0
+supported_event_types = 0x19f     # ECC errors, P-state, XID, clock, power source, MIG; estimated
 
 ecc_mode_current = 1
 ecc_mode_pending = 1
@@ -116,6 +139,26 @@ ecc_corrected_volatile = 0
 ecc_uncorrected_volatile = 0
 ecc_corrected_aggregate = 0
 ecc_uncorrected_aggregate = 0
+ecc_corrected_volatile.2 = 0
+ecc_corrected_volatile.7 = 0
+ecc_uncorrected_volatile.2 = 0
+ecc_uncorrected_volatile.7 = 0
+ecc_corrected_aggregate.2 = 0
+ecc_corrected_aggregate.7 = 0
+ecc_uncorrected_aggregate.2 = 0
+ecc_uncorrected_aggregate.7 = 0
+sram_aggregate_unc_parity = 0
+sram_aggregate_unc_sec_ded = 0
+sram_aggregate_cor = 0
+sram_volatile_unc_parity = 0
+sram_volatile_unc_sec_ded = 0
+sram_volatile_cor = 0
+sram_aggregate_unc_l2 = 0
+sram_aggregate_unc_sm = 0
+sram_aggregate_unc_pcie = 0
+sram_aggregate_unc_mcu = 0
+sram_aggregate_unc_other = 0
+sram_threshold_exceeded = 0
 remapped_rows_corrected = 0
 remapped_rows_uncorrected = 0
 remapped_rows_pending = 0
@@ -126,6 +169,69 @@ row_remapper_partial = 0
 row_remapper_low = 0
 row_remapper_none = 0
 gpu_recovery_action = 0
+conf_compute_protected_size = 0
+conf_compute_unprotected_size = 83517392
+conf_compute_protected_total = 0
+conf_compute_protected_used = 0
+
+# Eighteen links to four NVSwitches; KiB since the driver was loaded. What a link carries is estimated.
+var.link = 6000000 * var.load
+nvlink_count = 18
+nvlink_state = 1
+nvlink_version = 6              # NVLink 4.0
+nvlink_speed = 26562
+nvlink_p2p_supported = 1
+nvlink_sysmem_access = 1
+nvlink_p2p_atomics = 1
+nvlink_sysmem_atomics = 1
+nvlink_sli_bridge = 0
+nvlink_valid = 1
+nvlink_replay_errors = 0
+nvlink_recovery_errors = 0
+nvlink_crc_flit_errors = 0
+nvlink_crc_data_errors = 0
+nvlink_remote_device_type = 2   # a switch
+nvlink_remote_pci_bus_id = 00000000:07:00.0
+nvlink_throughput_data_tx = integral(var.link, 1800)
+nvlink_throughput_data_rx = integral(var.link, 1800)
+nvlink_throughput_data_tx.sum = 18 * nvlink_throughput_data_tx
+nvlink_throughput_data_rx.sum = 18 * nvlink_throughput_data_rx
+nvlink_throughput_raw_tx = 1.12 * nvlink_throughput_data_tx
+nvlink_throughput_raw_rx = 1.12 * nvlink_throughput_data_rx
+nvlink_throughput_raw_tx.sum = 18 * nvlink_throughput_raw_tx
+nvlink_throughput_raw_rx.sum = 18 * nvlink_throughput_raw_rx
+fabric_state = 3                # completed
+fabric_status = 0
+fabric_clique_id = 0
+fabric_cluster_uuid = 00000000-0000-0000-0000-000000000000
+
+# GPM, % and MiB/s; all estimated
+gpm = 1
+gpm.1 = 100 * var.load          # graphics engine
+gpm.2 = 96 * var.load           # SM
+gpm.3 = 38 * var.load           # SM occupancy
+gpm.4 = 9 * var.load            # integer
+gpm.5 = 62 * var.load           # any tensor
+gpm.6 = 0
+gpm.7 = 62 * var.load           # HMMA tensor
+gpm.8 = 0
+gpm.9 = 0
+gpm.10 = 34 * var.load          # DRAM bandwidth
+gpm.11 = 0
+gpm.12 = 11 * var.load          # FP32
+gpm.13 = 2 * var.load           # FP16
+gpm.20 = 0.35 + 3900 * var.load # PCIe
+gpm.21 = 0.33 + 8800 * var.load
+gpm.60 = 18 * var.link / 1024   # NVLink
+gpm.61 = 18 * var.link / 1024
+
+# One process to a GPU, as a training job has them.
+[process *]
+name = python3 train.py
+compute = 1
+used_memory = 1048576 + 67645734912 * var.load
+sm_utilization = 99 * var.load
+utilization_memory = 11 * var.load
 
 [gpu 0]
 uuid = GPU-9bb1b5a4-5f6c-4965-adf0-ad165eee2b9b
@@ -166,3 +272,12 @@ pci_bus_id = 00000000:BF:00.0
 uuid = GPU-e3efde27-99fd-4ced-a429-bca3c3dadbdc
 serial = 1654723051328
 pci_bus_id = 00000000:E4:00.0
+
+[gpu 0 process 11345]
+[gpu 1 process 11346]
+[gpu 2 process 11347]
+[gpu 3 process 11348]
+[gpu 4 process 11349]
+[gpu 5 process 11350]
+[gpu 6 process 11351]
+[gpu 7 process 11352]

@@ -22,6 +22,7 @@ name = NVIDIA GeForce RTX 4080 SUPER
 uuid = GPU-8a64d0b7-2e19-4f3c-b51d-c7909e42a6f8
 vbios_version = 95.03.44.00.B2
 inforom_image_version = G002.0000.00.03
+inforom_oem_version = 2.0
 gsp_firmware_version = 595.71.05
 gsp_firmware_mode = 1
 gsp_firmware_default_mode = 1
@@ -37,6 +38,8 @@ num_gpu_cores = 10240
 memory_bus_width = 256
 persistence_mode = 0
 compute_mode = 0
+accounting_mode = 0
+virtualization_mode = 0
 display_active = 1
 display_mode = !DEPRECATED
 pci_bus_id = 00000000:01:00.0
@@ -60,6 +63,12 @@ decoder_utilization = clamp(wave(5, 20, 380), 0, 100)
 jpg_utilization = 0
 ofa_utilization = 0
 sampling_period = 167000
+encoder_sessions = 2 * min(1, encoder_utilization)
+encoder_average_fps = 184 * min(1, encoder_utilization)
+encoder_average_latency = 62844 * min(1, encoder_utilization)
+fbc_sessions = 0
+fbc_average_fps = 0
+fbc_average_latency = 0
 
 memory_total = 17171480576
 memory_reserved = 455344128
@@ -110,9 +119,42 @@ throttled_sync_boost = 0
 throttled_sw_thermal = 0
 throttled_hw_thermal = 0
 throttled_hw_power_brake = 0
+throttled_thermal = 0
+supported_event_types = 0x9f            # without MIG; estimated
 
 gpu_recovery_action = 0
 remapped_rows_corrected = 0     # an answer that proves no support: nvidia-smi calls the card's remapped rows N/A
 remapped_rows_uncorrected = 0
 remapped_rows_pending = 0
 remapped_rows_failure = 0
+
+# A process may be of both kinds, as the first one was on the real card.
+[gpu 0 process 2165]
+name = /usr/bin/kwin_wayland
+compute = 1
+graphics = 1
+used_memory = 26214400
+sm_utilization = 1
+
+[gpu 0 process 2620]
+name = /usr/bin/Xwayland
+graphics = 1
+used_memory = 4194304
+
+[gpu 0 process 2954]
+name = /usr/bin/plasmashell
+graphics = 1
+used_memory = 125829120
+
+[gpu 0 process 5021]
+name = ffmpeg
+compute = min(1, encoder_utilization)
+used_memory = 377487360
+encoder_utilization = clamp(wave(10, 26, 540), 0, 100)
+
+[gpu 0 process 6120]
+name = blender
+compute = var.busy
+used_memory = 8589934592 * var.load
+sm_utilization = 95 * var.load
+utilization_memory = 40 * var.load

@@ -107,7 +107,7 @@ def running(series: str) -> Iterator[Stack]:
     # A project's name may hold no dot. Another prefix lets two checkouts be tested on one machine.
     project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-{series.replace('.', '')}"
     # Port 0: Docker takes a free one.
-    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose"
+    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose --ansi never"
     compose_file = str(ROOT / "docker-compose.yml")
     log = ROOT / "build" / "integration" / series / "containers.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
 _IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
 _SEVERAL_FANS = 2
+_HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 _HOST_READERS: dict[str, Callable[[], str]] = {
     "driver_version": system.driver_version,
@@ -49,6 +50,9 @@ def collect(send: Send) -> None:
     threads = [threading.Thread(target=_report, args=(index, send), daemon=True) for index in range(count)]
     for thread in threads:
         thread.start()
+        # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
+        # cost twice the CPU time. One that does not is left to itself.
+        thread.join(_HEAD_START)
     for thread in threads:
         thread.join()
 

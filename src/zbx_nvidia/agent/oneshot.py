@@ -219,16 +219,16 @@ class _Sender:
         self._turn = threading.Lock()
 
     def send(self, kind: str, value: object) -> None:
-        """Send one message. A parent that has left is no error: nobody wants it any more."""
+        """Send one message, or drop it when the parent has left.
+
+        The process goes on then: to leave while another thread is in a call would end that call as SIGKILL does.
+        """
         # marshal knows no NamedTuple: a plain tuple travels, and the parent gives it its name back.
         data = marshal.dumps((kind, _plain(value)))
         data = len(data).to_bytes(_LENGTH, "big") + data
-        with self._turn:
-            try:
-                while data:
-                    data = data[os.write(self._pipe, data) :]
-            except BrokenPipeError:
-                os._exit(0)
+        with self._turn, contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(self._pipe, data) :]
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows

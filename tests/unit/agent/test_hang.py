@@ -77,7 +77,7 @@ def test_one_gpu_of_eight_hangs(eight: Machine, well: Answer, tmp_path: Path, va
         assert again.document["status"]["name"] == "Previous collection still running"
         assert again.document["gpus"] == again.document["discovery"] == {}
         assert again.seconds < 1  # some 0.4 s when nothing else runs
-        assert children(tmp_path) == [stuck]
+        assert only_child(tmp_path) == stuck
 
     end(tmp_path)
     eight.write(healthy)
@@ -88,9 +88,11 @@ def test_one_gpu_of_eight_hangs(eight: Machine, well: Answer, tmp_path: Path, va
 
 def test_ten_polls_at_once_leave_one_process(eight: Machine, tmp_path: Path) -> None:
     eight.set("gpu 5", state="hang")
-    codes = sorted(answer.code for answer in [poll.answer() for poll in [Poll(eight.env) for _ in range(10)]])
-    assert codes == [1000] + [1001] * 9
-    assert len(children(tmp_path)) == 1
+    answers = [poll.answer() for poll in [Poll(eight.env) for _ in range(10)]]
+    # Ten starts at once on a busy machine: one or the other may have no time left to find out why it has to wait.
+    assert {answer.code for answer in answers} == {1000, 1001}
+    assert [len(answer.by_index) for answer in answers if "host" in answer.document] == [7]
+    assert only_child(tmp_path)
 
 
 @pytest.mark.parametrize("values", [{"state": "hang"}, {"gpu_count": "!HANG"}, {"nvml_version": "!HANG"}])
@@ -116,6 +118,25 @@ def test_deadline_is_counted_from_the_start_of_the_process(eight: Machine) -> No
     assert time.monotonic() - started <= DEADLINE + SLACK
     assert answer.code == 1000
     assert len(answer.by_index) == 7
+
+
+def only_child(folder: Path) -> int:
+    """The one that is left when those that merely said that they would not wait have gone."""
+    for _ in range(500):
+        if len(found := children(folder)) == 1:
+            return found[0]
+        time.sleep(0.02)
+    pytest.fail(f"{len(found)} processes are left")
+
+
+def test_calls_end_in_peace_when_nobody_waits(eight: Machine, tmp_path: Path) -> None:
+    """A process that leaves ends the calls of its other threads as SIGKILL does, which has frozen GPUs."""
+    eight.set("gpu 1", power_usage="!SLOW(2) 70000")
+    eight.set("gpu 2", power_usage="!SLOW(5) 70000")
+    started = time.monotonic()
+    assert get(eight.env, "--deadline", "1").code == 1000
+    wait_until_gone(tmp_path, 20, "the calls")
+    assert time.monotonic() - started > 4.5
 
 
 def test_call_that_returns_late(eight: Machine, tmp_path: Path) -> None:

@@ -14,14 +14,24 @@ if TYPE_CHECKING:
 
     from tests.conftest import Machine
 
-# Evaluates each line of standard input. An exception travels as its class's name; h(3) is the handle of GPU 3.
+# Evaluates each line of standard input. An exception travels as its class's name; h(3) is the handle of GPU 3,
+# m(0, 2) that of its MIG instance 2, plain(x) the members of a structure.
 CLIENT = """
 import json, os, sys, threading, time
 from pynvml import *
 import pynvml
 def h(index): return nvmlDeviceGetHandleByIndex(index)
+def of(call):
+    try:
+        return call()
+    except (NVMLError, NVMLLibraryMismatchError):
+        return None
+class s: "What a test keeps between its questions."
+def m(index, number): return nvmlDeviceGetMigDeviceHandleByIndex(h(index), number)
 def field(index, *ids):
     return [(v.nvmlReturn, v.valueType, v.value.siVal, v.value.ullVal) for v in nvmlDeviceGetFieldValues(h(index), ids)]
+def plain(structure):
+    return {name: getattr(structure, name) for name, *_ in structure._fields_}
 for line in sys.stdin:
     try:
         answer = eval(line)

@@ -14,14 +14,21 @@ from tests.conftest import SIMULATOR
 
 ABI = (SIMULATOR / "abi.h").read_text()
 OWN = ABI[ABI.index("#else") :]
+# A structure within another is compared as a whole, as one member.
+OUTER = re.sub(r"^    struct \{[^{}]*\} (\w+);$", r"    struct \1;", OWN, flags=re.MULTILINE)
 STRUCTURES = {
     name: [re.split(r"[\s*]", member.strip())[-1].split("[")[0] for member in body.split(";") if member.strip()]
-    for body, name in re.findall(r"typedef (?:struct|union) \{(.*?)\} (\w+);", OWN, re.DOTALL)
+    for body, name in re.findall(r"typedef (?:struct|union) \{(.*?)^\} (\w+);", OUTER, re.DOTALL | re.MULTILINE)
 }
 TYPES = [*re.findall(r"typedef [\w ]+? \*?(\w+_t);", OWN), *STRUCTURES]
 CONSTANTS = re.findall(r"^    (NVML_\w+) = ", OWN, re.MULTILINE)
-SIZES = re.findall(r"^#define (NVML_\w+) \w+$", OWN, re.MULTILINE)
-VERSIONED = [re.findall(r"nvml(\w+)_v(\d)_t$", name)[0] for name in STRUCTURES if re.search(r"_v\d_t$", name)]
+SIZES = re.findall(r"^#define (NVML_\w+|nvmlEvent\w+) \w+$", OWN, re.MULTILINE)
+VERSIONED = [
+    re.findall(r"nvml(\w+)_v(\d)_t$", name)[0]
+    for name, members in STRUCTURES.items()
+    if re.search(r"_v\d_t$", name) and "version" in members
+]
+SOURCES = sorted(path.name for path in SIMULATOR.glob("*.c"))
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +82,12 @@ def compare(directory: Path, abi: str, header: Path) -> str:
 
 
 def test_structures_and_constants_are_those_of_nvml_h(tmp_path: Path, header: Path) -> None:
-    assert len(STRUCTURES) >= 12
-    assert len(CONSTANTS) >= 90
-    assert ("Memory", "2") in VERSIONED
+    assert len(STRUCTURES) >= 40
+    assert len(CONSTANTS) >= 150
+    assert {("Memory", "2"), ("GpuFabricInfo", "2"), ("GpuFabricInfo", "3")} < set(VERSIONED)
     assert "busId" in STRUCTURES["nvmlPciInfo_t"]
+    assert STRUCTURES["nvmlGpmMetric_t"] == ["metricId", "nvmlReturn", "value", "metricInfo"]
+    assert "nvmlEventTypeXidCriticalError" in SIZES
     assert compare(tmp_path / "own", ABI, header) == ""
 
 
@@ -90,6 +99,10 @@ def test_structures_and_constants_are_those_of_nvml_h(tmp_path: Path, header: Pa
         ("NVML_ERROR_GPU_IS_LOST = 15", "NVML_ERROR_GPU_IS_LOST = 16"),
         ("busIdLegacy[NVML_DEVICE_PCI_BUS_ID_BUFFER_V2_SIZE]", "busIdLegacy[NVML_DEVICE_PCI_BUS_ID_BUFFER_SIZE]"),
         ("NVML_FI_DEV_MEMORY_TEMP = 82", "NVML_FI_DEV_MEMORY_TEMP = 83"),
+        ("        char *unit;\n", ""),
+        ("#define NVML_GPM_METRIC_MAX 477", "#define NVML_GPM_METRIC_MAX 476"),
+        ("typedef unsigned char nvmlGpuFabricState_t", "typedef unsigned int nvmlGpuFabricState_t"),
+        ("nvmlEventTypeXidCriticalError 0x0000000000000008LL", "nvmlEventTypeXidCriticalError 0x4LL"),
     ],
 )
 def test_the_comparison_finds_a_difference(tmp_path: Path, header: Path, true: str, false: str) -> None:
@@ -99,7 +112,7 @@ def test_the_comparison_finds_a_difference(tmp_path: Path, header: Path, true: s
 
 def signatures(directory: Path, header: Path) -> str:
     """Compiles the library with nvml.h in place of our definitions: its prototypes must fit our functions."""
-    return compile_c("-DNVML_HEADER", "-isystem", header.parent, directory / "calls.c", directory / "driver.c")
+    return compile_c("-DNVML_HEADER", "-isystem", header.parent, *(directory / name for name in SOURCES))
 
 
 def test_signatures_are_those_of_nvml_h(header: Path) -> None:

@@ -112,9 +112,11 @@ def test_fields_take_a_type_and_a_scope(machine: MachineFactory, nvml: ClientFac
             "field.305": "UNSIGNED_SHORT 70000",
             "field.306": "!NO_PERMISSION",
             "field.82": 61,
-            "field.138": 1,
+            "field.138": "10 + scope",
             "field.138.4": 44,
-            f"field.138.{2**32 - 1}": 99,
+            "field.138.sum": 99,
+            "field.139": 5,
+            f"field.139.{2**32 - 1}": 98,
         },
     )
     ask = nvml(node)
@@ -132,11 +134,14 @@ def test_fields_take_a_type_and_a_scope(machine: MachineFactory, nvml: ClientFac
         [4, 1, 0],
         [3, 1, 0],
     ]
-    assert ask(decoded % "[82, (138, 0), (138, 4), (138, 2**32 - 1)]") == [
+    assert ask(decoded % "[82, (138, 0), (138, 3), (138, 4), (138, 2**32 - 1), (139, 7), (139, 2**32 - 1)]") == [
         [0, 1, 61],
-        [0, 1, 1],
-        [0, 1, 44],
-        [0, 1, 99],
+        [0, 3, 10],
+        [0, 3, 13],
+        [0, 3, 44],
+        [0, 3, 99],
+        [0, 3, 5],
+        [0, 3, 98],
     ]
 
 
@@ -235,6 +240,15 @@ def test_names_that_are_not_utf_8(machine: MachineFactory, nvml: ClientFactory) 
         ("[gpu 0]", "a second time"),
         ("field.x = 1", "is no key"),
         ("field.1.x = 1", "is no key"),
+        ("field.1.sums = 1", "is no key"),
+        ("name. = x", "is no key"),
+        ("[gpu 0 mig 1]\nstate = lost", "is of the machine or a GPU"),
+        ("[gpu 0 mig x]", "none of [machine]"),
+        ("[gpu 0 part 1]", "[gpu 0 process 1]"),
+        ("[gpu 64 mig 0]", "none of [machine]"),
+        ("[gpu 0 mig 1]\n[gpu 0 mig 1]", "a second time"),
+        ("[gpu 0 mig 1]\nmemory_used = var.nobody", "no such name"),
+        ("[gpu 0 process 1]\n[process *]\nused_memory = 1 +", "is missing"),
         ("fan_speed.x = 1", "is no key"),
         ("var.A = 1", "is no key"),
         ("[machine]\nstate = ill", "no_driver"),
@@ -250,7 +264,7 @@ def test_what_is_refused_is_named_with_its_line(
     assert ask("nvmlInit()") == "NVMLError_Unknown"
     message = ask.errors()
     assert complaint in message
-    assert message.startswith((f"{node.path}:3: ", f"{node.path}:4: "))
+    assert message.startswith(tuple(f"{node.path}:{number}: " for number in (3, 4, 5)))
     assert message.count("\n") == 1
 
 

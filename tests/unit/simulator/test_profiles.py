@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
     from tests.unit.simulator.conftest import ClientFactory
 
 NOON = 1_700_000_000
-PROFILES = ("gtx1070", "rtx4080s", "t4", "h100x8")
+GPUS = {
+    **{"gtx1070": 1, "rtx2080s": 1, "rtx3090": 1, "rtx4080s": 1, "p400": 1, "t4": 1, "a10g": 1},
+    **{"h100x8": 8, "h200x8": 8, "h100-mig": 1, "a100-mig": 2, "vgpu-guest": 1, "gb10": 1},
+}
+PROFILES = tuple(GPUS)
 
 # What the cards answer in captures of nvidia-smi (degC, mW, MHz, bytes); the GTX 1070's is estimated, see its profile.
 FACTS: dict[str, dict[str, Any]] = {
@@ -81,6 +86,101 @@ FACTS: dict[str, dict[str, Any]] = {
         "nvmlDeviceGetMigMode(h(0))": [0, 0],
         "nvmlDeviceGetJpgUtilization(h(0))": [0, 167000],
         "[v[3] for v in field(0, NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)]": [0],
+        "[nvmlDeviceGetNvLinkState(h(7), link) for link in range(18)]": [1] * 18,
+        "[v[3] for v in field(0, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON, NVML_FI_DEV_NVLINK_LINK_COUNT)]": [26562, 18],
+        "nvmlDeviceGetInforomVersion(h(0), NVML_INFOROM_ECC)": "7.16",
+        "len(nvmlDeviceGetComputeRunningProcesses(h(5)))": 1,
+        "nvmlDeviceGetNumaNodeId(h(0))": "NVMLError_NotSupported",
+    },
+    "h200x8": {
+        "nvmlDeviceGetName(h(0))": "NVIDIA H200",
+        "nvmlDeviceGetMemoryInfo(h(3)).total // 2**20": 143771,
+        "nvmlDeviceGetBAR1MemoryInfo(h(0)).bar1Total // 2**20": 262144,
+        "nvmlDeviceGetMaxClockInfo(h(0), NVML_CLOCK_MEM)": 3201,
+        "nvmlDeviceGetPcieReplayCounter(h(2))": 0,
+        "nvmlDeviceGetRowRemapperHistogram(h(0)).max": 3072,
+        "[v[2] for v in field(3, 193, 194, 195, 196)]": [-8, -2, 0, 0],
+        "hex(nvmlDeviceGetPciInfo(h(0)).pciDeviceId)": "0x233510de",
+    },
+    "h100-mig": {
+        "nvmlDeviceGetMigMode(h(0))": [1, 1],
+        "nvmlDeviceGetUtilizationRates(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetNvLinkState(h(0), 0)": "NVMLError_NotSupported",
+        "nvmlDeviceGetRemappedRows(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetRowRemapperHistogram(h(0))": "NVMLError_NotSupported",
+        "[nvmlDeviceGetName(m(0, i))[-7:] for i in range(4)]": ["3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb"],
+        "[nvmlDeviceGetAttributes_v2(m(0, i)).multiprocessorCount for i in range(4)]": [60, 32, 16, 16],
+        "nvmlDeviceGetVirtualizationMode(h(0))": 1,
+    },
+    "a100-mig": {
+        "nvmlSystemGetDriverVersion()": "535.54.03",
+        "nvmlDeviceGetTemperatureThreshold(h(0), NVML_TEMPERATURE_THRESHOLD_MEM_MAX)": 95,
+        "[nvmlDeviceGetMemoryInfo(m(0, i)).total // 2**20 for i in range(4)]": [19968] * 4,
+        "nvmlDeviceGetMigDeviceHandleByIndex(h(0), 4)": "NVMLError_NotFound",
+        "[nvmlDeviceGetGpuInstanceId(m(1, i)) for i in range(7)]": [7, 8, 9, 10, 11, 12, 13],
+        "nvmlDeviceGetUtilizationRates(h(1))": "NVMLError_NotSupported",
+        "[v[0] for v in field(0, NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, 269)]": [3, 3],
+        "nvmlGpmQueryDeviceSupport(h(0)).isSupportedDevice": 0,
+    },
+    "rtx2080s": {
+        "nvmlSystemGetDriverVersion()": "610.57.04",
+        "nvmlDeviceGetTemperatureThreshold(h(0), NVML_TEMPERATURE_THRESHOLD_SHUTDOWN)": 100,
+        "nvmlDeviceGetPowerManagementLimitConstraints(h(0))": [105000, 350000],
+        "nvmlDeviceGetFanSpeed(h(0))": 38,
+        "[v[0] for v in field(0, NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT)]": [3, 0],
+        "field(0, NVML_FI_DEV_PERF_POLICY_POWER)[0][3] >= 15814235622000": True,
+        "nvmlDeviceGetNvLinkState(h(0), 0)": 0,
+        "nvmlDeviceGetRemappedRows(h(0))": "NVMLError_NotSupported",
+    },
+    "rtx3090": {
+        "nvmlSystemGetDriverVersion()": "525.147.05",
+        "nvmlDeviceGetEnforcedPowerLimit(h(0))": 200000,
+        "nvmlDeviceGetPowerManagementDefaultLimit(h(0))": 350000,
+        "nvmlDeviceGetTemperatureV(h(0), 0)": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetCurrentClocksEventReasons(h(0))": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetSupportedClocksThrottleReasons(h(0))": 0x1FF,
+        "nvmlDeviceGetNumFans(h(0))": 2,
+        "nvmlDeviceGetGspFirmwareVersion(h(0))": "NVMLError_NotSupported",
+    },
+    "a10g": {
+        "nvmlSystemGetCudaDriverVersion()": 11070,
+        "nvmlDeviceGetNumFans(h(0))": 1,
+        "nvmlDeviceGetFanSpeed(h(0))": 0,
+        "nvmlDeviceGetRowRemapperHistogram(h(0)).max": 192,
+        "nvmlDeviceGetRetiredPages(h(0), 0)": "NVMLError_NotSupported",
+        "nvmlDeviceGetEccMode(h(0))": [1, 1],
+        "nvmlDeviceGetMaxPcieLinkWidth(h(0)) - nvmlDeviceGetCurrPcieLinkWidth(h(0))": 8,
+    },
+    "p400": {
+        "nvmlSystemGetDriverVersion()": "470.256.02",
+        "nvmlDeviceGetPowerUsage(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetEnforcedPowerLimit(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetMemoryInfo(h(0), version=nvmlMemory_v2)": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetMemoryInfo(h(0)).total // 2**20": 1998,
+        "nvmlDeviceGetNumFans(h(0))": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetFanSpeed(h(0)) >= 34": True,
+        "nvmlDeviceGetTemperatureThreshold(h(0), NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)": 100,
+        "nvmlDeviceGetComputeRunningProcesses(h(0))": "NVMLLibraryMismatchError",
+    },
+    "vgpu-guest": {
+        "nvmlDeviceGetVirtualizationMode(h(0))": 2,
+        "nvmlDeviceGetTemperature(h(0), 0)": "NVMLError_NotSupported",
+        "nvmlDeviceGetPowerUsage(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetFanSpeed(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetNumFans(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetCurrPcieLinkGeneration(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetMemoryInfo(h(0)).total": 2**33,
+        "nvmlDeviceGetGridLicensableFeatures(h(0)).gridLicensableFeatures[0].featureState": 5,
+    },
+    "gb10": {
+        "nvmlDeviceGetName(h(0))": "NVIDIA GB10",
+        "nvmlDeviceGetMemoryInfo(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetMemoryInfo(h(0), version=nvmlMemory_v2)": "NVMLError_NotSupported",
+        "nvmlDeviceGetBAR1MemoryInfo(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetClockInfo(h(0), NVML_CLOCK_MEM)": "NVMLError_NotSupported",
+        "nvmlDeviceGetEnforcedPowerLimit(h(0))": "NVMLError_NotSupported",
+        "nvmlDeviceGetNumaNodeId(h(0))": 0,
+        "nvmlDeviceGetPciInfo(h(0)).busId": "0000000F:01:00.0",
     },
 }
 
@@ -99,26 +199,34 @@ def test_no_two_gpus_share_an_identity(machine: MachineFactory, nvml: ClientFact
     uuids = []
     for profile in PROFILES:
         ask = nvml(machine(profile))
-        uuids += ask("[nvmlDeviceGetUUID(h(i)) for i in range(nvmlDeviceGetCount())]")
+        own = ask("[nvmlDeviceGetUUID(h(i)) for i in range(nvmlDeviceGetCount())]")
+        assert len(own) == GPUS[profile]
+        uuids += own
         addresses = ask("[nvmlDeviceGetPciInfo(h(i)).busId for i in range(nvmlDeviceGetCount())]")
         assert len(set(addresses)) == len(addresses)
-    assert len(set(uuids)) == len(uuids) == 11
-    assert all(len(uuid) == 40 for uuid in uuids)
+        if profile.endswith("-mig"):
+            uuids += ask("[nvmlDeviceGetUUID(m(0, i)) for i in range(4)]")
+    uuids += nvml(machine("a100-mig"))("[nvmlDeviceGetUUID(m(1, i)) for i in range(7)]")
+    assert len(set(uuids)) == len(uuids) == sum(GPUS.values()) + 15
+    assert all(re.fullmatch(r"(GPU|MIG)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", uuid) for uuid in uuids)
 
 
-# The readings of a GPU at a time: a frozen clock is read from the environment at every call.
+# The readings of a GPU at a time: a frozen clock is read from the environment at every call. `of` makes an error None.
 READINGS = """[(os.environ.__setitem__("NVML_SIMULATOR_CLOCK", str({start} + 20 * i)), dict(
-    gpu=nvmlDeviceGetUtilizationRates(h({gpu})).gpu,
-    memory=nvmlDeviceGetUtilizationRates(h({gpu})).memory,
-    temperature=nvmlDeviceGetTemperatureV(h({gpu}), 0),
-    power=nvmlDeviceGetPowerUsage(h({gpu})),
-    clock=nvmlDeviceGetClockInfo(h({gpu}), NVML_CLOCK_SM),
-    max_clock=nvmlDeviceGetMaxClockInfo(h({gpu}), NVML_CLOCK_SM),
-    pstate=nvmlDeviceGetPerformanceState(h({gpu})),
-    limit=nvmlDeviceGetEnforcedPowerLimit(h({gpu})),
-    fans=[nvmlDeviceGetFanSpeed_v2(h({gpu}), fan) for fan in range(nvmlDeviceGetNumFans(h({gpu})))],
-    v1=(lambda m: (m.total, m.used, m.free))(nvmlDeviceGetMemoryInfo(h({gpu}))),
-    v2=(lambda m: (m.total, m.used, m.free, m.reserved))(nvmlDeviceGetMemoryInfo(h({gpu}), version=nvmlMemory_v2)),
+    gpu=of(lambda: nvmlDeviceGetUtilizationRates(h({gpu})).gpu),
+    memory=of(lambda: nvmlDeviceGetUtilizationRates(h({gpu})).memory),
+    temperature=of(lambda: nvmlDeviceGetTemperature(h({gpu}), 0)),
+    power=of(lambda: nvmlDeviceGetPowerUsage(h({gpu}))),
+    clock=of(lambda: nvmlDeviceGetClockInfo(h({gpu}), NVML_CLOCK_SM)),
+    max_clock=of(lambda: nvmlDeviceGetMaxClockInfo(h({gpu}), NVML_CLOCK_SM)),
+    pstate=of(lambda: nvmlDeviceGetPerformanceState(h({gpu}))),
+    limit=of(lambda: nvmlDeviceGetEnforcedPowerLimit(h({gpu}))),
+    fans=[nvmlDeviceGetFanSpeed_v2(h({gpu}), f) for f in range(of(lambda: nvmlDeviceGetNumFans(h({gpu}))) or 0)],
+    v1=of(lambda: (lambda m: (m.total, m.used, m.free))(nvmlDeviceGetMemoryInfo(h({gpu})))),
+    v2=of(lambda: (lambda m: (m.total, m.used, m.free, m.reserved))(
+        nvmlDeviceGetMemoryInfo(h({gpu}), version=nvmlMemory_v2))),
+    held=sum(p.usedGpuMemory for p in of(lambda: nvmlDeviceGetComputeRunningProcesses_v2(h({gpu}))) or []),
+    instances=sum(of(lambda: nvmlDeviceGetMemoryInfo(m({gpu}, i)).used) or 0 for i in range(7)),
 ))[1] for i in range({count})]"""
 
 
@@ -128,6 +236,16 @@ def readings(ask: Any, gpu: int, start: int = NOON, count: int = 180) -> list[di
     return answer
 
 
+# What a card cannot say, of what others can.
+LACKS = {
+    "h100-mig": {"gpu", "memory"},
+    "a100-mig": {"gpu", "memory"},
+    "p400": {"power", "limit", "v2"},
+    "vgpu-guest": {"temperature", "power", "limit", "max_clock"},
+    "gb10": {"limit", "v1", "v2"},
+}
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_values_move_and_hold_together_through_an_hour(
     machine: MachineFactory, nvml: ClientFactory, profile: str
@@ -135,18 +253,24 @@ def test_values_move_and_hold_together_through_an_hour(
     hour = readings(nvml(machine(profile)), 0)
     assert len(hour) == 180
     for now in hour:
-        total, used, free, reserved = now["v2"]
+        assert {name for name, value in now.items() if value is None} == LACKS.get(profile, set())
+        total, used, free, reserved = now["v2"] or (0, 0, 0, 0)
         assert used + free + reserved == total
-        assert now["v1"] == [total, used + reserved, free]
-        assert all(0 <= percent <= 100 for percent in (now["gpu"], now["memory"], *now["fans"]))
-        assert 35 <= now["temperature"] <= 80
-        assert 0 < now["power"] <= now["limit"]
-        assert 0 < now["clock"] <= now["max_clock"]
+        if now["v1"] and now["v2"]:
+            assert now["v1"] == [total, used + reserved, free]
+            assert now["held"] <= used + 1  # both are rounded
+            assert now["instances"] <= used + 1
+        assert all(0 <= percent <= 100 for percent in (now["gpu"] or 0, now["memory"] or 0, *now["fans"]))
+        assert now["temperature"] is None or 25 <= now["temperature"] <= 80
+        assert now["power"] is None or 0 < now["power"] <= (now["limit"] or 200_000)
+        assert 0 < now["clock"] <= (now["max_clock"] or 5000)
         assert 0 <= now["pstate"] <= 15
-    for reading in ("gpu", "memory", "temperature", "power", "clock", "v2"):
+    moving = {"gpu", "temperature", "power", "clock", "v1"} - LACKS.get(profile, set())
+    for reading in moving:
         assert len({str(now[reading]) for now in hour}) > 1, f"{reading} never moves"
-    steps = [abs(a["temperature"] - b["temperature"]) for a, b in pairwise(hour)]
-    assert max(steps) <= 6, "a temperature does not jump within 20 s"
+    if "temperature" in moving:
+        steps = [abs(a["temperature"] - b["temperature"]) for a, b in pairwise(hour)]
+        assert max(steps) <= 6, "a temperature does not jump within 20 s"
 
 
 def test_the_gpus_of_a_node_are_at_different_points_of_the_wave(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -154,7 +278,9 @@ def test_the_gpus_of_a_node_are_at_different_points_of_the_wave(machine: Machine
     assert len(set(ask("[nvmlDeviceGetPowerUsage(h(i)) for i in range(8)]"))) > 3
 
 
-@pytest.mark.parametrize("profile", ["rtx4080s", "t4", "h100x8"])
+@pytest.mark.parametrize(
+    "profile", ["rtx2080s", "rtx3090", "rtx4080s", "t4", "a10g", "h100x8", "h200x8", "h100-mig", "a100-mig"]
+)
 def test_energy_agrees_with_power(machine: MachineFactory, nvml: ClientFactory, profile: str) -> None:
     ask = nvml(machine(profile))
     question = (

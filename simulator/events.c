@@ -1,0 +1,163 @@
+/*
+ * Events. An XID is a line `xid.SEQUENCE = CODE` in the profile: each set that registered the GPU before the line was
+ * written is given it once. A set that registers later never sees it, as with the real driver.
+ */
+#include "call.h"
+#include "hang.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define LOOK_EVERY 0.02 /* seconds; the profile is the only thing that wakes us */
+
+struct nvmlEventSet_st {
+    struct nvmlEventSet_st *next;
+    struct {
+        unsigned long long types; /* 0: not registered */
+        long long seen;           /* the highest sequence number that it was given, or that was there before it */
+    } gpus[PROFILE_GPUS];
+};
+
+static struct nvmlEventSet_st *sets;
+
+static bool is_set(nvmlEventSet_t set) {
+    for (nvmlEventSet_t known = sets; known; known = known->next)
+        if (known == set)
+            return true;
+    return false;
+}
+
+EXPORT nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set) {
+    BEGIN_SYSTEM(set);
+    *set = calloc(1, sizeof **set);
+    if (*set) {
+        driver_lock();
+        (*set)->next = sets;
+        sets = *set;
+        driver_unlock();
+    }
+    return call_end(&call, *set ? NVML_SUCCESS : NVML_ERROR_MEMORY);
+}
+
+EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) {
+    BEGIN_SYSTEM(set);
+    driver_lock();
+    nvmlEventSet_t *link = &sets;
+    while (*link && *link != set)
+        link = &(*link)->next;
+    const bool known = *link;
+    if (known)
+        *link = set->next;
+    driver_unlock();
+    if (known)
+        free(set);
+    return call_end(&call, known ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT);
+}
+
+/* `xid` is number 0, `xid.7` 7; -1 if the key is no XID's. */
+static long long sequence_of(const char *key) {
+    if (strncmp(key, "xid", 3) || (key[3] && key[3] != '.'))
+        return -1;
+    return key[3] ? atoll(key + 4) : 0;
+}
+
+/* The next XID of the GPU after `seen`; with `last` the last one that there is. */
+static const struct entry *find_xid(const struct call *call, int gpu, long long seen, bool last) {
+    const struct section *const sections[] = {&call->profile->gpus[gpu], &call->profile->defaults};
+    const struct entry *found = NULL;
+    for (size_t s = 0; s < COUNT(sections); s++)
+        for (size_t i = 0; i < sections[s]->count; i++) {
+            const struct entry *entry = &sections[s]->entries[i];
+            const long long sequence = sequence_of(entry->key);
+            if (sequence > seen && (!found || (sequence > sequence_of(found->key)) == last))
+                found = entry;
+        }
+    return found;
+}
+
+EXPORT nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long types, nvmlEventSet_t set) {
+    BEGIN_DEVICE(set && call.unit == call.gpu);
+    double supported = 0;
+    nvmlReturn_t result = call_number(&call, "supported_event_types", &supported);
+    if (result == NVML_SUCCESS && types & ~as_ull(supported))
+        result = NVML_ERROR_NOT_SUPPORTED;
+    if (result != NVML_SUCCESS)
+        return call_end(&call, result);
+    const struct entry *old = find_xid(&call, call.gpu, -1, true);
+    driver_lock();
+    if (!is_set(set)) {
+        result = NVML_ERROR_INVALID_ARGUMENT;
+    } else {
+        if (!set->gpus[call.gpu].types)
+            set->gpus[call.gpu].seen = old ? sequence_of(old->key) : -1;
+        set->gpus[call.gpu].types |= types;
+    }
+    driver_unlock();
+    return call_end(&call, result);
+}
+
+/* NVML_ERROR_TIMEOUT if nothing is there. A GPU that is lost makes the wait of the whole set fail, whatever else is. */
+static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventData_t *data) {
+    for (unsigned int gpu = 0; gpu < PROFILE_GPUS; gpu++) {
+        if (!set->gpus[gpu].types)
+            continue;
+        const nvmlReturn_t there = gpu < gpu_count(call) ? gpu_look_up(call, (int)gpu) : NVML_ERROR_GPU_IS_LOST;
+        if (there != NVML_SUCCESS)
+            return there;
+    }
+    for (int gpu = 0; gpu < PROFILE_GPUS; gpu++) {
+        if (!(set->gpus[gpu].types & nvmlEventTypeXidCriticalError))
+            continue;
+        const struct entry *entry = find_xid(call, gpu, set->gpus[gpu].seen, false);
+        if (!entry)
+            continue;
+        const struct call of_gpu = {.profile = call->profile, .gpu = gpu, .unit = gpu, .t = call->t};
+        double code = 0;
+        set->gpus[gpu].seen = sequence_of(entry->key);
+        const nvmlReturn_t result = call_entry(&of_gpu, entry, 0, &code);
+        if (result == NVML_SUCCESS)
+            *data = (nvmlEventData_t){.device = gpu_handle(gpu),
+                                      .eventType = nvmlEventTypeXidCriticalError,
+                                      .eventData = as_ull(code),
+                                      .gpuInstanceId = 0xFFFFFFFFU,
+                                      .computeInstanceId = 0xFFFFFFFFU};
+        return result;
+    }
+    return NVML_ERROR_TIMEOUT;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static nvmlReturn_t look_once(const char *function, nvmlEventSet_t set, nvmlEventData_t *data) {
+    struct call call;
+    const nvmlReturn_t begun = call_begin(&call, function, false, NULL);
+    if (begun != NVML_SUCCESS)
+        return begun;
+    driver_lock();
+    const bool known = set && data && is_set(set);
+    driver_unlock();
+    return call_end(&call, known ? look(&call, set, data) : NVML_ERROR_INVALID_ARGUMENT);
+}
+
+static nvmlReturn_t wait_for(const char *function, nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout) {
+    const double end = now() + timeout / 1e3;
+    for (;;) {
+        const nvmlReturn_t result = look_once(function, set, data);
+        const double left = end - now();
+        if (result != NVML_ERROR_TIMEOUT || left <= 0)
+            return result;
+        sleep_seconds(left < LOOK_EVERY ? left : LOOK_EVERY);
+    }
+}
+
+EXPORT nvmlReturn_t nvmlEventSetWait(nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout) {
+    return wait_for(__func__, set, data, timeout);
+}
+
+EXPORT nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout) {
+    return wait_for(__func__, set, data, timeout);
+}

@@ -1,0 +1,152 @@
+# A workstation with one NVIDIA GeForce RTX 2080 SUPER and driver 610.
+#
+# Limits, thresholds, clocks, sizes, the time lost to the power cap and both ends of every curve (33 degC and 39 W
+# idle, 38 degC and 98 W while two encoders run) are those of a capture with driver 610.57.04. Estimated: a load above
+# that, the fan's rpm, the energy counter, what its one NVLink (there is no bridge) answers, the kinds of events. UUID
+# is invented.
+#
+# It encodes video, nine minutes to a turn.
+
+[machine]
+driver_version = 610.57.04
+nvml_version = 13.610.57.04
+cuda_version = 13030
+
+[gpu 0]
+var.load = clamp(wave(0.4, 0.8, 540), 0, 1)
+var.busy = min(1, floor(1000 * var.load))
+var.heat = clamp(wave(0.4, 0.6, 540, -30), 0, 1)
+var.power = 38890 + 190000 * var.load
+
+name = NVIDIA GeForce RTX 2080 SUPER
+uuid = GPU-f9bd7bb2-809e-4205-8991-e61807a9e9dd
+vbios_version = 90.04.7A.40.73
+inforom_image_version = G001.0000.02.04
+inforom_oem_version = 1.1
+gsp_firmware_version = 610.57.04
+gsp_firmware_mode = 1
+gsp_firmware_default_mode = 1
+brand = 5                       # GeForce
+architecture = 6                # Turing
+cuda_compute_capability_major = 7
+cuda_compute_capability_minor = 5
+minor_number = 0
+board_id = 0xc00
+module_id = 1
+multi_gpu_board = 0
+num_gpu_cores = 3072
+memory_bus_width = 256
+persistence_mode = 0
+compute_mode = 0
+accounting_mode = 0
+virtualization_mode = 0
+display_active = 0
+display_mode = !DEPRECATED
+pci_bus_id = 00000000:0C:00.0
+pci_device_id = 0x1e8110de
+pci_subsystem_id = 0x40051458
+pci_base_class = 3
+pci_sub_class = 0
+pcie_link_generation = 1 + 2 * var.busy
+pcie_link_width = 16
+max_pcie_link_generation = 3
+gpu_max_pcie_link_generation = 3
+max_pcie_link_width = 16
+pcie_replay_counter = 0
+pcie_throughput_tx = 439 + 110107 * var.load
+pcie_throughput_rx = 292 + 1370264 * var.load
+
+utilization_gpu = 80 * var.load
+utilization_memory = 30 * var.load
+encoder_utilization = 100 * var.load
+decoder_utilization = 0
+jpg_utilization = 0
+ofa_utilization = 0
+sampling_period = 167000
+encoder_sessions = 2 * var.busy
+encoder_average_fps = 108 * var.busy
+encoder_average_latency = 96754 * var.busy
+fbc_sessions = 0
+fbc_average_fps = 0
+fbc_average_latency = 0
+
+memory_total = 8589934592
+memory_reserved = 419430400
+memory_used = 221249536 + 633339904 * var.busy
+bar1_total = 268435456
+bar1_used = 37748736 + 5242880 * var.load
+conf_compute_protected_total = 0
+conf_compute_protected_used = 0
+
+temperature = 33 + 30 * var.heat
+temperature_threshold_shutdown = 100
+temperature_threshold_slowdown = 97
+temperature_threshold_gpu_max = 89
+temperature_threshold_acoustic_min = 65
+temperature_threshold_acoustic_curr = 84
+temperature_threshold_acoustic_max = 88
+
+fan_count = 1
+fan_speed = 38
+fan_speed_target = 38
+fan_speed_rpm = 1290
+fan_speed_min = 38
+fan_speed_max = 100
+
+power_usage = var.power
+power_instant = var.power
+enforced_power_limit = 250000
+power_limit = 250000
+power_default_limit = 250000
+power_min_limit = 105000
+power_max_limit = 350000
+power_management_mode = !DEPRECATED
+total_energy = 510000000 + integral(var.power, 540)
+
+performance_state = 8 - 6 * var.busy
+clock_graphics = 300 + 1770 * var.load
+clock_sm = 300 + 1770 * var.load
+clock_mem = 405 + 7095 * var.busy
+clock_video = 540 + 1380 * var.load
+max_clock_graphics = 2145
+max_clock_sm = 2145
+max_clock_mem = 7751
+max_clock_video = 1995
+clocks_event_reasons = 1 - var.busy                  # GPU idle
+supported_clocks_event_reasons = 0x1ff
+throttled_sw_power_cap = 15814235622000 + integral(300000000 * var.load, 540)
+throttled_thermal = 0
+throttled_sync_boost = 0
+throttled_sw_thermal = 0
+throttled_hw_thermal = 0
+throttled_hw_power_brake = 0
+supported_event_types = 0x9f
+gpu_recovery_action = 0
+
+nvlink_count = 1
+nvlink_state = 0
+nvlink_version = 3
+
+[gpu 0 process 1720]
+name = /usr/bin/gnome-shell
+graphics = 1
+used_memory = 181403648
+
+[gpu 0 process 4556]
+name = /usr/bin/Xwayland
+graphics = 1
+used_memory = 3145728
+
+[gpu 0 process 28511]
+name = ffmpeg
+compute = var.busy
+used_memory = 241172480
+encoder_utilization = 50 * var.load
+sm_utilization = 4 * var.load
+
+[gpu 0 process 28512]
+name = ffmpeg
+compute = var.busy
+used_memory = 387973120
+encoder_utilization = 50 * var.load
+sm_utilization = 4 * var.load

@@ -1,0 +1,113 @@
+"""XID events: who sees them, who does not, and how a wait ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.conftest import MachineFactory
+    from tests.unit.simulator.conftest import Client, ClientFactory
+
+WAIT = "(lambda d: (d.eventType, d.eventData, nvmlDeviceGetIndex(d.device), d.gpuInstanceId))(nvmlEventSetWait_v2(s.{}, {}))"
+NO_INSTANCE = 2**32 - 1
+
+
+def new_set(ask: Client, name: str, *gpus: int) -> None:
+    """A set of events under a name, with XIDs of these GPUs."""
+    assert ask(f"setattr(s, '{name}', nvmlEventSetCreate())") is None
+    for gpu in gpus:
+        assert ask(f"nvmlDeviceRegisterEvents(h({gpu}), nvmlEventTypeXidCriticalError, s.{name})") is None
+
+
+def wait(ask: Client, name: str, milliseconds: int = 0) -> Any:
+    return ask(WAIT.format(name, milliseconds))
+
+
+def test_an_xid_reaches_those_that_registered_before(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("h100x8")
+    ask = nvml(node)
+    new_set(ask, "all", *range(8))
+    new_set(ask, "one", 3)
+    node.set("gpu 3", {"xid.1": 79})
+    new_set(ask, "late", 3)
+    assert wait(ask, "all") == [8, 79, 3, NO_INSTANCE]
+    assert wait(ask, "one") == [8, 79, 3, NO_INSTANCE]
+    assert wait(ask, "late") == "NVMLError_Timeout"
+    assert wait(ask, "all") == "NVMLError_Timeout"  # once each
+    node.set("gpu 3", {"xid.2": 48})
+    node.set("gpu 3", {"xid.3": 63, "xid.1": None})
+    node.set("gpu 0", xid=13)
+    assert [wait(ask, "late")[1] for _ in range(2)] == [48, 63]
+    assert [wait(ask, "all")[1:3] for _ in range(3)] == [[13, 0], [48, 3], [63, 3]]
+
+
+def test_a_wait_ends_when_the_event_comes(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("t4")
+    ask = nvml(node)
+    new_set(ask, "xids", 0)
+    assert ask.process.stdin
+    assert ask.process.stdout
+    started = time.monotonic()
+    ask.process.stdin.write(WAIT.format("xids", 30_000) + "\n")
+    ask.process.stdin.flush()
+    time.sleep(0.3)
+    node.set("gpu 0", {"xid.1": 94})
+    assert ask.process.stdout.readline() == f"[8, 94, 0, {NO_INSTANCE}]\n"
+    assert 0.3 <= time.monotonic() - started < 20
+
+
+def test_a_wait_that_brings_nothing_takes_its_time(machine: MachineFactory, nvml: ClientFactory) -> None:
+    ask = nvml(machine("t4"))
+    new_set(ask, "xids", 0)
+    answer, seconds = ask(
+        "(lambda t: (pynvml.nvmlLib.nvmlEventSetWait(s.xids, byref(c_nvmlEventData_t()), 250), time.monotonic() - t))"
+        "(time.monotonic())"
+    )
+    assert answer == 10
+    assert 0.25 <= seconds < 5
+
+
+def test_one_lost_gpu_spoils_the_whole_set(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("h100x8")
+    ask = nvml(node)
+    new_set(ask, "all", *range(8))
+    new_set(ask, "two", 2)
+    node.set("gpu 5", state="lost")
+    node.set("gpu 2", {"xid.1": 31})
+    for _ in range(2):
+        answer, seconds = ask(
+            "(lambda t: (pynvml.nvmlLib.nvmlEventSetWait_v2(s.all, byref(c_nvmlEventData_t()), 9000),"
+            " time.monotonic() - t))(time.monotonic())"
+        )
+        assert answer == 15
+        assert seconds < 5
+    assert wait(ask, "two") == [8, 31, 2, NO_INSTANCE]
+    node.set("gpu 5", state="ok")
+    assert wait(ask, "all")[1:3] == [31, 2]
+
+
+def test_what_can_be_registered(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("gtx1070")
+    ask = nvml(node)
+    assert ask("nvmlDeviceGetSupportedEventTypes(h(0)) & nvmlEventTypeXidCriticalError") == 8
+    new_set(ask, "xids", 0)
+    register = "nvmlDeviceRegisterEvents(h(0), {}, s.xids)"
+    assert ask(register.format(8 | 4)) is None
+    assert ask(register.format(0x100)) == "NVMLError_NotSupported"
+    assert ask("nvmlDeviceRegisterEvents(h(0), 8, c_void_p(4096))") == "NVMLError_InvalidArgument"
+    new_set(ask, "other")
+    assert ask("nvmlDeviceRegisterEvents(h(0), 4, s.other)") is None
+    node.set("gpu 0", {"xid.1": 8})
+    assert wait(ask, "other") == "NVMLError_Timeout"
+    assert ask("nvmlEventSetFree(s.other)") is None
+    assert ask("nvmlEventSetFree(s.other)") == "NVMLError_InvalidArgument"
+    assert wait(ask, "other") == "NVMLError_InvalidArgument"
+    assert wait(ask, "xids")[1] == 8
+    assert ask("nvmlShutdown()") is None
+    assert ask("nvmlEventSetWait_v2(s.xids, 0)") == "NVMLError_Uninitialized"
+    node = machine("gtx1070")
+    node.set("gpu 0", supported_event_types=None)
+    ask = nvml(node)
+    new_set(ask, "none")
+    assert ask("nvmlDeviceRegisterEvents(h(0), 8, s.none)") == "NVMLError_NotSupported"
