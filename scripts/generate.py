@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, VERSION
+from zbx_nvidia.catalog import coverage
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import (
     FAN_METRICS,
     GPU_METRICS,
+    GPU_RATES,
     GROUPS,
     HOST_METRICS,
     LIVE,
+    MIG_METRICS,
     PRESENT,
     SLOW,
     STATIC,
@@ -51,6 +54,7 @@ def files() -> dict[str, str]:
     wanted["userparameters/nvidia.conf"] = userparameters.render()
     wanted["docs/METRICS.md"] = metrics()
     wanted["docs/ALERTS.md"] = alerts()
+    wanted["docs/COVERAGE.md"] = covered()
     wanted["docs/document.schema.json"] = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     return wanted
 
@@ -79,11 +83,13 @@ def metrics() -> str:
         ),
     ]
     for group in GROUPS:
-        rows = tuple(metric for metric in (PRESENT, *GPU_METRICS) if metric.group == group.name)
+        rows = tuple(metric for metric in (PRESENT, *GPU_METRICS, *GPU_RATES) if metric.group == group.name)
         title = f"### {group.name.capitalize()}\n"
-        macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`.\n"
+        state = "on" if group.on else "off"
+        macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
         parts += [title, *([macro] if macro else []), _table(rows)]
     parts += ["## Fan\n", "Each fan of a card that has more than one.\n", _table(FAN_METRICS)]
+    parts += ["## MIG instance\n", f"Switch: `{{{switch('mig')}}}`, on by default.\n", _table(MIG_METRICS)]
     parts += ["## Driver status\n", _status_table()]
     return "\n".join(parts)
 
@@ -129,11 +135,35 @@ def alerts() -> str:
     return "\n".join(parts) + "\n"
 
 
+def covered() -> str:
+    """docs/COVERAGE.md."""
+    parts = [
+        HEAD,
+        "# Coverage\n",
+        "What fifteen products of this field measure and alarm on between them, and what serves it here.\n",
+    ]
+    for title, rows in (("Metrics", coverage.METRICS), ("Alerts", coverage.ALERTS)):
+        done = sum(bool(row.served) for row in rows)
+        parts += [
+            f"## {title}\n",
+            f"{done} of {len(rows)} rows.\n",
+            "| What | Served by | Why not, or not all |",
+            "|---|---|---|",
+        ]
+        parts += [f"| {row.name} | {', '.join(f'`{key}`' for key in row.served)} | {row.why} |" for row in rows]
+        parts.append("")
+    return "\n".join(parts)
+
+
 def schema() -> dict[str, Any]:
     """docs/document.schema.json."""
     macro = {"type": "string"}
     common = ["{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#PCI}", "{#SERIAL}", "{#ONE}", "{#VERSION}"]
-    rows = {"gpus": [*common, "{#LACKS}"], "fans": [*common, "{#LACKS}", "{#FAN}"]}
+    rows = {
+        "gpus": [*common, "{#LACKS}"],
+        "fans": [*common, "{#LACKS}", "{#FAN}"],
+        "mig": [*common, "{#LACKS}", "{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"],
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The document of nvidia.get",
@@ -165,6 +195,7 @@ def schema() -> dict[str, Any]:
                 "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
                 "gpus": _map(_object(_values(GPU_METRICS, "gpu"), optional=True), "Readings by UUID."),
                 "fans": _map(_object(_values(FAN_METRICS, "fan"), optional=True), "By UUID/fan."),
+                "mig": _map(_object(_values(MIG_METRICS, "mig"), optional=True), "MIG instances by UUID."),
                 "discovery": _object(
                     {
                         name: {"type": "array", "items": _object(dict.fromkeys(macros, macro))}

@@ -6,11 +6,12 @@ piece by piece, one thread per GPU, through the function `send`; whoever listens
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.agent.document import Gpu, Problem
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_READERS
+from zbx_nvidia.agent.document import Gpu, Mig, Problem
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, MIG_METRICS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -18,12 +19,25 @@ from zbx_nvidia.driver.device import Device
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zbx_nvidia.catalog.metrics import Metric
+
     Send = Callable[[str, Any], None]
 
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
 _IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
 _SEVERAL_FANS = 2
 _HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
+
+
+def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
+    return {
+        reader: [metric for metric in metrics if metric.reader == reader]
+        for reader in dict.fromkeys(metric.reader for metric in metrics)
+    }
+
+
+_METRICS = _by_reader(GPU_METRICS)
+_MIG_METRICS = _by_reader(MIG_METRICS)
 
 _HOST_READERS: dict[str, Callable[[], str]] = {
     "driver_version": system.driver_version,
@@ -72,7 +86,7 @@ def read_gpu(index: int) -> Gpu:
     alive = False
     try:
         device = Device(index)
-        for reader in GPU_READERS:
+        for reader in _METRICS:
             try:
                 values = getattr(device, reader)()
             except Absent:
@@ -84,23 +98,23 @@ def read_gpu(index: int) -> Gpu:
             except Exception as error:  # noqa: BLE001  a fault of ours in one reading must not silence the others
                 problems.append(Problem("", reader, 0, _fault(error)))
             else:
-                readings.update(_named(reader, values))
+                readings.update(_named(_METRICS[reader], values))
                 alive = alive or reader not in _IDENTITY
-        fans = _fans(device)
+        fans, mig = _fans(device), _mig(device)
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
         return _unwell(index, "sick", readings, error)
     if "uuid" not in readings or (problems and not alive):
-        return Gpu(index, "sick", _identity(readings), (), (), _of(readings, problems))
-    return Gpu(index, "ok", readings, fans, tuple(lacks), _of(readings, problems))
+        return Gpu(index, "sick", _identity(readings), (), (), (), _of(readings, problems))
+    return Gpu(index, "ok", readings, fans, mig, tuple(lacks), _of(readings, problems))
 
 
 def _report(index: int, send: Send) -> None:
     try:
         gpu = read_gpu(index)
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
-        gpu = Gpu(index, "sick", {}, (), (), (Problem("", "", 0, _fault(error)),))
+        gpu = Gpu(index, "sick", {}, (), (), (), (Problem("", "", 0, _fault(error)),))
     send("gpu", gpu)
 
 
@@ -117,12 +131,8 @@ def _host() -> tuple[dict[str, str], list[Problem]]:
     return versions, problems
 
 
-def _named(reader: str, values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
-    return {
-        metric.key: getattr(values, metric.field) if metric.field else values
-        for metric in GPU_METRICS
-        if metric.reader == reader
-    }
+def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
+    return {metric.key: getattr(values, metric.field) if metric.field else values for metric in metrics}
 
 
 def _fans(device: Device) -> tuple[int, ...]:
@@ -131,6 +141,22 @@ def _fans(device: Device) -> tuple[int, ...]:
     except (Absent, Refused):
         return ()
     return tuple(speeds) if len(speeds) >= _SEVERAL_FANS else ()
+
+
+def _mig(device: Device) -> tuple[Mig, ...]:
+    """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
+    found = []
+    try:
+        for instance in device.mig_instances():
+            readings: dict[str, Any] = {}
+            for reader, metrics in _MIG_METRICS.items():
+                with contextlib.suppress(Absent, Refused):
+                    readings.update(_named(metrics, getattr(instance, reader)()))
+            with contextlib.suppress(Absent, Refused):
+                found.append(Mig(instance.uuid(), instance.gpu_instance(), instance.compute_instance(), readings))
+    except (Absent, Refused):
+        return ()
+    return tuple(found)
 
 
 def _identity(readings: dict[str, Any]) -> dict[str, Any]:
@@ -152,4 +178,4 @@ def _fault(error: Exception) -> str:
 
 def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:
     known = _identity(readings)
-    return Gpu(index, state, known, (), (), (Problem(known.get("uuid", ""), "", error.code, error.message),))
+    return Gpu(index, state, known, (), (), (), (Problem(known.get("uuid", ""), "", error.code, error.message),))

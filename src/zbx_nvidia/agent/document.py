@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS, MIG_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,22 @@ class Problem(NamedTuple):
     message: str
 
 
+class Mig(NamedTuple):
+    """A MIG instance.
+
+    Attributes:
+        uuid: Its UUID.
+        gpu_instance: Number of its GPU instance.
+        compute_instance: Number of its compute instance within that.
+        readings: Values by catalogue key.
+    """
+
+    uuid: str
+    gpu_instance: int
+    compute_instance: int
+    readings: dict[str, Any]
+
+
 class Gpu(NamedTuple):
     """What one GPU answered.
 
@@ -51,6 +67,7 @@ class Gpu(NamedTuple):
         state: `ok`, `lost` (the driver has lost it) or `sick` (it answers every reading with an error).
         readings: Values by catalogue key, in base units. Void unless `ok`, but for what identifies the card.
         fans: Speed of each fan, in %; empty for cards with fewer than two.
+        mig: Its MIG instances.
         lacks: Readers that the card cannot serve.
         problems: Readings in error.
     """
@@ -59,6 +76,7 @@ class Gpu(NamedTuple):
     state: str
     readings: dict[str, Any]
     fans: tuple[int, ...]
+    mig: tuple[Mig, ...]
     lacks: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -141,10 +159,14 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
     fans = {f"{gpu.readings['uuid']}/{fan}": {"speed": speed} for gpu in healthy for fan, speed in enumerate(gpu.fans)}
     if fans:
         document["fans"] = fans
+    mig = {instance.uuid: instance.readings for gpu in healthy for instance in gpu.mig}
+    if mig:
+        document["mig"] = mig
     if not silent:
         document["discovery"] = {
             "gpus": [_gpu_row(gpu) for gpu in healthy],
             "fans": [_fan_row(gpu, fan) for gpu in healthy for fan in range(len(gpu.fans))],
+            "mig": [_mig_row(gpu, instance) for gpu in healthy for instance in gpu.mig],
         }
     else:
         document["discovery"] = {}
@@ -177,13 +199,14 @@ def _text(document: dict[str, Any]) -> str:
 
 def _shed(document: dict[str, Any], group: str) -> None:
     keys = [metric.key for metric in GPU_METRICS if metric.group == group]
-    if not keys:
+    if not keys and group not in {metric.group for metric in (*FAN_METRICS, *MIG_METRICS)}:
         return
     for readings in document["gpus"].values():
         for key in keys:
             readings.pop(key, None)
-    if any(metric.group == group for metric in FAN_METRICS):
-        document.pop("fans", None)
+    for parts, metrics in (("fans", FAN_METRICS), ("mig", MIG_METRICS)):
+        if any(metric.group == group for metric in metrics):
+            document.pop(parts, None)
     collector = document["collector"]
     collector["errors"] = collector["errors"][: MAX_ERRORS // 4]
     collector["errors"].insert(0, Problem("", group, 0, "left out: the document would be too large")._asdict())
@@ -248,6 +271,17 @@ def _gpu_row(gpu: Gpu) -> dict[str, str]:
 
 def _fan_row(gpu: Gpu, fan: int) -> dict[str, str]:
     return {**_row(gpu), "{#FAN}": str(fan), "{#LACKS}": ",,"}
+
+
+def _mig_row(gpu: Gpu, instance: Mig) -> dict[str, str]:
+    return {
+        **_row(gpu),
+        "{#MIG}": instance.uuid,
+        "{#PROFILE}": str(instance.readings.get("profile", "unknown")),
+        "{#GI}": str(instance.gpu_instance),
+        "{#CI}": str(instance.compute_instance),
+        "{#LACKS}": ",,",
+    }
 
 
 def failed(status: Status, detail: str, duration: float, mode: str = "oneshot") -> Collection:

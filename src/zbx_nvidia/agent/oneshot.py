@@ -19,7 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.agent.document import Collection, Gpu, Problem, failed
+from zbx_nvidia.agent.document import Collection, Gpu, Mig, Problem, failed
 from zbx_nvidia.catalog import status as states
 
 if TYPE_CHECKING:
@@ -125,8 +125,9 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
 
 
 def _gpu(value: tuple[Any, ...]) -> Gpu:
-    position, state, readings, fans, lacks, problems = value
-    return Gpu(position, state, readings, fans, lacks, tuple(Problem(*problem) for problem in problems))
+    position, state, readings, fans, mig, lacks, problems = value
+    instances = tuple(Mig(*instance) for instance in mig)
+    return Gpu(position, state, readings, fans, instances, lacks, tuple(Problem(*problem) for problem in problems))
 
 
 # -- the child -------------------------------------------------------------------------------------------------------

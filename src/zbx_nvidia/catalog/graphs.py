@@ -86,6 +86,30 @@ GRAPHS = (
             Line("gpu.power_limit", "F63100", "DASHED_LINE"),
         ),
     ),
+    Graph(
+        "throttling",
+        "Throttling",
+        (
+            Line("gpu.throttle_share_power", "AC8C14"),
+            Line("gpu.throttle_share_sw_thermal", "FF8000"),
+            Line("gpu.throttle_share_hw_thermal", "F63100"),
+            Line("gpu.throttle_share_power_brake", "6C59DC"),
+        ),
+        percent=True,
+    ),
+    Graph(
+        "ecc",
+        "ECC errors",
+        (
+            Line("gpu.ecc_corrected_volatile", "AC8C14"),
+            Line("gpu.ecc_uncorrected_volatile", "F63100", "BOLD_LINE"),
+        ),
+    ),
+    Graph(
+        "nvlink",
+        "NVLink",
+        (Line("gpu.nvlink_sent_rate", "1A7C11"), Line("gpu.nvlink_received_rate", "2774A4")),
+    ),
     Graph("fan", "Fan", (Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),)),
     Graph(
         "clocks",
@@ -107,6 +131,20 @@ GRAPHS = (
 
 # Value maps whose words are fixed here; that of the driver status follows from `status`.
 VALUEMAPS = {
+    "NVIDIA yes or no": {"0": "No", "1": "Yes"},
+    "NVIDIA on or off": {"0": "Off", "1": "On"},
+    "NVIDIA fabric state": {"1": "Not started", "2": "In progress", "3": "Completed"},
+    "NVIDIA compute mode": {"0": "Default", "1": "Exclusive thread", "2": "Prohibited", "3": "Exclusive process"},
+    "NVIDIA recovery action": {
+        "0": "None",
+        "1": "Reset the GPU",
+        "2": "Reboot the node",
+        "3": "Drain peer-to-peer traffic",
+        "4": "Drain, then reset the GPU",
+        "5": "Recover the IMEX domain",
+        "6": "Reset the bus",
+        "7": "Reboot the system",
+    },
     "NVIDIA presence": {"0": "Missing", "1": "Present"},
     "NVIDIA performance state": {
         **{f"{state}": f"P{state}" for state in range(16)},

@@ -27,23 +27,35 @@ class Group(NamedTuple):
         name: Also the end of the macro `{$NVIDIA.GROUP.<NAME>}`.
         component: Value of the item tag `component`, in Zabbix's own vocabulary.
         text: What it holds, for the macro's description.
+        on: Whether it is discovered unless the macro says otherwise.
     """
 
     name: str
     component: str
     text: str
+    on: bool = True
 
 
+# In the order in which they are kept: a document that would be too large loses the last ones first.
 GROUPS = (
     Group("health", "health", "presence and condition of a GPU"),
-    Group("inventory", "inventory", "identity: name, index, UUID, PCI address, serial number, VBIOS"),
+    Group("inventory", "inventory", "identity: name, index, UUID, PCI address, serial number, firmware"),
     Group("utilization", "load", "utilisation of the GPU and of its memory controller"),
     Group("memory", "memory", "frame buffer memory"),
-    Group("temperature", "temperature", "temperature and the card's own limits"),
+    Group("temperature", "temperature", "temperatures and the card's own limits"),
     Group("fan", "fan", "fans"),
     Group("power", "power", "power draw, limit and energy"),
     Group("clocks", "clocks", "clocks and performance state"),
+    Group("throttling", "clocks", "what holds the clocks down, and for how long"),
+    Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
+    Group("pcie", "interface", "PCIe link and replays"),
+    Group("nvlink", "interface", "NVLink of a GPU as a whole, and the fabric that it is part of"),
+    Group("modes", "configuration", "modes of operation"),
     Group("codec", "codec", "video encoder and decoder"),
+    Group("mig", "memory", "MIG instances"),
+    Group("sessions", "codec", "encoder and frame-capture sessions", on=False),
+    Group("limits", "configuration", "ranges: highest clocks, power limits that can be set, spare rows", on=False),
+    Group("bar1", "memory", "BAR1, the window through which the CPU sees the frame buffer", on=False),
 )
 
 
@@ -51,7 +63,7 @@ class Metric(NamedTuple):
     """One metric.
 
     Attributes:
-        entity: Where it lives in the document: `host`, `status`, `collector`, `gpu`, `fan`, or "" for the top.
+        entity: Where it lives in the document: `host`, `status`, `collector`, `gpu`, `fan`, `mig`, or "" for the top.
         key: Its name in the document and the end of the Zabbix item key.
         name: Its name for people. The end of the item name; unique, because override patterns are anchored on it.
         kind: Zabbix value type.
@@ -65,6 +77,8 @@ class Metric(NamedTuple):
         call: The NVML call behind it.
         smi: The field of `nvidia-smi --query-gpu` that shows the same, or "".
         text: What it means, in what case it is absent.
+        counter: For a rate that Zabbix works out: the key of the metric that counts. "" for what is in the document.
+        factor: What the change per second is multiplied by.
     """
 
     entity: str
@@ -80,6 +94,8 @@ class Metric(NamedTuple):
     call: str
     smi: str
     text: str
+    counter: str = ""
+    factor: int = 1
 
     @property
     def item_key(self) -> str:
@@ -202,6 +218,33 @@ GPU_METRICS = (
         "vbios", "VBIOS version", CHAR, "", "inventory", "vbios", STATIC, "nvmlDeviceGetVbiosVersion", "vbios_version",
         "Version of the card's firmware.",
     ),
+    _gpu(
+        "architecture", "Architecture", CHAR, "", "inventory", "architecture", STATIC, "nvmlDeviceGetArchitecture", "",
+        "Generation of the chip: Pascal, Turing, Ampere, Hopper, ...",
+    ),
+    _gpu(
+        "brand", "Brand", CHAR, "", "inventory", "brand", STATIC, "nvmlDeviceGetBrand", "",
+        "Product line: GeForce, Tesla, NVIDIA RTX, ...",
+    ),
+    _gpu(
+        "board_part_number", "Board part number", CHAR, "", "inventory", "board_part_number", STATIC,
+        "nvmlDeviceGetBoardPartNumber", "",
+        "What to order as a spare. As nvidia-smi -q shows it; GeForce cards have none.",
+    ),
+    _gpu(
+        "inforom", "InfoROM version", CHAR, "", "inventory", "inforom", STATIC,
+        "nvmlDeviceGetInforomImageVersion", "inforom.img",
+        "Version of the card's configuration memory.",
+    ),
+    _gpu(
+        "gsp_firmware", "GSP firmware version", CHAR, "", "inventory", "gsp_firmware", STATIC,
+        "nvmlDeviceGetGspFirmwareVersion", "gsp.driver_version",
+        "Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
+    ),
+    _gpu(
+        "numa_node", "NUMA node", UNSIGNED, "", "inventory", "numa_node", STATIC, "nvmlDeviceGetNumaNodeId", "",
+        "Memory node of the host that the GPU's own memory is; only where the GPU is one.",
+    ),
     # -- utilisation -----------------------------------------------------------------------------------------------
     _gpu(
         "utilization", "GPU utilization", UNSIGNED, "%", "utilization", "utilization.gpu", LIVE,
@@ -222,6 +265,16 @@ GPU_METRICS = (
         "utilization_decoder", "Decoder utilization", UNSIGNED, "%", "codec", "decoder_utilization", LIVE,
         "nvmlDeviceGetDecoderUtilization", "utilization.decoder",
         "Load of the video decoder (NVDEC).",
+    ),
+    _gpu(
+        "utilization_jpeg", "JPEG engine utilization", UNSIGNED, "%", "codec", "jpeg_utilization", LIVE,
+        "nvmlDeviceGetJpgUtilization", "utilization.jpeg",
+        "Load of the JPEG decoder. Turing and newer, driver branch r535 and newer.",
+    ),
+    _gpu(
+        "utilization_ofa", "Optical flow engine utilization", UNSIGNED, "%", "codec", "ofa_utilization", LIVE,
+        "nvmlDeviceGetOfaUtilization", "utilization.ofa",
+        "Load of the optical flow accelerator. Turing and newer, driver branch r535 and newer.",
     ),
     # -- memory ----------------------------------------------------------------------------------------------------
     _gpu(
@@ -248,6 +301,16 @@ GPU_METRICS = (
         "memory_reserved", "Memory reserved", UNSIGNED, "B", "memory", "memory_reserved", SLOW,
         "nvmlDeviceGetMemoryInfo_v2", "memory.reserved",
         "Held back by driver and firmware; total = used + free + reserved. Driver branch r510 and newer.",
+    ),
+    _gpu(
+        "bar1_total", "BAR1 total", UNSIGNED, "B", "bar1", "bar1.total", STATIC,
+        "nvmlDeviceGetBAR1MemoryInfo", "",
+        "Size of the window through which the CPU and other devices reach the frame buffer.",
+    ),
+    _gpu(
+        "bar1_used", "BAR1 used", UNSIGNED, "B", "bar1", "bar1.used", LIVE,
+        "nvmlDeviceGetBAR1MemoryInfo", "",
+        "Mapped part of that window.",
     ),
     # -- temperature -----------------------------------------------------------------------------------------------
     _gpu(
@@ -280,6 +343,21 @@ GPU_METRICS = (
         SLOW, "nvmlDeviceGetFieldValues", "",
         "The card switches itself off when its temperature margin falls to this value (NVML field 193).",
     ),
+    _gpu(
+        "temperature_memory", "Memory temperature", UNSIGNED, "°C", "temperature", "temperature_memory", LIVE,
+        "nvmlDeviceGetFieldValues", "temperature.memory",
+        "Temperature of the HBM stacks (NVML field 82). Not on GeForce, whose memory temperature NVML does not give.",
+    ),
+    _gpu(
+        "temperature_memory_max", "Memory maximum temperature", UNSIGNED, "°C", "temperature",
+        "temperature_memory_max", SLOW, "nvmlDeviceGetTemperatureThreshold", "",
+        "The memory slows the card down from here on.",
+    ),
+    _gpu(
+        "temperature_max", "Maximum operating temperature", UNSIGNED, "°C", "temperature", "temperature_max", SLOW,
+        "nvmlDeviceGetTemperatureThreshold", "",
+        "The card begins to lower its clocks here, before the slowdown temperature.",
+    ),
     # -- fan -------------------------------------------------------------------------------------------------------
     _gpu(
         "fan_speed", "Fan speed", UNSIGNED, "%", "fan", "fan_speed", LIVE,
@@ -308,6 +386,31 @@ GPU_METRICS = (
         "nvmlDeviceGetTotalEnergyConsumption", "",
         "Energy used since the driver was loaded; without persistence mode, since the card woke. Volta and newer.",
     ),
+    _gpu(
+        "power_instant", "Power draw now", FLOAT, "W", "power", "power_instant", LIVE,
+        "nvmlDeviceGetFieldValues", "power.draw.instant",
+        "Draw without smoothing (NVML field 186). Driver branch r535 and newer.",
+    ),
+    _gpu(
+        "power_limit_requested", "Requested power limit", FLOAT, "W", "limits", "power_limit_requested", SLOW,
+        "nvmlDeviceGetPowerManagementLimit", "power.limit",
+        "The limit that an administrator has set.",
+    ),
+    _gpu(
+        "power_limit_default", "Default power limit", FLOAT, "W", "limits", "power_limit_default", STATIC,
+        "nvmlDeviceGetPowerManagementDefaultLimit", "power.default_limit",
+        "The limit that the card starts with.",
+    ),
+    _gpu(
+        "power_limit_min", "Lowest power limit", FLOAT, "W", "limits", "power_limits.minimum", STATIC,
+        "nvmlDeviceGetPowerManagementLimitConstraints", "power.min_limit",
+        "The lowest limit that can be set.",
+    ),
+    _gpu(
+        "power_limit_max", "Highest power limit", FLOAT, "W", "limits", "power_limits.maximum", STATIC,
+        "nvmlDeviceGetPowerManagementLimitConstraints", "power.max_limit",
+        "The highest limit that can be set.",
+    ),
     # -- clocks ----------------------------------------------------------------------------------------------------
     _gpu(
         "clock_sm", "SM clock", UNSIGNED, "Hz", "clocks", "clock_sm", LIVE,
@@ -334,6 +437,222 @@ GPU_METRICS = (
         "nvmlDeviceGetPerformanceState", "pstate",
         "P0 is the fastest, P15 the slowest.", "NVIDIA performance state",
     ),
+    *(
+        _gpu(
+            f"clock_{clock}_max", f"{name} clock maximum", UNSIGNED, "Hz", "limits", f"clock_{clock}_max", STATIC,
+            "nvmlDeviceGetMaxClockInfo", smi,
+            f"The highest {name.lower() if name != 'SM' else name} clock of this card.",
+        )
+        for clock, name, smi in (
+            ("sm", "SM", "clocks.max.sm"),
+            ("memory", "Memory", "clocks.max.memory"),
+            ("graphics", "Graphics", "clocks.max.graphics"),
+            ("video", "Video", ""),
+        )
+    ),
+    # -- throttling ------------------------------------------------------------------------------------------------
+    *(
+        _gpu(
+            f"throttle_{key}", f"Clocks held down by {name}", UNSIGNED, "", "throttling", f"throttling.{key}", LIVE,
+            "nvmlDeviceGetCurrentClocksEventReasons", f"clocks_event_reasons.{smi}", text, "NVIDIA yes or no",
+        )
+        for key, name, smi, text in (
+            ("sw_power_cap", "the power limit", "sw_power_cap", "Normal at work: the card is at its power limit."),
+            ("hw_slowdown", "the hardware", "hw_slowdown", "Clocks at half or less: too hot, or too much power drawn."),
+            ("sync_boost", "sync boost", "sync_boost", "Kept in step with the other GPUs of a sync boost group."),
+            ("sw_thermal", "the driver for heat", "sw_thermal_slowdown", "The driver cools the card down."),
+            ("hw_thermal", "the hardware for heat", "hw_thermal_slowdown", "Too hot: clocks at half or less."),
+            ("power_brake", "the power brake", "hw_power_brake_slowdown", "The host or its power supply asked for it."),
+        )
+    ),
+    *(
+        _gpu(
+            f"throttle_time_{key}", f"Time held down by {name}", FLOAT, "s", "throttling", f"throttle_time_{key}", LIVE,
+            call, smi, f"{text} A counter since the driver was loaded; nvidia-smi shows microseconds.",
+        )
+        for key, name, call, smi, text in (
+            ("power", "the power limit", "nvmlDeviceGetFieldValues", "clocks_event_reasons_counters.sw_power_cap",
+             "Time at the power limit (NVML field 74)."),
+            ("sw_thermal", "the driver for heat", "nvmlDeviceGetFieldValues",
+             "clocks_event_reasons_counters.sw_thermal_slowdown",
+             "Time in which the driver cooled the card down (NVML field 269). Driver branch r575 and newer."),
+            ("hw_thermal", "the hardware for heat", "nvmlDeviceGetFieldValues",
+             "clocks_event_reasons_counters.hw_thermal_slowdown",
+             "Time too hot (NVML field 270; before r575 the thermal policy, field 75)."),
+            ("power_brake", "the power brake", "nvmlDeviceGetFieldValues",
+             "clocks_event_reasons_counters.hw_power_brake_slowdown",
+             "Time under the power brake (NVML field 271). Driver branch r575 and newer."),
+        )
+    ),
+    # -- ECC, retired pages, remapped rows -------------------------------------------------------------------------
+    _gpu(
+        "ecc_mode", "ECC mode", UNSIGNED, "", "ecc", "ecc_mode", SLOW, "nvmlDeviceGetEccMode", "ecc.mode.current",
+        "Whether memory errors are corrected.", "NVIDIA on or off",
+    ),
+    *(
+        _gpu(
+            f"ecc_{kind}_{span}", f"{word} ECC errors, {name}", UNSIGNED, "", "ecc", f"ecc_{kind}_{span}", LIVE,
+            "nvmlDeviceGetTotalEccErrors", f"ecc.errors.{kind}.{span}.total", f"{what} {since}",
+        )
+        for kind, word, what in (
+            ("corrected", "Corrected", "Single-bit errors, put right by ECC."),
+            ("uncorrected", "Uncorrected", "Errors that ECC could not put right: data was lost."),
+        )
+        for span, name, since in (
+            ("volatile", "since the driver was loaded", "A counter since the driver was loaded."),
+            ("aggregate", "for life", "A counter over the life of the card."),
+        )
+    ),
+    _gpu(
+        "retired_pages_single", "Pages retired for single-bit errors", UNSIGNED, "", "ecc", "retired_pages.single",
+        SLOW, "nvmlDeviceGetRetiredPages", "retired_pages.single_bit_ecc.count",
+        "Memory pages taken out of use after repeated corrected errors. Before Ampere.",
+    ),
+    _gpu(
+        "retired_pages_double", "Pages retired for double-bit errors", UNSIGNED, "", "ecc", "retired_pages.double",
+        SLOW, "nvmlDeviceGetRetiredPages", "retired_pages.double_bit.count",
+        "Memory pages taken out of use after an uncorrected error. Before Ampere.",
+    ),
+    _gpu(
+        "retired_pages_pending", "Page retirement pending", UNSIGNED, "", "ecc", "retired_pages_pending", LIVE,
+        "nvmlDeviceGetRetiredPagesPendingStatus", "retired_pages.pending",
+        "1: pages will be retired when the driver is loaded anew.", "NVIDIA yes or no",
+    ),
+    _gpu(
+        "remapped_corrected", "Rows remapped for corrected errors", UNSIGNED, "", "ecc", "remapped_rows.corrected",
+        SLOW, "nvmlDeviceGetRemappedRows", "",
+        "Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
+    ),
+    _gpu(
+        "remapped_uncorrected", "Rows remapped for uncorrected errors", UNSIGNED, "", "ecc",
+        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "",
+        "Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
+    ),
+    _gpu(
+        "remap_pending", "Row remapping pending", UNSIGNED, "", "ecc", "remapped_rows.pending", LIVE,
+        "nvmlDeviceGetRemappedRows", "",
+        "1: a row will be replaced at the next reset of the GPU.", "NVIDIA yes or no",
+    ),
+    _gpu(
+        "remap_failure", "Row remapping failed", UNSIGNED, "", "ecc", "remapped_rows.failure", LIVE,
+        "nvmlDeviceGetRemappedRows", "",
+        "1: a row could not be replaced, now or in the past.", "NVIDIA yes or no",
+    ),
+    *(
+        _gpu(
+            f"spare_rows_{key}", f"Banks with {name} spare rows", UNSIGNED, "", "limits", f"spare_rows.{key}", SLOW,
+            "nvmlDeviceGetRowRemapperHistogram", "", f"Memory banks that have {name} of their spare rows left.",
+        )
+        for key, name in (("max", "all"), ("high", "most"), ("partial", "some"), ("low", "few"), ("none", "no"))
+    ),
+    # -- PCIe ------------------------------------------------------------------------------------------------------
+    _gpu(
+        "pcie_generation", "PCIe generation", UNSIGNED, "", "pcie", "pcie_generation", LIVE,
+        "nvmlDeviceGetCurrPcieLinkGeneration", "pcie.link.gen.current",
+        "Speed of the link now; cards at rest lower it to save power.",
+    ),
+    _gpu(
+        "pcie_generation_max", "PCIe generation maximum", UNSIGNED, "", "pcie", "pcie_generation_max", SLOW,
+        "nvmlDeviceGetMaxPcieLinkGeneration", "pcie.link.gen.max",
+        "The highest speed that card and slot have in common.",
+    ),
+    _gpu(
+        "pcie_width", "PCIe width", UNSIGNED, "", "pcie", "pcie_width", LIVE,
+        "nvmlDeviceGetCurrPcieLinkWidth", "pcie.link.width.current",
+        "Lanes in use.",
+    ),
+    _gpu(
+        "pcie_width_max", "PCIe width maximum", UNSIGNED, "", "pcie", "pcie_width_max", SLOW,
+        "nvmlDeviceGetMaxPcieLinkWidth", "pcie.link.width.max",
+        "Lanes that card and slot have in common.",
+    ),
+    _gpu(
+        "pcie_replays", "PCIe replays", UNSIGNED, "", "pcie", "pcie_replays", LIVE,
+        "nvmlDeviceGetPcieReplayCounter", "",
+        "Packets sent again after an error: a counter since the driver was loaded. A few are normal.",
+    ),
+    # -- NVLink and fabric -----------------------------------------------------------------------------------------
+    _gpu(
+        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", LIVE, "nvmlDeviceGetNvLinkState", "",
+        "Links that carry data. A GeForce card without a bridge has links, and none is up.",
+    ),
+    _gpu(
+        "nvlink_links", "NVLinks", UNSIGNED, "", "nvlink", "nvlink.links", SLOW, "nvmlDeviceGetFieldValues", "",
+        "Links that the chip has (NVML field 91).",
+    ),
+    *(
+        _gpu(
+            f"nvlink_{key}", f"NVLink data {word}", UNSIGNED, "B", "nvlink", f"nvlink_{key}", LIVE,
+            "nvmlDeviceGetFieldValues", "",
+            f"Payload {word} over all links: a counter (NVML field {field}). Volta and newer.",
+        )
+        for key, word, field in (("sent", "sent", 138), ("received", "received", 139))
+    ),
+    *(
+        _gpu(
+            f"nvlink_{key}", f"NVLink {name} errors", UNSIGNED, "", "nvlink", f"nvlink_{key}", LIVE,
+            "nvmlDeviceGetFieldValues", "", f"{text} A counter over all links (NVML field {field}). Before NVLink 5.",
+        )
+        for key, name, field, text in (
+            ("replays", "replay", 52, "Packets sent again."),
+            ("recoveries", "recovery", 59, "Links trained anew."),
+            ("crc", "CRC", "38 and 45", "Packets with a wrong checksum; each leads to a replay."),
+        )
+    ),
+    _gpu(
+        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV", "",
+        "Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.", "NVIDIA fabric state",
+    ),
+    _gpu(
+        "fabric_status", "Fabric status", UNSIGNED, "", "nvlink", "fabric.status", LIVE, "nvmlDeviceGetGpuFabricInfoV",
+        "", "NVML's return code of that: 0 when it went well.",
+    ),
+    # -- health and modes ------------------------------------------------------------------------------------------
+    _gpu(
+        "recovery_action", "Recovery action", UNSIGNED, "", "health", "recovery_action", LIVE,
+        "nvmlDeviceGetFieldValues", "gpu_recovery_action",
+        "What the driver itself says must be done (NVML field 230). Driver branch r570 and newer.",
+        "NVIDIA recovery action",
+    ),
+    _gpu(
+        "persistence_mode", "Persistence mode", UNSIGNED, "", "modes", "persistence_mode", SLOW,
+        "nvmlDeviceGetPersistenceMode", "persistence_mode",
+        "Whether the driver stays loaded while nobody uses the card; without it each poll wakes the card.",
+        "NVIDIA on or off",
+    ),
+    _gpu(
+        "compute_mode", "Compute mode", UNSIGNED, "", "modes", "compute_mode", SLOW, "nvmlDeviceGetComputeMode",
+        "compute_mode", "Who may compute on the card.", "NVIDIA compute mode",
+    ),
+    _gpu(
+        "mig_mode", "MIG mode", UNSIGNED, "", "modes", "mig_mode", SLOW, "nvmlDeviceGetMigMode", "mig.mode.current",
+        "Whether the card is divided into instances.", "NVIDIA on or off",
+    ),
+    _gpu(
+        "display_active", "Display active", UNSIGNED, "", "modes", "display_active", SLOW,
+        "nvmlDeviceGetDisplayActive", "display_active", "Whether a screen is driven by this card.", "NVIDIA yes or no",
+    ),
+    _gpu(
+        "accounting_mode", "Accounting mode", UNSIGNED, "", "modes", "accounting_mode", SLOW,
+        "nvmlDeviceGetAccountingMode", "accounting.mode",
+        "Whether the driver keeps records of ended processes.", "NVIDIA on or off",
+    ),
+    # -- sessions --------------------------------------------------------------------------------------------------
+    *(
+        _gpu(
+            f"{key}_{field}", f"{name} {word}", kind, unit, "sessions", f"{key}.{field}", LIVE, call, smi, text,
+        )
+        for key, name, call, prefix in (
+            ("encoder", "Encoder", "nvmlDeviceGetEncoderStats", "encoder.stats"),
+            ("capture", "Frame capture", "nvmlDeviceGetFBCStats", ""),
+        )
+        for field, word, kind, unit, suffix, text in (
+            ("sessions", "sessions", UNSIGNED, "", "sessionCount", "Open sessions."),
+            ("fps", "frame rate", UNSIGNED, "!fps", "averageFps", "Mean frames a second of all sessions."),
+            ("latency", "latency", FLOAT, "s", "averageLatency", "Mean time a frame (NVML counts microseconds)."),
+        )
+        for smi in (f"{prefix}.{suffix}" if prefix else "",)
+    ),
 )  # fmt: skip
 
 # Each fan of a card that has more than one; the only fan of a card is the GPU's own "Fan speed".
@@ -345,6 +664,74 @@ FAN_METRICS = (
     ),
 )  # fmt: skip
 
+
+def _rate(key: str, name: str, unit: str, source: str, factor: int, text: str) -> Metric:  # noqa: PLR0913, PLR0917  as above
+    (counter,) = (metric for metric in GPU_METRICS if metric.key == source)
+    return counter._replace(
+        key=key, name=name, kind=FLOAT, unit=unit, smi="", text=text, counter=source, factor=factor, storage=LIVE
+    )
+
+
+# What Zabbix works out from a counter, as change per second: nothing between two polls is lost.
+GPU_RATES = (
+    _rate(
+        "power_mean", "Mean power draw", "W", "energy", 1,
+        "Mean since the last poll, from the energy counter: no peak is missed.",
+    ),
+    *(
+        _rate(
+            f"throttle_share_{key}", f"Share of time held down by {name}", "%", f"throttle_time_{key}", 100,
+            "Since the last poll.",
+        )
+        for key, name in (
+            ("power", "the power limit"),
+            ("sw_thermal", "the driver for heat"),
+            ("hw_thermal", "the hardware for heat"),
+            ("power_brake", "the power brake"),
+        )
+    ),
+    *(
+        _rate(f"nvlink_{key}_rate", f"NVLink data {word} per second", "Bps", f"nvlink_{key}", 1, "Since the last poll.")
+        for key, word in (("sent", "sent"), ("received", "received"))
+    ),
+    _rate("nvlink_crc_rate", "NVLink CRC errors per second", "", "nvlink_crc", 1, "Since the last poll."),
+    _rate(
+        "ecc_corrected_rate", "Corrected ECC errors per hour", "", "ecc_corrected_volatile", 3600,
+        "Since the last poll. Some are normal; many, for long, foretell uncorrected ones.",
+    ),
+    _rate(
+        "pcie_replay_rate", "PCIe replays per minute", "", "pcie_replays", 60,
+        "Since the last poll.",
+    ),
+)  # fmt: skip
+
+# Each MIG instance, by its UUID. What it has of the GPU's engines and links, the GPU counts as a whole.
+MIG_METRICS = tuple(
+    Metric("mig", key, name, kind, unit, "mig", reader, field, storage, "", call, "", text)
+    for key, name, kind, unit, reader, field, storage, call, text in (
+        (
+            "profile", "Profile", CHAR, "", "profile", "", STATIC, "nvmlDeviceGetName",
+            "Share of the GPU: compute slices and memory.",
+        ),
+        (
+            "memory_total", "Memory total", UNSIGNED, "B", "memory", "total", SLOW, "nvmlDeviceGetMemoryInfo_v2",
+            "Memory of the instance.",
+        ),
+        (
+            "memory_used", "Memory used", UNSIGNED, "B", "memory", "used", LIVE, "nvmlDeviceGetMemoryInfo_v2",
+            "Allocated memory of the instance.",
+        ),
+        (
+            "memory_used_percent", "Memory used in percent", FLOAT, "%", "memory", "used_percent", LIVE,
+            "nvmlDeviceGetMemoryInfo_v2", "Used memory as a share of the instance's total.",
+        ),
+        (
+            "multiprocessors", "Multiprocessors", UNSIGNED, "", "multiprocessors", "", STATIC,
+            "nvmlDeviceGetAttributes_v2", "Streaming multiprocessors of the instance.",
+        ),
+    )
+)  # fmt: skip
+
 # Written by the template from the document's `presence`, not read from a Device.
 PRESENT = Metric(
     "gpu", "present", "Present", UNSIGNED, "", "health", "", "", LIVE, "NVIDIA presence",
@@ -352,7 +739,4 @@ PRESENT = Metric(
     "1 while a card with this UUID answers, 0 when it does not although the driver does.",
 )  # fmt: skip
 
-METRICS = (*HOST_METRICS, PRESENT, *GPU_METRICS, *FAN_METRICS)
-
-# What a card cannot serve is named in {#LACKS} by these tokens, and by nothing else.
-GPU_READERS = tuple(dict.fromkeys(metric.reader for metric in GPU_METRICS))
+METRICS = (*HOST_METRICS, PRESENT, *GPU_METRICS, *GPU_RATES, *FAN_METRICS, *MIG_METRICS)

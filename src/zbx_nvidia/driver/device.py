@@ -6,17 +6,21 @@ Each method returns a value in base units, or a NamedTuple of values that are th
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, call, first, number, text
+from zbx_nvidia.driver.calls import Absent, Refused, call, first, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MEGA = 1_000_000
 _MILLI = 1000  # NVML counts in mW and mJ
+_MICRO = 1_000_000
+_NANO = 1_000_000_000
+_KIBI = 1024
 
 
 class Utilization(NamedTuple):
@@ -45,6 +49,134 @@ class Memory(NamedTuple):
     used: int
     free: int
     used_percent: float
+
+
+class Bar1(NamedTuple):
+    """The window through which the CPU and other devices reach the frame buffer, in B.
+
+    Attributes:
+        total: Its size.
+        used: What of it is mapped.
+    """
+
+    total: int
+    used: int
+
+
+class PowerLimits(NamedTuple):
+    """What the power limit can be set to, in W.
+
+    Attributes:
+        minimum: The lowest.
+        maximum: The highest.
+    """
+
+    minimum: float
+    maximum: float
+
+
+class Throttling(NamedTuple):
+    """What holds the clocks down now: 1 for yes.
+
+    Attributes:
+        sw_power_cap: The power limit.
+        hw_slowdown: The hardware, for heat or power.
+        sync_boost: Other GPUs of a sync boost group.
+        sw_thermal: The driver, for heat.
+        hw_thermal: The hardware, for heat.
+        power_brake: The host or its power supply.
+    """
+
+    sw_power_cap: int
+    hw_slowdown: int
+    sync_boost: int
+    sw_thermal: int
+    hw_thermal: int
+    power_brake: int
+
+
+class RetiredPages(NamedTuple):
+    """Memory pages taken out of use (before Ampere).
+
+    Attributes:
+        single: After repeated corrected errors.
+        double: After an uncorrected error.
+    """
+
+    single: int
+    double: int
+
+
+class RemappedRows(NamedTuple):
+    """Memory rows replaced by spare ones (Ampere and newer).
+
+    Attributes:
+        corrected: After corrected errors.
+        uncorrected: After uncorrected errors.
+        pending: 1 when a row waits for the next reset.
+        failure: 1 when a row could not be replaced.
+    """
+
+    corrected: int
+    uncorrected: int
+    pending: int
+    failure: int
+
+
+class SpareRows(NamedTuple):
+    """Memory banks by how many spare rows they have left.
+
+    Attributes:
+        max: All.
+        high: Most.
+        partial: Some.
+        low: Few.
+        none: No.
+    """
+
+    max: int
+    high: int
+    partial: int
+    low: int
+    none: int
+
+
+class NvLink(NamedTuple):
+    """NVLinks of a GPU.
+
+    Attributes:
+        up: How many carry data.
+        links: How many the chip has.
+    """
+
+    up: int
+    links: int
+
+
+class Fabric(NamedTuple):
+    """How a GPU stands to the NVLink fabric of its NVSwitches.
+
+    Attributes:
+        state: nvmlGpuFabricState_t: 1 not started, 2 in progress, 3 completed.
+        status: NVML's return code of it, 0 for good.
+    """
+
+    state: int
+    status: int
+
+
+class Sessions(NamedTuple):
+    """Encoder or frame-capture sessions.
+
+    Attributes:
+        sessions: How many are open.
+        fps: Mean frames a second.
+        latency: Mean time a frame, in s.
+    """
+
+    sessions: int
+    fps: int
+    latency: float
 
 
 class Device:
@@ -92,6 +224,36 @@ class Device:
         """Version of the VBIOS. nvidia-smi: vbios_version."""
         return text(pynvml.nvmlDeviceGetVbiosVersion, self._handle)
 
+    def architecture(self) -> str:
+        """Generation of the chip. nvidia-smi -q: Product Architecture."""
+        return _ARCHITECTURES.get(code := number(call(pynvml.nvmlDeviceGetArchitecture, self._handle)), f"{code}")
+
+    def brand(self) -> str:
+        """Product line. nvidia-smi -q: Product Brand."""
+        code = call(pynvml.nvmlDeviceGetBrand, self._handle)
+        if code == pynvml.NVML_BRAND_UNKNOWN:
+            raise Absent(0, "unknown brand")
+        return _BRANDS.get(code, f"{code}")
+
+    def board_part_number(self) -> str:
+        """What to order as a spare. nvidia-smi -q: Board Part Number."""
+        return text(pynvml.nvmlDeviceGetBoardPartNumber, self._handle)
+
+    def inforom(self) -> str:
+        """Version of the configuration memory. nvidia-smi: inforom.img."""
+        return text(pynvml.nvmlDeviceGetInforomImageVersion, self._handle)
+
+    def gsp_firmware(self) -> str:
+        """Firmware of the GPU system processor. Since r515. nvidia-smi -q: GSP Firmware Version."""
+        return text(pynvml.nvmlDeviceGetGspFirmwareVersion, self._handle)
+
+    def numa_node(self) -> int:
+        """NUMA node that the GPU's memory is, where it is one."""
+        node: int = call(pynvml.nvmlDeviceGetNumaNodeId, self._handle)
+        if node < 0:
+            raise Absent(0, "no node")
+        return number(node)
+
     # -- utilisation -------------------------------------------------------------------------------------------------
     def utilization(self) -> Utilization:
         """GPU and memory controller. nvidia-smi: utilization.gpu, utilization.memory."""
@@ -106,15 +268,18 @@ class Device:
         """NVDEC, in %. nvidia-smi: utilization.decoder."""
         return number(call(pynvml.nvmlDeviceGetDecoderUtilization, self._handle)[0])
 
+    def jpeg_utilization(self) -> int:
+        """JPEG decoder, in %. Since r535. nvidia-smi: utilization.jpeg."""
+        return number(call(pynvml.nvmlDeviceGetJpgUtilization, self._handle)[0])
+
+    def ofa_utilization(self) -> int:
+        """Optical flow accelerator, in %. Since r535. nvidia-smi: utilization.ofa."""
+        return number(call(pynvml.nvmlDeviceGetOfaUtilization, self._handle)[0])
+
     # -- memory ------------------------------------------------------------------------------------------------------
     def memory(self) -> Memory:
         """Frame buffer memory. nvidia-smi: memory.total, memory.used, memory.free."""
-        info = self._memory()
-        total, used, free = number(info.total), number(info.used), number(info.free)
-        if total == 0:
-            # Devices that share the host's memory report no frame buffer, some of them as 0.
-            raise Absent(0, "no frame buffer")
-        return Memory(total, used, free, round(100 * used / total, 2))
+        return _memory_of(self._memory())
 
     def memory_reserved(self) -> int:
         """Held back by driver and firmware, in B. Since r510. nvidia-smi: memory.reserved."""
@@ -125,13 +290,14 @@ class Device:
 
     def _memory(self) -> Any:  # noqa: ANN401  a structure of pynvml
         """Both versions count `used` differently: v2 leaves the reserved part out, v1 has it in."""
-        return self._once(
-            "memory",
-            lambda: first(
-                lambda: call(pynvml.nvmlDeviceGetMemoryInfo, self._handle, pynvml.nvmlMemory_v2),
-                lambda: call(pynvml.nvmlDeviceGetMemoryInfo, self._handle),
-            ),
-        )
+        return self._once("memory", lambda: _memory_info(self._handle))
+
+    def bar1(self) -> Bar1:
+        """nvidia-smi -q: BAR1 Memory Usage."""
+        info = call(pynvml.nvmlDeviceGetBAR1MemoryInfo, self._handle)
+        if info.bar1Total == 0:
+            raise Absent(0, "no BAR1")
+        return Bar1(number(info.bar1Total), number(info.bar1Used))
 
     # -- temperature -------------------------------------------------------------------------------------------------
     def temperature(self) -> int:
@@ -162,6 +328,22 @@ class Device:
     def temperature_shutdown_margin(self) -> int:
         """Margin at which the card switches off. Since r535. nvidia-smi -q: GPU Shutdown T.Limit Temp."""
         return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT)
+
+    def temperature_memory(self) -> int:
+        """Of the HBM stacks, in °C. nvidia-smi: temperature.memory."""
+        value = self._field(pynvml.NVML_FI_DEV_MEMORY_TEMP)
+        if value == 0:
+            # Boards without the sensor were seen to answer 0 with success.
+            raise Absent(0, "no sensor")
+        return value
+
+    def temperature_memory_max(self) -> int:
+        """The memory slows the card down from here on, in °C. nvidia-smi -q: Memory Max Operating Temp."""
+        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_MEM_MAX)
+
+    def temperature_max(self) -> int:
+        """The card lowers its clocks from here on, in °C. nvidia-smi -q: GPU Max Operating Temp."""
+        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_GPU_MAX)
 
     def _threshold(self, which: int) -> int:
         value = number(call(pynvml.nvmlDeviceGetTemperatureThreshold, self._handle, which))
@@ -210,6 +392,23 @@ class Device:
         """Energy used since the driver was loaded, in J. Volta and newer."""
         return number(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)) / _MILLI
 
+    def power_instant(self) -> float:
+        """Draw without smoothing, in W. Since r535. nvidia-smi: power.draw.instant."""
+        return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT) / _MILLI
+
+    def power_limit_requested(self) -> float:
+        """The limit that an administrator has set, in W. nvidia-smi: power.limit."""
+        return number(call(pynvml.nvmlDeviceGetPowerManagementLimit, self._handle)) / _MILLI
+
+    def power_limit_default(self) -> float:
+        """The limit that the card starts with, in W. nvidia-smi: power.default_limit."""
+        return number(call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, self._handle)) / _MILLI
+
+    def power_limits(self) -> PowerLimits:
+        """nvidia-smi: power.min_limit, power.max_limit."""
+        low, high = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, self._handle)
+        return PowerLimits(number(low) / _MILLI, number(high) / _MILLI)
+
     # -- clocks ------------------------------------------------------------------------------------------------------
     def clock_sm(self) -> int:
         """Streaming multiprocessors, in Hz. nvidia-smi: clocks.sm."""
@@ -230,6 +429,25 @@ class Device:
     def _clock(self, which: int) -> int:
         return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, which)) * _MEGA
 
+    def clock_sm_max(self) -> int:
+        """In Hz. nvidia-smi: clocks.max.sm."""
+        return self._clock_max(pynvml.NVML_CLOCK_SM)
+
+    def clock_memory_max(self) -> int:
+        """In Hz. nvidia-smi: clocks.max.memory."""
+        return self._clock_max(pynvml.NVML_CLOCK_MEM)
+
+    def clock_graphics_max(self) -> int:
+        """In Hz. nvidia-smi: clocks.max.graphics."""
+        return self._clock_max(pynvml.NVML_CLOCK_GRAPHICS)
+
+    def clock_video_max(self) -> int:
+        """In Hz. nvidia-smi -q: Max Clocks, Video."""
+        return self._clock_max(pynvml.NVML_CLOCK_VIDEO)
+
+    def _clock_max(self, which: int) -> int:
+        return number(call(pynvml.nvmlDeviceGetMaxClockInfo, self._handle, which)) * _MEGA
+
     def performance_state(self) -> int:
         """0 (fastest) to 15 (slowest). nvidia-smi: pstate."""
         state: int = call(pynvml.nvmlDeviceGetPerformanceState, self._handle)
@@ -237,10 +455,222 @@ class Device:
             raise Absent(0, "unknown performance state")
         return state
 
+    # -- throttling --------------------------------------------------------------------------------------------------
+    def throttling(self) -> Throttling:
+        """nvidia-smi: clocks_event_reasons.*; before r535 clocks_throttle_reasons.*."""
+        reasons: int = first(
+            lambda: call(pynvml.nvmlDeviceGetCurrentClocksEventReasons, self._handle),
+            lambda: call(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, self._handle),
+        )
+        return Throttling(*(int(bool(reasons & bit)) for bit in _REASONS))
+
+    def throttle_time_power(self) -> float:
+        """Time at the power limit, in s. nvidia-smi: clocks_event_reasons_counters.sw_power_cap."""
+        return self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_POWER, pynvml.NVML_PERF_POLICY_POWER)
+
+    def throttle_time_sw_thermal(self) -> float:
+        """Time in which the driver cooled the card down, in s. Since r575."""
+        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN) / _NANO
+
+    def throttle_time_hw_thermal(self) -> float:
+        """Time too hot, in s. Before r575 the thermal policy's violation time."""
+        return float(
+            first(
+                lambda: self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN) / _NANO,
+                lambda: self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL, pynvml.NVML_PERF_POLICY_THERMAL),
+            )
+        )
+
+    def throttle_time_power_brake(self) -> float:
+        """Time under the power brake, in s. Since r575."""
+        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN) / _NANO
+
+    def _time_lost(self, field: int, policy: int) -> float:
+        return float(
+            first(
+                lambda: self._field(field) / _NANO,
+                lambda: number(call(pynvml.nvmlDeviceGetViolationStatus, self._handle, policy).violationTime) / _NANO,
+            )
+        )
+
+    # -- ECC, retired pages, remapped rows ---------------------------------------------------------------------------
+    def ecc_mode(self) -> int:
+        """1 when errors are corrected. nvidia-smi: ecc.mode.current."""
+        return int(call(pynvml.nvmlDeviceGetEccMode, self._handle)[0])
+
+    def ecc_corrected_volatile(self) -> int:
+        """Since the driver was loaded. nvidia-smi: ecc.errors.corrected.volatile.total."""
+        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_VOLATILE_ECC)
+
+    def ecc_corrected_aggregate(self) -> int:
+        """Over the card's life. nvidia-smi: ecc.errors.corrected.aggregate.total."""
+        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_AGGREGATE_ECC)
+
+    def ecc_uncorrected_volatile(self) -> int:
+        """Since the driver was loaded. nvidia-smi: ecc.errors.uncorrected.volatile.total."""
+        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
+
+    def ecc_uncorrected_aggregate(self) -> int:
+        """Over the card's life. nvidia-smi: ecc.errors.uncorrected.aggregate.total."""
+        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_AGGREGATE_ECC)
+
+    def _ecc(self, kind: int, span: int) -> int:
+        return number(call(pynvml.nvmlDeviceGetTotalEccErrors, self._handle, kind, span))
+
+    def retired_pages(self) -> RetiredPages:
+        """nvidia-smi: retired_pages.single_bit_ecc.count, retired_pages.double_bit.count."""
+        single = pynvml.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS
+        double = pynvml.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR
+        # Not the _v2 call: pynvml 13.615 leaves an argument of it out.
+        counts = (len(call(pynvml.nvmlDeviceGetRetiredPages, self._handle, cause)) for cause in (single, double))
+        return RetiredPages(*counts)
+
+    def retired_pages_pending(self) -> int:
+        """1 when pages wait for the driver to be loaded anew. nvidia-smi: retired_pages.pending."""
+        return int(call(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, self._handle))
+
+    def remapped_rows(self) -> RemappedRows:
+        """nvidia-smi -q: Remapped Rows."""
+        return RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))
+
+    def spare_rows(self) -> SpareRows:
+        """nvidia-smi -q: Bank Remap Availability Histogram."""
+        rows = call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle)
+        return SpareRows(rows.max, rows.high, rows.partial, rows.low, rows.none)
+
+    def recovery_action(self) -> int:
+        """What the driver says must be done, 0 for nothing. Since r570. nvidia-smi: gpu_recovery_action."""
+        return self._field(pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)
+
+    # -- PCIe --------------------------------------------------------------------------------------------------------
+    def pcie_generation(self) -> int:
+        """nvidia-smi: pcie.link.gen.current."""
+        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
+
+    def pcie_generation_max(self) -> int:
+        """nvidia-smi: pcie.link.gen.max."""
+        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
+
+    def pcie_width(self) -> int:
+        """Lanes. nvidia-smi: pcie.link.width.current."""
+        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
+
+    def pcie_width_max(self) -> int:
+        """Lanes. nvidia-smi: pcie.link.width.max."""
+        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
+
+    def pcie_replays(self) -> int:
+        """Packets sent again. nvidia-smi -q: Replays Since Reset."""
+        return number(call(pynvml.nvmlDeviceGetPcieReplayCounter, self._handle))
+
+    # -- NVLink and fabric -------------------------------------------------------------------------------------------
+    def nvlink(self) -> NvLink:
+        """nvidia-smi nvlink -s."""
+        links = self._field(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
+        if links == 0:
+            raise Absent(0, "no NVLink")
+        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
+
+    def _link_is_up(self, link: int) -> int:
+        try:
+            return int(call(pynvml.nvmlDeviceGetNvLinkState, self._handle, link) == pynvml.NVML_FEATURE_ENABLED)
+        except Absent:
+            return 0
+
+    def nvlink_sent(self) -> int:
+        """Payload sent over all links, in B. nvidia-smi nvlink -gt d."""
+        return self._field(_ALL_LINKS_SENT) * _KIBI
+
+    def nvlink_received(self) -> int:
+        """Payload received over all links, in B. nvidia-smi nvlink -gt d."""
+        return self._field(_ALL_LINKS_RECEIVED) * _KIBI
+
+    def nvlink_replays(self) -> int:
+        """Packets sent again. nvidia-smi nvlink -e."""
+        return self._field(pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL)
+
+    def nvlink_recoveries(self) -> int:
+        """Links trained anew. nvidia-smi nvlink -e."""
+        return self._field(pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL)
+
+    def nvlink_crc(self) -> int:
+        """Packets with a wrong checksum, of data and of flow control. nvidia-smi nvlink -e."""
+        flow = self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL)
+        return flow + self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL)
+
+    def fabric(self) -> Fabric:
+        """nvidia-smi -q: Fabric. Since r550."""
+        info = first(
+            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v3_t()),
+            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v2_t()),
+        )
+        # One byte in C, four in pynvml: the rest was seen to hold padding (0xeeeeee03 for 3).
+        state = info.state & 0xFF
+        if state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
+            raise Absent(0, "no fabric")
+        return Fabric(state, int(info.status))
+
+    def _fabric(self, info: Any) -> Any:  # noqa: ANN401  a structure of pynvml, and the same filled
+        # By reference: pynvml passes on what it gets, and a bare structure would go by value.
+        call(pynvml.nvmlDeviceGetGpuFabricInfoV, self._handle, ctypes.byref(info))
+        return info
+
+    # -- modes -------------------------------------------------------------------------------------------------------
+    def persistence_mode(self) -> int:
+        """1 for on. nvidia-smi: persistence_mode."""
+        return int(call(pynvml.nvmlDeviceGetPersistenceMode, self._handle))
+
+    def compute_mode(self) -> int:
+        """nvmlComputeMode_t. nvidia-smi: compute_mode."""
+        return int(call(pynvml.nvmlDeviceGetComputeMode, self._handle))
+
+    def mig_mode(self) -> int:
+        """1 for on. nvidia-smi: mig.mode.current."""
+        return number(call(pynvml.nvmlDeviceGetMigMode, self._handle)[0])
+
+    def display_active(self) -> int:
+        """1 when a screen is driven. nvidia-smi: display_active."""
+        return int(call(pynvml.nvmlDeviceGetDisplayActive, self._handle))
+
+    def accounting_mode(self) -> int:
+        """1 for on. nvidia-smi: accounting.mode."""
+        return int(call(pynvml.nvmlDeviceGetAccountingMode, self._handle))
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+    def encoder(self) -> Sessions:
+        """nvidia-smi: encoder.stats.sessionCount, .averageFps, .averageLatency."""
+        count, fps, latency = call(pynvml.nvmlDeviceGetEncoderStats, self._handle)
+        return Sessions(number(count), number(fps), number(latency) / _MICRO)
+
+    def capture(self) -> Sessions:
+        """nvidia-smi -q: FBC Stats."""
+        stats = call(pynvml.nvmlDeviceGetFBCStats, self._handle)
+        return Sessions(number(stats.sessionsCount), number(stats.averageFPS), number(stats.averageLatency) / _MICRO)
+
+    # -- MIG ---------------------------------------------------------------------------------------------------------
+    def mig_instances(self) -> list[MigInstance]:
+        """The instances of a divided GPU, in NVML's order. nvidia-smi -L.
+
+        Only asked for while MIG mode is on: look-ups that fail again and again were seen to hang.
+        """
+        if not self.mig_mode():
+            return []
+        instances = []
+        for index in range(call(pynvml.nvmlDeviceGetMaxMigDeviceCount, self._handle)):
+            try:
+                instances.append(MigInstance(call(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, self._handle, index)))
+            except Refused as error:
+                if error.code != pynvml.NVML_ERROR_NOT_FOUND:  # a hole: instances keep their places when others go
+                    raise
+        return instances
+
     # -- field values ------------------------------------------------------------------------------------------------
-    def _field(self, field: int) -> int:
+    def _field(self, field: int | tuple[int, int]) -> int:
         """A number of nvmlDeviceGetFieldValues, which has a return code and a type for each value."""
-        value = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [field])[0]
+        values = self._once(
+            "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
+        )  # one call for all
+        value = values[_FIELDS.index(field)]
         call(_check, value.nvmlReturn)
         # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
         member = _UNION_MEMBER.get(value.valueType)
@@ -253,6 +683,56 @@ class Device:
         if what not in self._known:
             self._known[what] = read()
         return self._known[what]
+
+
+class MigInstance:
+    """A MIG instance, as it is now: its handle goes stale when instances change.
+
+    Args:
+        handle: Of nvmlDeviceGetMigDeviceHandleByIndex.
+    """
+
+    def __init__(self, handle: Any) -> None:  # noqa: ANN401  of pynvml
+        self._handle = handle
+
+    def uuid(self) -> str:
+        """`MIG-` and 36 characters; before r470 with the GPU's UUID and two numbers in it."""
+        return text(pynvml.nvmlDeviceGetUUID, self._handle)
+
+    def gpu_instance(self) -> int:
+        """nvidia-smi mig -lgi: Instance ID."""
+        return int(call(pynvml.nvmlDeviceGetGpuInstanceId, self._handle))
+
+    def compute_instance(self) -> int:
+        """nvidia-smi mig -lci: Instance ID."""
+        return int(call(pynvml.nvmlDeviceGetComputeInstanceId, self._handle))
+
+    def profile(self) -> str:
+        """Such as 1g.10gb. nvidia-smi -L."""
+        return text(pynvml.nvmlDeviceGetName, self._handle).rpartition("MIG ")[2]
+
+    def memory(self) -> Memory:
+        """nvidia-smi: MIG devices, Memory-Usage."""
+        return _memory_of(_memory_info(self._handle))
+
+    def multiprocessors(self) -> int:
+        """nvidia-smi: MIG devices, SM."""
+        return number(call(pynvml.nvmlDeviceGetAttributes_v2, self._handle).multiprocessorCount)
+
+
+def _memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
+    return first(
+        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
+        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle),
+    )
+
+
+def _memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
+    total, used, free = number(info.total), number(info.used), number(info.free)
+    if total == 0:
+        # Devices that share the host's memory report no frame buffer, some of them as 0.
+        raise Absent(0, "no frame buffer")
+    return Memory(total, used, free, round(100 * used / total, 2))
 
 
 def _check(code: int) -> None:
@@ -268,4 +748,65 @@ _UNION_MEMBER = {
     pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
     pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
     pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
+}
+
+# With UINT_MAX for the link, a field is the sum over all links.
+_ALL_LINKS_SENT = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, 0xFFFFFFFF)
+_ALL_LINKS_RECEIVED = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, 0xFFFFFFFF)
+
+# The fields that are read, all in one call: a number, or a pair of number and scope.
+_FIELDS: tuple[int | tuple[int, int], ...] = (
+    pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
+    pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
+    pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
+    pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
+    pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
+    _ALL_LINKS_SENT,
+    _ALL_LINKS_RECEIVED,
+    pynvml.NVML_FI_DEV_PERF_POLICY_POWER,
+    pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
+    pynvml.NVML_FI_DEV_MEMORY_TEMP,
+    pynvml.NVML_FI_DEV_POWER_INSTANT,
+    pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
+    pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
+    pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
+    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
+    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
+    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
+)
+
+# In the order of Throttling.
+_REASONS = (
+    pynvml.nvmlClocksEventReasonSwPowerCap,
+    pynvml.nvmlClocksEventReasonHwSlowdown,
+    pynvml.nvmlClocksEventReasonSyncBoost,
+    pynvml.nvmlClocksEventReasonSwThermalSlowdown,
+    pynvml.nvmlClocksEventReasonHwThermalSlowdown,
+    pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
+)
+
+_ARCHITECTURES = {
+    pynvml.NVML_DEVICE_ARCH_KEPLER: "Kepler",
+    pynvml.NVML_DEVICE_ARCH_MAXWELL: "Maxwell",
+    pynvml.NVML_DEVICE_ARCH_PASCAL: "Pascal",
+    pynvml.NVML_DEVICE_ARCH_VOLTA: "Volta",
+    pynvml.NVML_DEVICE_ARCH_TURING: "Turing",
+    pynvml.NVML_DEVICE_ARCH_AMPERE: "Ampere",
+    pynvml.NVML_DEVICE_ARCH_ADA: "Ada Lovelace",
+    pynvml.NVML_DEVICE_ARCH_HOPPER: "Hopper",
+    pynvml.NVML_DEVICE_ARCH_BLACKWELL: "Blackwell",
+}
+
+_BRANDS = {
+    pynvml.NVML_BRAND_QUADRO: "Quadro",
+    pynvml.NVML_BRAND_TESLA: "Tesla",
+    pynvml.NVML_BRAND_NVS: "NVS",
+    pynvml.NVML_BRAND_GRID: "GRID",
+    pynvml.NVML_BRAND_GEFORCE: "GeForce",
+    pynvml.NVML_BRAND_TITAN: "Titan",
+    pynvml.NVML_BRAND_NVIDIA: "NVIDIA",
+    pynvml.NVML_BRAND_QUADRO_RTX: "Quadro RTX",
+    pynvml.NVML_BRAND_NVIDIA_RTX: "NVIDIA RTX",
+    pynvml.NVML_BRAND_GEFORCE_RTX: "GeForce RTX",
+    pynvml.NVML_BRAND_TITAN_RTX: "Titan RTX",
 }

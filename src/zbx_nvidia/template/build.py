@@ -17,9 +17,11 @@ from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import (
     FAN_METRICS,
     GPU_METRICS,
+    GPU_RATES,
     GROUPS,
     HOST_METRICS,
     LIVE,
+    MIG_METRICS,
     PRESENT,
     SLOW,
     STATIC,
@@ -101,7 +103,7 @@ class _Builder:
             "vendor": {"name": "zbx-nvidia", "version": __version__},
             "groups": [{"name": GROUP["name"]}],
             "items": _sorted([self._master(), *(self._host_item(metric, triggers) for metric in HOST_METRICS)], "key"),
-            "discovery_rules": _sorted([self._gpu_rule(triggers), self._fan_rule()], "key"),
+            "discovery_rules": _sorted([self._gpu_rule(triggers), self._fan_rule(), self._mig_rule()], "key"),
             "tags": [{"tag": "class", "value": "hardware"}, {"tag": "target", "value": "nvidia"}],
             "macros": self._macros(),
             "dashboards": [dashboard.build(self._name, self._series, self._uuid)],
@@ -183,10 +185,7 @@ class _Builder:
         ]
         prototypes = [
             self._prototype(PRESENT, present, triggers),
-            *(
-                self._prototype(metric, [_jsonpath(f"$.gpus['{{#UUID}}'].{metric.key}"), *_heartbeat(metric)], triggers)
-                for metric in GPU_METRICS
-            ),
+            *(self._prototype(metric, _reading(metric), triggers) for metric in (*GPU_METRICS, *GPU_RATES)),
         ]
         rule = self._rule("gpu", "GPU discovery", "gpus", "Each GPU that the driver gives.")
         rule["item_prototypes"] = _sorted(prototypes, "key")
@@ -194,7 +193,7 @@ class _Builder:
             [triggers[alert.key] for alert in ALERTS if alert.entity == "gpu" and _items(alert) > 1], "name"
         )
         rule["graph_prototypes"] = _sorted([self._graph(graph) for graph in GRAPHS], "name")
-        rule["overrides"] = _overrides(GPU_METRICS)
+        rule["overrides"] = _overrides((*GPU_METRICS, *GPU_RATES))
         return rule
 
     def _fan_rule(self) -> Tree:
@@ -204,6 +203,16 @@ class _Builder:
             for metric in FAN_METRICS
         ]
         rule["overrides"] = _overrides(FAN_METRICS)
+        return rule
+
+    def _mig_rule(self) -> Tree:
+        rule = self._rule("mig", "MIG discovery", "mig", "Each MIG instance.")
+        prototypes = [
+            self._prototype(metric, [_jsonpath(f"$.mig['{{#MIG}}'].{metric.key}"), *_heartbeat(metric)], {})
+            for metric in MIG_METRICS
+        ]
+        rule["item_prototypes"] = _sorted(prototypes, "key")
+        rule["overrides"] = _overrides(MIG_METRICS)
         return rule
 
     def _rule(self, entity: str, name: str, rows: str, description: str) -> Tree:
@@ -289,7 +298,7 @@ class _Builder:
     def _macros(self) -> list[Tree]:
         rows = [(macro.name, macro.value, macro.text) for macro in MACROS]
         rows += [
-            (switch(group.name), "1", f"0: nothing of {group.text} is discovered.")
+            (switch(group.name), str(int(group.on)), f"1: discover {group.text}; 0: do not.")
             for group in GROUPS
             if group.name not in _UNSWITCHED
         ]
@@ -309,6 +318,16 @@ class _Builder:
 
 def _jsonpath(path: str) -> Tree:
     return {"type": "JSONPATH", "parameters": [path], "error_handler": "DISCARD_VALUE"}
+
+
+def _reading(metric: Metric) -> list[Tree]:
+    """How the value of a GPU's metric comes out of the document."""
+    steps = [_jsonpath(f"$.gpus['{{#UUID}}'].{metric.counter or metric.key}")]
+    if metric.counter:
+        steps.append({"type": "CHANGE_PER_SECOND", "parameters": [""]})
+    if metric.factor != 1:
+        steps.append({"type": "MULTIPLIER", "parameters": [str(metric.factor)]})
+    return [*steps, *_heartbeat(metric)]
 
 
 def _heartbeat(metric: Metric) -> list[Tree]:
@@ -333,7 +352,11 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
                 "conditions": _conditions(
                     [
                         ("{#LACKS}", f",{reader},", "MATCHES_REGEX"),
-                        ("{#ONE}", f"{{{switch(readers[reader])}}}", "NOT_MATCHES_REGEX"),
+                        *(
+                            [("{#ONE}", f"{{{switch(group)}}}", "NOT_MATCHES_REGEX")]
+                            if (group := readers[reader]) not in _UNSWITCHED
+                            else []
+                        ),
                     ]
                 ),
             },

@@ -41,6 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "graph": {"ymin_type_1": "CALCULATED", "ymax_type_1": "CALCULATED", "yaxismin": "0", "yaxismax": "100"},
     "graph_item": {"drawtype": "SINGLE_LINE", "sortorder": "0"},
     "condition": {"operator": "MATCHES_REGEX"},
+    "macro": {"value": ""},
     "dashboard": {"auto_start": "YES"},
     "widget": {"name": "", "x": "0", "y": "0", "height": "2"},
     "step": {"error_handler": "ORIGINAL_ERROR"},

@@ -8,8 +8,9 @@ from zbx_nvidia.catalog.metrics import METRICS, Metric
 
 BY_REF = {metric.ref: metric for metric in METRICS}
 
-_REF = re.compile(r"@([a-z_.]+)")
-_MACRO = re.compile(r"\{(\$NVIDIA\.[A-Z.]+)\}")
+_REF = re.compile(r"@([a-z0-9_.]+)")
+# Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
+_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
 
@@ -17,6 +18,8 @@ def key(metric: Metric) -> str:
     """The item key, with the parameters of a discovered entity."""
     if metric.entity == "gpu":
         return f"{metric.item_key}[{{#UUID}}]"
+    if metric.entity == "mig":
+        return f"{metric.item_key}[{{#MIG}}]"
     if metric.entity == "fan":
         return f"{metric.item_key}[{{#UUID}},{{#FAN}}]"
     return metric.item_key

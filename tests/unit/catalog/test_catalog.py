@@ -7,18 +7,27 @@ import re
 
 import pytest
 
-from zbx_nvidia.catalog import status
+from zbx_nvidia.catalog import coverage, status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS, HOST_METRICS, METRICS, STATIC, Metric
-from zbx_nvidia.driver.device import Device
+from zbx_nvidia.catalog.metrics import (
+    FAN_METRICS,
+    GPU_METRICS,
+    GPU_RATES,
+    GROUPS,
+    HOST_METRICS,
+    METRICS,
+    MIG_METRICS,
+    Metric,
+)
+from zbx_nvidia.driver.device import Device, MigInstance
 
 REFS = {metric.ref: metric for metric in METRICS}
 
 
 def test_keys_and_names_are_unique() -> None:
-    for rows in (HOST_METRICS, GPU_METRICS, FAN_METRICS):
+    for rows in (HOST_METRICS, (*GPU_METRICS, *GPU_RATES), FAN_METRICS, MIG_METRICS):
         assert len({metric.ref for metric in rows}) == len(rows)
         assert len({metric.name for metric in rows}) == len(rows)
 
@@ -35,8 +44,10 @@ def test_every_reader_is_a_method_of_device(metric: Metric) -> None:
 
 
 def test_every_device_method_is_read_by_a_row() -> None:
+    instance = {name for name, _ in inspect.getmembers(MigInstance, inspect.isfunction) if not name.startswith("_")}
+    assert instance - {"uuid", "gpu_instance", "compute_instance"} == {metric.reader for metric in MIG_METRICS}
     methods = {name for name, _ in inspect.getmembers(Device, inspect.isfunction) if not name.startswith("_")}
-    assert methods == {metric.reader for metric in GPU_METRICS + FAN_METRICS}
+    assert methods - {"mig_instances"} == {metric.reader for metric in GPU_METRICS + FAN_METRICS}
 
 
 def test_a_reader_lies_in_one_group() -> None:
@@ -49,11 +60,11 @@ def test_a_reader_lies_in_one_group() -> None:
 def test_a_row_is_complete(metric: Metric) -> None:
     assert metric.text.endswith(".")
     assert metric.kind in {"UNSIGNED", "FLOAT", "CHAR"}
-    assert metric.unit in {"", "%", "B", "W", "J", "Hz", "°C", "s", "unixtime"}
+    assert metric.unit in {"", "%", "B", "W", "Bps", "J", "Hz", "°C", "s", "unixtime", "!fps"}
     assert not metric.unit or metric.kind != "CHAR"
     assert metric.group in {group.name for group in GROUPS} | {""}
     assert not metric.valuemap or metric.valuemap in {*VALUEMAPS, "NVIDIA driver status"}
-    assert re.fullmatch(r"nvidia\.[a-z_.]+", metric.item_key)
+    assert re.fullmatch(r"nvidia\.[a-z0-9_.]+", metric.item_key)
 
 
 def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
@@ -61,8 +72,6 @@ def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
     for alert in ALERTS:
         for ref in re.findall(r"(?:min|max|avg|count|change)\(@([a-z_.]+)", alert.expression):
             assert REFS[ref].storage == "live", f"{alert.key}: {ref}"
-        for ref in re.findall(r"@([a-z_.]+)", alert.expression + alert.recovery):
-            assert REFS[ref].storage != STATIC, f"{alert.key}: {ref}"
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.key)
@@ -89,8 +98,9 @@ def test_macros_are_used_and_used_macros_exist() -> None:
     used = set()
     for alert in ALERTS:
         used |= set(re.findall(r"\{(\$NVIDIA\.[A-Z.]+)\}", alert.expression + alert.recovery))
+    used |= {f"$NVIDIA.{name}" for name in ("INTERVAL",)}
     filters = {name for name in rows if "MATCHES" in name}
-    assert rows - filters - {"$NVIDIA.INTERVAL"} == used
+    assert rows - filters == used
 
 
 def test_graphs_show_metrics_of_one_unit() -> None:
@@ -102,3 +112,17 @@ def test_graphs_show_metrics_of_one_unit() -> None:
 def test_no_status_code_stands_twice() -> None:
     assert len(status.BY_CODE) == len(status.STATUSES)
     assert status.OK.code == 0
+
+
+def test_coverage_names_what_exists_and_gives_a_reason_for_what_does_not() -> None:
+    assert len(coverage.METRICS) == 66
+    assert len(coverage.ALERTS) >= 24
+    for rows, known in ((coverage.METRICS, set(REFS)), (coverage.ALERTS, set(BY_KEY))):
+        assert len({row.name for row in rows}) == len(rows)
+        for row in rows:
+            assert set(row.served) <= known, row.name
+            assert row.served or row.why, row.name
+
+
+def test_every_alert_is_in_the_coverage() -> None:
+    assert {key for row in coverage.ALERTS for key in row.served} == set(BY_KEY)

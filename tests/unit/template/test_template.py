@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, PRESENT
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_RATES, MIG_METRICS, PRESENT
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
-from zbx_nvidia.template.names import FAN_PREFIX, GPU_PREFIX
+from zbx_nvidia.template.names import FAN_PREFIX, GPU_PREFIX, MIG_PREFIX
 
 ROOT = Path(__file__).parents[3]
 COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
@@ -99,7 +99,7 @@ def test_every_reference_is_answered(export: dict[str, Any]) -> None:
     for trigger in triggers(export):
         for text in (trigger["expression"], trigger.get("recovery_expression", ""), trigger.get("event_name", "")):
             assert "@" not in text
-            for host, key in re.findall(r"[(]/([^/]*)/(nvidia[a-z_.]*(?:\[[^\]]*\])?)", text):
+            for host, key in re.findall(r"[(]/([^/]*)/(nvidia[a-z0-9_.]*(?:\[[^\]]*\])?)", text):
                 assert host in ("", template["name"])
                 assert key in keys, text
                 named += 1
@@ -124,7 +124,7 @@ def test_every_macro_has_a_default(export: dict[str, Any]) -> None:
     there = {macro["macro"] for macro in template["macros"]}
     text = yaml.safe_dump([template["items"], template["discovery_rules"], export["triggers"]], allow_unicode=True)
     # A macro with context falls back to the one without.
-    used = {f"{{{name}}}" for name in re.findall(r"\{(\$NVIDIA[A-Z_.]*)", text)}
+    used = {f"{{{name}}}" for name in re.findall(r"\{(\$NVIDIA[A-Z0-9_.]*)", text)}
     assert used == there
 
 
@@ -141,7 +141,7 @@ def test_every_path_finds_something_in_a_document(
 
 
 def resolves(path: str, document: dict[str, Any]) -> bool:
-    rows = [row for name in ("fans", "gpus") for row in document["discovery"].get(name, [])]
+    rows = [row for name in ("fans", "gpus", "mig") for row in document["discovery"].get(name, [])]
     for row in rows:
         filled = path
         for macro, value in row.items():
@@ -149,7 +149,7 @@ def resolves(path: str, document: dict[str, Any]) -> bool:
         if "{#" in filled:
             continue
         node: Any = document
-        for name, quoted in re.findall(r"\.([a-z_]+)|\['([^']+)'\]", filled.removeprefix("$")):
+        for name, quoted in re.findall(r"\.([a-z0-9_]+)|\['([^']+)'\]", filled.removeprefix("$")):
             node = node.get(name or quoted) if isinstance(node, dict) else None
         if node is not None:
             return True
@@ -172,13 +172,20 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
         "{#MODEL}": "RTX: Fan speed: Temperature Temperature",
         "{#SHORT}": "0a1b2c3d",
         "{#FAN}": "1",
+        "{#GI}": "1",
+        "{#CI}": "0",
+        "{#PROFILE}": "1g.10gb",
     }
     pairs = 0
     for rule in rules(export):
-        metrics = {"nvidia.gpu.discovery": GPU_METRICS, "nvidia.fan.discovery": FAN_METRICS}[rule["key"]]
+        metrics = {
+            "nvidia.gpu.discovery": (*GPU_METRICS, *GPU_RATES),
+            "nvidia.fan.discovery": FAN_METRICS,
+            "nvidia.mig.discovery": MIG_METRICS,
+        }[rule["key"]]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
         for override in rule["overrides"]:
-            reader = override["name"].rpartition(" ")[2]
+            reader = override["name"].rpartition(": ")[2]
             pattern = override["operations"][0]["value"]
             assert pattern == override_pattern(reader, metrics)
             for prototype in rule["item_prototypes"]:
@@ -204,7 +211,9 @@ def test_conditions_name_only_macros_that_every_row_carries(
     export: dict[str, Any], golden_documents: list[dict[str, Any]]
 ) -> None:
     for rule in rules(export):
-        rows = {"nvidia.gpu.discovery": "gpus", "nvidia.fan.discovery": "fans"}[rule["key"]]
+        rows = {"nvidia.gpu.discovery": "gpus", "nvidia.fan.discovery": "fans", "nvidia.mig.discovery": "mig"}[
+            rule["key"]
+        ]
         named = {node["macro"] for node in walk([rule["filter"], rule["overrides"]]) if "formulaid" in node}
         carried = [set(row) for document in golden_documents for row in document["discovery"][rows]]
         assert carried
@@ -214,7 +223,11 @@ def test_conditions_name_only_macros_that_every_row_carries(
 
 def test_names_carry_their_prefix(export: dict[str, Any]) -> None:
     for rule in rules(export):
-        prefix = {"nvidia.gpu.discovery": GPU_PREFIX, "nvidia.fan.discovery": FAN_PREFIX}[rule["key"]]
+        prefix = {
+            "nvidia.gpu.discovery": GPU_PREFIX,
+            "nvidia.fan.discovery": FAN_PREFIX,
+            "nvidia.mig.discovery": MIG_PREFIX,
+        }[rule["key"]]
         for kind in ("item_prototypes", "trigger_prototypes", "graph_prototypes"):
             for node in rule.get(kind, []):
                 assert node["name"].startswith(prefix)

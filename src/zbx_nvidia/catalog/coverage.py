@@ -1,0 +1,165 @@
+"""What the field measures and alarms on, row by row: what serves it here, or why nothing does.
+
+The rows are what fifteen products have between them (nvidia-smi based templates, exporters, DCGM, fleet scripts). A
+test holds the references against the catalogue, so that nothing is dropped in silence; docs/COVERAGE.md shows it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One thing that others have.
+
+    Attributes:
+        name: What it is.
+        served: References of metrics, or keys of alerts, that serve it here.
+        why: Where nothing, or not everything, does: why.
+    """
+
+    name: str
+    served: tuple[str, ...]
+    why: str = ""
+
+
+RESIDENT = "Needs a process that waits or samples: for the resident mode."
+LATER = "Not yet."
+
+METRICS = (
+    Row("GPU utilization", ("gpu.utilization",)),
+    Row("Memory controller utilization", ("gpu.utilization_memory",)),
+    Row("Memory used, total", ("gpu.memory_used", "gpu.memory_total", "gpu.memory_used_percent")),
+    Row("Memory free", ("gpu.memory_free",)),
+    Row("Memory reserved", ("gpu.memory_reserved",)),
+    Row("BAR1", ("gpu.bar1_total", "gpu.bar1_used")),
+    Row("GPU temperature", ("gpu.temperature",)),
+    Row("Memory temperature (HBM)", ("gpu.temperature_memory",)),
+    Row(
+        "Absolute thresholds",
+        ("gpu.temperature_slowdown", "gpu.temperature_shutdown", "gpu.temperature_max", "gpu.temperature_memory_max"),
+    ),
+    Row(
+        "Margin to the limit (T.Limit)",
+        ("gpu.temperature_margin", "gpu.temperature_slowdown_margin", "gpu.temperature_shutdown_margin"),
+    ),
+    Row("Fans", ("gpu.fan_speed", "fan.speed"), "Revolutions a minute (r570): not yet."),
+    Row("Voltage", (), "NVML does not give it; nvidia-smi shows it on few boards, through a private call."),
+    Row("Power draw", ("gpu.power", "gpu.power_instant", "gpu.power_mean")),
+    Row("Power limit", ("gpu.power_limit", "gpu.power_limit_requested")),
+    Row("Enforced limit as its own value", ("gpu.power_limit",)),
+    Row("Lowest, highest, default limit", ("gpu.power_limit_min", "gpu.power_limit_max", "gpu.power_limit_default")),
+    Row("Energy counter", ("gpu.energy",)),
+    Row("Clock SM, memory", ("gpu.clock_sm", "gpu.clock_memory")),
+    Row("Clock graphics, video", ("gpu.clock_graphics", "gpu.clock_video")),
+    Row(
+        "Highest clocks",
+        ("gpu.clock_sm_max", "gpu.clock_memory_max", "gpu.clock_graphics_max", "gpu.clock_video_max"),
+    ),
+    Row(
+        "Clock-event (throttle) reasons, now",
+        (
+            "gpu.throttle_sw_power_cap",
+            "gpu.throttle_hw_slowdown",
+            "gpu.throttle_sync_boost",
+            "gpu.throttle_sw_thermal",
+            "gpu.throttle_hw_thermal",
+            "gpu.throttle_power_brake",
+        ),
+        "Idle, display clock and application clocks hold nothing down that anybody wants.",
+    ),
+    Row(
+        "Throttle time counters",
+        (
+            "gpu.throttle_time_power",
+            "gpu.throttle_time_sw_thermal",
+            "gpu.throttle_time_hw_thermal",
+            "gpu.throttle_time_power_brake",
+        ),
+    ),
+    Row("Performance state", ("gpu.performance_state",)),
+    Row("PCIe generation, width, now", ("gpu.pcie_generation", "gpu.pcie_width")),
+    Row("PCIe generation, width, maximum", ("gpu.pcie_generation_max", "gpu.pcie_width_max")),
+    Row(
+        "PCIe throughput", (), f"{RESIDENT} A one-shot reading costs 40 ms a GPU, and the byte counters wrap too soon."
+    ),
+    Row("PCIe replay counter", ("gpu.pcie_replays", "gpu.pcie_replay_rate")),
+    Row("ECC mode", ("gpu.ecc_mode",)),
+    Row("ECC corrected, uncorrected", ("gpu.ecc_corrected_volatile", "gpu.ecc_uncorrected_volatile")),
+    Row("ECC volatile and aggregate", ("gpu.ecc_corrected_aggregate", "gpu.ecc_uncorrected_aggregate")),
+    Row("Retired pages", ("gpu.retired_pages_single", "gpu.retired_pages_double", "gpu.retired_pages_pending")),
+    Row("Remapped rows", ("gpu.remapped_corrected", "gpu.remapped_uncorrected")),
+    Row("Row remap pending", ("gpu.remap_pending",)),
+    Row("Row remap failure", ("gpu.remap_failure",)),
+    Row("NVLink state", ("gpu.nvlink_up", "gpu.nvlink_links"), "Link by link: not yet."),
+    Row(
+        "NVLink error counters",
+        ("gpu.nvlink_replays", "gpu.nvlink_recoveries", "gpu.nvlink_crc"),
+        "Link by link, and NVLink 5's own counters: not yet.",
+    ),
+    Row("NVLink throughput", ("gpu.nvlink_sent_rate", "gpu.nvlink_received_rate"), "Link by link: not yet."),
+    Row("Encoder, decoder utilization", ("gpu.utilization_encoder", "gpu.utilization_decoder")),
+    Row("JPEG, OFA utilization", ("gpu.utilization_jpeg", "gpu.utilization_ofa")),
+    Row("Encoder sessions, rate, latency", ("gpu.encoder_sessions", "gpu.encoder_fps", "gpu.encoder_latency")),
+    Row("Frame capture (FBC)", ("gpu.capture_sessions", "gpu.capture_fps", "gpu.capture_latency")),
+    Row("Compute mode", ("gpu.compute_mode",)),
+    Row("Persistence mode", ("gpu.persistence_mode",)),
+    Row("MIG mode", ("gpu.mig_mode",)),
+    Row("MIG instances listed", ("mig.profile", "mig.multiprocessors")),
+    Row("MIG memory by instance", ("mig.memory_used", "mig.memory_total", "mig.memory_used_percent")),
+    Row("MIG utilization by instance", (), f"NVML has it through GPM alone. {RESIDENT}"),
+    Row("Processes", (), LATER),
+    Row("Utilization by process", (), RESIDENT),
+    Row("Accounting mode", ("gpu.accounting_mode",)),
+    Row("vGPU", (), LATER),
+    Row("XID events", (), RESIDENT),
+    Row("Driver version", ("host.driver_version",)),
+    Row("CUDA version", ("host.cuda_version",)),
+    Row("VBIOS version", ("gpu.vbios",)),
+    Row("Serial number", ("gpu.serial",)),
+    Row("UUID as identity", ("gpu.uuid", "gpu.present")),
+    Row("Board part number", ("gpu.board_part_number",)),
+    Row("SM activity and occupancy, tensor, DRAM (GPM)", (), RESIDENT),
+    Row("Confidential computing", (), LATER),
+    Row("Fabric state", ("gpu.fabric_state", "gpu.fabric_status")),
+    Row("Recovery action", ("gpu.recovery_action",)),
+    Row("InfoROM", ("gpu.inforom",)),
+    Row("GSP firmware", ("gpu.gsp_firmware",)),
+    Row("GPU count, GPU lost", ("host.gpu_count", "host.gpus_lost", "host.gpus_sick", "gpu.present")),
+    Row(
+        "The collector's own health",
+        ("status.code", "timestamp", "collector.duration", "collector.error_count", "collector.version"),
+    ),
+)
+
+ALERTS = (
+    Row("GPU temperature", ("temperature", "temperature_margin")),
+    Row("Memory temperature (HBM)", ("memory_temperature",)),
+    Row("Hardware thermal slowdown", ("hw_thermal",)),
+    Row("Software thermal slowdown", ("sw_thermal",)),
+    Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
+    Row("High utilisation, memory, encoder, decoder", (), "A card at work is no fault."),
+    Row("Fan", ("fan",)),
+    Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
+    Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
+    Row("Recovery action", ("recovery",)),
+    Row("XID", (), RESIDENT),
+    Row("Uncorrectable ECC", ("ecc_uncorrected",)),
+    Row("Corrected ECC rate", ("ecc_corrected",)),
+    Row("Row remap failure", ("remap_failure",)),
+    Row("Row remap pending", ("remap_pending",)),
+    Row("Uncorrectable remapped rows", ("remap_many",)),
+    Row("Retired pages", ("retired_pending", "retired_many")),
+    Row("Memory unrepairable", ("remap_failure",), "The flag of its own (r575) only with NVLink 5: not yet."),
+    Row("PCIe replay rate", ("pcie_replays",)),
+    Row("PCIe generation, width downgrade", ("pcie_width", "pcie_generation")),
+    Row("NVLink errors", ("nvlink_errors", "nvlink_crc")),
+    Row("NVLink inactive", ("nvlink_down",)),
+    Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom takes a lock for long: not in a poll."),
+    Row("Fabric manager, fabric state", ("fabric",)),
+    Row("Persistence off", ("persistence_expected",)),
+    Row("ECC disabled", ("ecc_expected",)),
+    Row("Driver, VBIOS differs from the fleet", ("driver_version", "vbios", "mig_expected", "power_expected")),
+    Row("Clocks below minimum", (), "A card at rest is below any minimum; “stall” says it at work."),
+    Row("Idle or stalled", ("idle", "stall"), "By age of process: with the process list."),
+)
