@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.document import Gpu, Mig, Problem
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, MIG_METRICS
+from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_READERS, MIG_METRICS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -86,7 +86,7 @@ def read_gpu(index: int) -> Gpu:
     alive = False
     try:
         device = Device(index)
-        for reader in _METRICS:
+        for reader in GPU_READERS:
             try:
                 values = getattr(device, reader)()
             except Absent:

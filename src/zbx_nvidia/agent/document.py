@@ -207,8 +207,10 @@ def _shed(document: dict[str, Any], group: str) -> None:
     for parts, metrics in (("fans", FAN_METRICS), ("mig", MIG_METRICS)):
         if any(metric.group == group for metric in metrics):
             document.pop(parts, None)
+            # Without its rows the rule stays as it is: what was discovered is not given up for want of room.
+            document["discovery"].pop(parts, None)
     collector = document["collector"]
-    collector["errors"] = collector["errors"][: MAX_ERRORS // 4]
+    collector["errors"] = collector["errors"][: MAX_ERRORS // 2]
     collector["errors"].insert(0, Problem("", group, 0, "left out: the document would be too large")._asdict())
     collector["error_count"] += 1
 
@@ -257,8 +259,6 @@ def _row(gpu: Gpu) -> dict[str, str]:
         "{#INDEX}": str(gpu.position),
         "{#NAME}": gpu.readings.get("name", "unknown"),
         "{#MODEL}": model(gpu.readings.get("name", "unknown")),
-        "{#PCI}": gpu.readings.get("pci", ""),
-        "{#SERIAL}": gpu.readings.get("serial", ""),
         "{#ONE}": "1",
         "{#VERSION}": __version__,
     }
@@ -266,7 +266,12 @@ def _row(gpu: Gpu) -> dict[str, str]:
 
 def _gpu_row(gpu: Gpu) -> dict[str, str]:
     # Delimited on both sides, so that ",fan," cannot match inside another token.
-    return {**_row(gpu), "{#LACKS}": f",{','.join(gpu.lacks)},"}
+    return {
+        **_row(gpu),
+        "{#PCI}": gpu.readings.get("pci", ""),
+        "{#SERIAL}": gpu.readings.get("serial", ""),
+        "{#LACKS}": f",{','.join(gpu.lacks)},",
+    }
 
 
 def _fan_row(gpu: Gpu, fan: int) -> dict[str, str]:

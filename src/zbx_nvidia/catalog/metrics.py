@@ -740,3 +740,6 @@ PRESENT = Metric(
 )  # fmt: skip
 
 METRICS = (*HOST_METRICS, PRESENT, *GPU_METRICS, *GPU_RATES, *FAN_METRICS, *MIG_METRICS)
+
+# What a card cannot serve is named in {#LACKS} by these tokens, and by nothing else.
+GPU_READERS = tuple(dict.fromkeys(metric.reader for metric in GPU_METRICS))

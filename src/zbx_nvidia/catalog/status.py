@@ -30,7 +30,7 @@ DRIVER_NOT_LOADED = Status(
     9, "Driver not loaded", "The kernel module nvidia is not loaded. Run nvidia-smi and look at dmesg"
 )
 LIBRARY_NOT_FOUND = Status(
-    12, "Library not found", "libnvidia-ml.so.1 is not installed. Install the NVIDIA driver's NVML library"
+    12, "Library not found", "libnvidia-ml.so.1 cannot be loaded. Install the NVIDIA driver's NVML library"
 )
 VERSION_MISMATCH = Status(
     18,

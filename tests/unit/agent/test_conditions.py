@@ -79,7 +79,7 @@ def test_no_gpu(machine: MachineFactory) -> None:
     assert answer.code == 0
     assert answer.document["host"]["gpu_count"] == 0
     assert answer.document["gpus"] == answer.document["presence"] == {}
-    assert answer.document["discovery"] == {"gpus": [], "fans": []}
+    assert answer.document["discovery"] == {"gpus": [], "fans": [], "mig": []}
 
 
 @pytest.mark.parametrize("error", ["UNKNOWN", "NO_PERMISSION"])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.unit.agent.collector import checked
 from zbx_nvidia.agent import document, oneshot
-from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Problem
+from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Mig, Problem
 from zbx_nvidia.catalog import metrics, status
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS, MIG_METRICS
 
 UNSIGNED = st.integers(0, 2**62)
 VALUES = {
@@ -36,7 +36,9 @@ def gpus(draw: st.DrawFn, position: int) -> Gpu:
         readings |= {"uuid": f"GPU-{position:08x}", "index": position}
     fans = tuple(draw(st.lists(st.integers(0, 120), min_size=2, max_size=4))) if state == "ok" else ()
     lacks = tuple(draw(st.sets(st.sampled_from(GPU_READERS))))
-    return Gpu(position, state, readings, fans, lacks, tuple(draw(st.lists(PROBLEMS, max_size=30))))
+    count = draw(st.integers(0, 7)) if state == "ok" else 0
+    mig = tuple(Mig(f"MIG-{position:08x}-{number}", number, 0, {"profile": draw(st.text())}) for number in range(count))
+    return Gpu(position, state, readings, fans, mig, lacks, tuple(draw(st.lists(PROBLEMS, max_size=30))))
 
 
 @st.composite
@@ -72,10 +74,12 @@ def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
 
 def many(count: int) -> Collection:
     """So many well cards that can report everything."""
+    number = {"B": 123456789012, "Hz": 2619000000, "J": 123456789012.345, "s": 1234567.123456789}
     full = {
-        metric.key: "N" * 40 if metric.kind == metrics.CHAR else 123456789012 + len(metric.key) / 7
+        metric.key: "N" * 30 if metric.kind == metrics.CHAR else number.get(metric.unit, 1234.56)
         for metric in GPU_METRICS
     }
+    instance = {"profile": "1g.10gb", "memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99}
     every = [
         Gpu(
             position,
@@ -89,6 +93,7 @@ def many(count: int) -> Collection:
                 "index": position,
             },
             (30, 40, 50),
+            tuple(Mig(f"MIG-{position:018x}{number:018x}", number, 0, instance) for number in range(7)),
             (),
             (),
         )
@@ -105,12 +110,12 @@ def present(made: dict[str, Any]) -> set[str]:
 
 def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
     size = len(document.render(document.build(many(8))))
-    groups = [group.name for group in GROUPS if group.name in {metric.group for metric in GPU_METRICS}]
+    groups = [group.name for group in GROUPS if group.name in {metric.group for metric in (*GPU_METRICS, *MIG_METRICS)}]
     seen = []
     for limit in range(size - 1, 6000, -150):
         text = document.render(document.build(many(8)), limit)
         made = checked(text.encode() + b"\n").document
-        left = present(made) if any(made["gpus"].values()) else set()
+        left = present(made) | ({"mig"} if "mig" in made else set()) if any(made["gpus"].values()) else set()
         kept = [group for group in groups if group in left]
         shed = groups[len(kept) :]
         assert kept == groups[: len(kept)]
@@ -120,6 +125,7 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
         assert all("too large" in problem["message"] for problem in made["collector"]["errors"])
         assert ("fans" in made) == ("fan" in kept)
         assert len(text) <= limit or not kept
+        assert ("mig" in made) == ("mig" in made["discovery"]) == ("mig" in kept)
         assert len(made["presence"]) == len(made["discovery"]["gpus"]) == 8
         seen.append(len(kept))
     assert set(seen) == set(range(len(groups)))
@@ -130,7 +136,7 @@ def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
     made = document.build(many(count))
     text = document.render(made)
     assert len(text) <= LIMIT
-    assert made["collector"]["errors"] == [] or count > 16
+    assert made["collector"]["errors"] == [] or count > 8
 
 
 def test_order_of_answers_does_not_matter() -> None:
@@ -141,8 +147,8 @@ def test_order_of_answers_does_not_matter() -> None:
 
 
 def test_slots_that_nobody_answers_for_are_named_with_the_lost() -> None:
-    here = Gpu(0, "ok", {"uuid": "GPU-0", "index": 0, "pci": "00000000:0a:00.0"}, (), (), ())
-    gone = Gpu(1, "lost", {}, (), (), (Problem("", "", 15, "GPU is lost"),))
+    here = Gpu(0, "ok", {"uuid": "GPU-0", "index": 0, "pci": "00000000:0a:00.0"}, (), (), (), ())
+    gone = Gpu(1, "lost", {}, (), (), (), (Problem("", "", 15, "GPU is lost"),))
     slots = ["00000000:0A:00.0", "00000000:0B:00.0"]
     found = Collection(status.OK, "", {}, 2, [here, gone], slots, [], "oneshot", 0.1)
     assert document.build(found)["host"]["lost"] == "GPU 1: GPU is lost; slot 00000000:0B:00.0"
