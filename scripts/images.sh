@@ -6,10 +6,20 @@ cd "$repo"
 
 declare -A suite=([6.0]=bookworm [7.0]=trixie)
 
+# BuildKit's log as one line for each step that took a while.
+steps() {
+    awk '/^#[0-9]+ \[.*\] / { line = $0; sub(/^#[0-9]+ /, "", line); sub(/--mount=[^ ]* /, "", line); gsub(/ +/, " ", line); step[$1] = line }
+         /^#[0-9]+ DONE / && $3 + 0 >= 3 { printf "  %3d s  %s\n", $3, substr(step[$1], 1, 90); fflush() }'
+}
+
 for series; do
     [[ -v suite[$series] ]] || fail "no images for Zabbix '$series'; there are: ${!suite[*]}"
     scripts/base-images.sh "${suite[$series]}"
     scripts/docker-context.sh "$series"
     say "Building the images of Zabbix $series (the first time takes two minutes)"
-    ZABBIX_SERIES=$series quietly "images-$series" docker compose --progress plain build
+    log=$logs/images-$series.log
+    if ! ZABBIX_SERIES=$series docker compose --progress plain build 2>&1 </dev/null | tee "$log" | steps; then
+        tail -n 30 "$log" >&2
+        fail "the images of Zabbix $series were not built; the whole log is in $log"
+    fi
 done

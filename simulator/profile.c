@@ -4,6 +4,7 @@
 #include "expression.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,19 +195,20 @@ static const char *const PARTS[PART_KINDS] = {[PART_MIG] = "mig", [PART_PROCESS]
 
 /* [mig *] and [gpu 0 mig 2]; a new part if there is none yet. NULL if it is neither, or memory is short. */
 static struct section *find_part(struct profile *profile, const char *line) {
-    char word[8] = "";
-    unsigned int gpu = 0, number = 0;
+    char word[8] = "", digits[11] = "";
+    unsigned int gpu = 0;
     int length = 0, kind = 0;
     const bool defaults = sscanf(line, "[%7[a-z] *]%n", word, &length) == 1 && length > 0;
-    if (!defaults && (sscanf(line, "[gpu %2u %7[a-z] %9u]%n", &gpu, word, &number, &length) != 3 || length == 0))
+    if (!defaults && (sscanf(line, "[gpu %2u %7[a-z] %10[0-9]]%n", &gpu, word, digits, &length) != 3 || length == 0))
         return NULL;
+    const unsigned long long number = strtoull(digits, NULL, 10);
     while (kind < PART_KINDS && strcmp(word, PARTS[kind]))
         kind++;
-    if (line[length] || kind == PART_KINDS || gpu >= PROFILE_GPUS)
+    if (line[length] || kind == PART_KINDS || gpu >= PROFILE_GPUS || number > UINT_MAX)
         return NULL;
     if (defaults)
         return &profile->part_defaults[kind];
-    const int known = profile_part(profile, (enum part_kind)kind, (int)gpu, number);
+    const int known = profile_part(profile, (enum part_kind)kind, (int)gpu, (unsigned int)number);
     if (known != MACHINE)
         return &profile->parts[known - PROFILE_GPUS].section;
     struct part *parts = realloc(profile->parts, (profile->part_count + 1) * sizeof *parts);
@@ -214,7 +216,7 @@ static struct section *find_part(struct profile *profile, const char *line) {
         return NULL;
     profile->parts = parts;
     struct part *const part = &parts[profile->part_count++];
-    *part = (struct part){.kind = (enum part_kind)kind, .gpu = (int)gpu, .number = number};
+    *part = (struct part){.kind = (enum part_kind)kind, .gpu = (int)gpu, .number = (unsigned int)number};
     return &part->section;
 }
 

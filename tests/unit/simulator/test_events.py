@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from tests.conftest import MachineFactory
     from tests.unit.simulator.conftest import Client, ClientFactory
 
-WAIT = "(lambda d: (d.eventType, d.eventData, nvmlDeviceGetIndex(d.device), d.gpuInstanceId))(nvmlEventSetWait_v2(s.{}, {}))"
+WAIT = (
+    "(lambda d: (d.eventType, d.eventData, nvmlDeviceGetIndex(d.device), d.gpuInstanceId))"
+    "(nvmlEventSetWait_v2(s.{}, {}))"
+)
 NO_INSTANCE = 2**32 - 1
 
 

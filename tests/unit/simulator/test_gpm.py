@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 NOON = 1_700_000_000
 SAMPLE = """[os.environ.__setitem__("NVML_SIMULATOR_CLOCK", str({at})), setattr(s, "{name}", nvmlGpmSampleAlloc()),
 {take}, None][-1]"""
-GET = """(lambda g: (setattr(g, "version", {version}), setattr(g, "numMetrics", {count}), setattr(g, "sample1", s.{first}),
-setattr(g, "sample2", s.{second}), [setattr(g.metrics[i], "metricId", id) for i, id in enumerate({ids})],
+GET = """(lambda g: (setattr(g, "version", {version}), setattr(g, "numMetrics", {count}),
+setattr(g, "sample1", s.{first}), setattr(g, "sample2", s.{second}),
+[setattr(g.metrics[i], "metricId", id) for i, id in enumerate({ids})],
 nvmlGpmMetricsGet(g), [(x.nvmlReturn, x.value) for x in g.metrics[:{count}]])[-1])(c_nvmlGpmMetricsGet_t())"""
 
 

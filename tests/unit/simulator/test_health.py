@@ -14,6 +14,22 @@ NOON = 1_700_000_000
 SRAM = "(lambda s: (nvmlDeviceGetSramEccErrorStatus(h(0), byref(s)), plain(s))[1])(c_nvmlEccSramErrorStatus_v1_t())"
 
 
+SRAM_KEYS = {
+    "aggregateUncParity": "aggregate_unc_parity",
+    "aggregateUncSecDed": "aggregate_unc_sec_ded",
+    "aggregateCor": "aggregate_cor",
+    "volatileUncParity": "volatile_unc_parity",
+    "volatileUncSecDed": "volatile_unc_sec_ded",
+    "volatileCor": "volatile_cor",
+    "aggregateUncBucketL2": "aggregate_unc_l2",
+    "aggregateUncBucketSm": "aggregate_unc_sm",
+    "aggregateUncBucketPcie": "aggregate_unc_pcie",
+    "aggregateUncBucketMcu": "aggregate_unc_mcu",
+    "aggregateUncBucketOther": "aggregate_unc_other",
+    "bThresholdExceeded": "threshold_exceeded",
+}
+
+
 def test_ecc_totals_by_kind_and_life(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("t4")
     node.set(
@@ -48,13 +64,11 @@ def test_sram_status_is_for_root(machine: MachineFactory, nvml: ClientFactory) -
     ask = nvml(node)
     assert ask(SRAM) == "NVMLError_NoPermission"
     node.set("machine", root=1)
-    node.set("gpu 0", sram_volatile_unc_parity=3, sram_aggregate_unc_mcu=4, sram_threshold_exceeded=1)
+    for number, key in enumerate(SRAM_KEYS.values(), start=1):
+        node.set("gpu 0", {f"sram_{key}": number})
     status = ask(SRAM)
-    assert {name: value for name, value in status.items() if value and name != "version"} == {
-        "volatileUncParity": 3,
-        "aggregateUncBucketMcu": 4,
-        "bThresholdExceeded": 1,
-    }
+    assert status.pop("version")
+    assert status == {member: number for number, member in enumerate(SRAM_KEYS, start=1)}
     assert nvml(machine("t4"))(SRAM) == "NVMLError_NotSupported"
 
 
@@ -81,15 +95,16 @@ def test_retired_pages_with_their_times(machine: MachineFactory, nvml: ClientFac
 
 def test_rows_and_recovery(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("h100x8")
-    node.set("gpu 1", remapped_rows_uncorrected=1, remapped_rows_pending=1, row_remapper_high=2, gpu_recovery_action=2)
+    rows = {"remapped_rows_corrected": 4, "remapped_rows_uncorrected": 3}
+    rows |= {"remapped_rows_pending": 1, "remapped_rows_failure": 2}
+    banks = {"max": 11, "high": 12, "partial": 13, "low": 14, "none": 15}
+    node.set("gpu 1", {**rows, **{f"row_remapper_{name}": count for name, count in banks.items()}})
+    node.set("gpu 1", gpu_recovery_action=2)
     ask = nvml(node)
-    assert ask("nvmlDeviceGetRemappedRows(h(1))") == [0, 1, 1, 0]
-    assert ask("plain(nvmlDeviceGetRowRemapperHistogram(h(1)))") == {
-        **{"max": 2560, "high": 2},
-        **{"partial": 0, "low": 0, "none": 0},
-    }
+    assert ask("nvmlDeviceGetRemappedRows(h(1))") == [4, 3, 1, 2]
+    assert ask("plain(nvmlDeviceGetRowRemapperHistogram(h(1)))") == banks
     assert [value[:3] for value in ask("field(1, NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)")] == [[0, 1, 2]]
-    assert ask("field(1, 142, 143, 144, 145)") == [[0, 1, n, n] for n in (0, 1, 1, 0)]
+    assert ask("field(1, 142, 143, 144, 145)") == [[0, 1, n, n] for n in (4, 3, 1, 2)]
 
 
 POLICIES = {
@@ -168,6 +183,18 @@ def test_pcie_throughput_takes_its_time(machine: MachineFactory, nvml: ClientFac
         ("field(0, NVML_FI_DEV_POWER_AVERAGE)[0][3]", "power_average", 62000),
         ("field(0, NVML_FI_DEV_MEMORY_TEMP)[0][3]", "memory_temperature", 84),
         ("nvmlDeviceGetBAR1MemoryInfo(h(0)).bar1Used", "bar1_used", 77),
+        ("nvmlDeviceGetBAR1MemoryInfo(h(0)).bar1Total", "bar1_total", 2**40),
+        ("nvmlDeviceGetBAR1MemoryInfo(h(0)).bar1Free", "bar1_free", 78),
+        ("nvmlDeviceGetMarginTemperature(h(0))", "margin_temperature", -3),
+        ("nvmlDeviceGetDefaultEccMode(h(0))[0]", "ecc_mode_default", 0),
+        ("nvmlDeviceGetNumGpuCores(h(0))", "num_gpu_cores", 9),
+        ("nvmlDeviceGetMemoryBusWidth(h(0))", "memory_bus_width", 64),
+        ("nvmlDeviceGetMultiGpuBoard(h(0))", "multi_gpu_board", 1),
+        ("nvmlDeviceGetPowerSource(h(0))", "power_source", 1),
+        ("nvmlDeviceGetPowerManagementMode(h(0))", "power_management_mode", 0),
+        ("nvmlDeviceGetPowerState(h(0))", "performance_state", 5),
+        ("nvmlDeviceGetDecoderUtilization(h(0))[0]", "decoder_utilization", 33),
+        ("nvmlDeviceGetTargetFanSpeed(nvmlDeviceGetHandleByIndex(0), 0)", "fan_speed_target", 44),
         ("nvmlDeviceGetJpgUtilization(h(0))[0]", "jpg_utilization", 31),
         ("nvmlDeviceGetOfaUtilization(h(0))[0]", "ofa_utilization", 32),
         ("nvmlDeviceGetSupportedEventTypes(h(0))", "supported_event_types", 8),
@@ -182,6 +209,7 @@ def test_pcie_throughput_takes_its_time(machine: MachineFactory, nvml: ClientFac
 )
 def test_single_values(machine: MachineFactory, nvml: ClientFactory, question: str, key: str, value: int | str) -> None:
     node = machine("t4")
+    node.set("gpu 0", fan_count=1)
     node.set("gpu 0", {key: value})
     ask = nvml(node)
     assert ask(question) == value

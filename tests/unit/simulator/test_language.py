@@ -246,6 +246,8 @@ def test_names_that_are_not_utf_8(machine: MachineFactory, nvml: ClientFactory) 
         ("[gpu 0 mig x]", "none of [machine]"),
         ("[gpu 0 part 1]", "[gpu 0 process 1]"),
         ("[gpu 64 mig 0]", "none of [machine]"),
+        ("[gpu 0 process 4294967296]", "none of [machine]"),
+        ("[gpu 0 process 12345678901]", "none of [machine]"),
         ("[gpu 0 mig 1]\n[gpu 0 mig 1]", "a second time"),
         ("[gpu 0 mig 1]\nmemory_used = var.nobody", "no such name"),
         ("[gpu 0 process 1]\n[process *]\nused_memory = 1 +", "is missing"),

@@ -16,47 +16,47 @@ FIELDS = "[(v.nvmlReturn, v.valueType, v.value.ullVal) for v in nvmlDeviceGetFie
 
 def test_the_links_of_an_h100(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("h100x8")
-    node.set("gpu 3", {"nvlink_state.5": 0, "nvlink_version.6": 7})
+    node.set("gpu 3", {"nvlink_state.5": 0, "nvlink_version.6": 7, "nvlink_remote_pci_bus_id.9": "00000000:0A:00.0"})
+    capabilities = ["p2p_supported", "sysmem_access", "p2p_atomics", "sysmem_atomics", "sli_bridge", "valid"]
+    for number, capability in enumerate(capabilities):
+        node.set("gpu 3", {f"nvlink_{capability}.1": 10 + number})
     ask = nvml(node)
     assert ask("[nvmlDeviceGetNvLinkState(h(3), link) for link in range(18)]") == [1] * 5 + [0] + [1] * 12
     assert ask("[nvmlDeviceGetNvLinkVersion(h(3), link) for link in (5, 6)]") == [6, 7]
     assert ask("[nvmlDeviceGetNvLinkCapability(h(3), 0, c) for c in range(6)]") == [1, 1, 1, 1, 0, 1]
+    assert ask("[nvmlDeviceGetNvLinkCapability(h(3), 1, c) for c in range(6)]") == [10, 11, 12, 13, 14, 15]
     assert ask("nvmlDeviceGetNvLinkRemoteDeviceType(h(3), 0)") == 2
-    assert ask("nvmlDeviceGetNvLinkRemotePciInfo(h(3), 17).busId") == "00000000:07:00.0"
+    addresses = [f"00000000:{bus}:00.0" for bus in ("07", "0A")]
+    assert ask("[nvmlDeviceGetNvLinkRemotePciInfo(h(3), link).busId for link in (17, 9)]") == addresses
     for call in ("State(h(3), 18)", "Version(h(3), 18)", "Capability(h(3), 0, 6)", "ErrorCounter(h(3), 0, 5)"):
         assert ask(f"nvmlDeviceGetNvLink{call}") == "NVMLError_InvalidArgument"
     assert nvml(machine("gtx1070"))("nvmlDeviceGetNvLinkState(h(0), 0)") == "NVMLError_NotSupported"
 
 
 @pytest.mark.parametrize(
-    ("counter", "key", "fields", "total", "by_scope"),
+    ("counter", "key", "ids"),
     [
-        (0, "nvlink_replay_errors", [46, 51, 108, 113], 52, 161),
-        (1, "nvlink_recovery_errors", [53, 58, 114, 119], 59, 162),
-        (2, "nvlink_crc_flit_errors", [32, 37, 96, 101], 38, 163),
-        (3, "nvlink_crc_data_errors", [39, 44, 102, 107], 45, None),
-        (4, "nvlink_ecc_data_errors", [148, 153, 154, 159], 160, None),
+        (0, "nvlink_replay_errors", [46, 51, 108, 113, 52, 161]),
+        (1, "nvlink_recovery_errors", [53, 58, 114, 119, 59, 162]),
+        (2, "nvlink_crc_flit_errors", [32, 37, 96, 101, 38, 163]),
+        (3, "nvlink_crc_data_errors", [39, 44, 102, 107, 45]),
+        (4, "nvlink_ecc_data_errors", [148, 153, 154, 159, 160]),
     ],
 )
 def test_errors_by_call_by_field_and_in_all(
-    machine: MachineFactory,
-    nvml: ClientFactory,
-    counter: int,
-    key: str,
-    fields: list[int],
-    total: int,
-    by_scope: int | None,
+    machine: MachineFactory, nvml: ClientFactory, counter: int, key: str, ids: list[int]
 ) -> None:
-    """Fields that name their link exist for the first twelve; the sum is over all eighteen."""
+    """Fields that name their link exist for the first twelve; the sum is over all eighteen; then one that takes any."""
+    total = ids[4]
     node = machine("h100x8")
     node.set("gpu 0", {key: "scope", f"{key}.17": 1000})
     ask = nvml(node)
     assert ask(f"[nvmlDeviceGetNvLinkErrorCounter(h(0), link, {counter}) for link in (0, 5, 17)]") == [0, 5, 1000]
-    assert ask(FIELDS.format(gpu=0, ids=fields)) == [[0, 3, link] for link in (0, 5, 6, 11)]
+    assert ask(FIELDS.format(gpu=0, ids=ids[:4])) == [[0, 3, link] for link in (0, 5, 6, 11)]
     assert ask(FIELDS.format(gpu=0, ids=[total])) == [[0, 3, sum(range(17)) + 1000]]
-    if by_scope:
-        ids = [(by_scope, 3), (by_scope, 17), (by_scope, 2**32 - 1)]
-        assert ask(FIELDS.format(gpu=0, ids=ids)) == [[0, 3, 3], [0, 3, 1000], [0, 3, 1136]]
+    for by_scope in ids[5:]:
+        scopes = [(by_scope, 3), (by_scope, 17), (by_scope, 2**32 - 1)]
+        assert ask(FIELDS.format(gpu=0, ids=scopes)) == [[0, 3, 3], [0, 3, 1000], [0, 3, 1136]]
     node.set("gpu 0", {f"{key}.sum": 5})
     assert ask(FIELDS.format(gpu=0, ids=[total])) == [[0, 3, 5]]
 
@@ -68,6 +68,16 @@ def test_throughput_adds_up(machine: MachineFactory, nvml: ClientFactory) -> Non
         (whole,) = ask(FIELDS.format(gpu=0, ids=[(field, 2**32 - 1)]))
         assert all(link[:2] == [0, 3] and link[2] > 10**9 for link in links)
         assert whole == [0, 3, sum(value for _, _, value in links)]
+
+
+def test_each_direction_has_its_field(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("h100x8")
+    for number, key in enumerate(("data_tx", "data_rx", "raw_tx", "raw_rx")):
+        node.set("gpu 0", {f"nvlink_throughput_{key}.2": 2**40 + number, f"nvlink_throughput_{key}.sum": number})
+    ask = nvml(node)
+    for scope, base in ((2, 2**40), (2**32 - 1, 0)):
+        values = ask(FIELDS.format(gpu=0, ids=[(field, scope) for field in range(138, 142)]))
+        assert values == [[0, 3, base + number] for number in range(4)]
 
 
 def test_a_sum_needs_every_link(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -90,8 +100,9 @@ def test_other_fields_of_links(machine: MachineFactory, nvml: ClientFactory) -> 
 
 
 V = (
-    "(lambda s: (setattr(s, 'version', {version}), nvmlDeviceGetGpuFabricInfoV(h(0), byref(s)), s.state & 255, s.status,"
-    " s.cliqueId, s.healthMask, bytes(s.clusterUuid).hex(), getattr(s, 'healthSummary', None))[1:])({structure}())"
+    "(lambda s: (setattr(s, 'version', {version}), nvmlDeviceGetGpuFabricInfoV(h(0), byref(s)), s.state & 255,"
+    " s.status, s.cliqueId, s.healthMask, bytes(s.clusterUuid).hex(), getattr(s, 'healthSummary', None))[1:])"
+    "({structure}())"
 )
 
 

@@ -27,12 +27,31 @@ def test_the_instances_of_an_h100(machine: MachineFactory, nvml: ClientFactory) 
     assert ask("nvmlDeviceGetName(m(0, 1))") == "NVIDIA H100 80GB HBM3 MIG 2g.20gb"
     assert len(set(ask(each.format("nvmlDeviceGetUUID(m(0, i))")))) == 4
     assert ask("nvmlDeviceGetUUID(m(0, 0))").startswith("MIG-")
-    assert ask("plain(nvmlDeviceGetAttributes_v2(m(0, 0)))") == {
-        **{"multiprocessorCount": 60, "sharedCopyEngineCount": 3, "sharedDecoderCount": 3, "sharedEncoderCount": 0},
-        **{"sharedJpegCount": 3, "sharedOfaCount": 0, "gpuInstanceSliceCount": 3, "computeInstanceSliceCount": 3},
-        "memorySizeMB": 40448,
-    }
     assert ask("nvmlDeviceGetMemoryErrorCounter(m(0, 2), 1, 0, NVML_MEMORY_LOCATION_SRAM)") == 0
+
+
+ATTRIBUTES = {
+    "multiprocessorCount": "multiprocessor_count",
+    "sharedCopyEngineCount": "copy_engine_count",
+    "sharedDecoderCount": "decoder_count",
+    "sharedEncoderCount": "encoder_count",
+    "sharedJpegCount": "jpeg_count",
+    "sharedOfaCount": "ofa_count",
+    "gpuInstanceSliceCount": "gpu_instance_slice_count",
+    "computeInstanceSliceCount": "compute_instance_slice_count",
+    "memorySizeMB": "memory_size_mb",
+}
+
+
+def test_attributes(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("h100-mig")
+    ask = nvml(node)
+    question = "plain(nvmlDeviceGetAttributes_v2(m(0, 0)))"
+    assert list(ask(question).values()) == [60, 3, 3, 0, 3, 0, 3, 3, 40448]
+    for number, key in enumerate(ATTRIBUTES.values()):
+        node.set("gpu 0 mig 0", {key: number})
+    assert ask(question) == {member: number for number, member in enumerate(ATTRIBUTES)}
+    assert ask("nvmlDeviceGetAttributes_v2(h(0))") == "NVMLError_NotSupported"
 
 
 def test_holes_and_wrong_numbers(machine: MachineFactory, nvml: ClientFactory) -> None:

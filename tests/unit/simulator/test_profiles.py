@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 
 NOON = 1_700_000_000
 GPUS = {
-    **{"gtx1070": 1, "rtx2080s": 1, "rtx3090": 1, "rtx4080s": 1, "p400": 1, "t4": 1, "a10g": 1},
-    **{"h100x8": 8, "h200x8": 8, "h100-mig": 1, "a100-mig": 2, "vgpu-guest": 1, "gb10": 1},
+    "gtx1070": 1,
+    "rtx2080s": 1,
+    "rtx3090": 1,
+    "rtx4080s": 1,
+    "p400": 1,
+    "t4": 1,
+    "a10g": 1,
+    "h100x8": 8,
+    "h200x8": 8,
+    "h100-mig": 1,
+    "a100-mig": 2,
+    "vgpu-guest": 1,
+    "gb10": 1,
 }
 PROFILES = tuple(GPUS)
 

@@ -17,8 +17,14 @@ def host(machine: MachineFactory) -> Machine:
     node.set("vgpu *", vgpu_type=230, vgpu_type_name="GRID T4-2Q", vgpu_type_class="Quadro", vm_driver_version="580.95")
     node.set("vgpu *", licensed=1, license_state=5, license_expiry_status=2, license_expiry=1_893_456_000)
     node.set("gpu 0 vgpu 900", uuid="vgpu-1", vm_id="desktop-1", fb_usage=2**30, sm_utilization=40)
-    node.set("gpu 0 vgpu 901", uuid="vgpu-2", vm_id="desktop-2", fb_usage=2**20, licensed=0, license_state=3)
-    node.set("gpu 0 vgpu 901", license_expiry_status=0, license_expiry=None, vgpu_type=231, vgpu_type_name="GRID T4-4Q")
+    node.set("gpu 0 vgpu 3251634213", uuid="vgpu-2", vm_id="desktop-2", fb_usage=2**20, licensed=0, license_state=3)
+    node.set(
+        "gpu 0 vgpu 3251634213",
+        license_expiry_status=0,
+        license_expiry=None,
+        vgpu_type=231,
+        vgpu_type_name="GRID T4-4Q",
+    )
     return node
 
 
@@ -26,9 +32,9 @@ def test_vgpus_of_a_host(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = host(machine)
     ask = nvml(node)
     assert ask("[nvmlDeviceGetVirtualizationMode(h(0)), nvmlDeviceGetHostVgpuMode(h(0))]") == [3, 0]
-    assert ask("nvmlDeviceGetActiveVgpus(h(0))") == [900, 901]
-    each = "[{}(v) for v in (900, 901)]"
-    assert ask("[(i.decode(), t) for i, t in map(nvmlVgpuInstanceGetVmID, (900, 901))]") == [
+    assert ask("nvmlDeviceGetActiveVgpus(h(0))") == [900, 3251634213]
+    each = "[{}(v) for v in (900, 3251634213)]"
+    assert ask("[(i.decode(), t) for i, t in map(nvmlVgpuInstanceGetVmID, (900, 3251634213))]") == [
         ["desktop-1", 1],
         ["desktop-2", 1],
     ]
@@ -42,11 +48,11 @@ def test_vgpus_of_a_host(machine: MachineFactory, nvml: ClientFactory) -> None:
     assert ask("nvmlVgpuTypeGetClass(5)") == "NVMLError_InvalidArgument"
     info = "(lambda i: [i.isLicensed, i.currentState, i.licenseExpiry.status, i.licenseExpiry.year])"
     assert ask(f"{info}(nvmlVgpuInstanceGetLicenseInfo_v2(900))") == [1, 5, 2, 2030]
-    assert ask(f"{info}(nvmlVgpuInstanceGetLicenseInfo_v2(901))") == [0, 3, 0, 0]
+    assert ask(f"{info}(nvmlVgpuInstanceGetLicenseInfo_v2(3251634213))") == [0, 3, 0, 0]
     assert ask("nvmlVgpuInstanceGetUUID(5)") == "NVMLError_NotFound"
-    node.remove("gpu 0 vgpu 901")
+    node.remove("gpu 0 vgpu 3251634213")
     node.set("gpu 0", state="lost")
-    assert ask("nvmlVgpuInstanceGetUUID(901)") == "NVMLError_NotFound"
+    assert ask("nvmlVgpuInstanceGetUUID(3251634213)") == "NVMLError_NotFound"
     assert ask("nvmlVgpuInstanceGetUUID(900)") == "NVMLError_GpuIsLost"
 
 
@@ -55,8 +61,8 @@ def test_what_vgpus_use(machine: MachineFactory, nvml: ClientFactory) -> None:
     node.set("gpu 0 vgpu 900", utilization_memory=20, encoder_utilization=3, decoder_utilization=4)
     ask = nvml(node)
     raw = (
-        "(lambda n, a, t: (pynvml.nvmlLib.nvmlDeviceGetVgpuUtilization(h(0), c_ulonglong({since}), byref(t), byref(n), a),"
-        " n.value, t.value, [(x.vgpuInstance, x.timeStamp, x.smUtil.uiVal, x.memUtil.uiVal, x.encUtil.uiVal,"
+        "(lambda n, a, t: (pynvml.nvmlLib.nvmlDeviceGetVgpuUtilization(h(0), c_ulonglong({since}), byref(t), byref(n),"
+        " a), n.value, t.value, [(x.vgpuInstance, x.timeStamp, x.smUtil.uiVal, x.memUtil.uiVal, x.encUtil.uiVal,"
         " x.decUtil.uiVal) for x in a or []]))(c_uint({room}), {array}, c_uint())"
     )
     array = "(c_nvmlVgpuInstanceUtilizationSample_t * 2)()"
@@ -64,7 +70,7 @@ def test_what_vgpus_use(machine: MachineFactory, nvml: ClientFactory) -> None:
     stamp = NOON * 1_000_000
     assert ask(raw.format(since=0, room=2, array=array)) == [
         *(0, 2, 1),
-        [[900, stamp, 40, 20, 3, 4], [901, stamp, 0, 0, 0, 0]],
+        [[900, stamp, 40, 20, 3, 4], [3251634213, stamp, 0, 0, 0, 0]],
     ]
     assert ask(raw.format(since=stamp, room=2, array=array))[0] == 6
     plain_card = machine("gtx1070")
@@ -105,8 +111,8 @@ def test_confidential_computing(machine: MachineFactory, nvml: ClientFactory) ->
     assert ask("list(plain(nvmlSystemGetConfComputeCapabilities()).values())") == [3, 1]
     assert ask("nvmlSystemGetConfComputeGpusReadyState()") == 0
     settings = (
-        "(lambda x: (setattr(x, 'version', {}), nvmlSystemGetConfComputeSettings(byref(x)), list(plain(x).values())[1:])"
-        "[1:])(c_nvmlSystemConfComputeSettings_v1_t())"
+        "(lambda x: (setattr(x, 'version', {}), nvmlSystemGetConfComputeSettings(byref(x)),"
+        " list(plain(x).values())[1:])[1:])(c_nvmlSystemConfComputeSettings_v1_t())"
     )
     assert ask(settings.format("nvmlSystemConfComputeSettings_v1")) == [0, [2, 1, 1, 2]]
     assert ask(settings.format(7))[0] == 25
