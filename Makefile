@@ -41,7 +41,8 @@ lint: venv ## ruff, mypy, shellcheck
 generate: venv ## rewrite the generated templates, UserParameters, documents and docs
 	@$(PYTHON) scripts/generate.py
 
-bench: venv simulator ## what a check costs, beside its yardsticks
+bench: venv wheel engine ## what a check costs, beside its yardsticks
+	@scripts/images.sh 7.0
 	@$(PYTHON) scripts/bench.py
 
 wheel: venv ## dist/*.whl

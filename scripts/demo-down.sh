@@ -14,5 +14,6 @@ docker image ls --format '{{.Repository}}:{{.Tag}}' --filter 'reference=zbx-nvid
     # An image that other containers use, such as those of running tests, cannot and shall not go.
     docker image rm "$image" >>"$logs/demo-down.log" 2>&1 || say "Image $image is in use and stays"
 done
+quietly demo-down-prune docker image prune --force --filter label=project=zbx-nvidia
 
 say "What stays: the Docker engine, the debian:*-slim images, and its build cache (docker builder prune removes it)"

@@ -22,4 +22,5 @@ for series; do
         tail -n 30 "$log" >&2
         fail "the images of Zabbix $series were not built; the whole log is in $log"
     fi
+    quietly images-prune docker image prune --force --filter label=project=zbx-nvidia
 done

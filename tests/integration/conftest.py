@@ -107,16 +107,18 @@ def running(series: str) -> Iterator[Stack]:
     # A project's name may hold no dot. Another prefix lets two checkouts be tested on one machine.
     project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-{series.replace('.', '')}"
     # Port 0: Docker takes a free one.
-    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose --ansi never"
+    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose"
     compose_file = str(ROOT / "docker-compose.yml")
     log = ROOT / "build" / "integration" / series / "containers.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     remove = "down --volumes --remove-orphans --timeout 2"
     up = "up --no-build --pull never --wait --wait-timeout 180"
+    # Compose 2.26 clears the terminal's line before each line, terminal or not.
+    logs = rf"logs --timestamps | sed 's/\x1b\[2K//' >'{log}'"
     # Two, one in the other: pytest-docker cleans nothing up when its own set-up fails, so what starts the containers
     # stands inside what removes them, those of a killed run first.
     with (
-        get_docker_services(compose, compose_file, project, [remove], [f'logs --timestamps >"{log}"', remove]),
+        get_docker_services(compose, compose_file, project, [remove], [logs, remove]),
         get_docker_services(compose, compose_file, project, [up], []) as services,
     ):
         yield Stack(series, project, f"http://127.0.0.1:{services.port_for('web', 8080)}")

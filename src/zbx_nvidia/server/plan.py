@@ -100,7 +100,10 @@ def as_lines(plan: Plan) -> Iterator[str]:
         if change.field:
             yield from _difference(change)
         elif change.new:
-            yield from textwrap.wrap(change.new, WIDTH, initial_indent="      ", subsequent_indent="      ")
+            indent = "      "
+            yield from textwrap.wrap(
+                change.new, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+            )
     for option, title in KEPT.items():
         kept = [kept for kept in plan.kept if kept.option == option]
         if kept:
