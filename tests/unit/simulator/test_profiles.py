@@ -29,6 +29,10 @@ GPUS = {
     "a100-mig": 2,
     "vgpu-guest": 1,
     "gb10": 1,
+    "v100": 1,
+    "b200x8": 8,
+    "a10-vgpu-host": 1,
+    "gtx1070ti-r450": 1,
 }
 PROFILES = tuple(GPUS)
 
@@ -193,6 +197,33 @@ FACTS: dict[str, dict[str, Any]] = {
         "nvmlDeviceGetNumaNodeId(h(0))": 0,
         "nvmlDeviceGetPciInfo(h(0)).busId": "0000000F:01:00.0",
     },
+    "v100": {
+        "nvmlDeviceGetArchitecture(h(0)) == NVML_DEVICE_ARCH_VOLTA": True,
+        "[len(nvmlDeviceGetRetiredPages(h(0), cause)) for cause in (0, 1)]": [2, 1],
+        "nvmlDeviceGetRemappedRows(h(0))": "NVMLError_NotSupported",
+        "[nvmlDeviceGetNvLinkState(h(0), link) for link in range(6)]": [1] * 6,
+        "nvmlDeviceGetNvLinkState(h(0), 6)": "NVMLError_InvalidArgument",
+        "nvmlDeviceGetEnforcedPowerLimit(h(0))": 300000,
+    },
+    "b200x8": {
+        "nvmlDeviceGetMemoryInfo(h(0)).total // 2**20": 183359,
+        "nvmlDeviceGetNvLinkVersion(h(0), 17)": 7,
+        "nvmlDeviceGetNvLinkErrorCounter(h(0), 0, 0)": "NVMLError_NotSupported",
+        "[v[:2] for v in field(7, 202, 208, 220)]": [[0, 3], [0, 3], [3, 1]],
+    },
+    "a10-vgpu-host": {
+        "nvmlDeviceGetVirtualizationMode(h(0))": 3,
+        "nvmlDeviceGetActiveVgpus(h(0))": [3251634213, 3251634214],
+        "[nvmlVgpuInstanceGetLicenseStatus(v) for v in nvmlDeviceGetActiveVgpus(h(0))]": [1, 0],
+        "nvmlVgpuTypeGetName(nvmlVgpuInstanceGetType(3251634213))": "NVIDIA A10-8Q",
+        "nvmlDeviceGetNumFans(h(0))": 0,
+    },
+    "gtx1070ti-r450": {
+        "nvmlDeviceGetComputeRunningProcesses_v2(h(0))": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetArchitecture(h(0))": "NVMLError_FunctionNotFound",
+        "nvmlDeviceGetFanSpeed(h(0)) >= 34": True,
+        "nvmlDeviceGetCurrentClocksThrottleReasons(h(0)) in (0, 1)": True,
+    },
 }
 
 
@@ -254,6 +285,7 @@ LACKS = {
     "p400": {"power", "limit", "v2"},
     "vgpu-guest": {"temperature", "power", "limit", "max_clock"},
     "gb10": {"limit", "v1", "v2"},
+    "gtx1070ti-r450": {"v2"},
 }
 
 
