@@ -143,8 +143,8 @@ def costs() -> str:
         HEAD,
         "# Costs\n",
         (
-            "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of them "
-            "on. Besides, a host has "
+            "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of "
+            "them on. Besides, a host has "
             f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
             "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only.\n"
         ),
