@@ -58,6 +58,7 @@ QUICK = {
         f"{{$NVIDIA.{period}.PERIOD}}": "5s"
         for period in (
             "TEMP",
+            "FABRIC",
             "FAN",
             "SLOW",
             "ECC.CORRECTED",

@@ -582,7 +582,9 @@ GPU_METRICS = (
     ),
     *(
         _gpu(
-            f"nvlink_{key}", f"NVLink data {word}", UNSIGNED, "B", "nvlink", f"nvlink_{key}", LIVE,
+            # A whole number, but Zabbix writes one above 1e17 with an exponent, which is no unsigned value: at full
+            # speed that is reached within days.
+            f"nvlink_{key}", f"NVLink data {word}", FLOAT, "B", "nvlink", f"nvlink_{key}", LIVE,
             "nvmlDeviceGetFieldValues", "",
             f"Payload {word} over all links: a counter (NVML field {field}). Volta and newer.",
         )
