@@ -62,7 +62,6 @@ QUICK = {
             "FAN",
             "SLOW",
             "ECC.CORRECTED",
-            "NVLINK",
             "THROTTLE",
             "THROTTLE.SW",
             "PCIE",
