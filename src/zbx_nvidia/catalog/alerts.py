@@ -71,7 +71,7 @@ ALERTS = (
         ("nodata",),
         "Made at: {ITEM.LASTVALUE1}",
         "The document's time and the Zabbix server's clock differ: a collector stands still, or a clock is wrong.",
-        "Compare the clocks of host and server; in resident mode, restart the service.",
+        "Compare the clocks of host and server; then look at what answers nvidia.get on the host.",
     ),
     Alert(
         "host", "driver",

@@ -12,7 +12,6 @@ from typing import NamedTuple
 FLOAT = "FLOAT"
 UNSIGNED = "UNSIGNED"
 CHAR = "CHAR"  # at most 255 characters
-TEXT = "TEXT"
 
 # How a value is stored.
 LIVE = "live"  # each poll
