@@ -226,8 +226,24 @@ def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Cha
         old, new = before.get(field, default), after.get(field, default)
         if field in merge.LISTS:
             yield from _elements(kind, name, field, old or [], new or [])
+        elif field == "overrides" and _in_steps(old) == _in_steps(new):
+            continue
         elif old != new:
             yield Change("update", kind, name, field, _text(old), _text(new))
+
+
+def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON
+    """A rule's overrides in the order in which they are applied.
+
+    6.0 exports them, and their conditions, in the order of its database, which a second import was seen to change.
+    """
+    ordered = []
+    for override in sorted(overrides or [], key=lambda one: int(one["step"])):
+        condition = override.get("filter", {})
+        conditions = sorted(condition.get("conditions", []), key=lambda one: str(one.get("formulaid", "")))
+        operations = sorted(override.get("operations", []), key=json.dumps)
+        ordered.append({**override, "filter": {**condition, "conditions": conditions}, "operations": operations})
+    return ordered
 
 
 def _elements(kind: str, name: str, field: str, before: list[Object], after: list[Object]) -> Iterator[Change]:

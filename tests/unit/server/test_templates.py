@@ -111,3 +111,28 @@ def test_template_of_the_same_name_and_other_origin_is_left_alone(front: Any, an
     )
     with pytest.raises(ServerError, match="of other origin"):
         plan(front, FILE.format(version="7.0", groups="template_groups"))
+
+
+def override(step: str, pattern: str, *formulas: str) -> dict[str, Any]:
+    conditions = [{"macro": "{#LACKS}", "value": f",{formula},", "formulaid": formula} for formula in formulas]
+    return {
+        "name": f"override {step}",
+        "step": step,
+        "filter": {"conditions": conditions},
+        "operations": [{"value": pattern}],
+    }
+
+
+def test_another_order_of_overrides_is_no_change() -> None:
+    """6.0 exports them in the order of its database."""
+    before = [override("10", "c", "A"), override("2", "b", "B", "A"), override("1", "a", "A", "B")]
+    after = [override("1", "a", "A", "B"), override("2", "b", "A", "B"), override("10", "c", "A")]
+    rule = {"uuid": "0" * 32, "name": "GPU discovery"}
+
+    def changes(new: list[dict[str, Any]]) -> list[Any]:
+        updated = {"before": {**rule, "overrides": before}, "after": {**rule, "overrides": new}}
+        return list(templates._changes({"discovery_rules": {"updated": [updated]}}))  # noqa: SLF001  it has no other door
+
+    assert changes(after) == []
+    (change,) = changes([*after[:2], override("10", "d", "A")])
+    assert (change.action, change.name, change.field) == ("update", "GPU discovery", "overrides")
