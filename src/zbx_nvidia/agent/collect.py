@@ -150,9 +150,9 @@ def _mig(device: Device) -> tuple[Mig, ...]:
         for instance in device.mig_instances():
             readings: dict[str, Any] = {}
             for reader, metrics in _MIG_METRICS.items():
-                with contextlib.suppress(Absent, Refused):
+                with contextlib.suppress(NvmlError):
                     readings.update(_named(metrics, getattr(instance, reader)()))
-            with contextlib.suppress(Absent, Refused):
+            with contextlib.suppress(NvmlError):
                 found.append(Mig(instance.uuid(), instance.gpu_instance(), instance.compute_instance(), readings))
     except (Absent, Refused):
         return ()

@@ -70,11 +70,13 @@ def _table(document: dict[str, Any]) -> None:
 
 def _cells(gpu: dict[str, Any]) -> dict[str, str]:
     """One line of the table, by heading; what the card cannot give is empty."""
+    from zbx_nvidia.agent.document import model  # noqa: PLC0415  as above
+
     power, limit = _number(gpu, "power", "W"), _number(gpu, "power_limit", "W")
     used, total = (_number(gpu, key, "", 2**30, 1) for key in ("memory_used", "memory_total"))
     return {
         "GPU": str(gpu.get("index", "")),
-        "Model": str(gpu.get("name", "")).removeprefix("NVIDIA ").removeprefix("GeForce "),
+        "Model": model(str(gpu.get("name", ""))),
         "Temp": _number(gpu, "temperature", "°C"),
         "Fan": _number(gpu, "fan_speed", "%"),
         "Power": f"{power}/{limit}" if limit else power,
