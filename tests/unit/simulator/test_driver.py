@@ -259,7 +259,7 @@ def test_threads_do_not_disturb_one_another(machine: MachineFactory) -> None:
     node = machine("h100x8", clock=1_700_000_000)
     node.set("gpu *", temperature=50)
     script = """
-import concurrent.futures, os, sys
+import concurrent.futures, json, os, sys
 from pynvml import *
 nvmlInit()
 def read(gpu):
@@ -274,12 +274,16 @@ def write():
 with concurrent.futures.ThreadPoolExecutor(9) as pool:
     readers = [pool.submit(read, gpu) for gpu in range(8)]
     pool.submit(write).result()
-    print(sorted(set().union(*(reader.result() for reader in readers))))
+    seen = set().union(*(reader.result() for reader in readers))
+print(json.dumps([sorted(seen), nvmlDeviceGetTemperature(nvmlDeviceGetHandleByIndex(7), 0)]))
 """
     run = subprocess.run(
         [sys.executable, "-c", script, node.path], env=node.env, capture_output=True, text=True, timeout=60, check=True
     )
-    assert json.loads(run.stdout) == [50, 51, 52]
+    seen, last = json.loads(run.stdout)
+    # Which of them a reader meets, the scheduler decides; the last one all see.
+    assert set(seen) <= {50, 51, 52}
+    assert last == 52
 
 
 def test_the_default_profile_is_under_etc(machine: MachineFactory, nvml: ClientFactory) -> None:
