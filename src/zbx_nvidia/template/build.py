@@ -53,6 +53,8 @@ MASTER = "nvidia.get"
 # Zabbix's own group for such templates, with its own UUID, so that an import finds the group that is there.
 GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
 
+# Where the document has the readings of each discovered entity.
+_OBJECTS = {"gpu": "$.gpus['{#UUID}']", "fan": "$.fans['{#UUID}/{#FAN}']", "mig": "$.mig['{#MIG}']"}
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {group.name: group.component for group in GROUPS}
 _HOST_COMPONENT = {"": "health", "status": "health", "collector": "health", "host": "inventory"}
@@ -103,7 +105,16 @@ class _Builder:
             "vendor": {"name": "zbx-nvidia", "version": __version__},
             "groups": [{"name": GROUP["name"]}],
             "items": _sorted([self._master(), *(self._host_item(metric, triggers) for metric in HOST_METRICS)], "key"),
-            "discovery_rules": _sorted([self._gpu_rule(triggers), self._fan_rule(), self._mig_rule()], "key"),
+            "discovery_rules": _sorted(
+                [
+                    self._gpu_rule(triggers),
+                    self._part_rule(
+                        "fan", "Fan discovery", "fans", "Each fan of the cards that have more than one.", FAN_METRICS
+                    ),
+                    self._part_rule("mig", "MIG discovery", "mig", "Each MIG instance.", MIG_METRICS),
+                ],
+                "key",
+            ),
             "tags": [{"tag": "class", "value": "hardware"}, {"tag": "target", "value": "nvidia"}],
             "macros": self._macros(),
             "dashboards": [dashboard.build(self._name, self._series, self._uuid)],
@@ -196,23 +207,11 @@ class _Builder:
         rule["overrides"] = _overrides((*GPU_METRICS, *GPU_RATES))
         return rule
 
-    def _fan_rule(self) -> Tree:
-        rule = self._rule("fan", "Fan discovery", "fans", "Each fan of the cards that have more than one.")
-        rule["item_prototypes"] = [
-            self._prototype(metric, [_jsonpath(f"$.fans['{{#UUID}}/{{#FAN}}'].{metric.key}")], {})
-            for metric in FAN_METRICS
-        ]
-        rule["overrides"] = _overrides(FAN_METRICS)
-        return rule
-
-    def _mig_rule(self) -> Tree:
-        rule = self._rule("mig", "MIG discovery", "mig", "Each MIG instance.")
-        prototypes = [
-            self._prototype(metric, [_jsonpath(f"$.mig['{{#MIG}}'].{metric.key}"), *_heartbeat(metric)], {})
-            for metric in MIG_METRICS
-        ]
-        rule["item_prototypes"] = _sorted(prototypes, "key")
-        rule["overrides"] = _overrides(MIG_METRICS)
+    def _part_rule(self, entity: str, name: str, rows: str, description: str, metrics: tuple[Metric, ...]) -> Tree:
+        """The rule of what a GPU consists of: no triggers and no graphs of its own."""
+        rule = self._rule(entity, name, rows, description)
+        rule["item_prototypes"] = _sorted([self._prototype(metric, _reading(metric), {}) for metric in metrics], "key")
+        rule["overrides"] = _overrides(metrics)
         return rule
 
     def _rule(self, entity: str, name: str, rows: str, description: str) -> Tree:
@@ -321,8 +320,8 @@ def _jsonpath(path: str) -> Tree:
 
 
 def _reading(metric: Metric) -> list[Tree]:
-    """How the value of a GPU's metric comes out of the document."""
-    steps = [_jsonpath(f"$.gpus['{{#UUID}}'].{metric.counter or metric.key}")]
+    """How the value of a discovered metric comes out of the document."""
+    steps = [_jsonpath(f"{_OBJECTS[metric.entity]}.{metric.counter or metric.key}")]
     if metric.counter:
         steps.append({"type": "CHANGE_PER_SECOND", "parameters": [""]})
     if metric.factor != 1:
