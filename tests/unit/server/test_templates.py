@@ -129,10 +129,11 @@ def test_another_order_of_overrides_is_no_change() -> None:
     after = [override("1", "a", "A", "B"), override("2", "b", "A", "B"), override("10", "c", "A")]
     rule = {"uuid": "0" * 32, "name": "GPU discovery"}
 
-    def changes(new: list[dict[str, Any]]) -> list[Any]:
-        updated = {"before": {**rule, "overrides": before}, "after": {**rule, "overrides": new}}
+    def changes(new: list[dict[str, Any]], old: list[dict[str, Any]] = before) -> list[Any]:
+        updated = {"before": {**rule, "overrides": old}, "after": {**rule, "overrides": new}}
         return list(templates._changes({"discovery_rules": {"updated": [updated]}}))  # noqa: SLF001  it has no other door
 
     assert changes(after) == []
+    assert changes(before, after) == []
     (change,) = changes([*after[:2], override("10", "d", "A")])
     assert (change.action, change.name, change.field) == ("update", "GPU discovery", "overrides")
