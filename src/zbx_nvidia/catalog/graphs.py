@@ -116,9 +116,7 @@ GRAPHS = (
         "Clocks",
         (
             Line("gpu.clock_sm", "1A7C11", "BOLD_LINE"),
-            Line("gpu.clock_graphics", "FC6EA3"),
             Line("gpu.clock_memory", "2774A4"),
-            Line("gpu.clock_video", "AC8C14"),
         ),
     ),
     Graph(
@@ -144,6 +142,31 @@ VALUEMAPS = {
         "5": "Recover the IMEX domain",
         "6": "Reset the bus",
         "7": "Reboot the system",
+    },
+    "NVIDIA virtualization mode": {
+        "0": "None",
+        "1": "Passed through",
+        "2": "vGPU",
+        "3": "Host of vGPUs",
+        "4": "Host of vSGA",
+    },
+    "NVIDIA license state": {
+        "0": "Unknown",
+        "1": "Not initialized",
+        "2": "Unlicensed, not restricted",
+        "3": "Unlicensed, restricted",
+        "4": "Unlicensed",
+        "5": "Licensed",
+    },
+    "NVIDIA confidential computing environment": {"0": "None", "1": "Simulation", "2": "Production"},
+    "NVIDIA NVLink version": {
+        "1": "1.0",
+        "2": "2.0",
+        "3": "2.2",
+        "4": "3.0",
+        "5": "3.1",
+        "6": "4.0",
+        "7": "5.0",
     },
     "NVIDIA presence": {"0": "Missing", "1": "Present"},
     "NVIDIA performance state": {
