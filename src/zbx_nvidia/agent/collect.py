@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.agent.document import Gpu, Part, Problem
 from zbx_nvidia.agent.processes import Listing, names
 from zbx_nvidia.catalog.entities import ENTITIES
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Send = Callable[[str, Any], None]
 
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
-_IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
+_IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
 # What the machine has, whichever card is asked.
 _OF_THE_MACHINE = frozenset({"confidential"})
 _SEVERAL_FANS = 2
