@@ -252,7 +252,7 @@ GPU_METRICS = (
     ),
     _gpu(
         "gsp_firmware", "GSP firmware version", CHAR, "", "details", "gsp_firmware", STATIC,
-        "nvmlDeviceGetGspFirmwareVersion", "gsp.driver_version",
+        "nvmlDeviceGetGspFirmwareVersion", "",
         "Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
     ),
     _gpu(
@@ -573,28 +573,29 @@ GPU_METRICS = (
     ),
     _gpu(
         "remapped_corrected", "Rows remapped for corrected errors", UNSIGNED, "", "ecc", "remapped_rows.corrected",
-        SLOW, "nvmlDeviceGetRemappedRows", "",
+        SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.correctable",
         "Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
     ),
     _gpu(
         "remapped_uncorrected", "Rows remapped for uncorrected errors", UNSIGNED, "", "ecc",
-        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "",
+        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.uncorrectable",
         "Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
     ),
     _gpu(
         "remap_pending", "Row remapping pending", UNSIGNED, "", "ecc", "remapped_rows.pending", LIVE,
-        "nvmlDeviceGetRemappedRows", "",
+        "nvmlDeviceGetRemappedRows", "remapped_rows.pending",
         "1: a row will be replaced at the next reset of the GPU.", "NVIDIA yes or no",
     ),
     _gpu(
         "remap_failure", "Row remapping failed", UNSIGNED, "", "ecc", "remapped_rows.failure", LIVE,
-        "nvmlDeviceGetRemappedRows", "",
+        "nvmlDeviceGetRemappedRows", "remapped_rows.failure",
         "1: a row could not be replaced, now or in the past.", "NVIDIA yes or no",
     ),
     *(
         _gpu(
             f"spare_rows_{key}", f"Banks with {name} spare rows", UNSIGNED, "", "limits", f"spare_rows.{key}", SLOW,
-            "nvmlDeviceGetRowRemapperHistogram", "", f"Memory banks that have {name} of their spare rows left.",
+            "nvmlDeviceGetRowRemapperHistogram", f"remapped_rows.histogram.{key}",
+            f"Memory banks that have {name} of their spare rows left.",
         )
         for key, name in (("max", "all"), ("high", "most"), ("partial", "some"), ("low", "few"), ("none", "no"))
     ),
@@ -658,12 +659,13 @@ GPU_METRICS = (
         )
     ),
     _gpu(
-        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV", "",
+        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV",
+        "fabric.state",
         "Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.", "NVIDIA fabric state",
     ),
     _gpu(
         "fabric_status", "Fabric status", UNSIGNED, "", "nvlink", "fabric.status", LIVE, "nvmlDeviceGetGpuFabricInfoV",
-        "", "NVML's return code of that: 0 when it went well.",
+        "fabric.status", "NVML's return code of that: 0 when it went well.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
     _gpu(
@@ -697,7 +699,7 @@ GPU_METRICS = (
     ),
     _gpu(
         "display_mode", "Display attached", UNSIGNED, "", "details", "display_mode", SLOW,
-        "nvmlDeviceGetDisplayMode", "display_attached",
+        "nvmlDeviceGetDisplayMode", "",
         "Whether a screen is attached to this card. Driver branch r590 and newer do not say.", "NVIDIA yes or no",
     ),
     _gpu(
@@ -740,7 +742,7 @@ GPU_METRICS = (
     *(
         _gpu(
             f"protected_{key}", f"Protected memory {key}", UNSIGNED, "B", "confidential", f"protected_memory.{key}",
-            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", "", text,
+            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", f"protected_memory.{key}", text,
         )
         for key, storage, text in (
             ("total", SLOW, "Memory that confidential computing protects; 0 while it is off."),
