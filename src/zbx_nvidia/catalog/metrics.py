@@ -87,8 +87,9 @@ class Metric(NamedTuple):
         call: The NVML call behind it.
         smi: The field of `nvidia-smi --query-gpu` that shows the same, or "".
         text: What it means, in what case it is absent.
-        counter: For a rate that Zabbix works out: the key of the metric that counts. "" for what is in the document.
+        counter: For what Zabbix works out: the key of the metric that it takes. "" for what is in the document.
         factor: What the change per second is multiplied by.
+        only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
     """
 
     entity: str
@@ -106,6 +107,7 @@ class Metric(NamedTuple):
     text: str
     counter: str = ""
     factor: int = 1
+    only: str = ""
 
     @property
     def item_key(self) -> str:
@@ -794,8 +796,15 @@ def _rate(key: str, name: str, unit: str, source: str, factor: int, text: str) -
     )
 
 
-# What Zabbix works out from a counter, as change per second: nothing between two polls is lost.
+(_FAN_SPEED,) = (metric for metric in GPU_METRICS if metric.key == "fan_speed")
+
+# What Zabbix works out; from a counter as change per second, so that nothing between two polls is lost.
 GPU_RATES = (
+    _FAN_SPEED._replace(
+        key="fan_turned", name="Fan has turned", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
+        text="1 whenever the fan turns, stored once a day; no value for a fan that never did. Passively cooled cards "
+        "were seen to answer with a fan at 0 %.",
+    ),
     _rate(
         "power_mean", "Mean power draw", "W", "energy", 1,
         "Mean since the last poll, from the energy counter: no peak is missed.",
