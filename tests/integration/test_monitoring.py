@@ -19,18 +19,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
+from tests.integration.watched import (
+    COMMANDS,
+    FROZEN,
+    QUICK,
+    as_options,
+    document,
+    errors,
+    expected_values,
+    host_id,
+    items,
+    off_by_default,
+    wait_for_values,
+)
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.graphs import GRAPHS
-from zbx_nvidia.catalog.metrics import (
-    FAN_METRICS,
-    GPU_METRICS,
-    GPU_RATES,
-    GROUPS,
-    HOST_METRICS,
-    LIVE,
-    MIG_METRICS,
-    PRESENT,
-)
+from zbx_nvidia.catalog.metrics import GPU_METRICS, LIVE, METRICS
 from zbx_nvidia.template import TEMPLATE_NAMES, render
 from zbx_nvidia.template.expressions import BY_REF
 
@@ -45,30 +49,12 @@ VARIANTS = {
 }
 POLL = 2  # seconds
 HOSTS = ("workstation", "gpu-server")
-# As short as Zabbix evaluates them: nodata() is looked at every 30 s.
-QUICK = {
+MACROS = {
+    **QUICK,
     "{$NVIDIA.INTERVAL}": f"{POLL}s",
+    # nodata() is looked at every 30 s.
     "{$NVIDIA.NODATA}": "30s",
     "{$NVIDIA.STALE}": "60s",
-    # What these remember has to outlast the slowest alarm of the same wave.
-    "{$NVIDIA.ECC.PERIOD}": "60s",
-    "{$NVIDIA.NVLINK.PERIOD}": "60s",
-    "{$NVIDIA.NVLINK.MEMORY}": "60s",
-    **{
-        f"{{$NVIDIA.{period}.PERIOD}}": "5s"
-        for period in (
-            "TEMP",
-            "FABRIC",
-            "FAN",
-            "SLOW",
-            "ECC.CORRECTED",
-            "THROTTLE",
-            "THROTTLE.SW",
-            "PCIE",
-            "IDLE",
-            "STALL",
-        )
-    },
 }
 # Of the profiles gtx1070 and h100x8, by index.
 UUIDS = {
@@ -93,9 +79,7 @@ BASE: dict[str, dict[str, dict[str, object]]] = {
     "workstation": {"gpu 0": {"retired_pages_sbe": 0, "retired_pages_dbe": 0, "retired_pages_pending": 0}},
     "gpu-server": {"gpu *": {"temperature_threshold_mem_max": 95}},
 }
-FROZEN = 1_800_000_000  # a clock that stands still: readings do not move between the document and the item
 ARRIVAL = 120  # an active agent asks for its checks once a minute
-MOVING = {"timestamp", "collector.duration"}
 
 
 def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
@@ -114,11 +98,10 @@ def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
 def monitored(stack: Any) -> Iterator[Any]:
     """The stack with the template and both hosts, put there by the product's own commands, every GPU discovered."""
     run_zbx_nvidia(stack, "install-template", "--variant", "both")
-    macros = [word for name, value in QUICK.items() for word in ("--macro", f"{name}={value}")]
     for host in HOSTS:
         to_base(stack, host)
         run_zbx_nvidia(
-            stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *macros
+            stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *as_options(MACROS)
         )  # fmt: skip
     for host in HOSTS:
         gpus = len(document(stack, host)["gpus"])
@@ -152,99 +135,24 @@ def complete(stack: Any, host: str, gpus: int) -> bool:
     return len([key for key in there if key.startswith("nvidia.gpu.power[")]) == gpus
 
 
-def document(stack: Any, host: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(stack.get(host, "nvidia.get"))
-    return found
-
-
-def host_id(stack: Any, host: str) -> str:
-    (row,) = stack.api.host.get(filter={"host": host}, output=["hostid"])
-    return str(row["hostid"])
-
-
-def items(stack: Any, host: str) -> dict[str, dict[str, Any]]:
-    rows = stack.api.item.get(
-        hostids=[host_id(stack, host)],
-        output=["key_", "name", "state", "error", "lastvalue", "lastclock", "value_type", "units"],
-    )
-    return {row["key_"]: row for row in rows}
-
-
-def expected_values(stack: Any, host: str) -> dict[str, Any]:
-    """What each item must hold, from the document: by key, and nothing else may exist."""
-    found = document(stack, host)
-    values: dict[str, Any] = {}
-    off = {group.name for group in GROUPS if not group.on}
-    shown = {metric.key for metric in GPU_METRICS if metric.group not in off}
-    for metric in HOST_METRICS:
-        section = found[metric.entity] if metric.entity else found
-        values[metric.item_key] = section[metric.key]
-    for uuid, readings in found["gpus"].items():
-        values[f"{PRESENT.item_key}[{uuid}]"] = 1
-        values.update({f"nvidia.gpu.{key}[{uuid}]": value for key, value in readings.items() if key in shown})
-        # Zabbix works these out itself, and the clock stands still.
-        values.update({f"{rate.item_key}[{uuid}]": 0 for rate in GPU_RATES if rate.counter in readings})
-    for place, readings in found.get("fans", {}).items():
-        uuid, fan = place.split("/")
-        values.update({f"nvidia.fan.{key}[{uuid},{fan}]": value for key, value in readings.items()})
-    return values
-
-
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
-    def differences() -> dict[str, Any]:
-        there = items(monitored, host)
-        there.pop("nvidia.get")
-        wanted = expected_values(monitored, host)
-        wrong: dict[str, Any] = {key: "no such item" for key in wanted if key not in there}
-        wrong |= {key: "not wanted" for key in there if key not in wanted}
-        for key in set(wanted) & set(there):
-            item, value = there[key], wanted[key]
-            if item["lastclock"] == "0":
-                wrong[key] = "no value"
-            elif key.removeprefix("nvidia.") in MOVING:
-                continue
-            elif isinstance(value, str):
-                if item["lastvalue"] != value:
-                    wrong[key] = (item["lastvalue"], value)
-            elif float(item["lastvalue"]) != pytest.approx(value, rel=1e-9, abs=1e-4):
-                wrong[key] = (item["lastvalue"], value)
-        return wrong
-
-    last: dict[str, Any] = {}
-
-    def equal() -> bool:
-        nonlocal last
-        last = differences()
-        return not last
-
-    try:
-        monitored.wait(equal, 60, "items that hold what the document says")
-    except pytest.fail.Exception as failure:
-        pytest.fail(f"{failure}: {last}")
+    wait_for_values(monitored, host, expected_values(document(monitored, host), off_by_default()), 60)
     assert len(items(monitored, host)) > 40
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_unsupported_and_no_rule_has_an_error(monitored: Any, host: str) -> None:
-    api = monitored.api
-    assert {key: item["error"] for key, item in items(monitored, host).items() if item["state"] != "0"} == {}
-    rules = api.discoveryrule.get(hostids=[host_id(monitored, host)], output=["key_", "state", "error"])
-    assert len(rules) == 3
-    assert {rule["key_"]: rule["error"] for rule in rules if rule["error"] or rule["state"] != "0"} == {}
-    triggers = api.trigger.get(hostids=[host_id(monitored, host)], output=["description", "state", "error"])
-    assert {trigger["description"]: trigger["error"] for trigger in triggers if trigger["error"]} == {}
+    assert errors(monitored, host) == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_units_and_types_are_the_catalogues(monitored: Any, host: str) -> None:
     numbers = {"FLOAT": "0", "CHAR": "1", "UNSIGNED": "3"}
-    rows = {
-        metric.item_key: metric
-        for metric in (*HOST_METRICS, PRESENT, *GPU_METRICS, *GPU_RATES, *FAN_METRICS, *MIG_METRICS)
-    }
+    rows = {metric.item_key: metric for metric in METRICS}
     there = items(monitored, host)
-    there.pop("nvidia.get")
+    for key in COMMANDS:
+        there.pop(key)
     for key, item in there.items():
         metric = rows[key.partition("[")[0]]
         assert (item["units"], item["value_type"]) == (metric.unit, numbers[metric.kind])
