@@ -24,13 +24,14 @@ from tests.integration.watched import (
     FROZEN,
     QUICK,
     as_options,
+    differences,
     document,
     errors,
     expected_values,
     host_id,
     items,
     off_by_default,
-    wait_for_values,
+    until,
 )
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.graphs import GRAPHS
@@ -39,7 +40,7 @@ from zbx_nvidia.template import TEMPLATE_NAMES, render
 from zbx_nvidia.template.expressions import BY_REF
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 
@@ -137,7 +138,8 @@ def complete(stack: Any, host: str, gpus: int) -> bool:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
-    wait_for_values(monitored, host, expected_values(document(monitored, host), off_by_default()), 60)
+    wanted = expected_values(document(monitored, host), off_by_default())
+    until(lambda: differences(items(monitored, host), wanted), 60)
     assert len(items(monitored, host)) > 40
 
 
@@ -421,15 +423,6 @@ def test_each_alarm_is_raised_alone_and_ends(monitored: Any, cases: list[Case]) 
             (problem,) = (row for row in problems(monitored, fault.host) if is_about(alert, gpu, row["name"]))
             check_words(monitored, alert, problem)
     monitored.wait(lambda: {host: problems(monitored, host) for host in hosts} == quiet, 120, "the end of all alarms")
-
-
-def until(complaints: Callable[[], list[str]], timeout: float) -> None:
-    """Wait until there is nothing to complain about; then say what was."""
-    end = time.monotonic() + timeout
-    while found := complaints():
-        if time.monotonic() > end:
-            pytest.fail("; ".join(found))
-        time.sleep(0.5)
 
 
 def check_words(stack: Any, alert: Any, problem: dict[str, Any]) -> None:

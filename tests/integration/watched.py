@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -14,7 +15,7 @@ from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, METRICS, PRESENT
 from zbx_nvidia.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from tests.integration.conftest import Stack
 
@@ -171,19 +172,13 @@ def differences(there: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> dic
     return wrong
 
 
-def wait_for_values(stack: Stack, host: str, wanted: dict[str, Any], timeout: float) -> None:
-    """Until each item holds what it should, and there is no other."""
-    last: dict[str, Any] = {}
-
-    def equal() -> bool:
-        nonlocal last
-        last = differences(items(stack, host), wanted)
-        return not last
-
-    try:
-        stack.wait(equal, timeout, f"items of {host} that hold what the document says")
-    except pytest.fail.Exception as failure:
-        pytest.fail(f"{failure}: {last}")
+def until(complaints: Callable[[], Collection[str]], timeout: float) -> None:
+    """Wait until there is nothing to complain about; then say what was."""
+    end = time.monotonic() + timeout
+    while found := complaints():
+        if time.monotonic() > end:
+            pytest.fail(f"after {timeout:g} s: {found}")
+        time.sleep(0.5)
 
 
 def errors(stack: Stack, host: str) -> dict[str, str]:
