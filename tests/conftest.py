@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import functools
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -31,6 +34,8 @@ class Machine:
         self.env["NVML_SIMULATOR_PROFILE"] = str(path)
         if clock is not None:
             self.env["NVML_SIMULATOR_CLOCK"] = str(clock)
+        if folder := _installation_of_its_own():
+            self.env["PYTHONPATH"] = folder
 
     def set(self, section: str, values: Mapping[str, Value] | None = None, /, **more: Value) -> None:
         """Changes keys of a section ("machine", "gpu *", "gpu 3"), all at once; None removes a key.
@@ -57,6 +62,22 @@ class Machine:
         new = self.path.with_suffix(".new")
         new.write_text(text)
         new.replace(self.path)
+
+
+@functools.cache
+def _installation_of_its_own() -> str:
+    """A copy of the package for each worker of xdist: an installation collects once at a time, and others wait."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if not worker:
+        return ""
+    spec = importlib.util.find_spec("zbx_nvidia")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = REPOSITORY / "build" / "workers" / worker
+    shutil.rmtree(folder, ignore_errors=True)
+    # With its times: by those Python knows that what was compiled still holds.
+    shutil.copytree(Path(spec.origin).parent, folder / "zbx_nvidia")
+    return str(folder)
 
 
 class MachineFactory(Protocol):
