@@ -55,7 +55,7 @@ def collect(send: Send) -> None:
     """
     try:
         system.start()
-        versions, problems = _host()
+        versions, problems = read_host()
         count = system.gpu_count()
     except NvmlError as error:
         send("failed", (error.code, error.message))
@@ -118,7 +118,8 @@ def _report(index: int, send: Send) -> None:
     send("gpu", gpu)
 
 
-def _host() -> tuple[dict[str, str], list[Problem]]:
+def read_host() -> tuple[dict[str, str], list[Problem]]:
+    """Versions by catalogue key, and what of them could not be read."""
     versions: dict[str, str] = {}
     problems: list[Problem] = []
     for key, read in _HOST_READERS.items():
