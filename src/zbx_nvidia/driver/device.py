@@ -670,13 +670,7 @@ class Device:
         values = self._once(
             "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
         )  # one call for all
-        value = values[_FIELDS.index(field)]
-        call(_check, value.nvmlReturn)
-        # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
-        member = _UNION_MEMBER.get(value.valueType)
-        if member is None:
-            raise Absent(0, f"unknown value type {value.valueType}")
-        return number(int(getattr(value.value, member)))
+        return field_value(values[_FIELDS.index(field)])
 
     def _once(self, what: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is read
         """Read what several methods need once per Device."""
@@ -733,6 +727,20 @@ def _memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
         # Devices that share the host's memory report no frame buffer, some of them as 0.
         raise Absent(0, "no frame buffer")
     return Memory(total, used, free, round(100 * used / total, 2))
+
+
+def field_value(value: Any) -> int:  # noqa: ANN401  of pynvml
+    """The number that a field value holds.
+
+    Raises:
+        NvmlError: Each of them has a return code of its own.
+    """
+    call(_check, value.nvmlReturn)
+    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
+    member = _UNION_MEMBER.get(value.valueType)
+    if member is None:
+        raise Absent(0, f"unknown value type {value.valueType}")
+    return number(int(getattr(value.value, member)))
 
 
 def _check(code: int) -> None:
