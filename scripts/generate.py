@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, VERSION
+from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog import coverage
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import (
     FAN_METRICS,
     GPU_METRICS,
-    GPU_RATES,
     GROUPS,
     HOST_METRICS,
     LIVE,
@@ -29,6 +29,7 @@ from zbx_nvidia.catalog.metrics import (
     STATIC,
     Metric,
 )
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
 from zbx_nvidia.template.build import switch
@@ -53,6 +54,8 @@ def files() -> dict[str, str]:
         for variant in VARIANTS
     }
     wanted["userparameters/nvidia.conf"] = userparameters.render()
+    wanted["userparameters/nvidia-resident.conf"] = userparameters.render_alias()
+    wanted["systemd/agent.conf"] = config.example()
     wanted["docs/METRICS.md"] = metrics()
     wanted["docs/ALERTS.md"] = alerts()
     wanted["docs/COSTS.md"] = costs()
@@ -85,7 +88,7 @@ def metrics() -> str:
         ),
     ]
     for group in GROUPS:
-        rows = tuple(metric for metric in (PRESENT, *GPU_METRICS, *GPU_RATES) if metric.group == group.name)
+        rows = tuple(metric for metric in (PRESENT, *GPU_ITEMS) if metric.group == group.name)
         title = f"### {group.name.capitalize()}\n"
         state = "on" if group.on else "off"
         macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
@@ -160,7 +163,7 @@ def costs() -> str:
             on = {group.name for group in GROUPS if group.on or everything}
             rows = [
                 metric
-                for metric in (PRESENT, *GPU_METRICS, *GPU_RATES)
+                for metric in (PRESENT, *GPU_ITEMS)
                 if metric.group in on and (metric is PRESENT or (metric.counter or metric.key) in readings)
             ]
             refs = {metric.ref for metric in rows}
@@ -231,7 +234,9 @@ def schema() -> dict[str, Any]:
                 "status": _object({**_values(HOST_METRICS, "status"), "name": {"type": "string"}}),
                 "host": _object(_values(HOST_METRICS, "host"), optional=True),
                 "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
-                "gpus": _map(_object(_values(GPU_METRICS, "gpu"), optional=True), "Readings by UUID."),
+                "gpus": _map(
+                    _object(_values((*GPU_METRICS, *SAMPLED_METRICS), "gpu"), optional=True), "Readings by UUID."
+                ),
                 "fans": _map(_object(_values(FAN_METRICS, "fan"), optional=True), "By UUID/fan."),
                 "mig": _map(_object(_values(MIG_METRICS, "mig"), optional=True), "MIG instances by UUID."),
                 "discovery": _object(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.document import Gpu, Mig, Problem
 from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_READERS, MIG_METRICS
+from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
 _IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
 _SEVERAL_FANS = 2
-_HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
+HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
 def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
@@ -66,7 +67,7 @@ def collect(send: Send) -> None:
         thread.start()
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
         # cost twice the CPU time. One that does not is left to itself.
-        thread.join(_HEAD_START)
+        thread.join(HEAD_START)
     for thread in threads:
         thread.join()
 
@@ -110,11 +111,18 @@ def read_gpu(index: int) -> Gpu:
     return Gpu(index, "ok", readings, fans, mig, tuple(lacks), _of(readings, problems))
 
 
+def sick(index: int, error: Exception) -> Gpu:
+    """A GPU in whose reading we have failed."""
+    return Gpu(index, "sick", {}, (), (), (), (Problem("", "", 0, _fault(error)),))
+
+
 def _report(index: int, send: Send) -> None:
     try:
         gpu = read_gpu(index)
+        # What needs more than one look is not to be had in one.
+        gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS))
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
-        gpu = Gpu(index, "sick", {}, (), (), (), (Problem("", "", 0, _fault(error)),))
+        gpu = sick(index, error)
     send("gpu", gpu)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS, MIG_METRICS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +199,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def _shed(document: dict[str, Any], group: str) -> None:
-    keys = [metric.key for metric in GPU_METRICS if metric.group == group]
+    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group]
     if not keys and group not in {metric.group for metric in (*FAN_METRICS, *MIG_METRICS)}:
         return
     for readings in document["gpus"].values():

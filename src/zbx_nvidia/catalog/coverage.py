@@ -81,7 +81,9 @@ METRICS = (
     Row("PCIe generation, width, now", ("gpu.pcie_generation", "gpu.pcie_width")),
     Row("PCIe generation, width, maximum", ("gpu.pcie_generation_max", "gpu.pcie_width_max")),
     Row(
-        "PCIe throughput", (), f"{RESIDENT} A one-shot reading costs 40 ms a GPU, and the byte counters wrap too soon."
+        "PCIe throughput",
+        ("gpu.pcie_sent", "gpu.pcie_received"),
+        "Resident mode only: a reading costs 40 ms a GPU, and the byte counters wrap too soon.",
     ),
     Row("PCIe replay counter", ("gpu.pcie_replays", "gpu.pcie_replay_rate")),
     Row("ECC mode", ("gpu.ecc_mode",)),
@@ -112,7 +114,11 @@ METRICS = (
     Row("Utilization by process", (), RESIDENT),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row("vGPU", (), LATER),
-    Row("XID events", (), RESIDENT),
+    Row(
+        "XID events",
+        ("gpu.xid_last", "gpu.xid_last_time", "gpu.xid_recent", "gpu.xid_count", "gpu.xid_events"),
+        "Resident mode only: the driver tells them to a process that waits.",
+    ),
     Row("Driver version", ("host.driver_version",)),
     Row("CUDA version", ("host.cuda_version",)),
     Row("VBIOS version", ("gpu.vbios",)),
@@ -143,7 +149,7 @@ ALERTS = (
     Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery",)),
-    Row("XID", (), RESIDENT),
+    Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info"), "Resident mode only."),
     Row("Uncorrectable ECC", ("ecc_uncorrected",)),
     Row("Corrected ECC rate", ("ecc_corrected",)),
     Row("Row remap failure", ("remap_failure",)),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zbx_nvidia.catalog.xid import XIDS
+
 
 class Line(NamedTuple):
     """One line of a graph.
@@ -87,6 +89,26 @@ GRAPHS = (
         ),
     ),
     Graph(
+        "power_peaks",
+        "Power between polls",
+        (
+            Line("gpu.power_average", "A54F10", "BOLD_LINE"),
+            Line("gpu.power_p95", "FF8000"),
+            Line("gpu.power_peak", "F63100"),
+        ),
+    ),
+    Graph(
+        "utilization_peaks",
+        "Utilization between polls",
+        (
+            Line("gpu.utilization_average", "1A7C11", "BOLD_LINE"),
+            Line("gpu.utilization_p95", "2774A4"),
+            Line("gpu.utilization_peak", "F63100"),
+        ),
+        percent=True,
+    ),
+    Graph("pcie", "PCIe data", (Line("gpu.pcie_sent", "1A7C11"), Line("gpu.pcie_received", "2774A4"))),
+    Graph(
         "throttling",
         "Throttling",
         (
@@ -145,6 +167,7 @@ VALUEMAPS = {
         "6": "Reset the bus",
         "7": "Reboot the system",
     },
+    "NVIDIA XID": {f"{xid.code}": xid.meaning for xid in XIDS},
     "NVIDIA presence": {"0": "Missing", "1": "Present"},
     "NVIDIA performance state": {
         **{f"{state}": f"P{state}" for state in range(16)},

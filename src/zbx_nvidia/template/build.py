@@ -16,8 +16,6 @@ from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import (
     FAN_METRICS,
-    GPU_METRICS,
-    GPU_RATES,
     GROUPS,
     HOST_METRICS,
     LIVE,
@@ -27,6 +25,7 @@ from zbx_nvidia.catalog.metrics import (
     STATIC,
     Metric,
 )
+from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import dashboard
 from zbx_nvidia.template.expressions import (
@@ -196,7 +195,7 @@ class _Builder:
         ]
         prototypes = [
             self._prototype(PRESENT, present, triggers),
-            *(self._prototype(metric, _reading(metric), triggers) for metric in (*GPU_METRICS, *GPU_RATES)),
+            *(self._prototype(metric, _reading(metric), triggers) for metric in GPU_ITEMS),
         ]
         rule = self._rule("gpu", "GPU discovery", "gpus", "Each GPU that the driver gives.")
         rule["item_prototypes"] = _sorted(prototypes, "key")
@@ -204,7 +203,7 @@ class _Builder:
             [triggers[alert.key] for alert in ALERTS if alert.entity == "gpu" and _items(alert) > 1], "name"
         )
         rule["graph_prototypes"] = _sorted([self._graph(graph) for graph in GRAPHS], "name")
-        rule["overrides"] = _overrides((*GPU_METRICS, *GPU_RATES))
+        rule["overrides"] = _overrides(GPU_ITEMS)
         return rule
 
     def _part_rule(self, entity: str, name: str, rows: str, description: str, metrics: tuple[Metric, ...]) -> Tree:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from zbx_nvidia.catalog.metrics import METRICS, Metric
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
-BY_REF = {metric.ref: metric for metric in METRICS}
+BY_REF = {metric.ref: metric for metric in (*METRICS, *SAMPLED_METRICS)}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
 # Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
-_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS)[A-Z.]+)\}")
+_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|XID\.)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
 

@@ -104,3 +104,11 @@ def test_nothing_for_people_or_servers_is_loaded(recorded: tuple[set[str], set[s
     assert not (parent | child) & DEAR
     parts = {name.split(".")[1] for name in parent | child if name.startswith("zbx_nvidia.")}
     assert parts == {"agent", "catalog", "driver", "errors"}
+
+
+def test_a_poll_loads_nothing_of_the_service(recorded: tuple[set[str], set[str], dict[str, str]]) -> None:
+    parent, child, _ = recorded
+    loaded = {name for name in parent | child if name.startswith("zbx_nvidia.")}
+    assert not [name for name in loaded if "resident" in name]
+    assert not loaded & {"zbx_nvidia.driver.sampling", "zbx_nvidia.driver.events"}
+    assert not (parent | child) & {"selectors", "socket", "signal", "subprocess"}

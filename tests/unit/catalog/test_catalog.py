@@ -14,20 +14,23 @@ from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import (
     FAN_METRICS,
     GPU_METRICS,
-    GPU_RATES,
     GROUPS,
     HOST_METRICS,
     METRICS,
     MIG_METRICS,
     Metric,
 )
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.xid import XIDS
 from zbx_nvidia.driver.device import Device, MigInstance
+from zbx_nvidia.driver.sampling import Probe
 
-REFS = {metric.ref: metric for metric in METRICS}
+EVERY = (*METRICS, *SAMPLED_METRICS)
+REFS = {metric.ref: metric for metric in EVERY}
 
 
 def test_keys_and_names_are_unique() -> None:
-    for rows in (HOST_METRICS, (*GPU_METRICS, *GPU_RATES), FAN_METRICS, MIG_METRICS):
+    for rows in (HOST_METRICS, GPU_ITEMS, FAN_METRICS, MIG_METRICS):
         assert len({metric.ref for metric in rows}) == len(rows)
         assert len({metric.name for metric in rows}) == len(rows)
 
@@ -50,13 +53,36 @@ def test_every_device_method_is_read_by_a_row() -> None:
     assert methods - {"mig_instances"} == {metric.reader for metric in GPU_METRICS + FAN_METRICS}
 
 
+def test_every_sampled_reader_is_a_method_of_the_probe() -> None:
+    """And the other way round; XIDs are not sampled."""
+    methods = {f"sampled_{name}" for name, _ in inspect.getmembers(Probe, inspect.isfunction) if name[0] != "_"}
+    assert methods == set(SAMPLED_READERS) - {"xid"}
+    assert not set(SAMPLED_READERS) & {metric.reader for metric in GPU_METRICS}
+
+
 def test_a_reader_lies_in_one_group() -> None:
     """A group's switch must not tear a reader apart."""
-    for reader in {metric.reader for metric in GPU_METRICS}:
-        assert len({metric.group for metric in GPU_METRICS if metric.reader == reader}) == 1
+    for reader in {metric.reader for metric in GPU_ITEMS}:
+        assert len({metric.group for metric in GPU_ITEMS if metric.reader == reader}) == 1
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)
+def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> None:
+    macros = {macro.name: macro.value for macro in MACROS if ".XID." in macro.name}
+    for xid in XIDS:
+        alone, among = f",{xid.code},", f",13,{xid.code},31,"
+        for kind in ("reset", "restart", "support"):
+            pattern = macros[f"$NVIDIA.XID.{kind.upper()}"]
+            assert bool(re.search(pattern, alone)) == bool(re.search(pattern, among)) == (xid.kind.key == kind)
+        assert bool(re.search(macros["$NVIDIA.XID.INFO"], among)) == xid.notify
+        assert bool(re.search(macros["$NVIDIA.XID.FABRIC"], alone)) == (xid.code == 45)
+        assert not re.search(macros["$NVIDIA.XID.FABRIC"], among)
+    for pattern in macros.values():
+        assert len(pattern) <= 2048, "what Zabbix takes"
+        for text in (",", ",13,31,43,", ",13,"):
+            assert not re.search(pattern, text), "what alarms nobody"
+
+
+@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.ref)
 def test_a_row_is_complete(metric: Metric) -> None:
     assert metric.text.endswith(".")
     assert metric.kind in {"UNSIGNED", "FLOAT", "CHAR"}
