@@ -16,19 +16,9 @@ from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, VERSION
 from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog import coverage
 from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import (
-    FAN_METRICS,
-    GPU_METRICS,
-    GROUPS,
-    HOST_METRICS,
-    LIVE,
-    MIG_METRICS,
-    PRESENT,
-    SLOW,
-    STATIC,
-    Metric,
-)
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
@@ -43,6 +33,8 @@ TYPES: dict[str, dict[str, Any]] = {
     "UNSIGNED": {"type": "integer", "minimum": 0},
     "FLOAT": {"type": "number"},
     "CHAR": {"type": "string", "maxLength": 255},
+    # The only one that is no text in the document: Zabbix stores it as the JSON that it is.
+    "TEXT": {"type": "array", "items": {"type": "object"}},
 }
 
 
@@ -60,7 +52,8 @@ def files() -> dict[str, str]:
     wanted["docs/ALERTS.md"] = alerts()
     wanted["docs/COSTS.md"] = costs()
     wanted["docs/COVERAGE.md"] = covered()
-    wanted["docs/document.schema.json"] = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    for name, rules in (("document", schema()), ("links", links_schema())):
+        wanted[f"docs/{name}.schema.json"] = json.dumps(rules, indent=2, ensure_ascii=False) + "\n"
     return wanted
 
 
@@ -76,7 +69,8 @@ def metrics() -> str:
         "# Metrics\n",
         "Values are in base units. A value that a card cannot give is absent, and its item is never created.\n",
         (
-            "Everything comes from one check a host and interval, `nvidia.get`; all other items depend on it. "
+            f"Everything but single NVLinks comes from one check a host and interval, `{DOCUMENT}`; all other items "
+            "depend on it. "
             f"A document is at most {LIMIT:,} bytes long.\n"
         ),
         "## Host\n",
@@ -84,7 +78,7 @@ def metrics() -> str:
         "## GPU\n",
         (
             "One set of items for each GPU, keyed by its UUID. A macro switches a family off: "
-            f"`{{{switch('fan')}}}` = 0, on the template, a host group or a host.\n"
+            f"`{{{switch('fan')}}}` = 0, on the template or a host.\n"
         ),
     ]
     for group in GROUPS:
@@ -93,10 +87,18 @@ def metrics() -> str:
         state = "on" if group.on else "off"
         macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
         parts += [title, *([macro] if macro else []), _table(rows)]
-    parts += ["## Fan\n", "Each fan of a card that has more than one.\n", _table(FAN_METRICS)]
-    parts += ["## MIG instance\n", f"Switch: `{{{switch('mig')}}}`, on by default.\n", _table(MIG_METRICS)]
+    for entity in ENTITIES:
+        parts += [f"## {entity.title}\n", f"{entity.text}\n", f"{_switch_of(entity)}\n", _table(entity.metrics)]
     parts += ["## Driver status\n", _status_table()]
     return "\n".join(parts)
+
+
+def _switch_of(entity: Entity) -> str:
+    (group,) = (group for group in GROUPS if group.name == entity.metrics[0].group)
+    line = f"Switch: `{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default."
+    if entity.document == LINKS_DOCUMENT:
+        line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
+    return line
 
 
 def _table(rows: tuple[Metric, ...]) -> str:
@@ -198,51 +200,27 @@ def covered() -> str:
 
 def schema() -> dict[str, Any]:
     """docs/document.schema.json."""
-    macro = {"type": "string"}
-    common = ["{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#ONE}", "{#VERSION}"]
-    rows = {
-        "gpus": [*common, "{#PCI}", "{#SERIAL}", "{#LACKS}"],
-        "fans": [*common, "{#LACKS}", "{#FAN}"],
-        "mig": [*common, "{#LACKS}", "{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"],
-    }
+    entities = [entity for entity in ENTITIES if entity.document == DOCUMENT]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The document of nvidia.get",
+        "title": f"The document of {DOCUMENT}",
         "description": "Readings are in base units; what a card cannot give is absent, never 0 and never null.",
         **_object(
             {
-                "version": {"const": VERSION, "description": "Version of this format."},
-                "timestamp": _value(HOST_METRICS[0]),
-                "collector": _object(
-                    {
-                        **_values(HOST_METRICS, "collector"),
-                        "errors": {
-                            "type": "array",
-                            "maxItems": MAX_ERRORS,
-                            "description": "Readings that gave neither a value nor a good reason.",
-                            "items": _object(
-                                {
-                                    "gpu": {"type": "string", "description": "UUID; empty for the host."},
-                                    "metric": {"type": "string", "description": "What was read; empty for the card."},
-                                    "code": {"type": "integer", "description": "NVML's return code."},
-                                    "message": {"type": "string"},
-                                }
-                            ),
-                        },
-                    }
-                ),
-                "status": _object({**_values(HOST_METRICS, "status"), "name": {"type": "string"}}),
+                **_head(),
                 "host": _object(_values(HOST_METRICS, "host"), optional=True),
                 "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
                 "gpus": _map(
                     _object(_values((*GPU_METRICS, *SAMPLED_METRICS), "gpu"), optional=True), "Readings by UUID."
                 ),
-                "fans": _map(_object(_values(FAN_METRICS, "fan"), optional=True), "By UUID/fan."),
-                "mig": _map(_object(_values(MIG_METRICS, "mig"), optional=True), "MIG instances by UUID."),
+                **{
+                    entity.section: _map(_object(_values(entity.metrics, entity.name), optional=True), entity.text)
+                    for entity in entities
+                },
                 "discovery": _object(
                     {
-                        name: {"type": "array", "items": _object(dict.fromkeys(macros, macro))}
-                        for name, macros in rows.items()
+                        "gpus": _rows(*GPU_MACROS, "{#PCI}", "{#SERIAL}", "{#LACKS}"),
+                        **{entity.section: _rows_of(entity) for entity in entities},
                     },
                     optional=True,
                 ),
@@ -252,8 +230,65 @@ def schema() -> dict[str, Any]:
     }
 
 
+def links_schema() -> dict[str, Any]:
+    """docs/links.schema.json."""
+    (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
+    link = _object(_values(entity.metrics, entity.name), optional=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"The document of {LINKS_DOCUMENT}",
+        "description": entity.text,
+        **_object(
+            {
+                **_head(),
+                entity.section: _map({"type": "array", "items": link}, "The links of each GPU, in their order."),
+                "discovery": _object({entity.section: _rows_of(entity)}, optional=True),
+            }
+        ),
+    }
+
+
+def _head() -> dict[str, Any]:
+    """What both documents begin with."""
+    return {
+        "version": {"const": VERSION, "description": "Version of this format."},
+        "timestamp": _value(HOST_METRICS[0]),
+        "collector": _object(
+            {
+                **_values(HOST_METRICS, "collector"),
+                "errors": {
+                    "type": "array",
+                    "maxItems": MAX_ERRORS,
+                    "description": "Readings that gave neither a value nor a good reason.",
+                    "items": _object(
+                        {
+                            "gpu": {"type": "string", "description": "UUID; empty for the host."},
+                            "metric": {"type": "string", "description": "What was read; empty for the card."},
+                            "code": {"type": "integer", "description": "NVML's return code."},
+                            "message": {"type": "string"},
+                        }
+                    ),
+                },
+            }
+        ),
+        "status": _object({**_values(HOST_METRICS, "status"), "name": {"type": "string"}}),
+    }
+
+
+GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#ONE}", "{#VERSION}")
+
+
+def _rows_of(entity: Entity) -> dict[str, Any]:
+    own = GPU_MACROS if entity.of_gpu else ("{#ONE}", "{#VERSION}")
+    return _rows(*own, "{#LACKS}", *entity.macros)
+
+
+def _rows(*macros: str) -> dict[str, Any]:
+    return {"type": "array", "items": _object({macro: {"type": "string"} for macro in macros})}
+
+
 def _values(rows: tuple[Metric, ...], entity: str) -> dict[str, Any]:
-    return {metric.key: _value(metric) for metric in rows if metric.entity == entity}
+    return {metric.counter or metric.key: _value(metric) for metric in rows if metric.entity == entity}
 
 
 def _value(metric: Metric) -> dict[str, Any]:

@@ -308,6 +308,10 @@ typedef struct {
     unsigned int none;
 } nvmlRowRemapperHistogramValues_t;
 
+typedef struct {
+    unsigned int bUnrepairableMemory;
+} nvmlUnrepairableMemoryStatus_v1_t;
+
 typedef union {
     double dVal;
     int siVal;

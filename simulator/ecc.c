@@ -126,3 +126,13 @@ EXPORT nvmlReturn_t nvmlDeviceGetRowRemapperHistogram(nvmlDevice_t device, nvmlR
                                                      .none = as_uint(banks[4])};
     return call_end(&call, result);
 }
+
+EXPORT nvmlReturn_t nvmlDeviceGetUnrepairableMemoryFlag_v1(nvmlDevice_t device,
+                                                           nvmlUnrepairableMemoryStatus_v1_t *status) {
+    BEGIN_DEVICE(status);
+    double number = 0;
+    const nvmlReturn_t result = call_number(&call, "unrepairable_memory", &number);
+    if (result == NVML_SUCCESS)
+        status->bUnrepairableMemory = as_uint(number);
+    return call_end(&call, result);
+}

@@ -31,9 +31,16 @@ static const struct part *next_process(const struct call *call, size_t *i, struc
     return NULL;
 }
 
+/* Drivers 535.43 to 535.86 write a member more (memory protected by confidential computing) under the same version number. */
+#ifdef NVML_SIMULATOR_R535
+enum { STRIDE_V3 = sizeof(nvmlProcessInfo_t) + sizeof(unsigned long long) };
+#else
+enum { STRIDE_V3 = sizeof(nvmlProcessInfo_t) };
+#endif
+
 /* The processes whose `list` is not 0. */
 static nvmlReturn_t get_processes(const struct call *call, const char *list, unsigned int *count,
-                                  nvmlProcessInfo_t *infos) {
+                                  nvmlProcessInfo_t *infos, size_t stride) {
     nvmlReturn_t result = switched_off(call, "processes");
     const unsigned int room = infos ? *count : 0;
     unsigned int found = 0;
@@ -52,10 +59,11 @@ static nvmlReturn_t get_processes(const struct call *call, const char *list, uns
         if (result == NVML_SUCCESS)
             result = get_or(&process, "compute_instance_id", NOT_IN_MIG, &compute);
         if (result == NVML_SUCCESS)
-            infos[found - 1] = (nvmlProcessInfo_t){.pid = part->number,
-                                                   .usedGpuMemory = as_ull(memory),
-                                                   .gpuInstanceId = as_uint(instance),
-                                                   .computeInstanceId = as_uint(compute)};
+            *(nvmlProcessInfo_t *)((char *)infos + (found - 1) * stride) =
+                (nvmlProcessInfo_t){.pid = part->number,
+                                    .usedGpuMemory = as_ull(memory),
+                                    .gpuInstanceId = as_uint(instance),
+                                    .computeInstanceId = as_uint(compute)};
     }
     if (result != NVML_SUCCESS)
         return result;
@@ -63,17 +71,17 @@ static nvmlReturn_t get_processes(const struct call *call, const char *list, uns
     return found > room ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
 }
 
-#define RUNNING(function, list)                                                                                        \
+#define RUNNING(function, list, stride)                                                                                \
     EXPORT nvmlReturn_t function(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *infos) {                 \
         BEGIN_DEVICE(count);                                                                                           \
-        return call_end(&call, get_processes(&call, list, count, infos));                                              \
+        return call_end(&call, get_processes(&call, list, count, infos, stride));                                      \
     }
-RUNNING(nvmlDeviceGetComputeRunningProcesses_v2, "compute")
-RUNNING(nvmlDeviceGetComputeRunningProcesses_v3, "compute")
-RUNNING(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics")
-RUNNING(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics")
-RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps")
-RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps")
+RUNNING(nvmlDeviceGetComputeRunningProcesses_v2, "compute", sizeof(nvmlProcessInfo_t))
+RUNNING(nvmlDeviceGetComputeRunningProcesses_v3, "compute", STRIDE_V3)
+RUNNING(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics", sizeof(nvmlProcessInfo_t))
+RUNNING(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics", STRIDE_V3)
+RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps", sizeof(nvmlProcessInfo_t))
+RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps", STRIDE_V3)
 
 /* Only of a process in the profile; the real driver looks into /proc. */
 EXPORT nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int length) {

@@ -164,6 +164,7 @@ row_remapper_high = 0
 row_remapper_partial = 0
 row_remapper_low = 0
 row_remapper_none = 0
+unrepairable_memory = 0
 gpu_recovery_action = 0
 conf_compute_protected_size = 0
 conf_compute_unprotected_size = 147221504

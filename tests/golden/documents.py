@@ -16,13 +16,14 @@ PROFILES = sorted(path.stem for path in (SIMULATOR / "profiles").glob("*.profile
 REWRITE = "python -m tests.golden.update"
 
 
-def path_of(profile: str) -> Path:
-    return GOLDEN / f"{profile}.json"
+def path_of(profile: str, *, links: bool = False) -> Path:
+    """Where the document is kept; that of the links is kept only of a machine that has some."""
+    return (GOLDEN / "links" if links else GOLDEN) / f"{profile}.json"
 
 
 def orphans(profiles: Iterable[str] = PROFILES, folder: Path = GOLDEN) -> list[Path]:
     """Documents of machines that are no more."""
-    return [path for path in sorted(folder.glob("*.json")) if path.stem not in set(profiles)]
+    return [path for path in sorted(folder.rglob("*.json")) if path.stem not in set(profiles)]
 
 
 def frozen(document: dict[str, Any]) -> str:
@@ -35,4 +36,13 @@ def frozen(document: dict[str, Any]) -> str:
     for kind in fixed["discovery"].values():
         for row in kind:
             row["{#VERSION}"] = "VERSION"
+            # Whether a PID of the profile is also one of this machine is chance.
+            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "")
+    for gpu in fixed.get("gpus", {}).values():
+        gpu.pop("process_oldest", None)
+        for process in gpu.get("process_list", []):
+            for key in ("user", "container", "job"):
+                process.pop(key, None)
+    fixed.pop("users", None)
+    fixed["discovery"].pop("users", None)
     return json.dumps(fixed, indent=2) + "\n"

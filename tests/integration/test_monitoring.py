@@ -20,15 +20,14 @@ import pytest
 import yaml
 
 from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS
 from zbx_nvidia.catalog.metrics import (
-    FAN_METRICS,
     GPU_METRICS,
     GPU_RATES,
     GROUPS,
     HOST_METRICS,
     LIVE,
-    MIG_METRICS,
     PRESENT,
 )
 from zbx_nvidia.template import TEMPLATE_NAMES, render
@@ -67,6 +66,8 @@ QUICK = {
             "PCIE",
             "IDLE",
             "STALL",
+            "ABANDONED",
+            "LICENSE",
         )
     },
 }
@@ -88,14 +89,37 @@ UUIDS = {
     ),
 }
 # What the simulated machines show besides their profiles, so that every alert has its items: a GTX 1070 retires no
-# pages, and an H100 gives no absolute limit for its memory.
+# pages and is no vGPU; an H100 gives no absolute limit for its memory and has no NVLink 5. Process 1 is one that the
+# host really has, so that /proc tells of it.
 BASE: dict[str, dict[str, dict[str, object]]] = {
-    "workstation": {"gpu 0": {"retired_pages_sbe": 0, "retired_pages_dbe": 0, "retired_pages_pending": 0}},
-    "gpu-server": {"gpu *": {"temperature_threshold_mem_max": 95}},
+    "workstation": {
+        "gpu 0": {
+            "retired_pages_sbe": 0,
+            "retired_pages_dbe": 0,
+            "retired_pages_pending": 0,
+            "virtualization_mode": 2,
+            "license_feature_code": 2,
+            "license_enabled": 1,
+            "license_state": 5,
+            "license_info": "Licensed",
+            "license_product": "NVIDIA RTX Virtual Workstation",
+            "license_expiry_status": 0,
+        }
+    },
+    "gpu-server": {
+        "gpu *": {
+            "temperature_threshold_mem_max": 95,
+            "field.214": "UNSIGNED_LONG_LONG 0",
+            "field.219": "UNSIGNED_LONG_LONG 0",
+        },
+        **{f"gpu {gpu} process 1": {"compute": 1, "used_memory": 1 << 20} for gpu in range(8)},
+    },
 }
+# Switches that are off by default, and what their rows stand on is there.
+SWITCHED_ON = {"workstation": (), "gpu-server": ("process_list", "users")}
 FROZEN = 1_800_000_000  # a clock that stands still: readings do not move between the document and the item
 ARRIVAL = 120  # an active agent asks for its checks once a minute
-MOVING = {"timestamp", "collector.duration"}
+MOVING = {"timestamp", "collector.duration", "gpu.process_oldest"}
 
 
 def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
@@ -114,9 +138,10 @@ def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
 def monitored(stack: Any) -> Iterator[Any]:
     """The stack with the template and both hosts, put there by the product's own commands, every GPU discovered."""
     run_zbx_nvidia(stack, "install-template", "--variant", "both")
-    macros = [word for name, value in QUICK.items() for word in ("--macro", f"{name}={value}")]
     for host in HOSTS:
         to_base(stack, host)
+        on = {f"{{$NVIDIA.GROUP.{group.upper()}}}": "1" for group in SWITCHED_ON[host]}
+        macros = [word for name, value in {**QUICK, **on}.items() for word in ("--macro", f"{name}={value}")]
         run_zbx_nvidia(
             stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *macros
         )  # fmt: skip
@@ -174,7 +199,7 @@ def expected_values(stack: Any, host: str) -> dict[str, Any]:
     """What each item must hold, from the document: by key, and nothing else may exist."""
     found = document(stack, host)
     values: dict[str, Any] = {}
-    off = {group.name for group in GROUPS if not group.on}
+    off = {group.name for group in GROUPS if not group.on} - set(SWITCHED_ON[host])
     shown = {metric.key for metric in GPU_METRICS if metric.group not in off}
     for metric in HOST_METRICS:
         section = found[metric.entity] if metric.entity else found
@@ -184,17 +209,20 @@ def expected_values(stack: Any, host: str) -> dict[str, Any]:
         values.update({f"nvidia.gpu.{key}[{uuid}]": value for key, value in readings.items() if key in shown})
         # Zabbix works these out itself, and the clock stands still.
         values.update({f"{rate.item_key}[{uuid}]": 0 for rate in GPU_RATES if rate.counter in readings})
-    for place, readings in found.get("fans", {}).items():
-        uuid, fan = place.split("/")
-        values.update({f"nvidia.fan.{key}[{uuid},{fan}]": value for key, value in readings.items()})
+    for entity in ENTITIES:
+        if entity.document == DOCUMENT and entity.metrics[0].group not in off:
+            for place, readings in found.get(entity.section, {}).items():
+                parameters = place.replace("/", ",")
+                values.update({f"nvidia.{entity.name}.{key}[{parameters}]": value for key, value in readings.items()})
     return values
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
+def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:  # noqa: C901  one list of complaints
     def differences() -> dict[str, Any]:
         there = items(monitored, host)
         there.pop("nvidia.get")
+        there.pop("nvidia.links.get")
         wanted = expected_values(monitored, host)
         wrong: dict[str, Any] = {key: "no such item" for key in wanted if key not in there}
         wrong |= {key: "not wanted" for key in there if key not in wanted}
@@ -202,8 +230,11 @@ def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
             item, value = there[key], wanted[key]
             if item["lastclock"] == "0":
                 wrong[key] = "no value"
-            elif key.removeprefix("nvidia.") in MOVING:
+            elif key.removeprefix("nvidia.").partition("[")[0] in MOVING:
                 continue
+            elif isinstance(value, list):
+                if json.loads(item["lastvalue"]) != value:
+                    wrong[key] = (item["lastvalue"], value)
             elif isinstance(value, str):
                 if item["lastvalue"] != value:
                     wrong[key] = (item["lastvalue"], value)
@@ -230,7 +261,7 @@ def test_nothing_is_unsupported_and_no_rule_has_an_error(monitored: Any, host: s
     api = monitored.api
     assert {key: item["error"] for key, item in items(monitored, host).items() if item["state"] != "0"} == {}
     rules = api.discoveryrule.get(hostids=[host_id(monitored, host)], output=["key_", "state", "error"])
-    assert len(rules) == 3
+    assert len(rules) == 6
     assert {rule["key_"]: rule["error"] for rule in rules if rule["error"] or rule["state"] != "0"} == {}
     triggers = api.trigger.get(hostids=[host_id(monitored, host)], output=["description", "state", "error"])
     assert {trigger["description"]: trigger["error"] for trigger in triggers if trigger["error"]} == {}
@@ -239,12 +270,10 @@ def test_nothing_is_unsupported_and_no_rule_has_an_error(monitored: Any, host: s
 @pytest.mark.parametrize("host", HOSTS)
 def test_units_and_types_are_the_catalogues(monitored: Any, host: str) -> None:
     numbers = {"FLOAT": "0", "CHAR": "1", "UNSIGNED": "3"}
-    rows = {
-        metric.item_key: metric
-        for metric in (*HOST_METRICS, PRESENT, *GPU_METRICS, *GPU_RATES, *FAN_METRICS, *MIG_METRICS)
-    }
+    rows = {metric.item_key: metric for metric in METRICS}
     there = items(monitored, host)
-    there.pop("nvidia.get")
+    for master in ("nvidia.get", "nvidia.links.get"):
+        there.pop(master)
     for key, item in there.items():
         metric = rows[key.partition("[")[0]]
         assert (item["units"], item["value_type"]) == (metric.unit, numbers[metric.kind])
@@ -304,6 +333,7 @@ class Fault(NamedTuple):
     Attributes:
         host: Where.
         gpu: What the simulated driver shows of one GPU; which one, the wave decides.
+        processes: What it shows of each process on that GPU.
         machine: What it shows of the machine.
         macros: Host macros that the case needs.
         gpu_macros: Macros with that GPU's UUID as context.
@@ -315,6 +345,7 @@ class Fault(NamedTuple):
 
     host: str
     gpu: dict[str, object] = {}  # noqa: RUF012  read only
+    processes: dict[str, object] = {}  # noqa: RUF012  read only
     machine: dict[str, object] = {}  # noqa: RUF012  read only
     macros: dict[str, str] = {}  # noqa: RUF012  read only
     gpu_macros: dict[str, str] = {}  # noqa: RUF012  read only
@@ -330,9 +361,15 @@ FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
     "driver": Fault("gpu-server", machine={"state": "no_driver"}, alone=True),
-    "lost": Fault("gpu-server", gpu={"state": "lost"}, alone=True),
+    # As if these cards had never been seen: of those that were, “missing” tells.
+    "lost": Fault("gpu-server", gpu={"state": "lost"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
     "sick": Fault("gpu-server", gpu={"state": "sick"}, alone=True),
-    "count": Fault("gpu-server", machine={"gpu_count": 7}, macros={"{$NVIDIA.GPU.EXPECTED}": "8"}, alone=True),
+    "count": Fault(
+        "gpu-server",
+        machine={"gpu_count": 7},
+        macros={"{$NVIDIA.GPU.EXPECTED}": "8", "{$NVIDIA.GPU.MEMORY}": "#1"},
+        alone=True,
+    ),
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
     "errors": Fault("workstation", gpu={"temperature": "!NO_PERMISSION"}, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
@@ -343,6 +380,7 @@ FAULTS = {
     "recovery": Fault("gpu-server", gpu={"gpu_recovery_action": 1}),
     "ecc_uncorrected": Fault("gpu-server", gpu={"ecc_uncorrected_volatile": 3}),
     "ecc_corrected": Fault("gpu-server", gpu={"ecc_corrected_volatile": "counter(0, 100)"}, machine=RUNNING),
+    "memory_unrepairable": Fault("gpu-server", gpu={"unrepairable_memory": 1}),
     "remap_failure": Fault("gpu-server", gpu={"remapped_rows_failure": 1}),
     "remap_pending": Fault("gpu-server", gpu={"remapped_rows_pending": 1}),
     "remap_many": Fault("gpu-server", gpu={"remapped_rows_uncorrected": 512}),
@@ -363,6 +401,7 @@ FAULTS = {
     "pcie_replays": Fault("gpu-server", gpu={"pcie_replay_counter": "counter(0, 10)"}, machine=RUNNING),
     "nvlink_down": Fault("gpu-server", gpu={"nvlink_state.4": 0}),
     "nvlink_errors": Fault("gpu-server", gpu={"nvlink_replay_errors": 1}),
+    "nvlink5_errors": Fault("gpu-server", gpu={"field.219": "UNSIGNED_LONG_LONG 4"}),
     "nvlink_crc": Fault("gpu-server", gpu={"nvlink_crc_data_errors": "counter(0, 500)"}, machine=RUNNING),
     "fabric": Fault("gpu-server", gpu={"fabric_state": 2}),
     "vbios": Fault("workstation", macros={"{$NVIDIA.EXPECTED.VBIOS}": "1.2.3"}),
@@ -375,6 +414,14 @@ FAULTS = {
         gpu={"utilization_gpu": 0, "memory_used": 40_000_000_000},
         gpu_macros={"$NVIDIA.IDLE.ALARM": "1"},
     ),
+    "abandoned": Fault(
+        "gpu-server",
+        gpu={"memory_used": 40_000_000_000},
+        processes={"compute": 0},
+        gpu_macros={"$NVIDIA.ABANDONED.ALARM": "1"},
+    ),
+    "old_process": Fault("gpu-server", gpu_macros={"$NVIDIA.PROCESS.AGE": "1"}),
+    "license": Fault("workstation", gpu={"license_state": 3}),
     "stall": Fault(
         "gpu-server", gpu={"utilization_gpu": 100, "power_usage": 70_000}, gpu_macros={"$NVIDIA.STALL.ALARM": "1"}
     ),
@@ -481,7 +528,9 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             undo.enter_context(silence(stack, fault.host, wanted=fault.silence))
             if fault.gpu or fault.machine:
                 undo.callback(to_base, stack, fault.host)
-            for section, values in ((f"gpu {gpu}", fault.gpu), ("machine", fault.machine)):
+            # Of h100x8, and of BASE.
+            sections = {f"gpu {gpu} process {pid}": fault.processes for pid in (1, 11345 + gpu)}
+            for section, values in {f"gpu {gpu}": fault.gpu, "machine": fault.machine, **sections}.items():
                 if values:
                     stack.set_profile(fault.host, section, **values)
         yield
@@ -504,7 +553,7 @@ def is_about(alert: Any, gpu: int, name: str) -> bool:
     whose = "NVIDIA" if alert.entity == "host" else f"GPU {gpu} "
     if alert.key == "missing":
         # It is the driver's last card that is not counted any more, whatever the wave says.
-        return prefix.startswith("GPU 7 ") and "is missing" in words
+        return prefix.startswith("GPU 7 ") and "is lost or missing" in words
     return f"{prefix} ".startswith(f"{whose.strip()} ") and words.startswith(re.split(r"\{", alert.event)[0].strip())
 
 
@@ -523,6 +572,45 @@ def test_each_alarm_is_raised_alone_and_ends(monitored: Any, cases: list[Case]) 
             (problem,) = (row for row in problems(monitored, fault.host) if is_about(alert, gpu, row["name"]))
             check_words(monitored, alert, problem)
     monitored.wait(lambda: {host: problems(monitored, host) for host in hosts} == quiet, 120, "the end of all alarms")
+
+
+def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: Any) -> None:
+    """Slot and serial number are those last seen, although the driver knows neither any more."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    found = document(monitored, "gpu-server")["gpus"][UUIDS["gpu-server"][4]]
+    monitored.set_profile("gpu-server", "gpu 4", state="lost")
+    try:
+        monitored.wait(lambda: problems(monitored, "gpu-server"), 60, "the alarm for a lost GPU")
+        time.sleep(5 * POLL)
+        (problem,) = problems(monitored, "gpu-server")
+        assert problem["name"].startswith("GPU 4 ")
+        assert found["pci"] in problem["name"]
+        assert found["serial"] in problem["name"]
+        assert problem["severity"] == "4"
+    finally:
+        to_base(monitored, "gpu-server")
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
+def test_a_margin_below_zero_counts_only_with_a_reason(monitored: Any) -> None:
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    monitored.set_profile("gpu-server", "gpu 3", margin_temperature=-1)
+    try:
+        item = f"nvidia.gpu.temperature_margin[{UUIDS['gpu-server'][3]}]"
+        monitored.wait(
+            lambda: float(items(monitored, "gpu-server")[item]["lastvalue"]) == -1, 30, "a margin below zero"
+        )
+        time.sleep(8 * POLL)
+        assert problems(monitored, "gpu-server") == []
+        monitored.set_profile("gpu-server", "gpu 3", margin_temperature=-1, clocks_event_reasons=0x20)
+        monitored.wait(
+            lambda: any("margin" in problem["name"] for problem in problems(monitored, "gpu-server")),
+            60,
+            "an alarm for a margin below zero with a reason",
+        )
+    finally:
+        to_base(monitored, "gpu-server")
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
 
 
 def until(complaints: Callable[[], list[str]], timeout: float) -> None:

@@ -10,8 +10,10 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.agent.document import Gpu, Mig, Problem
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GPU_READERS, MIG_METRICS
+from zbx_nvidia.agent.document import Gpu, Part, Problem
+from zbx_nvidia.agent.processes import Listing, names
+from zbx_nvidia.catalog.entities import ENTITIES
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     Send = Callable[[str, Any], None]
 
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
-_IDENTITY = frozenset(metric.reader for metric in GPU_METRICS if metric.group == "inventory")
+_IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
+# What the machine has, whichever card is asked.
+_OF_THE_MACHINE = frozenset({"confidential"})
 _SEVERAL_FANS = 2
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
@@ -38,7 +42,7 @@ def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
 
 
 _METRICS = _by_reader(GPU_METRICS)
-_MIG_METRICS = _by_reader(MIG_METRICS)
+_PART_METRICS = {entity.name: _by_reader(entity.metrics) for entity in ENTITIES}
 
 _HOST_READERS: dict[str, Callable[[], str]] = {
     "driver_version": system.driver_version,
@@ -47,12 +51,14 @@ _HOST_READERS: dict[str, Callable[[], str]] = {
 }
 
 
-def collect(send: Send) -> None:
+def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     """Read everything once.
 
     Args:
         send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
-            start; else ("host", (versions, gpu_count, slots, problems)), then ("gpu", Gpu) for each.
+            start; else ("host", (versions, gpu_count, slots, problems)), then ("gpu", Gpu) for each, and at last
+            ("users", {uid: name}).
+        read: How one GPU is read: `read_gpu` unless said otherwise.
     """
     try:
         system.start()
@@ -62,7 +68,8 @@ def collect(send: Send) -> None:
         send("failed", (error.code, error.message))
         return
     send("host", (versions, count, system.slots(), problems))
-    threads = [threading.Thread(target=_report, args=(index, send), daemon=True) for index in range(count)]
+    uids: set[int] = set()
+    threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
     for thread in threads:
         thread.start()
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
@@ -70,6 +77,7 @@ def collect(send: Send) -> None:
         thread.join(HEAD_START)
     for thread in threads:
         thread.join()
+    send("users", names(uids))
 
 
 def read_gpu(index: int) -> Gpu:
@@ -87,9 +95,10 @@ def read_gpu(index: int) -> Gpu:
     alive = False
     try:
         device = Device(index)
+        listing = Listing(device)
         for reader in GPU_READERS:
             try:
-                values = getattr(device, reader)()
+                values = getattr(listing if reader in _LISTING else device, reader)()
             except Absent:
                 lacks.append(reader)
             except Refused as error:
@@ -100,29 +109,61 @@ def read_gpu(index: int) -> Gpu:
                 problems.append(Problem("", reader, 0, _fault(error)))
             else:
                 readings.update(_named(_METRICS[reader], values))
-                alive = alive or reader not in _IDENTITY
-        fans, mig = _fans(device), _mig(device)
+                alive = alive or reader not in _IDENTITY | _OF_THE_MACHINE
+        parts = {"fan": _fans(device), "mig": _mig(device), "vgpu": _vgpus(device)}
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
         return _unwell(index, "sick", readings, error)
     if "uuid" not in readings or (problems and not alive):
-        return Gpu(index, "sick", _identity(readings), (), (), (), _of(readings, problems))
-    return Gpu(index, "ok", readings, fans, mig, tuple(lacks), _of(readings, problems))
+        return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
+    return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
 
 
 def sick(index: int, error: Exception) -> Gpu:
     """A GPU in whose reading we have failed."""
-    return Gpu(index, "sick", {}, (), (), (), (Problem("", "", 0, _fault(error)),))
+    return Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _fault(error)),))
 
 
-def _report(index: int, send: Send) -> None:
+def uids_of(gpu: Gpu) -> set[int]:
+    """Whose its processes are."""
+    return {entry["uid"] for entry in gpu.readings.get("process_list", ()) if "uid" in entry}
+
+
+def read_links(index: int) -> Gpu:
+    """Read the NVLinks of one GPU, one by one.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Returns:
+        Its identity and its links.
+    """
+    readings: dict[str, Any] = {}
+    problems: list[Problem] = []
+    links: tuple[Part, ...] = ()
     try:
-        gpu = read_gpu(index)
+        device = Device(index)
+        for reader in _LINK_IDENTITY:
+            with contextlib.suppress(Absent):
+                readings.update(_named(_METRICS[reader], getattr(device, reader)()))
+        links = _links(device)
+    except Refused as error:
+        problems.append(Problem("", "links", error.code, error.message))
+    except Lost as error:
+        return _unwell(index, "lost", readings, error)
+    state = "ok" if "uuid" in readings else "sick"
+    return Gpu(index, state, readings, {"link": links}, (), _of(readings, problems))
+
+
+def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set[int]) -> None:
+    try:
+        gpu = (read or read_gpu)(index)
         # What needs more than one look is not to be had in one.
         gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS))
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
         gpu = sick(index, error)
+    uids.update(uids_of(gpu))
     send("gpu", gpu)
 
 
@@ -144,28 +185,80 @@ def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN40
     return {metric.key: getattr(values, metric.field) if metric.field else values for metric in metrics}
 
 
-def _fans(device: Device) -> tuple[int, ...]:
+# Readers that need more than the driver.
+_LISTING = frozenset({"process_list", "process_oldest"})
+# What the rows of its links need to know of a GPU.
+_LINK_IDENTITY = ("uuid", "name")
+
+
+def _fans(device: Device) -> tuple[Part, ...]:
     try:
-        speeds = getattr(device, FAN_METRICS[0].reader)()
+        fans = device.fans()
     except (Absent, Refused):
         return ()
-    return tuple(speeds) if len(speeds) >= _SEVERAL_FANS else ()
+    if len(fans) < _SEVERAL_FANS:
+        return ()
+    return tuple(_part("fan", fan, {"{#FAN}": str(place)}) for place, fan in enumerate(fans))
 
 
-def _mig(device: Device) -> tuple[Mig, ...]:
+def _mig(device: Device) -> tuple[Part, ...]:
     """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
     found = []
     try:
         for instance in device.mig_instances():
-            readings: dict[str, Any] = {}
-            for reader, metrics in _MIG_METRICS.items():
-                with contextlib.suppress(NvmlError):
-                    readings.update(_named(metrics, getattr(instance, reader)()))
             with contextlib.suppress(NvmlError):
-                found.append(Mig(instance.uuid(), instance.gpu_instance(), instance.compute_instance(), readings))
+                macros = {
+                    "{#MIG}": instance.uuid(),
+                    "{#GI}": str(instance.gpu_instance()),
+                    "{#CI}": str(instance.compute_instance()),
+                }
+                part = _part("mig", instance, macros)
+                found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
     except (Absent, Refused):
         return ()
     return tuple(found)
+
+
+def _vgpus(device: Device) -> tuple[Part, ...]:
+    """The vGPUs of a host; one that goes while it is read is left out."""
+    found = []
+    try:
+        for vgpu in device.vgpu_instances():
+            with contextlib.suppress(NvmlError):
+                macros = {"{#VGPU}": vgpu.uuid()}
+                part = _part("vgpu", vgpu, macros)
+                known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
+                named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
+                found.append(part._replace(macros={**macros, **named}))
+    except (Absent, Refused):
+        return ()
+    return tuple(found)
+
+
+def _links(device: Device) -> tuple[Part, ...]:
+    try:
+        links = device.links()
+    except Absent:
+        return ()
+    readers = _PART_METRICS["link"]
+    return tuple(
+        Part({"{#LINK}": str(link)}, readings, tuple(reader for reader in readers if reader not in readings))
+        for link, readings in enumerate(links)
+    )
+
+
+def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
+    """Read a part of a GPU by the readers of its entity."""
+    readings: dict[str, Any] = {}
+    lacks = []
+    for reader, metrics in _PART_METRICS[entity].items():
+        try:
+            readings.update(_named(metrics, getattr(thing, reader)()))
+        except Absent:
+            lacks.append(reader)
+        except NvmlError:
+            continue
+    return Part(macros, readings, tuple(lacks))
 
 
 def _identity(readings: dict[str, Any]) -> dict[str, Any]:
@@ -187,4 +280,4 @@ def _fault(error: Exception) -> str:
 
 def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:
     known = _identity(readings)
-    return Gpu(index, state, known, (), (), (), (Problem(known.get("uuid", ""), "", error.code, error.message),))
+    return Gpu(index, state, known, {}, (), (Problem(known.get("uuid", ""), "", error.code, error.message),))

@@ -6,11 +6,13 @@ docs/document.schema.json describes it. Absent values are absent: never 0, never
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
-from zbx_nvidia.catalog.metrics import FAN_METRICS, GPU_METRICS, GROUPS, MIG_METRICS
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 if TYPE_CHECKING:
@@ -24,7 +26,12 @@ VERSION = 1
 LIMIT = 65_536
 # A driver gone mad must not fill the document with its complaints.
 MAX_ERRORS = 40
+# The largest processes of the host and the users who hold most: of a machine with hundreds no more would fit.
+MAX_PROCESSES = 16
+MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
+# What must not stand in a JSONPath's quotes: 'DOMAIN\\user' for one.
+_UNQUOTABLE = re.compile(r"[^\w.@$+-]", re.ASCII)
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -44,20 +51,18 @@ class Problem(NamedTuple):
     message: str
 
 
-class Mig(NamedTuple):
-    """A MIG instance.
+class Part(NamedTuple):
+    """A part of a GPU that has items of its own: an `Entity` of the catalogue.
 
     Attributes:
-        uuid: Its UUID.
-        gpu_instance: Number of its GPU instance.
-        compute_instance: Number of its compute instance within that.
+        macros: What its discovery row has besides what that of the GPU has.
         readings: Values by catalogue key.
+        lacks: Readers that it cannot serve.
     """
 
-    uuid: str
-    gpu_instance: int
-    compute_instance: int
+    macros: dict[str, str]
     readings: dict[str, Any]
+    lacks: tuple[str, ...]
 
 
 class Gpu(NamedTuple):
@@ -67,8 +72,7 @@ class Gpu(NamedTuple):
         position: Its place in the driver's order (NVML's index).
         state: `ok`, `lost` (the driver has lost it) or `sick` (it answers every reading with an error).
         readings: Values by catalogue key, in base units. Void unless `ok`, but for what identifies the card.
-        fans: Speed of each fan, in %; empty for cards with fewer than two.
-        mig: Its MIG instances.
+        parts: Its parts by the name of their entity.
         lacks: Readers that the card cannot serve.
         problems: Readings in error.
     """
@@ -76,8 +80,7 @@ class Gpu(NamedTuple):
     position: int
     state: str
     readings: dict[str, Any]
-    fans: tuple[int, ...]
-    mig: tuple[Mig, ...]
+    parts: dict[str, tuple[Part, ...]]
     lacks: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -93,6 +96,7 @@ class Collection(NamedTuple):
         gpus: Those that have answered, in any order.
         slots: PCI addresses that the kernel module has bound.
         problems: Readings of the host in error.
+        users: Names of the users of processes, as far as known, by number.
         mode: `oneshot` or `resident`.
         duration: In s.
     """
@@ -104,6 +108,7 @@ class Collection(NamedTuple):
     gpus: list[Gpu]
     slots: list[str]
     problems: list[Problem]
+    users: dict[int, str]
     mode: str
     duration: float
 
@@ -156,22 +161,93 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
         document["presence"] = {
             gpu.readings["uuid"]: 1 for gpu in gpus if gpu.state != "lost" and "uuid" in gpu.readings
         }
-    document["gpus"] = {gpu.readings["uuid"]: gpu.readings for gpu in healthy}
-    fans = {f"{gpu.readings['uuid']}/{fan}": {"speed": speed} for gpu in healthy for fan, speed in enumerate(gpu.fans)}
-    if fans:
-        document["fans"] = fans
-    mig = {instance.uuid: instance.readings for gpu in healthy for instance in gpu.mig}
-    if mig:
-        document["mig"] = mig
-    if not silent:
-        document["discovery"] = {
-            "gpus": [_gpu_row(gpu) for gpu in healthy],
-            "fans": [_fan_row(gpu, fan) for gpu in healthy for fan in range(len(gpu.fans))],
-            "mig": [_mig_row(gpu, instance) for gpu in healthy for instance in gpu.mig],
-        }
-    else:
-        document["discovery"] = {}
+        document["host"]["gpus_present"] = len(document["presence"])
+    document["gpus"] = {}
+    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu) for gpu in healthy]}
+    listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
+    shown = {id(entry) for entry in sorted(listed, key=_memory, reverse=True)[:MAX_PROCESSES]}
+    for gpu in healthy:
+        readings = document["gpus"][gpu.readings["uuid"]] = dict(gpu.readings)
+        if "process_list" in readings:
+            readings["process_list"] = [
+                _entry(entry, found.users) for entry in gpu.readings["process_list"] if id(entry) in shown
+            ]
+    users = _users(healthy, found.users)
+    for entity in ENTITIES:
+        if entity.document == DOCUMENT:
+            there = users if entity.name == "user" else _parts(entity, healthy)
+            if there:
+                document[entity.section] = {address: part.readings for address, (_, part) in there.items()}
+            if not silent:
+                document["discovery"][entity.section] = [_part_row(gpu, part) for gpu, part in there.values()]
     return document
+
+
+def build_links(found: Collection, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+    """Put the document of the NVLinks together.
+
+    Returns:
+        The document as an object; `render` makes text of it.
+    """
+    (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
+    whole = build(found, clock)
+    gpus = [gpu for gpu in found.gpus if gpu.parts.get(entity.name)]
+    document = {part: whole[part] for part in ("version", "timestamp", "collector", "status")}
+    # Lists, not addresses: 144 times a UUID would be a tenth of all that fits.
+    document[entity.section] = {
+        gpu.readings["uuid"]: [part.readings for part in gpu.parts[entity.name]] for gpu in gpus
+    }
+    # Without every GPU's rows none: a rule takes what it does not get for gone.
+    complete = found.gpu_count is not None and not _silent(found)
+    rows = [_part_row(gpu, part) for gpu in gpus for part in gpu.parts[entity.name]]
+    document["discovery"] = {entity.section: rows} if complete else {}
+    return document
+
+
+def _parts(entity: Entity, gpus: list[Gpu]) -> dict[str, tuple[Gpu | None, Part]]:
+    """The parts of all GPUs by their address in the document."""
+    return {
+        address(entity, {"{#UUID}": gpu.readings["uuid"], **part.macros}): (gpu, part)
+        for gpu in gpus
+        for part in gpu.parts.get(entity.name, ())
+    }
+
+
+def address(entity: Entity, macros: dict[str, str]) -> str:
+    """Where the document has the readings of a part."""
+    place = entity.address
+    for macro, value in macros.items():
+        place = place.replace(macro, value)
+    return place
+
+
+def _users(gpus: list[Gpu], names: dict[int, str]) -> dict[str, tuple[Gpu | None, Part]]:
+    """Those who hold most GPU memory, by name."""
+    held: dict[str, dict[str, Any]] = {}
+    for gpu in gpus:
+        for user in {_user(entry, names) for entry in gpu.readings.get("process_list", ()) if "uid" in entry}:
+            own = [e for e in gpu.readings["process_list"] if "uid" in e and _user(e, names) == user]
+            sums = held.setdefault(user, {"memory": 0, "processes": 0, "gpus": 0})
+            sums["memory"] += sum(_memory(entry) for entry in own)
+            sums["processes"] += len(own)
+            sums["gpus"] += 1
+    largest = sorted(held, key=lambda user: (-int(held[user]["memory"]), user))[:MAX_USERS]
+    return {user: (None, Part({"{#USER}": user}, held[user], ())) for user in largest}
+
+
+def _user(entry: dict[str, Any], names: dict[int, str]) -> str:
+    """A user's name, or number, as a JSONPath can have it between quotes."""
+    return _UNQUOTABLE.sub("_", names.get(entry["uid"], str(entry["uid"])))
+
+
+def _memory(entry: dict[str, Any]) -> int:
+    return int(entry.get("memory", 0))
+
+
+def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
+    """An entry of a process list as the document has it."""
+    user = {"user": _user(entry, names)} if "uid" in entry else {}
+    return {**{key: value for key, value in entry.items() if key not in {"uid", "age"}}, **user}
 
 
 def render(document: dict[str, Any], limit: int = LIMIT) -> str:
@@ -199,19 +275,21 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def _shed(document: dict[str, Any], group: str) -> None:
+    """Leave a group out. Without its rows a rule stays as it is: nothing is given up for want of room."""
     keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group]
-    if not keys and group not in {metric.group for metric in (*FAN_METRICS, *MIG_METRICS)}:
+    sections = [
+        entity.section for entity in ENTITIES if entity.metrics[0].group == group and entity.section in document
+    ]
+    if not any(keys) and not sections:
         return
-    for readings in document["gpus"].values():
+    for readings in document.get("gpus", {}).values():
         for key in keys:
             readings.pop(key, None)
-    for parts, metrics in (("fans", FAN_METRICS), ("mig", MIG_METRICS)):
-        if any(metric.group == group for metric in metrics):
-            document.pop(parts, None)
-            # Without its rows the rule stays as it is: what was discovered is not given up for want of room.
-            document["discovery"].pop(parts, None)
+    for section in sections:
+        document.pop(section)
+        document["discovery"].pop(section, None)
     collector = document["collector"]
-    collector["errors"] = collector["errors"][: MAX_ERRORS // 2]
+    collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
     collector["errors"].insert(0, Problem("", group, 0, "left out: the document would be too large")._asdict())
     collector["error_count"] += 1
 
@@ -270,26 +348,16 @@ def _gpu_row(gpu: Gpu) -> dict[str, str]:
     return {
         **_row(gpu),
         "{#PCI}": gpu.readings.get("pci", ""),
-        "{#SERIAL}": gpu.readings.get("serial", ""),
+        "{#SERIAL}": gpu.readings.get("serial", "none"),
         "{#LACKS}": f",{','.join(gpu.lacks)},",
     }
 
 
-def _fan_row(gpu: Gpu, fan: int) -> dict[str, str]:
-    return {**_row(gpu), "{#FAN}": str(fan), "{#LACKS}": ",,"}
-
-
-def _mig_row(gpu: Gpu, instance: Mig) -> dict[str, str]:
-    return {
-        **_row(gpu),
-        "{#MIG}": instance.uuid,
-        "{#PROFILE}": str(instance.readings.get("profile", "unknown")),
-        "{#GI}": str(instance.gpu_instance),
-        "{#CI}": str(instance.compute_instance),
-        "{#LACKS}": ",,",
-    }
+def _part_row(gpu: Gpu | None, part: Part) -> dict[str, str]:
+    own = _row(gpu) if gpu else {"{#ONE}": "1", "{#VERSION}": __version__}
+    return {**own, **part.macros, "{#LACKS}": f",{','.join(part.lacks)},"}
 
 
 def failed(status: Status, detail: str, duration: float, mode: str = "oneshot") -> Collection:
     """A collection that ended before the driver was asked for anything."""
-    return Collection(status, detail, {}, None, [], [], [], mode, duration)
+    return Collection(status, detail, {}, None, [], [], [], {}, mode, duration)

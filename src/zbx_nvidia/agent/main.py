@@ -12,11 +12,12 @@ import sys
 from zbx_nvidia import __version__
 
 USAGE = """\
-usage: zbx-nvidia-agent get [--deadline SECONDS]
+usage: zbx-nvidia-agent get|links [--deadline SECONDS]
        zbx-nvidia-agent serve [--config FILE] [--check]
        zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document
+links       print those of their NVLinks, one by one
 --deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
 
 serve       stay, and keep that document ready in a file
@@ -38,8 +39,8 @@ def main() -> None:
         sys.stdout.write(USAGE)
     elif arguments == ["--version"]:
         sys.stdout.write(f"zbx-nvidia-agent {__version__}\n")
-    elif arguments[:1] == ["get"]:
-        _get(_deadline(arguments[1:]))
+    elif arguments[:1] in (["get"], ["links"]):
+        _print(get(_deadline(arguments[1:]), links=arguments[0] == "links"))
     elif arguments[:1] in (["serve"], ["release"]):
         # In a module that `get` does not import.
         from zbx_nvidia.agent.resident.command import run  # noqa: PLC0415  see above
@@ -49,22 +50,25 @@ def main() -> None:
         _usage("one command is needed" if not arguments else f"unknown command: {arguments[0]}")
 
 
-def get(deadline: float | None = None) -> str:
-    """Collect once and return the document as text. Never raises: all trouble is in the document."""
+def get(deadline: float | None = None, *, links: bool = False) -> str:
+    """Collect once and return the document, or that of the NVLinks, as text.
+
+    Never raises: all trouble is in the document.
+    """
     from zbx_nvidia.agent import document, oneshot  # noqa: PLC0415  --version and --help need neither
 
+    build = document.build_links if links else document.build
     try:
-        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline)
-        return document.render(document.build(found))
+        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links)
+        return document.render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
         from zbx_nvidia.catalog import status  # noqa: PLC0415
 
         found = document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", oneshot.process_age())
-        return document.render(document.build(found))
+        return document.render(build(found))
 
 
-def _get(deadline: float | None) -> None:
-    text = get(deadline)
+def _print(text: str) -> None:
     # Not sys.stdout, which is None when the caller has closed it. Nobody who listens is no reason to complain.
     data = text.encode("ascii") + b"\n"
     with contextlib.suppress(OSError):

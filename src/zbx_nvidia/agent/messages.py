@@ -61,4 +61,6 @@ class Receiver:
 def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows
     if isinstance(value, (tuple, list)):
         return tuple(_plain(part) for part in value)
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
     return value

@@ -17,7 +17,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.agent.document import Collection, Gpu, Mig, Problem, failed
+from zbx_nvidia.agent.document import Collection, Gpu, Part, Problem, failed
 from zbx_nvidia.agent.messages import CHUNK, Receiver, Sender
 from zbx_nvidia.catalog import status as states
 
@@ -33,11 +33,12 @@ _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
 
-def run(deadline: float = DEADLINE) -> Collection:
+def run(deadline: float = DEADLINE, *, links: bool = False) -> Collection:
     """Collect once.
 
     Args:
         deadline: In s, counted from the start of the process.
+        links: Whether to read the NVLinks one by one, and nothing else.
 
     Returns:
         What was found until the deadline. Never raises for anything that the driver does.
@@ -46,7 +47,7 @@ def run(deadline: float = DEADLINE) -> Collection:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _child(writing)
+        _child(writing, links=links)
     os.close(writing)
     try:
         return _listen(reading, started, deadline)
@@ -109,21 +110,36 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
         silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
         detail += " from " + ", ".join(f"GPU {index}" for index in silent) if silent else ""
     return Collection(
-        status, detail, versions, count, gpus, slots, [Problem(*problem) for problem in problems], "oneshot", duration
+        status,
+        detail,
+        versions,
+        count,
+        gpus,
+        slots,
+        [Problem(*problem) for problem in problems],
+        known.get("users", {}),
+        "oneshot",
+        duration,
     )
 
 
 def gpu_of(value: tuple[Any, ...]) -> Gpu:
     """A GPU from the plain tuple as which it came."""
-    position, state, readings, fans, mig, lacks, problems = value
-    instances = tuple(Mig(*instance) for instance in mig)
-    return Gpu(position, state, readings, fans, instances, lacks, tuple(Problem(*problem) for problem in problems))
+    position, state, readings, parts, lacks, problems = value
+    return Gpu(
+        position,
+        state,
+        readings,
+        {entity: tuple(Part(*part) for part in there) for entity, there in parts.items()},
+        lacks,
+        tuple(Problem(*problem) for problem in problems),
+    )
 
 
 # -- the child -------------------------------------------------------------------------------------------------------
 
 
-def _child(pipe: int) -> None:
+def _child(pipe: int, *, links: bool) -> None:
     """Read the driver and leave without a trace of the parent's state. Never returns."""
     try:
         pipe = _let_go(pipe)
@@ -131,13 +147,13 @@ def _child(pipe: int) -> None:
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
             # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
-            from zbx_nvidia.agent.collect import collect  # noqa: PLC0415
+            from zbx_nvidia.agent.collect import collect, read_gpu, read_links  # noqa: PLC0415
 
-            lock = _lock()
+            lock = _lock("links" if links else "get")
             if lock is None:
                 sender.send("stuck", None)
             else:
-                collect(sender.send)
+                collect(sender.send, read_links if links else read_gpu)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
             sender.send("broken", f"{type(error).__name__}: {error}")
         sender.send("done", None)
@@ -172,8 +188,8 @@ def _let_go(pipe: int) -> int:
     return pipe
 
 
-def _lock() -> _socket.socket | None:
-    """Take the lock that one collection of this installation holds at a time on this host.
+def _lock(what: str) -> _socket.socket | None:
+    """Take the lock that one collection of a kind and of this installation holds at a time on this host.
 
     It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
     the process is gone. A lock on a file would not do: where the program lies on a network file system, flock() fails
@@ -191,7 +207,7 @@ def _lock() -> _socket.socket | None:
     while True:
         try:
             # A leading NUL: a name that is in no directory.
-            lock.bind(f"\0zbx-nvidia-agent/{program.st_dev}/{program.st_ino}")
+            lock.bind(f"\0zbx-nvidia-agent/{what}/{program.st_dev}/{program.st_ino}")
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

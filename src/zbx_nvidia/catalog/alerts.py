@@ -92,11 +92,15 @@ ALERTS = (
         "GPU is lost",
         "GPU is lost: {?last(@host.lost)}",
         HIGH, "availability",
-        "last(@host.gpus_lost)>0 and length(last(@host.lost))>=0",
-        "",
+        # Only of one that was lost before it was ever seen: the most that were present in a month are fewer than are
+        # there and lost together. Of all others “Lost or missing” tells, which knows the card.
+        "min(@host.gpus_lost,{$NVIDIA.POLLS})>0 and length(last(@host.lost))>=0"
+        " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_present)+last(@host.gpus_lost)",
+        "last(@host.gpus_lost)=0",
         ("driver",),
         "{ITEM.LASTVALUE2}",
-        "The driver counts a GPU that it can no longer reach: it has fallen off the bus, or needs a reset.",
+        "The driver counts a GPU that it cannot reach, and that was not seen here before: it has fallen off the bus, "
+        "or needs a reset.",
         "Drain the host and reboot it; if the card is lost again, check seating, power and cables, then replace it.",
     ),
     Alert(
@@ -116,7 +120,9 @@ ALERTS = (
         "Fewer GPUs than expected",
         "Fewer GPUs than expected ({ITEM.LASTVALUE1} of {$NVIDIA.GPU.EXPECTED})",
         HIGH, "availability",
-        "last(@host.gpu_count)<{$NVIDIA.GPU.EXPECTED}",
+        # As above: of a card that was seen within a month “Lost or missing” tells.
+        "last(@host.gpu_count)<{$NVIDIA.GPU.EXPECTED}"
+        " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<{$NVIDIA.GPU.EXPECTED}",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -164,17 +170,21 @@ ALERTS = (
     ),
     Alert(
         "gpu", "missing",
-        "Missing",
-        "{#NAME} at {#PCI} is missing (serial number {#SERIAL})",
+        "Lost or missing",
+        "{#NAME} at {#PCI} is lost or missing (serial number {#SERIAL})",
         HIGH, "availability",
-        # Over several polls, for the alerts it depends on stand on other items: with the last one alone it was seen
-        # raised beside "GPU is lost", whose item had not been looked at yet.
-        "max(@gpu.present,{$NVIDIA.POLLS})=0 and {$NVIDIA.GPU.WATCH}=1",
-        "",
-        ("driver", "lost", "sick", "count"),
+        # Over several polls, for what it depends on stands on other items, and is looked at later in the same second.
+        # When as many are there as ever were in a month, the card has been replaced.
+        "max(@gpu.present,{$NVIDIA.POLLS})=0 and {$NVIDIA.GPU.WATCH}=1"
+        " and last(@host.gpus_present)<max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})",
+        "last(@gpu.present)=1 or {$NVIDIA.GPU.WATCH}=0"
+        " or last(@host.gpus_present)>=max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})",
+        ("driver",),
         "Last seen at {#PCI}",
-        "A card that was here is here no more, although the driver answers.",
-        "If it was removed on purpose, set {$NVIDIA.GPU.WATCH} to 0 for its UUID; else look for it with lspci.",
+        "A card that was here does not answer any more, although the driver does: it has fallen off the bus, needs a "
+        "reset, or was taken out.",
+        "If it was taken out on purpose, set {$NVIDIA.GPU.WATCH} to 0 for its UUID; else look for it with lspci: if it "
+        "is there, drain the host and reboot it; if not, check seating, power and cables.",
     ),
     Alert(
         "gpu", "temperature",
@@ -194,8 +204,13 @@ ALERTS = (
         "Temperature margin is nearly used up",
         "Temperature margin is nearly used up ({ITEM.LASTVALUE1} left, slowdown at {ITEM.LASTVALUE2})",
         WARNING, "performance",
+        # Some H100 were seen with margins at and below 0 while they were cool (gpud): such a one counts only while
+        # something holds the clocks down for heat.
         "max(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
-        "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}",
+        "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}"
+        " and (min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})>0"
+        " or max(@gpu.throttle_sw_thermal,{$NVIDIA.TEMP.PERIOD})=1"
+        " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)",
         "min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
         ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -251,6 +266,18 @@ ALERTS = (
         "Current value: {ITEM.LASTVALUE1}",
         "The memory wears out; nothing is lost yet.",
         "Watch the card; plan for its replacement if uncorrected errors follow.",
+    ),
+    Alert(
+        "gpu", "memory_unrepairable",
+        "Memory cannot be repaired",
+        "Memory cannot be repaired",
+        HIGH, "availability",
+        "last(@gpu.memory_unrepairable)=1",
+        "",
+        ("driver", "lost", "sick"),
+        "",
+        "The memory has an error that neither a spare row nor a reset puts right.",
+        "Take the card out of service and have it replaced.",
     ),
     Alert(
         "gpu", "remap_failure",
@@ -548,6 +575,43 @@ ALERTS = (
         "Look at the job: does its log go on? Compare its ranks.",
     ),
     Alert(
+        "gpu", "abandoned",
+        "Memory is held by nobody",
+        "Memory is held by nobody for {$NVIDIA.ABANDONED.PERIOD} ({ITEM.LASTVALUE2})",
+        INFO, "capacity",
+        "{$NVIDIA.ABANDONED.ALARM}=1 and max(@gpu.processes,{$NVIDIA.ABANDONED.PERIOD})=0"
+        " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}",
+        "",
+        ("driver", "lost", "sick"),
+        "Memory: {ITEM.LASTVALUE2}",
+        "Memory is taken although no process is on the card: what a crashed job leaves behind.",
+        "Look for processes that hold /dev/nvidia* open (fuser -v /dev/nvidia*); reset the GPU if there is none.",
+    ),
+    Alert(
+        "gpu", "old_process",
+        "Process runs for very long",
+        "Process runs for very long ({ITEM.LASTVALUE1})",
+        INFO, "notice",
+        "{$NVIDIA.PROCESS.AGE}>0 and last(@gpu.process_oldest)>{$NVIDIA.PROCESS.AGE}",
+        "",
+        ("driver", "lost", "sick"),
+        "Current value: {ITEM.LASTVALUE1}",
+        "A process is on the card for longer than jobs of this site run.",
+        "Ask its user whether it still does anything.",
+    ),
+    Alert(
+        "gpu", "license",
+        "vGPU has no license",
+        "vGPU has no license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
+        WARNING, "availability",
+        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5",
+        "last(@gpu.license_state)=5",
+        ("driver", "lost", "sick"),
+        "Current value: {ITEM.LASTVALUE1}",
+        "Without its license a vGPU is slowed down, to 3 frames a second in the end.",
+        "Check the guest's client configuration token and its way to the license server (nvidia-smi -q, nvidia-gridd).",
+    ),
+    Alert(
         "gpu", "nvlink_down",
         "NVLink is down",
         "NVLink is down ({ITEM.LASTVALUE1} up)",
@@ -572,6 +636,19 @@ ALERTS = (
         "Replays: {ITEM.LASTVALUE1}, recoveries: {ITEM.LASTVALUE2}",
         "Packets had to be sent again, or a link had to be trained anew.",
         "Watch it; if it goes on, drain the host and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        "gpu", "nvlink5_errors",
+        "NVLink data errors",
+        "NVLink data errors (left by the error correction: {ITEM.LASTVALUE1}, failed recoveries: {ITEM.LASTVALUE2})",
+        AVERAGE, "availability",
+        'changecount(@gpu.nvlink_effective_errors,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
+        ' or changecount(@gpu.nvlink_recoveries_failed,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
+        "",
+        ("driver", "lost", "sick"),
+        "Uncorrected: {ITEM.LASTVALUE1}, failed recoveries: {ITEM.LASTVALUE2}",
+        "A link of NVLink 5 passed on what its error correction could not put right, or went down for good.",
+        "Look at nvidia-smi nvlink -e; drain the host, reset the GPUs; run NVIDIA's field diagnostics if it goes on.",
     ),
     Alert(
         "gpu", "nvlink_crc",

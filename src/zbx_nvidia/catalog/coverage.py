@@ -24,7 +24,6 @@ class Row(NamedTuple):
 
 
 RESIDENT = "Needs a process that waits or samples: for the resident mode."
-LATER = "Not yet."
 
 METRICS = (
     Row("GPU utilization", ("gpu.utilization",)),
@@ -41,11 +40,17 @@ METRICS = (
     ),
     Row(
         "Margin to the limit (T.Limit)",
-        ("gpu.temperature_margin", "gpu.temperature_slowdown_margin", "gpu.temperature_shutdown_margin"),
+        (
+            "gpu.temperature_margin",
+            "gpu.temperature_slowdown_margin",
+            "gpu.temperature_shutdown_margin",
+            "gpu.temperature_max_margin",
+            "gpu.temperature_memory_max_margin",
+        ),
     ),
-    Row("Fans", ("gpu.fan_speed", "fan.speed"), "Revolutions a minute (r570): not yet."),
+    Row("Fans", ("gpu.fan_speed", "gpu.fan_rpm", "fan.speed", "fan.rpm")),
     Row("Voltage", (), "NVML does not give it; nvidia-smi shows it on few boards, through a private call."),
-    Row("Power draw", ("gpu.power", "gpu.power_instant", "gpu.power_mean")),
+    Row("Power draw", ("gpu.power", "gpu.power_instant", "gpu.power_average", "gpu.power_mean")),
     Row("Power limit", ("gpu.power_limit", "gpu.power_limit_requested")),
     Row("Enforced limit as its own value", ("gpu.power_limit",)),
     Row("Lowest, highest, default limit", ("gpu.power_limit_min", "gpu.power_limit_max", "gpu.power_limit_default")),
@@ -82,24 +87,48 @@ METRICS = (
     Row("PCIe generation, width, maximum", ("gpu.pcie_generation_max", "gpu.pcie_width_max")),
     Row(
         "PCIe throughput",
-        ("gpu.pcie_sent", "gpu.pcie_received"),
+        ("gpu.sampled_pcie_sent", "gpu.sampled_pcie_received"),
         "Resident mode only: a reading costs 40 ms a GPU, and the byte counters wrap too soon.",
     ),
     Row("PCIe replay counter", ("gpu.pcie_replays", "gpu.pcie_replay_rate")),
     Row("ECC mode", ("gpu.ecc_mode",)),
-    Row("ECC corrected, uncorrected", ("gpu.ecc_corrected_volatile", "gpu.ecc_uncorrected_volatile")),
+    Row(
+        "ECC corrected, uncorrected",
+        (
+            "gpu.ecc_corrected_volatile",
+            "gpu.ecc_uncorrected_volatile",
+            "gpu.ecc_sram_uncorrected_volatile",
+            "gpu.ecc_dram_uncorrected_volatile",
+        ),
+        "Where in the SRAM, and whether its threshold is exceeded (nvmlDeviceGetSramEccErrorStatus), the driver tells "
+        "root alone, and the agent is not root.",
+    ),
     Row("ECC volatile and aggregate", ("gpu.ecc_corrected_aggregate", "gpu.ecc_uncorrected_aggregate")),
     Row("Retired pages", ("gpu.retired_pages_single", "gpu.retired_pages_double", "gpu.retired_pages_pending")),
     Row("Remapped rows", ("gpu.remapped_corrected", "gpu.remapped_uncorrected")),
     Row("Row remap pending", ("gpu.remap_pending",)),
     Row("Row remap failure", ("gpu.remap_failure",)),
-    Row("NVLink state", ("gpu.nvlink_up", "gpu.nvlink_links"), "Link by link: not yet."),
+    Row("NVLink state", ("gpu.nvlink_up", "gpu.nvlink_links", "link.up", "link.version", "link.speed")),
     Row(
         "NVLink error counters",
-        ("gpu.nvlink_replays", "gpu.nvlink_recoveries", "gpu.nvlink_crc"),
-        "Link by link, and NVLink 5's own counters: not yet.",
+        (
+            "gpu.nvlink_replays",
+            "gpu.nvlink_recoveries",
+            "gpu.nvlink_crc",
+            "gpu.nvlink_receive_errors",
+            "gpu.nvlink_effective_errors",
+            "gpu.nvlink_recoveries_failed",
+            "link.replays",
+            "link.recoveries",
+            "link.crc",
+            "link.receive_errors",
+            "link.effective_errors",
+        ),
     ),
-    Row("NVLink throughput", ("gpu.nvlink_sent_rate", "gpu.nvlink_received_rate"), "Link by link: not yet."),
+    Row(
+        "NVLink throughput",
+        ("gpu.nvlink_sent_rate", "gpu.nvlink_received_rate", "link.sent_rate", "link.received_rate"),
+    ),
     Row("Encoder, decoder utilization", ("gpu.utilization_encoder", "gpu.utilization_decoder")),
     Row("JPEG, OFA utilization", ("gpu.utilization_jpeg", "gpu.utilization_ofa")),
     Row("Encoder sessions, rate, latency", ("gpu.encoder_sessions", "gpu.encoder_fps", "gpu.encoder_latency")),
@@ -110,10 +139,17 @@ METRICS = (
     Row("MIG instances listed", ("mig.profile", "mig.multiprocessors")),
     Row("MIG memory by instance", ("mig.memory_used", "mig.memory_total", "mig.memory_used_percent")),
     Row("MIG utilization by instance", (), f"NVML has it through GPM alone. {RESIDENT}"),
-    Row("Processes", (), LATER),
+    Row(
+        "Processes",
+        ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
+        "Names, never arguments: those can hold secrets.",
+    ),
     Row("Utilization by process", (), RESIDENT),
     Row("Accounting mode", ("gpu.accounting_mode",)),
-    Row("vGPU", (), LATER),
+    Row(
+        "vGPU",
+        ("gpu.virtualization_mode", "gpu.vgpus", "gpu.license_state", "vgpu.memory_used", "vgpu.utilization"),
+    ),
     Row(
         "XID events",
         ("gpu.xid_last", "gpu.xid_last_time", "gpu.xid_recent", "gpu.xid_count", "gpu.xid_events"),
@@ -126,7 +162,7 @@ METRICS = (
     Row("UUID as identity", ("gpu.uuid", "gpu.present")),
     Row("Board part number", ("gpu.board_part_number",)),
     Row("SM activity and occupancy, tensor, DRAM (GPM)", (), RESIDENT),
-    Row("Confidential computing", (), LATER),
+    Row("Confidential computing", ("gpu.cc_feature", "gpu.cc_environment", "gpu.protected_used")),
     Row("Fabric state", ("gpu.fabric_state", "gpu.fabric_status")),
     Row("Recovery action", ("gpu.recovery_action",)),
     Row("InfoROM", ("gpu.inforom",)),
@@ -156,10 +192,10 @@ ALERTS = (
     Row("Row remap pending", ("remap_pending",)),
     Row("Uncorrectable remapped rows", ("remap_many",)),
     Row("Retired pages", ("retired_pending", "retired_many")),
-    Row("Memory unrepairable", ("remap_failure",), "The flag of its own (r575) only with NVLink 5: not yet."),
+    Row("Memory unrepairable", ("memory_unrepairable",)),
     Row("PCIe replay rate", ("pcie_replays",)),
     Row("PCIe generation, width downgrade", ("pcie_width", "pcie_generation")),
-    Row("NVLink errors", ("nvlink_errors", "nvlink_crc")),
+    Row("NVLink errors", ("nvlink_errors", "nvlink5_errors", "nvlink_crc")),
     Row("NVLink inactive", ("nvlink_down",)),
     Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom takes a lock for long: not in a poll."),
     Row("Fabric manager, fabric state", ("fabric",)),
@@ -167,5 +203,6 @@ ALERTS = (
     Row("ECC disabled", ("ecc_expected",)),
     Row("Driver, VBIOS differs from the fleet", ("driver_version", "vbios", "mig_expected", "power_expected")),
     Row("Clocks below minimum", (), "A card at rest is below any minimum; “stall” says it at work."),
-    Row("Idle or stalled", ("idle", "stall"), "By age of process: with the process list."),
+    Row("vGPU license", ("license",)),
+    Row("Idle or stalled, old processes", ("idle", "stall", "abandoned", "old_process")),
 )

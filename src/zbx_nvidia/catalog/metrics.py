@@ -12,6 +12,7 @@ from typing import NamedTuple
 FLOAT = "FLOAT"
 UNSIGNED = "UNSIGNED"
 CHAR = "CHAR"  # at most 255 characters
+TEXT = "TEXT"  # at most 65,535
 
 # How a value is stored.
 LIVE = "live"  # each poll
@@ -38,25 +39,34 @@ class Group(NamedTuple):
 # In the order in which they are kept: a document that would be too large loses the last ones first.
 GROUPS = (
     Group("health", "health", "presence and condition of a GPU"),
-    Group("inventory", "inventory", "identity: name, index, UUID, PCI address, serial number, firmware"),
+    Group("inventory", "inventory", "identity: name, index, UUID, PCI address, serial and part number, VBIOS"),
     Group("utilization", "load", "utilisation of the GPU and of its memory controller"),
     Group("memory", "memory", "frame buffer memory"),
     Group("temperature", "temperature", "temperatures and the card's own limits"),
     Group("fan", "fan", "fans"),
     Group("power", "power", "power draw, limit and energy"),
     Group("clocks", "clocks", "clocks and performance state"),
-    Group("throttling", "clocks", "what holds the clocks down, and for how long"),
+    Group("throttling", "clocks", "what holds the clocks down, and for what share of the time"),
     Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
     Group("pcie", "interface", "PCIe link and replays"),
-    Group("nvlink", "interface", "NVLink of a GPU as a whole, and the fabric that it is part of"),
+    Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
     Group("xid", "health", "XID errors; with the resident collector only"),
     Group("peaks", "load", "peaks and means between two polls, PCIe throughput; with the resident collector only"),
-    Group("modes", "configuration", "modes of operation"),
+    Group("modes", "configuration", "persistence and MIG mode"),
     Group("codec", "codec", "video encoder and decoder"),
     Group("mig", "memory", "MIG instances"),
+    Group("vgpu", "virtualization", "vGPUs on their host, the license in their guest"),
+    Group("processes", "processes", "how many processes use a GPU, and for how long"),
+    Group(
+        "details", "configuration", "what few need: firmware, further modes, clocks, power readings, counters", on=False
+    ),
     Group("sessions", "codec", "encoder and frame-capture sessions", on=False),
     Group("limits", "configuration", "ranges: highest clocks, power limits that can be set, spare rows", on=False),
+    Group("ecc_detail", "memory", "ECC errors by kind of memory", on=False),
+    Group("confidential", "configuration", "confidential computing", on=False),
     Group("bar1", "memory", "BAR1, the window through which the CPU sees the frame buffer", on=False),
+    Group("process_list", "processes", "the processes of a GPU, by name and user", on=False),
+    Group("users", "processes", "GPU memory by user", on=False),
 )
 
 
@@ -64,14 +74,15 @@ class Metric(NamedTuple):
     """One metric.
 
     Attributes:
-        entity: Where it lives in the document: `host`, `status`, `collector`, `gpu`, `fan`, `mig`, or "" for the top.
+        entity: Where it lives in the document: `host`, `status`, `collector`, `gpu`, the name of an `Entity`, or "" for
+            the top.
         key: Its name in the document and the end of the Zabbix item key.
         name: Its name for people. The end of the item name; unique, because override patterns are anchored on it.
         kind: Zabbix value type.
         unit: Zabbix unit; "" for none.
         group: Name of its `Group`; "" outside discovered entities.
-        reader: The method of `driver.Device` that reads it, and the token that `{#LACKS}` carries when the card cannot
-            serve it. All metrics of one reader are there or lacking together.
+        reader: The method of `driver.Device` (or of what an `Entity` is) that reads it, and the token that `{#LACKS}`
+            carries when the card cannot serve it. All metrics of one reader are there or lacking together.
         field: The field of what the reader returns; "" when it returns the value itself.
         storage: `LIVE`, `SLOW` or `STATIC`.
         valuemap: Name of the value map, or "".
@@ -176,6 +187,10 @@ HOST_METRICS = (
         "GPUs that the driver counts; a lost one is still among them.",
     ),
     _top(
+        "host", "gpus_present", "GPUs present", UNSIGNED, "", STATIC, "nvmlDeviceGetUUID",
+        "GPUs that answer. Stored when it changes; the most of a month is what the host should have.",
+    ),
+    _top(
         "host", "gpus_lost", "GPUs lost", UNSIGNED, "", LIVE, "nvmlDeviceGetHandleByIndex_v2",
         "GPUs that the driver counts but has lost (fallen off the bus, reset required).",
     ),
@@ -220,11 +235,11 @@ GPU_METRICS = (
         "Version of the card's firmware.",
     ),
     _gpu(
-        "architecture", "Architecture", CHAR, "", "inventory", "architecture", STATIC, "nvmlDeviceGetArchitecture", "",
+        "architecture", "Architecture", CHAR, "", "details", "architecture", STATIC, "nvmlDeviceGetArchitecture", "",
         "Generation of the chip: Pascal, Turing, Ampere, Hopper, ...",
     ),
     _gpu(
-        "brand", "Brand", CHAR, "", "inventory", "brand", STATIC, "nvmlDeviceGetBrand", "",
+        "brand", "Brand", CHAR, "", "details", "brand", STATIC, "nvmlDeviceGetBrand", "",
         "Product line: GeForce, Tesla, NVIDIA RTX, ...",
     ),
     _gpu(
@@ -233,17 +248,17 @@ GPU_METRICS = (
         "What to order as a spare. As nvidia-smi -q shows it; GeForce cards have none.",
     ),
     _gpu(
-        "inforom", "InfoROM version", CHAR, "", "inventory", "inforom", STATIC,
+        "inforom", "InfoROM version", CHAR, "", "details", "inforom", STATIC,
         "nvmlDeviceGetInforomImageVersion", "inforom.img",
         "Version of the card's configuration memory.",
     ),
     _gpu(
-        "gsp_firmware", "GSP firmware version", CHAR, "", "inventory", "gsp_firmware", STATIC,
+        "gsp_firmware", "GSP firmware version", CHAR, "", "details", "gsp_firmware", STATIC,
         "nvmlDeviceGetGspFirmwareVersion", "gsp.driver_version",
         "Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
     ),
     _gpu(
-        "numa_node", "NUMA node", UNSIGNED, "", "inventory", "numa_node", STATIC, "nvmlDeviceGetNumaNodeId", "",
+        "numa_node", "NUMA node", UNSIGNED, "", "details", "numa_node", STATIC, "nvmlDeviceGetNumaNodeId", "",
         "Memory node of the host that the GPU's own memory is; only where the GPU is one.",
     ),
     # -- utilisation -----------------------------------------------------------------------------------------------
@@ -299,7 +314,7 @@ GPU_METRICS = (
         "Used memory as a share of the total.",
     ),
     _gpu(
-        "memory_reserved", "Memory reserved", UNSIGNED, "B", "memory", "memory_reserved", SLOW,
+        "memory_reserved", "Memory reserved", UNSIGNED, "B", "details", "memory_reserved", SLOW,
         "nvmlDeviceGetMemoryInfo_v2", "memory.reserved",
         "Held back by driver and firmware; total = used + free + reserved. Driver branch r510 and newer.",
     ),
@@ -359,12 +374,27 @@ GPU_METRICS = (
         "nvmlDeviceGetTemperatureThreshold", "",
         "The card begins to lower its clocks here, before the slowdown temperature.",
     ),
+    _gpu(
+        "temperature_max_margin", "Maximum operating margin", FLOAT, "°C", "limits", "temperature_max_margin", SLOW,
+        "nvmlDeviceGetFieldValues", "",
+        "The card begins to lower its clocks when its temperature margin falls to this value (NVML field 196).",
+    ),
+    _gpu(
+        "temperature_memory_max_margin", "Memory maximum margin", FLOAT, "°C", "limits",
+        "temperature_memory_max_margin", SLOW, "nvmlDeviceGetFieldValues", "",
+        "The memory slows the card down when its own margin falls to this value (NVML field 195).",
+    ),
     # -- fan -------------------------------------------------------------------------------------------------------
     _gpu(
         "fan_speed", "Fan speed", UNSIGNED, "%", "fan", "fan_speed", LIVE,
         "nvmlDeviceGetFanSpeed_v2", "fan.speed",
         "Speed that the card asks of its fastest fan, not what the fan really does; over 100 is possible. "
         "Passively cooled cards have none.",
+    ),
+    _gpu(
+        "fan_rpm", "Fan speed in rpm", UNSIGNED, "!rpm", "fan", "fan_rpm", LIVE,
+        "nvmlDeviceGetFanSpeedRPM", "",
+        "What the fastest fan really does. Driver branch r570 and newer.",
     ),
     # -- power -----------------------------------------------------------------------------------------------------
     _gpu(
@@ -388,9 +418,14 @@ GPU_METRICS = (
         "Energy used since the driver was loaded; without persistence mode, since the card woke. Volta and newer.",
     ),
     _gpu(
-        "power_instant", "Power draw now", FLOAT, "W", "power", "power_instant", LIVE,
+        "power_instant", "Power draw now", FLOAT, "W", "details", "power_instant", LIVE,
         "nvmlDeviceGetFieldValues", "power.draw.instant",
         "Draw without smoothing (NVML field 186). Driver branch r535 and newer.",
+    ),
+    _gpu(
+        "power_average", "Power draw, mean of a second", FLOAT, "W", "details", "power_average", LIVE,
+        "nvmlDeviceGetFieldValues", "power.draw.average",
+        "Draw, smoothed by the card (NVML field 185). Driver branch r535 and newer.",
     ),
     _gpu(
         "power_limit_requested", "Requested power limit", FLOAT, "W", "limits", "power_limit_requested", SLOW,
@@ -424,12 +459,12 @@ GPU_METRICS = (
         "Clock of the memory.",
     ),
     _gpu(
-        "clock_graphics", "Graphics clock", UNSIGNED, "Hz", "clocks", "clock_graphics", LIVE,
+        "clock_graphics", "Graphics clock", UNSIGNED, "Hz", "details", "clock_graphics", LIVE,
         "nvmlDeviceGetClockInfo", "clocks.gr",
         "Clock of the graphics engine.",
     ),
     _gpu(
-        "clock_video", "Video clock", UNSIGNED, "Hz", "clocks", "clock_video", LIVE,
+        "clock_video", "Video clock", UNSIGNED, "Hz", "details", "clock_video", LIVE,
         "nvmlDeviceGetClockInfo", "clocks.video",
         "Clock of the video encoder and decoder.",
     ),
@@ -468,7 +503,7 @@ GPU_METRICS = (
     ),
     *(
         _gpu(
-            f"throttle_time_{key}", f"Time held down by {name}", FLOAT, "s", "throttling", f"throttle_time_{key}", LIVE,
+            f"throttle_time_{key}", f"Time held down by {name}", FLOAT, "s", "details", f"throttle_time_{key}", LIVE,
             call, smi, f"{text} A counter since the driver was loaded; nvidia-smi shows microseconds.",
         )
         for key, name, call, smi, text in (
@@ -503,6 +538,25 @@ GPU_METRICS = (
             ("volatile", "since the driver was loaded", "A counter since the driver was loaded."),
             ("aggregate", "for life", "A counter over the life of the card."),
         )
+    ),
+    *(
+        _gpu(
+            f"ecc_{location}_{kind}_{span}", f"{word} {location.upper()} errors, {name}", UNSIGNED, "", "ecc_detail",
+            f"ecc_{location}.{kind}_{span}", LIVE, "nvmlDeviceGetMemoryErrorCounter",
+            f"ecc.errors.{kind}.{span}.{location}", f"{what} {since}",
+        )
+        for location, what in (("sram", "Of caches and registers."), ("dram", "Of the device memory."))
+        for kind, word in (("corrected", "Corrected"), ("uncorrected", "Uncorrected"))
+        for span, name, since in (
+            ("volatile", "since the driver was loaded", "A counter since the driver was loaded."),
+            ("aggregate", "for life", "A counter over the life of the card."),
+        )
+    ),
+    _gpu(
+        "memory_unrepairable", "Memory unrepairable", UNSIGNED, "", "ecc", "memory_unrepairable", LIVE,
+        "nvmlDeviceGetUnrepairableMemoryFlag_v1", "",
+        "1: the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
+        "NVIDIA yes or no",
     ),
     _gpu(
         "retired_pages_single", "Pages retired for single-bit errors", UNSIGNED, "", "ecc", "retired_pages.single",
@@ -587,19 +641,22 @@ GPU_METRICS = (
             # speed that is reached within days.
             f"nvlink_{key}", f"NVLink data {word}", FLOAT, "B", "nvlink", f"nvlink_{key}", LIVE,
             "nvmlDeviceGetFieldValues", "",
-            f"Payload {word} over all links: a counter (NVML field {field}). Volta and newer.",
+            f"Payload {word} over all links: a counter (NVML field {field}; with NVLink 5, {later}). Volta and newer.",
         )
-        for key, word, field in (("sent", "sent", 138), ("received", "received", 139))
+        for key, word, field, later in (("sent", "sent", 138, 202), ("received", "received", 139, 204))
     ),
     *(
         _gpu(
             f"nvlink_{key}", f"NVLink {name} errors", UNSIGNED, "", "nvlink", f"nvlink_{key}", LIVE,
-            "nvmlDeviceGetFieldValues", "", f"{text} A counter over all links (NVML field {field}). Before NVLink 5.",
+            "nvmlDeviceGetFieldValues", "", f"{text} A counter over all links (NVML field {field}).{since}",
         )
-        for key, name, field, text in (
-            ("replays", "replay", 52, "Packets sent again."),
-            ("recoveries", "recovery", 59, "Links trained anew."),
-            ("crc", "CRC", "38 and 45", "Packets with a wrong checksum; each leads to a replay."),
+        for key, name, field, text, since in (
+            ("replays", "replay", "52", "Packets sent again.", " Before NVLink 5."),
+            ("crc", "CRC", "38 and 45", "Packets with a wrong checksum; each leads to a replay.", " Before NVLink 5."),
+            ("recoveries", "recovery", "59; with NVLink 5, 215", "Links trained anew.", ""),
+            ("receive_errors", "receive", "208", "Packets received with errors.", " NVLink 5."),
+            ("effective_errors", "effective", "219", "What the error correction could not put right.", " NVLink 5."),
+            ("recoveries_failed", "failed recovery", "214", "Links that did not come back.", " NVLink 5."),
         )
     ),
     _gpu(
@@ -624,7 +681,7 @@ GPU_METRICS = (
         "NVIDIA on or off",
     ),
     _gpu(
-        "compute_mode", "Compute mode", UNSIGNED, "", "modes", "compute_mode", SLOW, "nvmlDeviceGetComputeMode",
+        "compute_mode", "Compute mode", UNSIGNED, "", "details", "compute_mode", SLOW, "nvmlDeviceGetComputeMode",
         "compute_mode", "Who may compute on the card.", "NVIDIA compute mode",
     ),
     _gpu(
@@ -632,13 +689,84 @@ GPU_METRICS = (
         "Whether the card is divided into instances.", "NVIDIA on or off",
     ),
     _gpu(
-        "display_active", "Display active", UNSIGNED, "", "modes", "display_active", SLOW,
+        "display_active", "Display active", UNSIGNED, "", "details", "display_active", SLOW,
         "nvmlDeviceGetDisplayActive", "display_active", "Whether a screen is driven by this card.", "NVIDIA yes or no",
     ),
     _gpu(
-        "accounting_mode", "Accounting mode", UNSIGNED, "", "modes", "accounting_mode", SLOW,
+        "accounting_mode", "Accounting mode", UNSIGNED, "", "details", "accounting_mode", SLOW,
         "nvmlDeviceGetAccountingMode", "accounting.mode",
         "Whether the driver keeps records of ended processes.", "NVIDIA on or off",
+    ),
+    _gpu(
+        "display_mode", "Display attached", UNSIGNED, "", "details", "display_mode", SLOW,
+        "nvmlDeviceGetDisplayMode", "display_attached",
+        "Whether a screen is attached to this card. Driver branch r590 and newer do not say.", "NVIDIA yes or no",
+    ),
+    _gpu(
+        "virtualization_mode", "Virtualization mode", UNSIGNED, "", "details", "virtualization_mode", SLOW,
+        "nvmlDeviceGetVirtualizationMode", "", "Whether this is a vGPU, a card passed through, or a host of vGPUs.",
+        "NVIDIA virtualization mode",
+    ),
+    # -- vGPU, confidential computing ------------------------------------------------------------------------------
+    _gpu(
+        "vgpus", "vGPUs", UNSIGNED, "", "vgpu", "vgpus", LIVE, "nvmlDeviceGetActiveVgpus", "",
+        "vGPUs that run on this card. On their host alone.",
+    ),
+    _gpu(
+        "license_state", "License state", UNSIGNED, "", "vgpu", "license.state", LIVE,
+        "nvmlDeviceGetGridLicensableFeatures_v4", "",
+        "Whether this vGPU has its license; without one it is slowed down. In the guest alone.",
+        "NVIDIA license state",
+    ),
+    _gpu(
+        "license_product", "Licensed product", CHAR, "", "vgpu", "license.product", STATIC,
+        "nvmlDeviceGetGridLicensableFeatures_v4", "", "What the license is for.",
+    ),
+    *(
+        _gpu(
+            f"cc_{key}", name, UNSIGNED, "", "confidential", f"confidential.{key}", SLOW,
+            "nvmlSystemGetConfComputeState", "", text, valuemap,
+        )
+        for key, name, text, valuemap in (
+            ("feature", "Confidential computing", "Whether it is on. Hopper and newer.", "NVIDIA on or off"),
+            (
+                "environment", "Confidential computing environment", "Whether it is meant to be secure.",
+                "NVIDIA confidential computing environment",
+            ),
+            (
+                "dev_tools", "Confidential computing tools mode", "On: debuggers may look inside; it is not secure.",
+                "NVIDIA on or off",
+            ),
+        )
+    ),
+    *(
+        _gpu(
+            f"protected_{key}", f"Protected memory {key}", UNSIGNED, "B", "confidential", f"protected_memory.{key}",
+            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", "", text,
+        )
+        for key, storage, text in (
+            ("total", SLOW, "Memory that confidential computing protects; 0 while it is off."),
+            ("used", LIVE, "What of it is allocated."),
+        )
+    ),
+    # -- processes -------------------------------------------------------------------------------------------------
+    _gpu(
+        "processes", "Processes", UNSIGNED, "", "processes", "processes", LIVE,
+        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
+        "nvmlDeviceGetMPSComputeRunningProcesses_v3", "",
+        "Processes that hold a context on the card: computing, drawing, or through MPS.",
+    ),
+    _gpu(
+        "process_oldest", "Age of the oldest process", UNSIGNED, "s", "processes", "process_oldest", LIVE,
+        "nvmlDeviceGetComputeRunningProcesses_v3", "",
+        "Since the start of the process that runs longest; 0 without one. From /proc, where the host's processes are "
+        "to be seen.",
+    ),
+    _gpu(
+        "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
+        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName", "",
+        "The largest processes of the host, those of this card: pid, name (no arguments), type (C computes, G draws, M "
+        "by MPS), memory in B, user, container or Slurm job, MIG GPU instance.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(
@@ -655,15 +783,6 @@ GPU_METRICS = (
             ("latency", "latency", FLOAT, "s", "averageLatency", "Mean time a frame (NVML counts microseconds)."),
         )
         for smi in (f"{prefix}.{suffix}" if prefix else "",)
-    ),
-)  # fmt: skip
-
-# Each fan of a card that has more than one; the only fan of a card is the GPU's own "Fan speed".
-FAN_METRICS = (
-    Metric(
-        "fan", "speed", "Speed", UNSIGNED, "%", "fan", "fan_speeds", "", LIVE, "",
-        "nvmlDeviceGetFanSpeed_v2", "",
-        "Speed that the card asks of this fan; over 100 is possible. Only on cards with several fans.",
     ),
 )  # fmt: skip
 
@@ -708,41 +827,12 @@ GPU_RATES = (
     ),
 )  # fmt: skip
 
-# Each MIG instance, by its UUID. What it has of the GPU's engines and links, the GPU counts as a whole.
-MIG_METRICS = tuple(
-    Metric("mig", key, name, kind, unit, "mig", reader, field, storage, "", call, "", text)
-    for key, name, kind, unit, reader, field, storage, call, text in (
-        (
-            "profile", "Profile", CHAR, "", "profile", "", STATIC, "nvmlDeviceGetName",
-            "Share of the GPU: compute slices and memory.",
-        ),
-        (
-            "memory_total", "Memory total", UNSIGNED, "B", "memory", "total", SLOW, "nvmlDeviceGetMemoryInfo_v2",
-            "Memory of the instance.",
-        ),
-        (
-            "memory_used", "Memory used", UNSIGNED, "B", "memory", "used", LIVE, "nvmlDeviceGetMemoryInfo_v2",
-            "Allocated memory of the instance.",
-        ),
-        (
-            "memory_used_percent", "Memory used in percent", FLOAT, "%", "memory", "used_percent", LIVE,
-            "nvmlDeviceGetMemoryInfo_v2", "Used memory as a share of the instance's total.",
-        ),
-        (
-            "multiprocessors", "Multiprocessors", UNSIGNED, "", "multiprocessors", "", STATIC,
-            "nvmlDeviceGetAttributes_v2", "Streaming multiprocessors of the instance.",
-        ),
-    )
-)  # fmt: skip
-
 # Written by the template from the document's `presence`, not read from a Device.
 PRESENT = Metric(
     "gpu", "present", "Present", UNSIGNED, "", "health", "", "", LIVE, "NVIDIA presence",
     "nvmlDeviceGetUUID", "",
     "1 while a card with this UUID answers, 0 when it does not although the driver does.",
 )  # fmt: skip
-
-METRICS = (*HOST_METRICS, PRESENT, *GPU_METRICS, *GPU_RATES, *FAN_METRICS, *MIG_METRICS)
 
 # What a card cannot serve is named in {#LACKS} by these tokens, and by nothing else.
 GPU_READERS = tuple(dict.fromkeys(metric.reader for metric in GPU_METRICS))

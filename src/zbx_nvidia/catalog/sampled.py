@@ -59,7 +59,7 @@ def _xid(key: str, name: str, kind: str, text: str, unit: str = "", valuemap: st
 SAMPLED_METRICS = (
     *(
         _row(
-            f"{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
+            f"sampled_{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
             f"sampled_{key}", what, LIVE, call, _WORDS[what][1],
         )
         for key, name, kind, unit, call, made in _SAMPLED
@@ -67,8 +67,8 @@ SAMPLED_METRICS = (
     ),
     *(
         _row(
-            f"pcie_{word}", f"PCIe data {word} per second", FLOAT, "Bps", "peaks", f"sampled_pcie_{word}", AVERAGE,
-            LIVE, "nvmlDeviceGetPcieThroughput", "Mean of the samples of the last minute, each of them over 20 ms.",
+            f"sampled_pcie_{word}", f"PCIe data {word} per second", FLOAT, "Bps", "peaks", f"sampled_pcie_{word}",
+            AVERAGE, LIVE, "nvmlDeviceGetPcieThroughput", "Mean of the samples of the last minute, each of them over 20 ms.",
         )
         for word in ("sent", "received")
     ),

@@ -35,8 +35,8 @@ def template(series: str, variant: str) -> None:
     show_default=True,
     help="A process a poll, or the file of zbx-nvidia-agent serve.",
 )
-@click.option("--document", metavar="PATH", help="Where zbx-nvidia-agent serve writes.")
-def userparameters(command: str | None, mode: str, document: str | None) -> None:
+@click.option("--file", metavar="PATH", help="Where zbx-nvidia-agent serve writes.")
+def userparameters(command: str | None, mode: str, file: str | None) -> None:
     r"""Print the UserParameter file of a GPU host.
 
     \b
@@ -47,10 +47,8 @@ def userparameters(command: str | None, mode: str, document: str | None) -> None
     from zbx_nvidia.template import userparameters as files  # noqa: PLC0415  as above
 
     if mode == "resident":
-        if command:
-            raise UsageError("--command has no use with --mode resident: the agent starts nothing")
-        click.echo(files.render_alias(document or files.DOCUMENT), nl=False)
+        click.echo(files.render_alias(file or files.FILE, command or files.COMMAND), nl=False)
         return
-    if document:
-        raise UsageError("--document has no use without --mode resident")
+    if file:
+        raise UsageError("--file has no use without --mode resident")
     click.echo(files.render(command or files.COMMAND), nl=False)

@@ -123,6 +123,22 @@ class RemappedRows(NamedTuple):
     failure: int
 
 
+class EccLocation(NamedTuple):
+    """ECC errors of one kind of memory.
+
+    Attributes:
+        corrected_volatile: Put right, since the driver was loaded.
+        uncorrected_volatile: Not put right, since the driver was loaded.
+        corrected_aggregate: Put right, over the life of the card.
+        uncorrected_aggregate: Not put right, over the life of the card.
+    """
+
+    corrected_volatile: int
+    uncorrected_volatile: int
+    corrected_aggregate: int
+    uncorrected_aggregate: int
+
+
 class SpareRows(NamedTuple):
     """Memory banks by how many spare rows they have left.
 
@@ -163,6 +179,76 @@ class Fabric(NamedTuple):
 
     state: int
     status: int
+
+
+class Confidential(NamedTuple):
+    """Confidential computing, as the whole machine has it.
+
+    Attributes:
+        feature: 1 when it is on.
+        environment: 0 none, 1 for trials, 2 for production.
+        dev_tools: 1 when tools may look inside, which makes it insecure.
+    """
+
+    feature: int
+    environment: int
+    dev_tools: int
+
+
+class ProtectedMemory(NamedTuple):
+    """Memory that confidential computing protects, in B.
+
+    Attributes:
+        total: All of it.
+        used: What of it is allocated.
+    """
+
+    total: int
+    used: int
+
+
+class License(NamedTuple):
+    """The licence of a vGPU, as its guest sees it.
+
+    Attributes:
+        state: NVML_GRID_LICENSE_STATE_*: 5 is licensed.
+        product: What it licenses.
+    """
+
+    state: int
+    product: str
+
+
+class VgpuUtilization(NamedTuple):
+    """Shares of the card's engines that a vGPU used, in %.
+
+    Attributes:
+        gpu: Of the multiprocessors.
+        memory: Of the memory controller.
+        encoder: Of the video encoder.
+        decoder: Of the video decoder.
+    """
+
+    gpu: int
+    memory: int
+    encoder: int
+    decoder: int
+
+
+class Process(NamedTuple):
+    """A process on a GPU.
+
+    Attributes:
+        pid: Its number, in the PID namespace of this process since driver branch r515, before it in the host's.
+        kind: `C` computes, `G` draws, `M` computes through MPS, or several of them: nvidia-smi's letters.
+        memory: What it has allocated, in B; None where the driver does not know.
+        gpu_instance: Its MIG GPU instance; None outside MIG.
+    """
+
+    pid: int
+    kind: str
+    memory: int | None
+    gpu_instance: int | None
 
 
 class Sessions(NamedTuple):
@@ -345,6 +431,14 @@ class Device:
         """The card lowers its clocks from here on, in °C. nvidia-smi -q: GPU Max Operating Temp."""
         return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_GPU_MAX)
 
+    def temperature_max_margin(self) -> int:
+        """Margin at which the card lowers its clocks. Since r535. nvidia-smi -q: GPU Max Operating T.Limit Temp."""
+        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT)
+
+    def temperature_memory_max_margin(self) -> int:
+        """The same for the memory. Since r535."""
+        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT)
+
     def _threshold(self, which: int) -> int:
         value = number(call(pynvml.nvmlDeviceGetTemperatureThreshold, self._handle, which))
         if value == 0:
@@ -361,6 +455,10 @@ class Device:
         speeds: tuple[int, ...] = self._once("fans", self._fans)
         return speeds
 
+    def fans(self) -> list[Fan]:
+        """Its fans."""
+        return [Fan(self, fan) for fan in range(len(self.fan_speeds()))]
+
     def _fans(self) -> tuple[int, ...]:
         try:
             count = call(pynvml.nvmlDeviceGetNumFans, self._handle)
@@ -369,6 +467,23 @@ class Device:
         if count == 0:
             raise Absent(0, "no fan")
         return tuple(number(call(pynvml.nvmlDeviceGetFanSpeed_v2, self._handle, fan)) for fan in range(count))
+
+    def fan_rpm(self) -> int:
+        """Revolutions of the fastest fan, in rpm. Since r570. nvidia-smi -q does not show it."""
+        return max(self.fan_rpms())
+
+    def fan_rpms(self) -> tuple[int, ...]:
+        """Revolutions of each fan, in rpm. Since r570."""
+        revolutions: tuple[int, ...] = self._once(
+            "rpms", lambda: tuple(self._fan_rpm(fan) for fan in range(len(self.fan_speeds())))
+        )
+        return revolutions
+
+    def _fan_rpm(self, fan: int) -> int:
+        # Not pynvml's own nvmlDeviceGetFanSpeedRPM, which asks for fan 0 whatever there is.
+        info = pynvml.c_nvmlFanSpeedInfo_t(version=pynvml.nvmlFanSpeedInfo_v1, fan=fan)
+        call(_raw, "nvmlDeviceGetFanSpeedRPM", self._handle, ctypes.byref(info))
+        return number(info.speed)
 
     # -- power -------------------------------------------------------------------------------------------------------
     def power(self) -> float:
@@ -395,6 +510,10 @@ class Device:
     def power_instant(self) -> float:
         """Draw without smoothing, in W. Since r535. nvidia-smi: power.draw.instant."""
         return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT) / _MILLI
+
+    def power_average(self) -> float:
+        """Draw, mean of one second, in W. Since r535. nvidia-smi: power.draw.average."""
+        return self._field(pynvml.NVML_FI_DEV_POWER_AVERAGE) / _MILLI
 
     def power_limit_requested(self) -> float:
         """The limit that an administrator has set, in W. nvidia-smi: power.limit."""
@@ -517,6 +636,23 @@ class Device:
     def _ecc(self, kind: int, span: int) -> int:
         return number(call(pynvml.nvmlDeviceGetTotalEccErrors, self._handle, kind, span))
 
+    def ecc_sram(self) -> EccLocation:
+        """Of caches and registers. nvidia-smi -q: SRAM Correctable, SRAM Uncorrectable."""
+        return self._ecc_of(pynvml.NVML_MEMORY_LOCATION_SRAM)
+
+    def ecc_dram(self) -> EccLocation:
+        """Of the device memory. nvidia-smi -q: DRAM Correctable, DRAM Uncorrectable."""
+        return self._ecc_of(pynvml.NVML_MEMORY_LOCATION_DRAM)
+
+    def _ecc_of(self, location: int) -> EccLocation:
+        return EccLocation(
+            *(
+                number(call(pynvml.nvmlDeviceGetMemoryErrorCounter, self._handle, kind, span, location))
+                for span in (pynvml.NVML_VOLATILE_ECC, pynvml.NVML_AGGREGATE_ECC)
+                for kind in (pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
+            )
+        )
+
     def retired_pages(self) -> RetiredPages:
         """nvidia-smi: retired_pages.single_bit_ecc.count, retired_pages.double_bit.count."""
         single = pynvml.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS
@@ -537,6 +673,14 @@ class Device:
         """nvidia-smi -q: Bank Remap Availability Histogram."""
         rows = call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle)
         return SpareRows(rows.max, rows.high, rows.partial, rows.low, rows.none)
+
+    def memory_unrepairable(self) -> int:
+        """1 when the memory has an error that nothing can repair. Hopper and newer, driver branch r590."""
+        # pynvml 13.615 puts a version before the flag; nvml.h has the flag alone, which so lands on the version.
+        status = pynvml.c_nvmlUnrepairableMemory_v1_t()
+        version = status.version
+        call(_raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", self._handle, ctypes.byref(status))
+        return number(status.unrepairableMemory if status.version == version else status.version)
 
     def recovery_action(self) -> int:
         """What the driver says must be done, 0 for nothing. Since r570. nvidia-smi: gpu_recovery_action."""
@@ -566,10 +710,14 @@ class Device:
     # -- NVLink and fabric -------------------------------------------------------------------------------------------
     def nvlink(self) -> NvLink:
         """nvidia-smi nvlink -s."""
+        links = self._links()
+        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
+
+    def _links(self) -> int:
         links = self._field(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
         if links == 0:
             raise Absent(0, "no NVLink")
-        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
+        return links
 
     def _link_is_up(self, link: int) -> int:
         try:
@@ -579,24 +727,102 @@ class Device:
 
     def nvlink_sent(self) -> int:
         """Payload sent over all links, in B. nvidia-smi nvlink -gt d."""
-        return self._field(_ALL_LINKS_SENT) * _KIBI
+        return int(
+            first(
+                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES),
+                lambda: self._field(_ALL_LINKS_SENT) * _KIBI,
+            )
+        )
 
     def nvlink_received(self) -> int:
         """Payload received over all links, in B. nvidia-smi nvlink -gt d."""
-        return self._field(_ALL_LINKS_RECEIVED) * _KIBI
+        return int(
+            first(
+                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES),
+                lambda: self._field(_ALL_LINKS_RECEIVED) * _KIBI,
+            )
+        )
 
     def nvlink_replays(self) -> int:
-        """Packets sent again. nvidia-smi nvlink -e."""
+        """Packets sent again. Before NVLink 5. nvidia-smi nvlink -e."""
         return self._field(pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL)
 
     def nvlink_recoveries(self) -> int:
         """Links trained anew. nvidia-smi nvlink -e."""
-        return self._field(pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL)
+        return int(
+            first(
+                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS),
+                lambda: self._field(pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL),
+            )
+        )
 
     def nvlink_crc(self) -> int:
-        """Packets with a wrong checksum, of data and of flow control. nvidia-smi nvlink -e."""
+        """Packets with a wrong checksum, of data and of flow control. Before NVLink 5. nvidia-smi nvlink -e."""
         flow = self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL)
         return flow + self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL)
+
+    def nvlink_receive_errors(self) -> int:
+        """Packets received with errors. NVLink 5. nvidia-smi nvlink -e."""
+        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS)
+
+    def nvlink_effective_errors(self) -> int:
+        """Errors that the forward error correction left. NVLink 5. nvidia-smi nvlink -e."""
+        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS)
+
+    def nvlink_recoveries_failed(self) -> int:
+        """Links that could not be trained anew and went down. NVLink 5. nvidia-smi nvlink -e."""
+        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS)
+
+    def _over_links(self, field: int) -> int:
+        """The sum over all links of a counter of NVLink 5, which has none for all links together."""
+        # Link 0 is among the fields that are read anyway: a card that does not know it is asked no further.
+        self._field((field, 0))
+        links = self._links()
+        values = self._once(
+            "links",
+            lambda: call(
+                pynvml.nvmlDeviceGetFieldValues,
+                self._handle,
+                [(field, link) for link in range(links) for field in _PER_LINK],
+            ),
+        )
+        place = _PER_LINK.index(field)
+        total = 0
+        for link in range(links):
+            try:
+                total += value_of(values[link * len(_PER_LINK) + place])
+            except Absent:  # a link that is down
+                continue
+        return total
+
+    def links(self) -> list[dict[str, int]]:
+        """Its NVLinks one by one, each as `link` says."""
+        return [self.link(link) for link in range(self._links())]
+
+    def link(self, link: int) -> dict[str, int]:
+        """One NVLink: what it answers of state, version, speed (B/s), bytes and errors, by the catalogue's keys.
+
+        nvidia-smi nvlink -s, -gt d, -e.
+        """
+        found: dict[str, int] = {"up": self._link_is_up(link)}
+        values = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [(field, link) for _, field, _ in _LINK_FIELDS])
+        for (key, _, factor), value in zip(_LINK_FIELDS, values, strict=True):
+            try:
+                found.setdefault(key, value_of(value) * factor)
+            except Absent:
+                continue
+        for key, counters in _LINK_ERRORS.items():
+            try:
+                found.setdefault(
+                    key,
+                    sum(
+                        number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
+                        for counter in counters
+                    ),
+                )
+            except Absent:
+                continue
+        return found
 
     def fabric(self) -> Fabric:
         """nvidia-smi -q: Fabric. Since r550."""
@@ -632,6 +858,14 @@ class Device:
         """1 when a screen is driven. nvidia-smi: display_active."""
         return int(call(pynvml.nvmlDeviceGetDisplayActive, self._handle))
 
+    def display_mode(self) -> int:
+        """1 when a screen is attached. Newer drivers give it up. nvidia-smi: display_attached."""
+        return int(call(pynvml.nvmlDeviceGetDisplayMode, self._handle))
+
+    def virtualization_mode(self) -> int:
+        """NVML_GPU_VIRTUALIZATION_MODE_*: 0 none, 1 passed through, 2 vGPU, 3 and 4 host of them."""
+        return number(call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle))
+
     def accounting_mode(self) -> int:
         """1 for on. nvidia-smi: accounting.mode."""
         return int(call(pynvml.nvmlDeviceGetAccountingMode, self._handle))
@@ -646,6 +880,77 @@ class Device:
         """nvidia-smi -q: FBC Stats."""
         stats = call(pynvml.nvmlDeviceGetFBCStats, self._handle)
         return Sessions(number(stats.sessionsCount), number(stats.averageFPS), number(stats.averageLatency) / _MICRO)
+
+    # -- virtualisation and confidential computing ---------------------------------------------------------------------
+    def license(self) -> License:
+        """Of a vGPU, inside its guest. nvidia-smi -q: vGPU Software Licensed Product."""
+        # Elsewhere a licence is nothing that a card waits for, whatever the driver lists.
+        if self.virtualization_mode() != pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU:
+            raise Absent(0, "no vGPU")
+        features = call(pynvml.nvmlDeviceGetGridLicensableFeatures_v4, self._handle)
+        if not features.isGridLicenseSupported or not features.licensableFeaturesCount:
+            raise Absent(0, "nothing to license")
+        known = features.gridLicensableFeatures[: features.licensableFeaturesCount]
+        feature = next((feature for feature in known if feature.featureEnabled), known[0])
+        product = feature.productName
+        return License(number(feature.featureState), text(lambda: product))
+
+    def vgpus(self) -> int:
+        """VGPUs that run on this card. nvidia-smi vgpu."""
+        return len(self._vgpus())
+
+    def vgpu_instances(self) -> list[Vgpu]:
+        """The vGPUs of a host. nvidia-smi vgpu -q."""
+        instances = self._vgpus()
+        if not instances:
+            return []
+        try:
+            # All that the driver still has, the oldest first: the newest of each vGPU stays.
+            samples = call(pynvml.nvmlDeviceGetVgpuUtilization, self._handle, 0)
+        except (Absent, Refused):  # NOT_FOUND when there is none
+            samples = []
+        newest = {sample.vgpuInstance: sample for sample in samples}
+        return [Vgpu(instance, newest.get(instance)) for instance in instances]
+
+    def _vgpus(self) -> list[int]:
+        instances: list[int] = self._once("vgpus", lambda: call(pynvml.nvmlDeviceGetActiveVgpus, self._handle))
+        return instances
+
+    def confidential(self) -> Confidential:
+        """Confidential computing, as the machine has it. nvidia-smi conf-compute -f, -e, -d."""
+        state = call(pynvml.nvmlSystemGetConfComputeState)
+        return Confidential(number(state.ccFeature), number(state.environment), number(state.devToolsMode))
+
+    def protected_memory(self) -> ProtectedMemory:
+        """nvidia-smi -q: Conf Compute Protected Memory Usage."""
+        memory = call(pynvml.nvmlDeviceGetConfComputeProtectedMemoryUsage, self._handle)
+        return ProtectedMemory(number(memory.total), number(memory.used))
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+    def processes(self) -> int:
+        """How many processes use the card. nvidia-smi: Processes."""
+        return len(self.process_list())
+
+    def process_list(self) -> tuple[Process, ...]:
+        """The processes on the card, each once. nvidia-smi: Processes. 4.5 ms on a real card."""
+        found: tuple[Process, ...] = self._once("processes", self._processes)
+        return found
+
+    def _processes(self) -> tuple[Process, ...]:
+        found: dict[tuple[int, int | None], Process] = {}
+        answered = False
+        for kind, name in _PROCESS_CALLS:
+            try:
+                infos = _running(name, self._handle)
+            except Absent:
+                continue
+            answered = True
+            for pid, memory, instance in infos:
+                known = found.get((pid, instance), Process(pid, "", memory, instance))
+                found[pid, instance] = known._replace(kind="+".join(filter(None, (known.kind, kind))))
+        if not answered:
+            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no process list")
+        return tuple(found.values())
 
     # -- MIG ---------------------------------------------------------------------------------------------------------
     def mig_instances(self) -> list[MigInstance]:
@@ -670,13 +975,34 @@ class Device:
         values = self._once(
             "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
         )  # one call for all
-        return field_value(values[_FIELDS.index(field)])
+        return value_of(values[_FIELDS.index(field)])
 
     def _once(self, what: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is read
         """Read what several methods need once per Device."""
         if what not in self._known:
             self._known[what] = read()
         return self._known[what]
+
+
+class Fan:
+    """One fan of a card.
+
+    Args:
+        device: The card.
+        fan: Its number.
+    """
+
+    def __init__(self, device: Device, fan: int) -> None:
+        self._device = device
+        self._fan = fan
+
+    def speed(self) -> int:
+        """Speed asked of it, in %."""
+        return self._device.fan_speeds()[self._fan]
+
+    def rpm(self) -> int:
+        """Revolutions, in rpm. Since r570."""
+        return self._device.fan_rpms()[self._fan]
 
 
 class MigInstance:
@@ -714,6 +1040,111 @@ class MigInstance:
         return number(call(pynvml.nvmlDeviceGetAttributes_v2, self._handle).multiprocessorCount)
 
 
+class Vgpu:
+    """A vGPU, as the host of it sees it.
+
+    Args:
+        instance: NVML's number of it.
+        sample: Its newest utilisation, or None.
+    """
+
+    def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
+        self._instance = instance
+        self._sample = sample
+
+    def uuid(self) -> str:
+        """nvidia-smi vgpu -q: vGPU UUID."""
+        return text(pynvml.nvmlVgpuInstanceGetUUID, self._instance)
+
+    def vm(self) -> str:
+        """The virtual machine that has it, by UUID or the hypervisor's name. nvidia-smi vgpu -q: VM UUID."""
+        raw, _ = call(pynvml.nvmlVgpuInstanceGetVmID, self._instance)
+        return text(lambda: raw)
+
+    def profile(self) -> str:
+        """Its type, such as NVIDIA A10-8Q. nvidia-smi vgpu -q: vGPU Name."""
+        return text(pynvml.nvmlVgpuTypeGetName, call(pynvml.nvmlVgpuInstanceGetType, self._instance))
+
+    def driver(self) -> str:
+        """Driver inside the virtual machine. nvidia-smi vgpu -q: Guest Driver Version."""
+        return text(pynvml.nvmlVgpuInstanceGetVmDriverVersion, self._instance)
+
+    def memory_used(self) -> int:
+        """In B. nvidia-smi vgpu -q: FB Memory Usage."""
+        return number(call(pynvml.nvmlVgpuInstanceGetFbUsage, self._instance))
+
+    def license_state(self) -> int:
+        """NVML_GRID_LICENSE_STATE_*: 5 is licensed. nvidia-smi vgpu -q: License Status."""
+        return number(call(pynvml.nvmlVgpuInstanceGetLicenseInfo_v2, self._instance).currentState)
+
+    def utilization(self) -> VgpuUtilization:
+        """nvidia-smi vgpu -u."""
+        if self._sample is None:
+            raise Absent(0, "no sample")
+        shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
+        return VgpuUtilization(*(number(share.uiVal) for share in shares))
+
+
+def _raw(name: str, *arguments: object) -> None:
+    """Call a function of the library as nvml.h has it, where pynvml's own wrapper of it is at fault."""
+    _check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
+
+
+def _has(name: str) -> bool:
+    try:
+        pynvml._nvmlGetFunctionPointer(name)  # noqa: SLF001  as above
+    except pynvml.NVMLError:
+        return False
+    return True
+
+
+def _v3_stride() -> int:
+    """Size of an entry of the process lists.
+
+    Drivers 535.43 to 535.86 write a member more under the same version number, so that from the second entry on all
+    would be read shifted. They are known by what else they have: this call, and not yet that one.
+    """
+    longer = _has("nvmlDeviceGetConfComputeMemSizeInfo") and not _has("nvmlDeviceGetRunningProcessDetailList")
+    return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
+
+
+def _running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
+    """A process list: PID, memory in B, MIG GPU instance of each. The third version of it since r510."""
+    if _has(f"{name}_v3"):
+        return _entries(f"{name}_v3", handle, _v3_stride())
+    return _entries(f"{name}_v2", handle, _PROCESS_SIZE)
+
+
+def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
+    function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as above
+    count = ctypes.c_uint(0)
+    code = function(handle, ctypes.byref(count), None)
+    if code == pynvml.NVML_SUCCESS:  # asked for the size, it means that there is none
+        return []
+    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+        call(_check, code)
+    # Room for what starts meanwhile.
+    count.value = 2 * count.value + 5
+    room = ctypes.create_string_buffer(count.value * stride)
+    call(_check, function(handle, ctypes.byref(count), room))
+    infos = []
+    for place in range(count.value):
+        info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
+        memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
+        infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))
+    return infos
+
+
+def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
+    """The number in a field value, which has a return code and a type of its own."""
+    call(_check, value.nvmlReturn)
+    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
+    member = _UNION_MEMBER.get(value.valueType)
+    if member is None:
+        raise Absent(0, f"unknown value type {value.valueType}")
+    return number(int(getattr(value.value, member)))
+
+
 def _memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
     return first(
         lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
@@ -727,20 +1158,6 @@ def _memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
         # Devices that share the host's memory report no frame buffer, some of them as 0.
         raise Absent(0, "no frame buffer")
     return Memory(total, used, free, round(100 * used / total, 2))
-
-
-def field_value(value: Any) -> int:  # noqa: ANN401  of pynvml
-    """The number that a field value holds.
-
-    Raises:
-        NvmlError: Each of them has a return code of its own.
-    """
-    call(_check, value.nvmlReturn)
-    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
-    member = _UNION_MEMBER.get(value.valueType)
-    if member is None:
-        raise Absent(0, f"unknown value type {value.valueType}")
-    return number(int(getattr(value.value, member)))
 
 
 def _check(code: int) -> None:
@@ -762,8 +1179,46 @@ _UNION_MEMBER = {
 _ALL_LINKS_SENT = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, 0xFFFFFFFF)
 _ALL_LINKS_RECEIVED = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, 0xFFFFFFFF)
 
+# What NVLink 5 counts for each link, and for each alone.
+_PER_LINK = (
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
+    pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
+)
+
+# What one link is asked for: key, field, factor to base units. Of several fields with one key the first that answers.
+_LINK_FIELDS = (
+    ("version", pynvml.NVML_FI_DEV_NVLINK_GET_VERSION, 1),
+    ("speed", pynvml.NVML_FI_DEV_NVLINK_GET_SPEED, _MEGA),
+    ("sent", pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, 1),
+    ("sent", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, _KIBI),
+    ("received", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, 1),
+    ("received", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, _KIBI),
+    ("recoveries", pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS, 1),
+    ("receive_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS, 1),
+    ("effective_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS, 1),
+)
+# Before NVLink 5.
+_LINK_ERRORS = {
+    "recoveries": (pynvml.NVML_NVLINK_ERROR_DL_RECOVERY,),
+    "replays": (pynvml.NVML_NVLINK_ERROR_DL_REPLAY,),
+    "crc": (pynvml.NVML_NVLINK_ERROR_DL_CRC_FLIT, pynvml.NVML_NVLINK_ERROR_DL_CRC_DATA),
+}
+
+_PROCESS_CALLS = tuple(
+    (kind, f"nvmlDeviceGet{name}RunningProcesses")
+    for kind, name in (("C", "Compute"), ("G", "Graphics"), ("M", "MPSCompute"))
+)
+_PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
+_NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbours
+_NO_INSTANCE = 0xFFFFFFFF
+
 # The fields that are read, all in one call: a number, or a pair of number and scope.
 _FIELDS: tuple[int | tuple[int, int], ...] = (
+    *((field, 0) for field in _PER_LINK),
     pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
     pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
     pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
@@ -775,6 +1230,9 @@ _FIELDS: tuple[int | tuple[int, int], ...] = (
     pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
     pynvml.NVML_FI_DEV_MEMORY_TEMP,
     pynvml.NVML_FI_DEV_POWER_INSTANT,
+    pynvml.NVML_FI_DEV_POWER_AVERAGE,
+    pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT,
+    pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT,
     pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
     pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
     pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,

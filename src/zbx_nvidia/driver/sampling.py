@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 
 from zbx_nvidia.driver.calls import Absent, call, first, number
-from zbx_nvidia.driver.device import field_value
+from zbx_nvidia.driver.device import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,4 +93,4 @@ class Probe:
 
     def _field(self, field: int) -> int:
         (value,) = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [field])
-        return field_value(value)
+        return value_of(value)

@@ -46,6 +46,13 @@ def gpu_count() -> int:
     return number(call(pynvml.nvmlDeviceGetCount))
 
 
+def process_name(pid: int) -> str:
+    """Program of a process on a GPU, without its arguments. nvidia-smi: Process name."""
+    # What NVML gives begins with the path; a title that a program has given itself can be anything after that.
+    words = text(pynvml.nvmlSystemGetProcessName, pid).split()
+    return words[0].rpartition("/")[2] or words[0]
+
+
 def slots(folder: str = SLOTS) -> list[str]:
     """PCI addresses of every GPU that the kernel module has bound, lost ones included.
 

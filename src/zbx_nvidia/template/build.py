@@ -12,19 +12,10 @@ from typing import Any
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import (
-    FAN_METRICS,
-    GROUPS,
-    HOST_METRICS,
-    LIVE,
-    MIG_METRICS,
-    PRESENT,
-    SLOW,
-    STATIC,
-    Metric,
-)
+from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import dashboard
@@ -47,13 +38,11 @@ TEMPLATE_NAMES = {
     "active": "NVIDIA GPU by Zabbix agent active",
 }
 
-MASTER = "nvidia.get"
-
 # Zabbix's own group for such templates, with its own UUID, so that an import finds the group that is there.
 GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
 
 # Where the document has the readings of each discovered entity.
-_OBJECTS = {"gpu": "$.gpus['{#UUID}']", "fan": "$.fans['{#UUID}/{#FAN}']", "mig": "$.mig['{#MIG}']"}
+_OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity in ENTITIES}}
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {group.name: group.component for group in GROUPS}
 _HOST_COMPONENT = {"": "health", "status": "health", "collector": "health", "host": "inventory"}
@@ -103,16 +92,11 @@ class _Builder:
             ),
             "vendor": {"name": "zbx-nvidia", "version": __version__},
             "groups": [{"name": GROUP["name"]}],
-            "items": _sorted([self._master(), *(self._host_item(metric, triggers) for metric in HOST_METRICS)], "key"),
+            "items": _sorted(
+                [*self._masters(), *(self._host_item(metric, triggers) for metric in HOST_METRICS)], "key"
+            ),
             "discovery_rules": _sorted(
-                [
-                    self._gpu_rule(triggers),
-                    self._part_rule(
-                        "fan", "Fan discovery", "fans", "Each fan of the cards that have more than one.", FAN_METRICS
-                    ),
-                    self._part_rule("mig", "MIG discovery", "mig", "Each MIG instance.", MIG_METRICS),
-                ],
-                "key",
+                [self._gpu_rule(triggers), *(self._part_rule(entity) for entity in ENTITIES)], "key"
             ),
             "tags": [{"tag": "class", "value": "hardware"}, {"tag": "target", "value": "nvidia"}],
             "macros": self._macros(),
@@ -132,17 +116,29 @@ class _Builder:
 
     # -- items -------------------------------------------------------------------------------------------------------
 
-    def _master(self) -> Tree:
+    def _masters(self) -> list[Tree]:
+        whole = "All readings of all GPUs as one JSON document; not stored, the other items take from it."
+        links = (
+            "Each NVLink of each GPU, as a JSON document of its own; not stored. Enable it, on a host or here, to have "
+            "items for each link: 18 links of 8 GPUs are 1,152."
+        )
+        return [
+            self._master(DOCUMENT, "Get document", "{$NVIDIA.INTERVAL}", "ENABLED", whole),
+            self._master(LINKS_DOCUMENT, "Get NVLink document", "{$NVIDIA.LINKS.INTERVAL}", "DISABLED", links),
+        ]
+
+    def _master(self, key: str, name: str, delay: str, status: str, description: str) -> Tree:
         return {
-            "uuid": self._uuid("item", MASTER),
-            "name": f"{HOST_PREFIX}Get document",
+            "uuid": self._uuid("item", key),
+            "name": HOST_PREFIX + name,
             "type": {"passive": "ZABBIX_PASSIVE", "active": "ZABBIX_ACTIVE"}[self._variant],
-            "key": MASTER,
-            "delay": "{$NVIDIA.INTERVAL}",
+            "key": key,
+            "delay": delay,
             "history": "0",
             "value_type": "TEXT",
             "trends": "0",
-            "description": "All readings of all GPUs as one JSON document; not stored, the other items take from it.",
+            "status": status,
+            "description": description,
             "tags": [{"tag": "component", "value": "raw"}],
         }
 
@@ -152,7 +148,7 @@ class _Builder:
         item["triggers"] = _nested(metric, triggers)
         return item
 
-    def _item(self, metric: Metric, preprocessing: list[Tree]) -> Tree:
+    def _item(self, metric: Metric, preprocessing: list[Tree], master: str = DOCUMENT) -> Tree:
         number = metric.kind in ("FLOAT", "UNSIGNED")
         return {
             "uuid": self._uuid("item", key(metric)),
@@ -167,16 +163,16 @@ class _Builder:
             "description": metric.text,
             "valuemap": {"name": metric.valuemap} if metric.valuemap else {},
             "preprocessing": preprocessing,
-            "master_item": {"key": MASTER},
+            "master_item": {"key": master},
         }
 
-    def _prototype(self, metric: Metric, preprocessing: list[Tree], triggers: dict[str, Tree]) -> Tree:
-        item = self._item(metric, preprocessing)
-        item["tags"] = [
-            {"tag": "component", "value": _COMPONENT[metric.group]},
-            {"tag": "gpu", "value": "{#UUID}"},
-            {"tag": "model", "value": "{#NAME}"},
-        ]
+    def _prototype(
+        self, metric: Metric, preprocessing: list[Tree], triggers: dict[str, Tree], entity: Entity | None = None
+    ) -> Tree:
+        item = self._item(metric, preprocessing, entity.document if entity else DOCUMENT)
+        item["tags"] = [{"tag": "component", "value": _COMPONENT[metric.group]}]
+        if entity is None or entity.of_gpu:
+            item["tags"] += [{"tag": "gpu", "value": "{#UUID}"}, {"tag": "model", "value": "{#NAME}"}]
         item["trigger_prototypes"] = _nested(metric, triggers)
         return item
 
@@ -197,7 +193,7 @@ class _Builder:
             self._prototype(PRESENT, present, triggers),
             *(self._prototype(metric, _reading(metric), triggers) for metric in GPU_ITEMS),
         ]
-        rule = self._rule("gpu", "GPU discovery", "gpus", "Each GPU that the driver gives.")
+        rule = self._rule("gpu", "GPU discovery", "gpus", "Each GPU that the driver gives.", DOCUMENT, GPU_FILTERS)
         rule["item_prototypes"] = _sorted(prototypes, "key")
         rule["trigger_prototypes"] = _sorted(
             [triggers[alert.key] for alert in ALERTS if alert.entity == "gpu" and _items(alert) > 1], "name"
@@ -206,19 +202,24 @@ class _Builder:
         rule["overrides"] = _overrides(GPU_ITEMS)
         return rule
 
-    def _part_rule(self, entity: str, name: str, rows: str, description: str, metrics: tuple[Metric, ...]) -> Tree:
-        """The rule of what a GPU consists of: no triggers and no graphs of its own."""
-        rule = self._rule(entity, name, rows, description)
-        rule["item_prototypes"] = _sorted([self._prototype(metric, _reading(metric), {}) for metric in metrics], "key")
-        rule["overrides"] = _overrides(metrics)
+    def _part_rule(self, entity: Entity) -> Tree:
+        """The rule of what a GPU consists of, or who uses it: no triggers and no graphs of its own."""
+        rule = self._rule(
+            entity.name, f"{entity.title} discovery", entity.section, entity.text, entity.document, entity.filters
+        )
+        rule["item_prototypes"] = _sorted(
+            [self._prototype(metric, _reading(metric), {}, entity) for metric in entity.metrics], "key"
+        )
+        rule["overrides"] = _overrides(entity.metrics)
         return rule
 
-    def _rule(self, entity: str, name: str, rows: str, description: str) -> Tree:
+    def _rule(  # noqa: PLR0913, PLR0917  one argument a property
+        self, entity: str, name: str, rows: str, description: str, master: str, filters: tuple[tuple[str, str], ...]
+    ) -> Tree:
         conditions = [
-            ("{#NAME}", "{$NVIDIA.GPU.MATCHES}", "MATCHES_REGEX"),
-            ("{#NAME}", "{$NVIDIA.GPU.NOT_MATCHES}", "NOT_MATCHES_REGEX"),
-            ("{#UUID}", "{$NVIDIA.UUID.MATCHES}", "MATCHES_REGEX"),
-            ("{#UUID}", "{$NVIDIA.UUID.NOT_MATCHES}", "NOT_MATCHES_REGEX"),
+            (macro, f"{{$NVIDIA.{user_macro}.{side}}}", f"{side}_REGEX")
+            for macro, user_macro in filters
+            for side in ("MATCHES", "NOT_MATCHES")
         ]
         return {
             "uuid": self._uuid("rule", entity),
@@ -234,7 +235,7 @@ class _Builder:
             "item_prototypes": [],
             "trigger_prototypes": [],
             "graph_prototypes": [],
-            "master_item": {"key": MASTER},
+            "master_item": {"key": master},
             "preprocessing": [
                 _jsonpath(f"$.discovery.{rows}"),
                 {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["1h"]},
@@ -341,34 +342,26 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
     the metric stands; the tokens of {#LACKS} are delimited on both sides.
     """
     readers = {metric.reader: metric.group for metric in metrics}
-    return [
-        {
-            "name": f"Lacking or switched off: {reader}",
-            "step": str(step),
-            "filter": {
-                "evaltype": "OR",
-                "conditions": _conditions(
-                    [
-                        ("{#LACKS}", f",{reader},", "MATCHES_REGEX"),
-                        *(
-                            [("{#ONE}", f"{{{switch(group)}}}", "NOT_MATCHES_REGEX")]
-                            if (group := readers[reader]) not in _UNSWITCHED
-                            else []
-                        ),
-                    ]
-                ),
-            },
-            "operations": [
-                {
-                    "operationobject": "ITEM_PROTOTYPE",
-                    "operator": "REGEXP",
-                    "value": override_pattern(reader, metrics),
-                    "discover": "NO_DISCOVER",
-                }
-            ],
-        }
-        for step, reader in enumerate(sorted(readers), 1)
-    ]
+    overrides = []
+    for step, (reader, group) in enumerate(sorted(readers.items()), 1):
+        lacking = [("{#LACKS}", f",{reader},", "MATCHES_REGEX")] if reader else []
+        off = [("{#ONE}", f"{{{switch(group)}}}", "NOT_MATCHES_REGEX")] if group not in _UNSWITCHED else []
+        overrides.append(
+            {
+                "name": f"Lacking or switched off: {reader or group}",
+                "step": str(step),
+                "filter": {"evaltype": "OR", "conditions": _conditions(lacking + off)},
+                "operations": [
+                    {
+                        "operationobject": "ITEM_PROTOTYPE",
+                        "operator": "REGEXP",
+                        "value": override_pattern(reader, metrics),
+                        "discover": "NO_DISCOVER",
+                    }
+                ],
+            }
+        )
+    return overrides
 
 
 def override_pattern(reader: str, metrics: tuple[Metric, ...]) -> str:

@@ -20,6 +20,7 @@ SERIES = ("6.0", "7.0")
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "item": {
         "type": "ZABBIX_PASSIVE",
+        "status": "ENABLED",
         "delay": "1m",
         "value_type": "UNSIGNED",
         "trends": "365d",

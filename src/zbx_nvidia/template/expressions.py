@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from zbx_nvidia.catalog.metrics import METRICS, Metric
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 
-BY_REF = {metric.ref: metric for metric in (*METRICS, *SAMPLED_METRICS)}
+if TYPE_CHECKING:
+    from zbx_nvidia.catalog.metrics import Metric
+
+_PARAMETERS = {entity.name: entity.address.replace("/", ",") for entity in ENTITIES}
+BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
 # Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
@@ -19,10 +23,8 @@ def key(metric: Metric) -> str:
     """The item key, with the parameters of a discovered entity."""
     if metric.entity == "gpu":
         return f"{metric.item_key}[{{#UUID}}]"
-    if metric.entity == "mig":
-        return f"{metric.item_key}[{{#MIG}}]"
-    if metric.entity == "fan":
-        return f"{metric.item_key}[{{#UUID}},{{#FAN}}]"
+    if metric.entity in _PARAMETERS:
+        return f"{metric.item_key}[{_PARAMETERS[metric.entity]}]"
     return metric.item_key
 
 
@@ -57,7 +59,7 @@ def while_present(expression: str) -> str:
 
 def or_gone(recovery: str) -> str:
     """Also over when the card has gone: then it is the alert "missing" that counts."""
-    return f"{_group(recovery)} or last({_PRESENT})=0"
+    return recovery if _PRESENT in recovery else f"{_group(recovery)} or last({_PRESENT})=0"
 
 
 def _group(expression: str) -> str:

@@ -1,9 +1,16 @@
 """What the names of items, triggers and graphs begin with. Their ends are the names of the catalogue, each unique."""
 
+from zbx_nvidia.catalog.entities import ENTITIES
+
 HOST_PREFIX = "NVIDIA: "
 # The index alone is not enough: it moves when a card goes, and two cards can carry the same one for a while.
 GPU_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}]: "
-FAN_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}] fan {#FAN}: "
-MIG_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}] MIG {#GI}/{#CI} {#PROFILE}: "
 
-PREFIXES = {"host": HOST_PREFIX, "gpu": GPU_PREFIX, "fan": FAN_PREFIX, "mig": MIG_PREFIX}
+PREFIXES = {
+    "host": HOST_PREFIX,
+    "gpu": GPU_PREFIX,
+    **{
+        entity.name: f"{GPU_PREFIX.removesuffix(': ')} {entity.prefix}: " if entity.of_gpu else f"{entity.prefix}: "
+        for entity in ENTITIES
+    },
+}

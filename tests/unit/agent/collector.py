@@ -59,10 +59,10 @@ class Answer(NamedTuple):
 class Poll:
     """A collection that is running."""
 
-    def __init__(self, env: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, env: Mapping[str, str], *arguments: str, command: str = "get") -> None:
         self._started = time.monotonic()
         self._process = subprocess.Popen(
-            [AGENT, "get", *arguments],
+            [AGENT, command, *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,8 +78,8 @@ class Poll:
         return checked(output, seconds)
 
 
-def get(env: Mapping[str, str], *arguments: str) -> Answer:
-    return Poll(env, *arguments).answer()
+def get(env: Mapping[str, str], *arguments: str, command: str = "get") -> Answer:
+    return Poll(env, *arguments, command=command).answer()
 
 
 def checked(output: bytes, seconds: float = 0.0) -> Answer:
@@ -89,16 +89,16 @@ def checked(output: bytes, seconds: float = 0.0) -> Answer:
     assert text.count("\n") == 1
     assert len(text) <= LIMIT
     document = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is not JSON"))
-    validator().validate(document)
+    validator("links" if "links" in document else "document").validate(document)
     assert None not in _values(document)
-    for uuid, readings in document["gpus"].items():
+    for uuid, readings in document.get("gpus", {}).items():
         assert readings.get("uuid", uuid) == uuid  # it goes where all of a group is shed
     return Answer(text, document, seconds)
 
 
 @functools.cache
-def validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads((REPOSITORY / "docs" / "document.schema.json").read_text())
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((REPOSITORY / "docs" / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.agent.collector import AGENT, CLOCK, Answer, Poll, checked, get
 from zbx_nvidia.agent.document import MAX_ERRORS
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
 
 IDENTITY = {"index", "name", "uuid", "pci", "serial", "vbios"}
+OF_THE_MACHINE = {"confidential"}
+SECTIONS = ("gpus", *(entity.section for entity in ENTITIES if entity.document == DOCUMENT))
 KEYS = {reader: {metric.key for metric in GPU_METRICS if metric.reader == reader} for reader in GPU_READERS}
 
 
@@ -79,7 +82,7 @@ def test_no_gpu(machine: MachineFactory) -> None:
     assert answer.code == 0
     assert answer.document["host"]["gpu_count"] == 0
     assert answer.document["gpus"] == answer.document["presence"] == {}
-    assert answer.document["discovery"] == {"gpus": [], "fans": [], "mig": []}
+    assert answer.document["discovery"] == {section: [] for section in SECTIONS}
 
 
 @pytest.mark.parametrize("error", ["UNKNOWN", "NO_PERMISSION"])
@@ -207,7 +210,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     eight.set("gpu *", all_calls("UNKNOWN", identity=False))
     answer = get(eight.env)
     assert len(answer.errors) == MAX_ERRORS
-    assert answer.document["collector"]["error_count"] == 8 * len(set(GPU_READERS) - IDENTITY)
+    assert answer.document["collector"]["error_count"] == 8 * len(set(GPU_READERS) - IDENTITY - OF_THE_MACHINE)
     assert answer.document["host"]["gpus_sick"] == 8
     assert len(answer.document["presence"]) == 8
 
@@ -247,7 +250,7 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
     answer = get(strange.env)
     assert "serial" not in answer.by_index[0]
     assert "serial" in answer.lacks()
-    assert answer.rows[0]["{#SERIAL}"] == ""
+    assert answer.rows[0]["{#SERIAL}"] == "none"
 
 
 @pytest.mark.parametrize(
@@ -269,8 +272,8 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
         ("h100x8", {"margin_temperature": 0x7FFFFFFF}, {"temperature_margin"}),
         ("h100x8", {"tlimit_slowdown": 0x7FFFFFFF}, {"temperature_slowdown_margin"}),
         ("h100x8", {"field.193": f"UNSIGNED_LONG_LONG {2**64}"}, {"temperature_shutdown_margin"}),
-        ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed"}),
-        ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed"}),
+        ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
+        ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
         ("t4", {"power_usage": 0xFFFFFFFF}, {"power", "power_percent"}),
         ("t4", {"enforced_power_limit": 0xFFFFFFFF}, {"power_limit", "power_percent"}),
         ("t4", {"enforced_power_limit": 0}, {"power_percent"}),
@@ -350,10 +353,16 @@ def test_margins_are_signed(machine: MachineFactory) -> None:
 def test_fans_one_by_one(machine: MachineFactory) -> None:
     hot = machine("rtx4080s")
     hot.set("gpu 0", {"fan_count": 3, "fan_speed": 40, "fan_speed.1": 102, "fan_speed.2": 0})
+    # pynvml's own call asks for fan 0 whatever there is.
+    hot.set("gpu 0", {"fan_speed_rpm": 1200, "fan_speed_rpm.1": 3100, "fan_speed_rpm.2": 0})
     answer = get(hot.env)
     uuid = answer.by_index[0]["uuid"]
     assert answer.by_index[0]["fan_speed"] == 102
-    assert answer.document["fans"] == {f"{uuid}/{fan}": {"speed": speed} for fan, speed in enumerate((40, 102, 0))}
+    assert answer.by_index[0]["fan_rpm"] == 3100
+    fans = ((40, 1200), (102, 3100), (0, 0))
+    assert answer.document["fans"] == {
+        f"{uuid}/{fan}": {"speed": speed, "rpm": rpm} for fan, (speed, rpm) in enumerate(fans)
+    }
     assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == ["0", "1", "2"]
 
 

@@ -9,20 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.golden.documents import path_of
 from tests.unit.agent.collector import checked
 from zbx_nvidia.agent import document, oneshot
-from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Mig, Problem
+from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, Problem
 from zbx_nvidia.catalog import metrics, status
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS, MIG_METRICS
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
+READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
 VALUES = {
     metrics.UNSIGNED: UNSIGNED,
     metrics.FLOAT: st.floats(-1e15, 1e15, allow_nan=False),
     metrics.CHAR: st.text(max_size=96),  # NVML's longest string
+    metrics.TEXT: st.lists(
+        st.fixed_dictionaries(
+            {"pid": UNSIGNED, "type": st.sampled_from(["C", "G", "C+G"])},
+            optional={"name": st.text(), "memory": UNSIGNED, "uid": st.integers(0, 70000), "age": UNSIGNED},
+        ),
+        max_size=30,
+    ),
 }
 READINGS: dict[str, st.SearchStrategy[Any]] = {
-    metric.key: VALUES[metric.kind] for metric in GPU_METRICS if metric.key not in {"uuid", "index"}
+    metric.key: VALUES[metric.kind] for metric in READABLE if metric.key not in {"uuid", "index"}
 }
 PROBLEMS = st.builds(Problem, st.text(), st.sampled_from(GPU_READERS), st.integers(0, 999), st.text())
 
@@ -34,11 +45,25 @@ def gpus(draw: st.DrawFn, position: int) -> Gpu:
     readings: dict[str, Any] = {key: draw(READINGS[key]) for key in sorted(keys)}
     if state == "ok" or draw(st.booleans()):
         readings |= {"uuid": f"GPU-{position:08x}", "index": position}
-    fans = tuple(draw(st.lists(st.integers(0, 120), min_size=2, max_size=4))) if state == "ok" else ()
     lacks = tuple(draw(st.sets(st.sampled_from(GPU_READERS))))
-    count = draw(st.integers(0, 7)) if state == "ok" else 0
-    mig = tuple(Mig(f"MIG-{position:08x}-{number}", number, 0, {"profile": draw(st.text())}) for number in range(count))
-    return Gpu(position, state, readings, fans, mig, lacks, tuple(draw(st.lists(PROBLEMS, max_size=30))))
+    parts = {}
+    if state == "ok":
+        fans = draw(st.lists(st.integers(0, 120), min_size=2, max_size=4))
+        parts = {
+            "fan": tuple(Part({"{#FAN}": str(fan)}, {"speed": speed}, ("rpm",)) for fan, speed in enumerate(fans)),
+            "mig": tuple(mig(position, number, draw(st.text())) for number in range(draw(st.integers(0, 7)))),
+        }
+    return Gpu(position, state, readings, parts, lacks, tuple(draw(st.lists(PROBLEMS, max_size=30))))
+
+
+def mig(position: int, number: int, profile: str, **readings: object) -> Part:
+    macros = {
+        "{#MIG}": f"MIG-{position:018x}{number:018x}",
+        "{#GI}": str(number),
+        "{#CI}": "0",
+        "{#PROFILE}": profile,
+    }
+    return Part(macros, {"profile": profile, **readings}, ())
 
 
 @st.composite
@@ -53,6 +78,7 @@ def collections(draw: st.DrawFn) -> Collection:
         draw(st.permutations(answered)),
         draw(st.lists(st.text(max_size=16), max_size=20)),
         draw(st.lists(PROBLEMS, max_size=3)),
+        draw(st.dictionaries(st.integers(0, 70000), st.text(min_size=1, max_size=32))),
         "oneshot",
         draw(st.floats(0, 600)),
     )
@@ -75,11 +101,16 @@ def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
 def many(count: int) -> Collection:
     """So many well cards that can report everything."""
     number = {"B": 123456789012, "Hz": 2619000000, "J": 123456789012.345, "s": 1234567.123456789}
-    full = {
-        metric.key: "N" * 30 if metric.kind == metrics.CHAR else number.get(metric.unit, 1234.56)
-        for metric in GPU_METRICS
+    process = {"pid": 4194304, "type": "C", "name": "python3", "memory": 10**10, "uid": 70000, "container": "c" * 12}
+    full: dict[str, Any] = {
+        metric.key: [process] * 8
+        if metric.kind == metrics.TEXT
+        else "N" * 30
+        if metric.kind == metrics.CHAR
+        else number.get(metric.unit, 1234.56)
+        for metric in READABLE
     }
-    instance = {"profile": "1g.10gb", "memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99}
+    instance = {"memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99, "multiprocessors": 16}
     every = [
         Gpu(
             position,
@@ -87,35 +118,47 @@ def many(count: int) -> Collection:
             {
                 **{
                     metric.key: int(full[metric.key]) if metric.kind == metrics.UNSIGNED else full[metric.key]
-                    for metric in GPU_METRICS
+                    for metric in READABLE
                 },
                 "uuid": f"GPU-{position:036x}",
                 "index": position,
             },
-            (30, 40, 50),
-            tuple(Mig(f"MIG-{position:018x}{number:018x}", number, 0, instance) for number in range(7)),
+            {
+                "fan": tuple(Part({"{#FAN}": str(fan)}, {"speed": 30, "rpm": 3000}, ()) for fan in range(3)),
+                "mig": tuple(mig(position, number, "1g.10gb", **instance) for number in range(7)),
+                "link": tuple(link(number) for number in range(18)),
+            },
             (),
             (),
         )
         for position in range(count)
     ]
-    return Collection(status.OK, "", {}, count, every, [], [], "oneshot", 0.1)
+    return Collection(status.OK, "", {}, count, every, [], [], {70000: "somebody"}, "oneshot", 0.1)
+
+
+def link(number: int) -> Part:
+    counters = dict.fromkeys(("recoveries", "replays", "crc", "receive_errors", "effective_errors"), 123456)
+    carried = dict.fromkeys(("sent", "received"), 10**16)  # four months of a link at 90 %
+    return Part({"{#LINK}": str(number)}, {"up": 1, "version": 6, "speed": 26562000000, **carried, **counters}, ())
 
 
 def present(made: dict[str, Any]) -> set[str]:
     """Groups of which the first GPU still has a reading."""
     keys = next(iter(made["gpus"].values())).keys()
-    return {metric.group for metric in GPU_METRICS if metric.key in keys}
+    return {metric.group for metric in READABLE if metric.key in keys}
 
 
 def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
-    size = len(document.render(document.build(many(8))))
-    groups = [group.name for group in GROUPS if group.name in {metric.group for metric in (*GPU_METRICS, *MIG_METRICS)}]
+    size = len(document.render(document.build(many(6)), limit=10**9))
+    # By group: the sections that go with it.
+    sections = {entity.metrics[0].group: entity.section for entity in ENTITIES if entity.document == DOCUMENT}
+    there = {metric.group for metric in READABLE} | {"mig", "users"}
+    groups = [group.name for group in GROUPS if group.name in there]
     seen = []
     for limit in range(size - 1, 5000, -150):
-        text = document.render(document.build(many(8)), limit)
+        text = document.render(document.build(many(6)), limit)
         made = checked(text.encode() + b"\n").document
-        left = present(made) | ({"mig"} if "mig" in made else set()) if any(made["gpus"].values()) else set()
+        left = present(made) | {group for group, section in sections.items() if section in made}
         kept = [group for group in groups if group in left]
         shed = groups[len(kept) :]
         assert kept == groups[: len(kept)]
@@ -125,18 +168,65 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
         assert all("too large" in problem["message"] for problem in made["collector"]["errors"])
         assert ("fans" in made) == ("fan" in kept)
         assert len(text) <= limit or not kept
-        assert ("mig" in made) == ("mig" in made["discovery"]) == ("mig" in kept)
-        assert len(made["presence"]) == len(made["discovery"]["gpus"]) == 8
+        for group, section in sections.items():
+            if group in {"mig", "users", "fan"}:
+                assert (section in made) == (section in made["discovery"]) == (group in kept)
+        assert len(made["presence"]) == len(made["discovery"]["gpus"]) == 6
         seen.append(len(kept))
     assert set(seen) == set(range(len(groups)))
 
 
 @pytest.mark.parametrize("count", [8, 16, 32])
 def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
-    made = document.build(many(count))
+    text = document.render(document.build(many(count)))
+    assert len(text) <= LIMIT
+
+
+def test_eight_divided_gpus_fit_whole() -> None:
+    """All that an H100 answers, at large counters, with seven instances each, busy to the last."""
+    keys = json.loads(path_of("h100x8").read_text())["gpus"].popitem()[1].keys()
+    found = many(8)
+    gpus = [
+        gpu._replace(
+            readings={key: value for key, value in gpu.readings.items() if key in keys},
+            parts={"mig": gpu.parts["mig"]},
+        )
+        for gpu in found.gpus
+    ]
+    made = document.build(found._replace(gpus=gpus))
+    assert len(document.render(made)) <= LIMIT
+    assert made["collector"]["errors"] == []
+    assert len(made["mig"]) == 56
+
+
+def test_each_link_of_the_largest_hosts_fits() -> None:
+    made = document.build_links(many(8))
     text = document.render(made)
     assert len(text) <= LIMIT
-    assert made["collector"]["errors"] == [] or count > 8
+    assert made["collector"]["errors"] == []
+    (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
+    assert len(made["discovery"][entity.section]) == sum(map(len, made[entity.section].values())) == 144
+
+
+def test_only_the_largest_processes_are_listed_and_all_count_for_their_users() -> None:
+    def gpu(position: int, *entries: dict[str, Any]) -> Gpu:
+        return Gpu(position, "ok", {"uuid": f"GPU-{position}", "process_list": list(entries)}, {}, (), ())
+
+    sizes = range(1, 31)
+    mine = [{"pid": size, "type": "C", "memory": size, "uid": 1, "age": 5} for size in sizes]
+    theirs = {"pid": 99, "type": "G", "memory": 100, "uid": 2}
+    unknown = {"pid": 98, "type": "G"}
+    names = {1: "DOMAIN\\me"}
+    found = Collection(status.OK, "", {}, 2, [gpu(0, *mine), gpu(1, theirs, unknown)], [], [], names, "oneshot", 0.1)
+    made = document.build(found)
+    shown = [entry for gpu in made["gpus"].values() for entry in gpu["process_list"]]
+    assert sorted(entry["pid"] for entry in shown) == [*range(16, 31), 99]
+    assert shown[0] == {"pid": 16, "type": "C", "memory": 16, "user": "DOMAIN_me"}
+    assert made["users"] == {
+        "DOMAIN_me": {"memory": sum(sizes), "processes": 30, "gpus": 1},
+        "2": {"memory": 100, "processes": 1, "gpus": 1},
+    }
+    assert [row["{#USER}"] for row in made["discovery"]["users"]] == ["DOMAIN_me", "2"]
 
 
 def test_order_of_answers_does_not_matter() -> None:
@@ -147,10 +237,10 @@ def test_order_of_answers_does_not_matter() -> None:
 
 
 def test_slots_that_nobody_answers_for_are_named_with_the_lost() -> None:
-    here = Gpu(0, "ok", {"uuid": "GPU-0", "index": 0, "pci": "00000000:0a:00.0"}, (), (), (), ())
-    gone = Gpu(1, "lost", {}, (), (), (), (Problem("", "", 15, "GPU is lost"),))
+    here = Gpu(0, "ok", {"uuid": "GPU-0", "index": 0, "pci": "00000000:0a:00.0"}, {}, (), ())
+    gone = Gpu(1, "lost", {}, {}, (), (Problem("", "", 15, "GPU is lost"),))
     slots = ["00000000:0A:00.0", "00000000:0B:00.0"]
-    found = Collection(status.OK, "", {}, 2, [here, gone], slots, [], "oneshot", 0.1)
+    found = Collection(status.OK, "", {}, 2, [here, gone], slots, [], {}, "oneshot", 0.1)
     assert document.build(found)["host"]["lost"] == "GPU 1: GPU is lost; slot 00000000:0B:00.0"
     well = found._replace(gpu_count=1, gpus=[here])
     assert document.build(well)["host"]["lost"] == ""

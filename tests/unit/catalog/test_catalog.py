@@ -7,38 +7,42 @@ import re
 
 import pytest
 
+from zbx_nvidia.agent.processes import Listing
 from zbx_nvidia.catalog import coverage, status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
+from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import (
-    FAN_METRICS,
-    GPU_METRICS,
-    GROUPS,
-    HOST_METRICS,
-    METRICS,
-    MIG_METRICS,
-    Metric,
-)
-from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, Metric
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
-from zbx_nvidia.driver.device import Device, MigInstance
+from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.sampling import Probe
 
-EVERY = (*METRICS, *SAMPLED_METRICS)
-REFS = {metric.ref: metric for metric in EVERY}
+REFS = {metric.ref: metric for metric in METRICS}
+
+
+# What an entity is in the driver; the others are no objects with readers.
+OF_DRIVER = {"fan": Fan, "mig": MigInstance, "vgpu": Vgpu}
+# What a GPU consists of, and what its links are read by.
+LISTS = {"fans", "fan_speeds", "fan_rpms", "mig_instances", "vgpu_instances", "link", "links"}
 
 
 def test_keys_and_names_are_unique() -> None:
-    for rows in (HOST_METRICS, GPU_ITEMS, FAN_METRICS, MIG_METRICS):
+    for rows in (HOST_METRICS, GPU_ITEMS, *(entity.metrics for entity in ENTITIES)):
         assert len({metric.ref for metric in rows}) == len(rows)
         assert len({metric.name for metric in rows}) == len(rows)
 
 
-@pytest.mark.parametrize("metric", GPU_METRICS + FAN_METRICS, ids=lambda metric: metric.ref)
-def test_every_reader_is_a_method_of_device(metric: Metric) -> None:
+READ = [(Device, metric) for metric in GPU_METRICS if hasattr(Device, metric.reader)] + [
+    (OF_DRIVER[entity.name], metric) for entity in ENTITIES if entity.name in OF_DRIVER for metric in entity.metrics
+]
+
+
+@pytest.mark.parametrize(("thing", "metric"), READ, ids=lambda value: getattr(value, "ref", ""))
+def test_every_reader_is_a_method_of_what_it_reads(thing: type, metric: Metric) -> None:
     """And what it returns has the row's field."""
-    method = getattr(Device, metric.reader)
+    method = getattr(thing, metric.reader)
     returned = inspect.signature(method, eval_str=True).return_annotation
     if metric.field:
         assert metric.field in returned._fields
@@ -47,16 +51,22 @@ def test_every_reader_is_a_method_of_device(metric: Metric) -> None:
 
 
 def test_every_device_method_is_read_by_a_row() -> None:
-    instance = {name for name, _ in inspect.getmembers(MigInstance, inspect.isfunction) if not name.startswith("_")}
-    assert instance - {"uuid", "gpu_instance", "compute_instance"} == {metric.reader for metric in MIG_METRICS}
-    methods = {name for name, _ in inspect.getmembers(Device, inspect.isfunction) if not name.startswith("_")}
-    assert methods - {"mig_instances"} == {metric.reader for metric in GPU_METRICS + FAN_METRICS}
+    identity = {"fan": set(), "mig": {"uuid", "gpu_instance", "compute_instance"}, "vgpu": {"uuid"}}
+    for entity in ENTITIES:
+        if entity.name in OF_DRIVER:
+            read = methods(OF_DRIVER[entity.name]) - identity[entity.name]
+            assert read == {metric.reader for metric in entity.metrics}, entity.name
+    listed = methods(Listing)
+    assert methods(Device) - LISTS | listed == {metric.reader for metric in GPU_METRICS}
+
+
+def methods(thing: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(thing, inspect.isfunction) if not name.startswith("_")}
 
 
 def test_every_sampled_reader_is_a_method_of_the_probe() -> None:
     """And the other way round; XIDs are not sampled."""
-    methods = {f"sampled_{name}" for name, _ in inspect.getmembers(Probe, inspect.isfunction) if name[0] != "_"}
-    assert methods == set(SAMPLED_READERS) - {"xid"}
+    assert {f"sampled_{name}" for name in methods(Probe)} == set(SAMPLED_READERS) - {"xid"}
     assert not set(SAMPLED_READERS) & {metric.reader for metric in GPU_METRICS}
 
 
@@ -82,22 +92,24 @@ def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> N
             assert not re.search(pattern, text), "what alarms nobody"
 
 
-@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.ref)
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)
 def test_a_row_is_complete(metric: Metric) -> None:
     assert metric.text.endswith(".")
-    assert metric.kind in {"UNSIGNED", "FLOAT", "CHAR"}
-    assert metric.unit in {"", "%", "B", "W", "Bps", "J", "Hz", "°C", "s", "unixtime", "!fps"}
-    assert not metric.unit or metric.kind != "CHAR"
+    assert metric.kind in {"UNSIGNED", "FLOAT", "CHAR", "TEXT"}
+    assert metric.unit in {"", "%", "B", "W", "Bps", "J", "Hz", "°C", "s", "unixtime", "!fps", "!rpm"}
+    assert not metric.unit or metric.kind in {"UNSIGNED", "FLOAT"}
     assert metric.group in {group.name for group in GROUPS} | {""}
     assert not metric.valuemap or metric.valuemap in {*VALUEMAPS, "NVIDIA driver status"}
     assert re.fullmatch(r"nvidia\.[a-z0-9_.]+", metric.item_key)
 
 
 def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
-    """Functions over a period see nothing of a value that is stored once a day."""
+    """Functions over a period see nothing of a value that is stored once a day, unless the period is long."""
+    long = {f"{{{macro.name}}}" for macro in MACROS if re.fullmatch(r"[1-9]\d+d", macro.value)}
+    assert long
     for alert in ALERTS:
-        for ref in re.findall(r"(?:min|max|avg|count|change)\(@([a-z_.]+)", alert.expression):
-            assert REFS[ref].storage == "live", f"{alert.key}: {ref}"
+        for ref, period in re.findall(r"(?:min|max|avg|count|change)\(@([a-z_.]+),?([^)]*)", alert.expression):
+            assert REFS[ref].storage == "live" or period in long, f"{alert.key}: {ref}"
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.key)
@@ -124,7 +136,7 @@ def test_macros_are_used_and_used_macros_exist() -> None:
     used = set()
     for alert in ALERTS:
         used |= set(re.findall(r"\{(\$NVIDIA\.[A-Z.]+)\}", alert.expression + alert.recovery))
-    used |= {f"$NVIDIA.{name}" for name in ("INTERVAL",)}
+    used |= {f"$NVIDIA.{name}" for name in ("INTERVAL", "LINKS.INTERVAL")}
     filters = {name for name in rows if "MATCHES" in name}
     assert rows - filters == used
 

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-from zbx_nvidia.catalog.metrics import FAN_METRICS, MIG_METRICS, PRESENT
+from zbx_nvidia.agent.document import Collection, Gpu, build
+from zbx_nvidia.catalog import status
+from zbx_nvidia.catalog.entities import ENTITIES
+from zbx_nvidia.catalog.metrics import PRESENT
 from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
-from zbx_nvidia.template.names import FAN_PREFIX, GPU_PREFIX, MIG_PREFIX
+from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES
 
 ROOT = Path(__file__).parents[3]
 COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
@@ -142,7 +145,7 @@ def test_every_path_finds_something_in_a_document(
 
 
 def resolves(path: str, document: dict[str, Any]) -> bool:
-    rows = [row for name in ("fans", "gpus", "mig") for row in document["discovery"].get(name, [])]
+    rows = [row for rows in document["discovery"].values() for row in rows]
     for row in rows:
         filled = path
         for macro, value in row.items():
@@ -150,8 +153,11 @@ def resolves(path: str, document: dict[str, Any]) -> bool:
         if "{#" in filled:
             continue
         node: Any = document
-        for name, quoted in re.findall(r"\.([a-z0-9_]+)|\['([^']+)'\]", filled.removeprefix("$")):
-            node = node.get(name or quoted) if isinstance(node, dict) else None
+        for name, quoted, place in re.findall(r"\.([a-z0-9_]+)|\['([^']+)'\]|\[(\d+)\]", filled.removeprefix("$")):
+            if isinstance(node, list):
+                node = node[int(place)]
+            else:
+                node = node.get(name or quoted) if isinstance(node, dict) else None
         if node is not None:
             return True
     return False
@@ -160,13 +166,17 @@ def resolves(path: str, document: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def golden_documents() -> list[dict[str, Any]]:
     documents = [
-        json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/golden").glob("*.json"))
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/golden").rglob("*.json"))
     ]
     assert len(documents) >= 4
-    # What a poll cannot see: tests/unit/agent/resident shows that the service writes these keys.
-    for readings in documents[0]["gpus"].values():
-        readings.update({metric.key: 0 for metric in SAMPLED_METRICS})
-    return documents
+    # No process of a simulated card runs on this machine: whose they are and since when, only this one knows. And what
+    # a poll cannot see, only the service writes: tests/unit/agent/resident shows that it does.
+    process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5}
+    sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
+    readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
+    gpu = Gpu(0, "ok", readings, {}, (), ())
+    made = build(Collection(status.OK, "", {}, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
+    return [*documents, made]
 
 
 def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]) -> None:
@@ -179,19 +189,21 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
         "{#GI}": "1",
         "{#CI}": "0",
         "{#PROFILE}": "1g.10gb",
+        "{#VM}": "desktop: Profile",
+        "{#USER}": "somebody",
+        "{#LINK}": "17",
     }
     pairs = 0
     for rule in rules(export):
         metrics = {
             "nvidia.gpu.discovery": GPU_ITEMS,
-            "nvidia.fan.discovery": FAN_METRICS,
-            "nvidia.mig.discovery": MIG_METRICS,
+            **{f"nvidia.{entity.name}.discovery": entity.metrics for entity in ENTITIES},
         }[rule["key"]]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
         for override in rule["overrides"]:
-            reader = override["name"].rpartition(": ")[2]
             pattern = override["operations"][0]["value"]
-            assert pattern == override_pattern(reader, metrics)
+            (reader,) = {metric.reader for metric in metrics if override_pattern(metric.reader, metrics) == pattern}
+            assert override["name"].rpartition(": ")[2] in {reader, metrics[0].group}
             for prototype in rule["item_prototypes"]:
                 name = prototype["name"]
                 for macro, value in row.items():
@@ -215,11 +227,12 @@ def test_conditions_name_only_macros_that_every_row_carries(
     export: dict[str, Any], golden_documents: list[dict[str, Any]]
 ) -> None:
     for rule in rules(export):
-        rows = {"nvidia.gpu.discovery": "gpus", "nvidia.fan.discovery": "fans", "nvidia.mig.discovery": "mig"}[
-            rule["key"]
-        ]
+        rows = {
+            "nvidia.gpu.discovery": "gpus",
+            **{f"nvidia.{entity.name}.discovery": entity.section for entity in ENTITIES},
+        }[rule["key"]]
         named = {node["macro"] for node in walk([rule["filter"], rule["overrides"]]) if "formulaid" in node}
-        carried = [set(row) for document in golden_documents for row in document["discovery"][rows]]
+        carried = [set(row) for document in golden_documents for row in document["discovery"].get(rows, [])]
         assert carried
         for row in carried:
             assert named <= row
@@ -229,26 +242,30 @@ def test_names_carry_their_prefix(export: dict[str, Any]) -> None:
     for rule in rules(export):
         prefix = {
             "nvidia.gpu.discovery": GPU_PREFIX,
-            "nvidia.fan.discovery": FAN_PREFIX,
-            "nvidia.mig.discovery": MIG_PREFIX,
+            **{f"nvidia.{entity.name}.discovery": PREFIXES[entity.name] for entity in ENTITIES},
         }[rule["key"]]
         for kind in ("item_prototypes", "trigger_prototypes", "graph_prototypes"):
             for node in rule.get(kind, []):
                 assert node["name"].startswith(prefix)
-                assert "{#MODEL}" in node["name"]
-                assert "{#SHORT}" in node["name"]
+                if rule["key"] != "nvidia.user.discovery":
+                    assert "{#MODEL}" in node["name"]
+                    assert "{#SHORT}" in node["name"]
 
 
-def test_only_the_master_is_polled(export: dict[str, Any]) -> None:
+def test_only_the_masters_are_polled_and_that_of_the_links_not_by_default(export: dict[str, Any]) -> None:
     template = export["templates"][0]
+    masters = {"nvidia.get": None, "nvidia.links.get": "DISABLED"}
     for node in walk(template):
-        if "key" in node and "uuid" in node and node["key"] != "nvidia.get":
+        if "key" in node and "uuid" in node and node["key"] not in masters:
             assert node["type"] == "DEPENDENT"
-            assert node["master_item"] == {"key": "nvidia.get"}
-    master = next(item for item in template["items"] if item["key"] == "nvidia.get")
-    assert master["history"] == "0"
+            own = "nvidia.links.get" if node["key"].startswith("nvidia.link.") else "nvidia.get"
+            assert node["master_item"] == {"key": own}
     active = template["name"].endswith("active")
-    assert master.get("type") == ("ZABBIX_ACTIVE" if active else None)
+    for key, state in masters.items():
+        master = next(item for item in template["items"] if item["key"] == key)
+        assert master["history"] == "0"
+        assert master.get("status") == state
+        assert master.get("type") == ("ZABBIX_ACTIVE" if active else None)
 
 
 def test_widgets_do_not_overlap_and_fit(export: dict[str, Any]) -> None:

@@ -149,6 +149,7 @@ class Supervisor:
         self._round: Round | None = None  # the one that is under way
         self._number = 0
         self._host: Host | None = None
+        self._users: dict[int, str] = {}
         self._next = 0.0  # when the next round is due
         self._asked: dict[int, float] = {}  # GPUs that owe an answer, and since when; HOST is the worker as a whole
         self._lost_since: float | None = None
@@ -298,6 +299,8 @@ class Supervisor:
                 self._hear_gpu(now, value)
             elif kind == "host":
                 self._hear_host(now, value)
+            elif kind == "asked":
+                self._hear_asked(now, value)
             elif kind == "ready":
                 self._hear_ready(now, worker, value)
             elif kind == "failed":
@@ -330,17 +333,19 @@ class Supervisor:
             for code, times, when in codes:
                 ledger.add(code, times, when, now)
                 log(f"GPU {index}: XID {code} ({_meaning(code)}), {times} times")
+        if self._round is not None and number == self._round.number:
+            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
+            for index in range(count):
+                if index not in self._round.gpus:
+                    self._asked.setdefault(index, now)
+
+    def _hear_asked(self, now: float, value: tuple[Any, ...]) -> None:
+        number, users = value
+        self._users = users
         self._asked.pop(HOST, None)
-        if self._round is None:
-            return
-        if number != self._round.number:
+        if self._round is not None and number != self._round.number:
             # An answer to a question of long ago: it is back, and has been asked again since.
             self._asked[HOST] = now
-            return
-        self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
-        for index in range(count):
-            if index not in self._round.gpus:
-                self._asked.setdefault(index, now)
 
     def _hear_gpu(self, now: float, value: tuple[Any, ...]) -> None:
         number, plain = value
@@ -349,7 +354,8 @@ class Supervisor:
         if self._round is not None and number == self._round.number:
             self._round.gpus[gpu.position] = gpu
         elif self._round is not None and self._host is not None:
-            self._asked[gpu.position] = now  # likewise
+            # As above.
+            self._asked[gpu.position] = now
 
     def _gone(self, now: float, worker: Worker) -> None:
         """The worker has ended."""
@@ -430,7 +436,7 @@ class Supervisor:
             return
         status, detail = states.OK, ""
         if owing:
-            names = ", ".join(f"GPU {index}" for index in sorted(owing))
+            names = ", ".join(f"GPU {index}" if index != HOST else "the driver" for index in sorted(owing))
             status, detail = states.STALLED, f"No answer for {max(owing.values()):.0f} s from {names}"
         host = self._host
         gpus = [self._with_xids(now, gpu) for gpu in round_.gpus.values()]
@@ -439,7 +445,16 @@ class Supervisor:
         self._pause = FIRST_PAUSE
         self._write(
             Collection(
-                status, detail, host.versions, host.total, gpus, host.slots, host.problems, MODE, now - round_.started
+                status,
+                detail,
+                host.versions,
+                host.total,
+                gpus,
+                host.slots,
+                host.problems,
+                self._users,
+                MODE,
+                now - round_.started,
             )
         )
 

@@ -7,6 +7,7 @@ it finds leaves by standard output as messages:
     ("ready", version)                                  it does
     ("host", (round, versions, count, slots, problems, xids))
     ("gpu", (round, gpu))                               each when it is read
+    ("asked", (round, users))                           every GPU has been asked; names of the users of processes
     ("broken", message)                                 a fault of ours: the worker ends
 
 It never leaves while a call is under way: that would end the call as SIGKILL does, which has frozen GPUs.
@@ -24,8 +25,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia import __version__
-from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick
+from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
 from zbx_nvidia.agent.messages import Sender
+from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
 from zbx_nvidia.driver import system
@@ -96,6 +98,7 @@ def _answer(
     versions, problems = read_host()
     system.gpu_count()
     sender.send("ready", __version__)
+    users = Users()
     while number := int.from_bytes(_read(control), "big"):
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
         count = system.gpu_count()
@@ -106,6 +109,8 @@ def _answer(
         sender.send("host", (number, versions, count, system.slots(), problems, xids))
         for index in range(count):
             readers[index].ask(number)
+        users.look_up(set().union(*(reader.uids for reader in readers.values())))
+        sender.send("asked", (number, dict(users.names)))
 
 
 class Reader(threading.Thread):
@@ -131,6 +136,8 @@ class Reader(threading.Thread):
         self._done = threading.Event()
         self._number = 0
         self._ends = False
+        # Whose the processes were when it was last read.
+        self.uids: set[int] = set()
 
     def ask(self, number: int) -> None:
         """Have everything read, and give it a head start before the next GPU is asked.
@@ -170,12 +177,37 @@ class Reader(threading.Thread):
             gpu = read_gpu(self._index)
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
+        self.uids = uids_of(gpu)
         if gpu.state == "lost":
             self._sampler.forget()
         if gpu.state != "ok":
             return gpu
         readings, lacks = self._sampler.made(time.monotonic())
         return gpu._replace(readings={**gpu.readings, **readings}, lacks=(*gpu.lacks, *lacks))
+
+
+class Users:
+    """Names of users, looked up once: a directory server that is away holds up one thread, and not one a round.
+
+    Attributes:
+        names: What is known, by number.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._known: set[int] = set()
+        self._thread: threading.Thread | None = None
+
+    def look_up(self, uids: set[int]) -> None:
+        """Have those looked up that are not known, and wait a moment for them."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        unknown = uids - self._known
+        if unknown:
+            self._known |= unknown
+            self._thread = threading.Thread(target=look_up_names, args=(unknown, self.names), daemon=True)
+            self._thread.start()
+            self._thread.join(NAMES_WAIT)
 
 
 def _streams() -> tuple[int, int]:

@@ -52,7 +52,11 @@ def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: Servi
     node.set("gpu *", power_instant=100_000, temperature=40, utilization_gpu=3, clock_sm=345, memory_temperature=45)
     service = serve(node, samples="0.5s", window="30s")
     before = service.well().by_index[2]
-    assert (before["power_peak"], before["temperature_peak"], before["utilization_peak"]) == (100, 40, 3)
+    assert (before["sampled_power_peak"], before["sampled_temperature_peak"], before["sampled_utilization_peak"]) == (
+        100,
+        40,
+        3,
+    )
     calm = node.path.read_text()
     node.set("gpu 2", power_instant=690_000, temperature=81, utilization_gpu=99, clock_sm=1980, memory_temperature=90)
     time.sleep(1.2)
@@ -60,13 +64,13 @@ def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: Servi
     time.sleep(2)
     answer = service.next()
     after = answer.by_index[2]
-    assert after["power_peak"] == 690
-    assert 100 < after["power_average"] < 690
-    assert after["temperature_peak"] == 81
-    assert after["temperature_memory_peak"] == 90
-    assert after["utilization_peak"] == 99
-    assert after["clock_sm_peak"] == 1_980_000_000
-    assert answer.by_index[3]["power_peak"] == answer.by_index[3]["power_p95"] == 100
+    assert after["sampled_power_peak"] == 690
+    assert 100 < after["sampled_power_average"] < 690
+    assert after["sampled_temperature_peak"] == 81
+    assert after["sampled_temperature_memory_peak"] == 90
+    assert after["sampled_utilization_peak"] == 99
+    assert after["sampled_clock_sm_peak"] == 1_980_000_000
+    assert answer.by_index[3]["sampled_power_peak"] == answer.by_index[3]["sampled_power_p95"] == 100
 
 
 def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
@@ -75,30 +79,30 @@ def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> Non
     service.well()
     eight.set("gpu 1", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED", nvmlDeviceGetClockInfo="!UNKNOWN")
     answer = service.until(lambda answer: "sampled_utilization" in answer.lacks(1), "a GPU that lacks it")
-    assert "utilization_peak" not in answer.by_index[1]
-    answer = service.until(lambda answer: "clock_sm_peak" not in answer.by_index[1], "no old clock")
+    assert "sampled_utilization_peak" not in answer.by_index[1]
+    answer = service.until(lambda answer: "sampled_clock_sm_peak" not in answer.by_index[1], "no old clock")
     assert "sampled_clock_sm" not in answer.lacks(1)
-    assert "power_peak" in answer.by_index[1]
-    assert "utilization_peak" in answer.by_index[0]
+    assert "sampled_power_peak" in answer.by_index[1]
+    assert "sampled_utilization_peak" in answer.by_index[0]
     eight.set("gpu 1", nvmlDeviceGetUtilizationRates=None, nvmlDeviceGetClockInfo=None)
-    service.until(lambda answer: "utilization_peak" in answer.by_index[1], "utilisation")
+    service.until(lambda answer: "sampled_utilization_peak" in answer.by_index[1], "utilisation")
 
 
 def test_a_lost_gpu_has_no_past(eight: Machine, serve: ServiceFactory) -> None:
     eight.set("gpu 1", power_instant=650_000)
     service = serve(eight, window="60s")
-    assert service.well().by_index[1]["power_peak"] == 650
+    assert service.well().by_index[1]["sampled_power_peak"] == 650
     eight.set("gpu 1", state="lost")
     service.until(lambda answer: 1 not in answer.by_index, "a lost GPU")
     eight.set("gpu 1", state="ok", power_instant=80_000)
     answer = service.until(lambda answer: 1 in answer.by_index, "the GPU")
-    assert answer.by_index[1]["power_peak"] == 80
+    assert answer.by_index[1]["sampled_power_peak"] == 80
 
 
 def test_pcie_throughput(eight: Machine, serve: ServiceFactory) -> None:
     eight.set("gpu *", pcie_throughput_tx=2_000_000, pcie_throughput_rx="!NOT_SUPPORTED")
     answer = serve(eight).well()
-    assert answer.by_index[0]["pcie_sent"] == 2e9
+    assert answer.by_index[0]["sampled_pcie_sent"] == 2e9
     assert "sampled_pcie_received" in answer.lacks()
     assert "sampled_pcie_sent" in serve(eight, pcie="0").well().lacks()
 

@@ -1,0 +1,159 @@
+"""Whose a process on a GPU is: what /proc says beyond NVML's PID.
+
+Of a process' command line only the program's name leaves the host: arguments can hold secrets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.driver import system
+from zbx_nvidia.driver.calls import Absent, NvmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zbx_nvidia.driver.device import Device, Process
+
+PROC = "/proc"
+# Number of the PID namespace that the machine starts with: a constant of the kernel (PROC_PID_INIT_INO).
+_FIRST_NAMESPACE = 0xEFFFFFFC
+# From this branch on the driver says PIDs as the asking process sees them, and leaves out those that it does not.
+_NAMESPACED = 515
+# User names may come from a directory server, which may be away: nobody waits for it longer than this.
+NAMES_WAIT = 0.25
+
+# The names that container runtimes give their control groups: the 64 digits of a container's id, of which people and
+# tools say 12; LXC and systemd-nspawn have names.
+_CONTAINER = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}(?:\.scope)?(?:/|$)")
+_LXC = re.compile(r"/(?:lxc\.payload\.|lxc/)([^/]+)")
+_SLURM = re.compile(r"/(?:slurm[^/]*/.*)?job_(\d+)(?:/|$)")
+
+
+class Listing:
+    """The processes of a card, with what /proc knows of them.
+
+    Args:
+        device: The card.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._entries: list[dict[str, Any]] | None = None
+
+    def process_list(self) -> list[dict[str, Any]]:
+        """Each as `describe` says."""
+        if self._entries is None:
+            listed = self._device.process_list()
+            local = visible(_driver_version()) if listed else True
+            self._entries = [describe(process, local=local) for process in listed]
+        return self._entries
+
+    def process_oldest(self) -> int:
+        """Age of the one that runs longest, in s; 0 when there is none."""
+        entries = self.process_list()
+        ages = [entry["age"] for entry in entries if "age" in entry]
+        if entries and not ages:
+            raise Absent(0, "/proc does not show the processes")
+        return max(ages, default=0)
+
+
+def _driver_version() -> str:
+    try:
+        return system.driver_version()
+    except NvmlError:
+        return ""
+
+
+def visible(driver_version: str, folder: str = PROC) -> bool:
+    """Whether /proc knows the PIDs that this driver says.
+
+    In a container with PIDs of its own a PID of the host would be taken for that of another process.
+    """
+    branch = driver_version.partition(".")[0]
+    if branch.isdigit() and int(branch) >= _NAMESPACED:
+        return True
+    try:
+        return os.stat(f"{folder}/self/ns/pid").st_ino == _FIRST_NAMESPACE
+    except OSError:
+        return False
+
+
+def describe(process: Process, *, local: bool, folder: str = PROC) -> dict[str, Any]:
+    """One entry of a process list.
+
+    Args:
+        process: As NVML has it.
+        local: Whether `folder` knows its PID.
+        folder: /proc.
+
+    Returns:
+        `pid`, `type`, and as far as known `name`, `memory` in B, `mig` (GPU instance), `uid`, `container`, `job`, and
+        `age` in s.
+    """
+    entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
+    with contextlib.suppress(NvmlError):
+        entry["name"] = system.process_name(process.pid)
+    if process.memory is not None:
+        entry["memory"] = process.memory
+    if process.gpu_instance is not None:
+        entry["mig"] = process.gpu_instance
+    if local:
+        entry.update(_of_proc(f"{folder}/{process.pid}"))
+    return entry
+
+
+def _of_proc(folder: str) -> dict[str, Any]:
+    """What a process' folder tells; nothing when it has ended, or is hidden from us (hidepid)."""
+    found: dict[str, Any] = {}
+    try:
+        found["uid"] = os.stat(folder).st_uid
+        with open(f"{folder}/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        found["age"] = max(0, round(age))
+        with open(f"{folder}/cgroup", encoding="utf-8", errors="replace") as file:
+            found.update(owner(file.read()))
+    except (OSError, ValueError, IndexError):
+        pass
+    return found
+
+
+def owner(cgroups: str) -> dict[str, str]:
+    """The container or the Slurm job that a process belongs to, from the text of its /proc/PID/cgroup."""
+    found = {}
+    container = _CONTAINER.search(cgroups) or _LXC.search(cgroups)
+    if container:
+        found["container"] = container[1]
+    job = _SLURM.search(cgroups) if "slurm" in cgroups else None
+    if job:
+        found["job"] = job[1]
+    return found
+
+
+def names(uids: Iterable[int]) -> dict[int, str]:
+    """Names of users, of those who can be looked up in time."""
+    found: dict[int, str] = {}
+    wanted = set(uids)
+    if not wanted:
+        return found
+    look_up = threading.Thread(target=look_up_names, args=(wanted, found), daemon=True)
+    look_up.start()
+    look_up.join(NAMES_WAIT)
+    return dict(found)
+
+
+def look_up_names(uids: set[int], found: dict[int, str]) -> None:
+    """Put the names of users in; it may take as long as a directory server likes."""
+    import pwd  # noqa: PLC0415  only where there are processes
+
+    for uid in uids:
+        try:
+            found[uid] = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            continue
