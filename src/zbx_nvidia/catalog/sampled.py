@@ -68,7 +68,8 @@ SAMPLED_METRICS = (
     *(
         _row(
             f"sampled_pcie_{word}", f"PCIe data {word} per second", FLOAT, "Bps", "peaks", f"sampled_pcie_{word}",
-            AVERAGE, LIVE, "nvmlDeviceGetPcieThroughput", "Mean of the samples of the last minute, each of them over 20 ms.",
+            AVERAGE, LIVE, "nvmlDeviceGetPcieThroughput",
+            "Mean of the samples of the last minute, each of them over 20 ms.",
         )
         for word in ("sent", "received")
     ),

@@ -316,6 +316,8 @@ class Supervisor:
             log(f"{version} was installed under {__version__} while it ran")
             self._ends, self._code = True, 1
             return
+        if self._ending:
+            return
         self._asked.pop(HOST, None)
         self._ready = True
         self._library = _library_of(worker.pid)
@@ -340,6 +342,8 @@ class Supervisor:
                     self._asked.setdefault(index, now)
 
     def _hear_asked(self, now: float, value: tuple[Any, ...]) -> None:
+        if self._ending:
+            return  # it has its end still to come
         number, users = value
         self._users = users
         self._asked.pop(HOST, None)
