@@ -123,6 +123,8 @@ throttled_thermal = 0
 supported_event_types = 0x9f            # without MIG; estimated
 
 gpu_recovery_action = 0
+conf_compute_protected_total = 0
+conf_compute_protected_used = 0
 remapped_rows_corrected = 0     # an answer that proves no support: nvidia-smi calls the card's remapped rows N/A
 remapped_rows_uncorrected = 0
 remapped_rows_pending = 0

@@ -57,6 +57,13 @@ def links(handle):
 def up(handle):
     return sum(either(lambda: nvmlDeviceGetNvLinkState(handle, link), lambda: 0) for link in range(links(handle)))
 
+def remapped(handle):
+    try:
+        nvmlDeviceGetRowRemapperHistogram(handle)
+    except NVMLError_FunctionNotFound:
+        pass
+    return nvmlDeviceGetRemappedRows(handle)
+
 def fabric(handle):
     info = c_nvmlGpuFabricInfo_v2_t()
     nvmlDeviceGetGpuFabricInfoV(handle, byref(info))
@@ -197,10 +204,10 @@ ASK = {
     "retired_pages_single": lambda h: len(nvmlDeviceGetRetiredPages(h, 0)),
     "retired_pages_double": lambda h: len(nvmlDeviceGetRetiredPages(h, 1)),
     "retired_pages_pending": lambda h: nvmlDeviceGetRetiredPagesPendingStatus(h),
-    "remapped_corrected": lambda h: nvmlDeviceGetRemappedRows(h)[0],
-    "remapped_uncorrected": lambda h: nvmlDeviceGetRemappedRows(h)[1],
-    "remap_pending": lambda h: nvmlDeviceGetRemappedRows(h)[2],
-    "remap_failure": lambda h: nvmlDeviceGetRemappedRows(h)[3],
+    "remapped_corrected": lambda h: remapped(h)[0],
+    "remapped_uncorrected": lambda h: remapped(h)[1],
+    "remap_pending": lambda h: remapped(h)[2],
+    "remap_failure": lambda h: remapped(h)[3],
     "spare_rows_max": lambda h: nvmlDeviceGetRowRemapperHistogram(h).max,
     "spare_rows_high": lambda h: nvmlDeviceGetRowRemapperHistogram(h).high,
     "spare_rows_partial": lambda h: nvmlDeviceGetRowRemapperHistogram(h).partial,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -12,16 +11,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.gpu.smi import COLUMNS, readings
 from tests.unit.agent.collector import Answer, get
 from zbx_nvidia.catalog.metrics import CHAR, GPU_METRICS
 
 pytestmark = pytest.mark.gpu
-
-COLUMNS = {metric.key: metric.smi for metric in GPU_METRICS if metric.smi}
-TEXTS = {metric.key for metric in GPU_METRICS if metric.kind == CHAR}
-SCALE = {"B": 2**20, "Hz": 10**6}  # nvidia-smi prints MiB and MHz
-UNITS = {metric.key: SCALE.get(metric.unit, 1) for metric in GPU_METRICS}
-ABSENT = {"[N/A]", "N/A", "[Not Supported]", "[Unknown Error]", ""}
 
 # What moves between two looks at a card that is at work, in the document's units; all else is the same.
 MOVES = {
@@ -35,6 +29,21 @@ MOVES = {
     "temperature_margin": 3,
     "fan_speed": 10,
     "power": 50,
+    "power_instant": 50,
+    "power_average": 50,
+    "temperature_memory": 3,
+    "utilization_jpeg": 100,
+    "utilization_ofa": 100,
+    "performance_state": 15,
+    "pcie_generation": 5,
+    "encoder_sessions": 2,
+    "encoder_fps": 1000,
+    "encoder_latency": 1,
+    "throttle_time_power": 5,
+    "throttle_time_sw_thermal": 5,
+    "throttle_time_hw_thermal": 5,
+    "throttle_time_power_brake": 5,
+    **{metric.key: 1 for metric in GPU_METRICS if metric.reader == "throttling"},
     "clock_sm": 300 * 10**6,
     "clock_memory": 300 * 10**6,
     "clock_graphics": 300 * 10**6,
@@ -60,18 +69,8 @@ def cards() -> dict[str, dict[str, Any]]:
     known = smi("--help-query-gpu")
     asked = {key: column for key, column in COLUMNS.items() if f'"{column}"' in known}
     assert {"uuid", "temperature", "power", "memory_used"} <= asked.keys()
-    table = smi(f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader,nounits")
-    rows = [dict(zip(asked, row, strict=True)) for row in csv.reader(table.splitlines(), skipinitialspace=True)]
-    return {
-        row["uuid"]: {key: value(key, text.strip()) for key, text in row.items() if text.strip() not in ABSENT}
-        for row in rows
-    }
-
-
-def value(key: str, text: str) -> Any:
-    if key in TEXTS:
-        return text
-    return float(text.removeprefix("P")) * UNITS[key]
+    table = smi(f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader")
+    return {row["uuid"]: row for row in readings(table.splitlines(), asked)}
 
 
 def differences(answer: Answer, seen: dict[str, dict[str, Any]]) -> list[str]:

@@ -208,7 +208,11 @@ def expected_values(stack: Any, host: str) -> dict[str, Any]:
         values[f"{PRESENT.item_key}[{uuid}]"] = 1
         values.update({f"nvidia.gpu.{key}[{uuid}]": value for key, value in readings.items() if key in shown})
         # Zabbix works these out itself, and the clock stands still.
-        values.update({f"{rate.item_key}[{uuid}]": 0 for rate in GPU_RATES if rate.counter in readings})
+        for rate in GPU_RATES:
+            if rate.counter in readings:
+                value = readings[rate.counter]
+                counts = (1 if re.search(rate.only, str(value)) else None) if rate.only else 0
+                values[f"{rate.item_key}[{uuid}]"] = counts
     for entity in ENTITIES:
         if entity.document == DOCUMENT and entity.metrics[0].group not in off:
             for place, readings in found.get(entity.section, {}).items():
@@ -228,8 +232,9 @@ def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None: 
         wrong |= {key: "not wanted" for key in there if key not in wanted}
         for key in set(wanted) & set(there):
             item, value = there[key], wanted[key]
-            if item["lastclock"] == "0":
-                wrong[key] = "no value"
+            if value is None or item["lastclock"] == "0":
+                if (value is None) != (item["lastclock"] == "0"):
+                    wrong[key] = "a value" if value is None else "no value"
             elif key.removeprefix("nvidia.").partition("[")[0] in MOVING:
                 continue
             elif isinstance(value, list):

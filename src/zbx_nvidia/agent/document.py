@@ -6,7 +6,6 @@ docs/document.schema.json describes it. Absent values are absent: never 0, never
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,8 +29,8 @@ MAX_ERRORS = 40
 MAX_PROCESSES = 16
 MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
-# What must not stand in a JSONPath's quotes: 'DOMAIN\\user' for one.
-_UNQUOTABLE = re.compile(r"[^\w.@$+-]", re.ASCII)
+# What may stand in a JSONPath's quotes besides letters and digits: 'DOMAIN\\user' may not.
+_QUOTABLE = frozenset("_.@$+-")
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -237,7 +236,11 @@ def _users(gpus: list[Gpu], names: dict[int, str]) -> dict[str, tuple[Gpu | None
 
 def _user(entry: dict[str, Any], names: dict[int, str]) -> str:
     """A user's name, or number, as a JSONPath can have it between quotes."""
-    return _UNQUOTABLE.sub("_", names.get(entry["uid"], str(entry["uid"])))
+    name = names.get(entry["uid"], str(entry["uid"]))
+    return "".join(
+        character if (character.isascii() and character.isalnum()) or character in _QUOTABLE else "_"
+        for character in name
+    )
 
 
 def _memory(entry: dict[str, Any]) -> int:

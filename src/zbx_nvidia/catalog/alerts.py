@@ -223,12 +223,14 @@ ALERTS = (
         "Fan stands still while hot",
         "Fan stands still at {ITEM.LASTVALUE2} for {$NVIDIA.FAN.PERIOD}",
         HIGH, "availability",
+        # A10G cards, passively cooled, answer with a fan at 0 %: one that never turned has not stopped.
         "max(@gpu.fan_speed,{$NVIDIA.FAN.PERIOD})=0"
-        " and min(@gpu.temperature,{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}",
+        " and min(@gpu.temperature,{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
+        " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0",
         "last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
         ("driver",),
         "Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
-        "No fan turns although the card is hot. A fan that stands still on a cool card is normal.",
+        "No fan turns although the card is hot, and one did. A fan that stands still on a cool card is normal.",
         "Check the fan, its cable and any tool that sets fan speeds; stop the load.",
     ),
     Alert(

@@ -89,8 +89,9 @@ class Metric(NamedTuple):
         call: The NVML call behind it.
         smi: The field of `nvidia-smi --query-gpu` that shows the same, or "".
         text: What it means, in what case it is absent.
-        counter: For a rate that Zabbix works out: the key of the metric that counts. "" for what is in the document.
+        counter: For what Zabbix works out: the key of the metric that it takes. "" for what is in the document.
         factor: What the change per second is multiplied by.
+        only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
     """
 
     entity: str
@@ -108,6 +109,7 @@ class Metric(NamedTuple):
     text: str
     counter: str = ""
     factor: int = 1
+    only: str = ""
 
     @property
     def item_key(self) -> str:
@@ -254,7 +256,7 @@ GPU_METRICS = (
     ),
     _gpu(
         "gsp_firmware", "GSP firmware version", CHAR, "", "details", "gsp_firmware", STATIC,
-        "nvmlDeviceGetGspFirmwareVersion", "gsp.driver_version",
+        "nvmlDeviceGetGspFirmwareVersion", "",
         "Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
     ),
     _gpu(
@@ -575,28 +577,29 @@ GPU_METRICS = (
     ),
     _gpu(
         "remapped_corrected", "Rows remapped for corrected errors", UNSIGNED, "", "ecc", "remapped_rows.corrected",
-        SLOW, "nvmlDeviceGetRemappedRows", "",
+        SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.correctable",
         "Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
     ),
     _gpu(
         "remapped_uncorrected", "Rows remapped for uncorrected errors", UNSIGNED, "", "ecc",
-        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "",
+        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.uncorrectable",
         "Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
     ),
     _gpu(
         "remap_pending", "Row remapping pending", UNSIGNED, "", "ecc", "remapped_rows.pending", LIVE,
-        "nvmlDeviceGetRemappedRows", "",
+        "nvmlDeviceGetRemappedRows", "remapped_rows.pending",
         "1: a row will be replaced at the next reset of the GPU.", "NVIDIA yes or no",
     ),
     _gpu(
         "remap_failure", "Row remapping failed", UNSIGNED, "", "ecc", "remapped_rows.failure", LIVE,
-        "nvmlDeviceGetRemappedRows", "",
+        "nvmlDeviceGetRemappedRows", "remapped_rows.failure",
         "1: a row could not be replaced, now or in the past.", "NVIDIA yes or no",
     ),
     *(
         _gpu(
             f"spare_rows_{key}", f"Banks with {name} spare rows", UNSIGNED, "", "limits", f"spare_rows.{key}", SLOW,
-            "nvmlDeviceGetRowRemapperHistogram", "", f"Memory banks that have {name} of their spare rows left.",
+            "nvmlDeviceGetRowRemapperHistogram", f"remapped_rows.histogram.{key}",
+            f"Memory banks that have {name} of their spare rows left.",
         )
         for key, name in (("max", "all"), ("high", "most"), ("partial", "some"), ("low", "few"), ("none", "no"))
     ),
@@ -660,12 +663,13 @@ GPU_METRICS = (
         )
     ),
     _gpu(
-        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV", "",
+        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV",
+        "fabric.state",
         "Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.", "NVIDIA fabric state",
     ),
     _gpu(
         "fabric_status", "Fabric status", UNSIGNED, "", "nvlink", "fabric.status", LIVE, "nvmlDeviceGetGpuFabricInfoV",
-        "", "NVML's return code of that: 0 when it went well.",
+        "fabric.status", "NVML's return code of that: 0 when it went well.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
     _gpu(
@@ -699,7 +703,7 @@ GPU_METRICS = (
     ),
     _gpu(
         "display_mode", "Display attached", UNSIGNED, "", "details", "display_mode", SLOW,
-        "nvmlDeviceGetDisplayMode", "display_attached",
+        "nvmlDeviceGetDisplayMode", "",
         "Whether a screen is attached to this card. Driver branch r590 and newer do not say.", "NVIDIA yes or no",
     ),
     _gpu(
@@ -742,7 +746,7 @@ GPU_METRICS = (
     *(
         _gpu(
             f"protected_{key}", f"Protected memory {key}", UNSIGNED, "B", "confidential", f"protected_memory.{key}",
-            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", "", text,
+            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", f"protected_memory.{key}", text,
         )
         for key, storage, text in (
             ("total", SLOW, "Memory that confidential computing protects; 0 while it is off."),
@@ -794,8 +798,15 @@ def _rate(key: str, name: str, unit: str, source: str, factor: int, text: str) -
     )
 
 
-# What Zabbix works out from a counter, as change per second: nothing between two polls is lost.
+(_FAN_SPEED,) = (metric for metric in GPU_METRICS if metric.key == "fan_speed")
+
+# What Zabbix works out; from a counter as change per second, so that nothing between two polls is lost.
 GPU_RATES = (
+    _FAN_SPEED._replace(
+        key="fan_turned", name="Fan has turned", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
+        text="1 whenever the fan turns, stored once a day; no value for a fan that never did. Passively cooled cards "
+        "were seen to answer with a fan at 0 %.",
+    ),
     _rate(
         "power_mean", "Mean power draw", "W", "energy", 1,
         "Mean since the last poll, from the energy counter: no peak is missed.",

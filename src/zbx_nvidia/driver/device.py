@@ -666,12 +666,19 @@ class Device:
         return int(call(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, self._handle))
 
     def remapped_rows(self) -> RemappedRows:
-        """nvidia-smi -q: Remapped Rows."""
+        """nvidia-smi: remapped_rows.correctable, .uncorrectable, .pending, .failure."""
+        try:
+            self.spare_rows()
+        except Absent as error:
+            # An RTX 4080 SUPER and an RTX 4090 were seen to answer zeros, and have no spare rows that could be used:
+            # nvidia-smi calls theirs N/A. Before r455 there is nothing else to ask.
+            if error.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
+                raise
         return RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))
 
     def spare_rows(self) -> SpareRows:
-        """nvidia-smi -q: Bank Remap Availability Histogram."""
-        rows = call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle)
+        """nvidia-smi: remapped_rows.histogram.max, .high, .partial, .low, .none."""
+        rows = self._once("rows", lambda: call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle))
         return SpareRows(rows.max, rows.high, rows.partial, rows.low, rows.none)
 
     def memory_unrepairable(self) -> int:

@@ -322,7 +322,9 @@ def _jsonpath(path: str) -> Tree:
 def _reading(metric: Metric) -> list[Tree]:
     """How the value of a discovered metric comes out of the document."""
     steps = [_jsonpath(f"{_OBJECTS[metric.entity]}.{metric.counter or metric.key}")]
-    if metric.counter:
+    if metric.only:
+        steps.append({"type": "REGEX", "parameters": [metric.only, "1"], "error_handler": "DISCARD_VALUE"})
+    elif metric.counter:
         steps.append({"type": "CHANGE_PER_SECOND", "parameters": [""]})
     if metric.factor != 1:
         steps.append({"type": "MULTIPLIER", "parameters": [str(metric.factor)]})

@@ -98,7 +98,8 @@ for profile in sys.argv[1:]:
             answered += host_of_vgpus(handle)
         nvmlDeviceGetFieldValues(handle, [*range(300), *((id, 2**32 - 1) for id in range(140))])
         nvmlDeviceGetHandleByUUID(nvmlDeviceGetUUID(handle))
-        nvmlDeviceGetHandleByPciBusId(nvmlDeviceGetPciInfo(handle).busId)
+        if attempt(nvmlDeviceGetPciInfo, handle):  # a Jetson has no address
+            nvmlDeviceGetHandleByPciBusId(nvmlDeviceGetPciInfo(handle).busId)
         attempt(nvmlDeviceGetPciInfoExt, handle, byref(nvmlPciInfoExt_v1_t(version=nvmlPciInfoExt_v1)))
     os.utime(profile)
     nvmlSystemGetDriverVersion(), nvmlSystemGetNVMLVersion(), nvmlSystemGetCudaDriverVersion()

@@ -1,0 +1,59 @@
+"""What nvidia-smi prints of a GPU, as the document has it."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.catalog.graphs import VALUEMAPS
+from zbx_nvidia.catalog.metrics import CHAR, GPU_METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COLUMNS = {metric.key: metric.smi for metric in GPU_METRICS if metric.smi}
+_METRICS = {metric.key: metric for metric in GPU_METRICS}
+_SCALE = {"B": 2**20, "Hz": 10**6, "s": 1e-6}  # nvidia-smi prints MiB, MHz and microseconds
+_UNITS = ("%", "MiB", "MHz", "W", "us")
+_ABSENT = {"N/A", "[N/A]", "[Not Supported]", "[Unknown Error]", ""}
+# Where nvidia-smi has a word for a number that no value map of ours has, or another one.
+_WORDS = {
+    "Enabled": 1,
+    "Disabled": 0,
+    "Active": 1,
+    "Not Active": 0,
+    "Yes": 1,
+    "No": 0,
+    "Exclusive_Process": 3,
+    "Success": 0,
+    "Reset": 1,
+    "Reboot": 2,
+    "Drain P2P": 3,
+    "Drain and Reset": 4,
+}
+
+
+def reading(key: str, text: str) -> Any:
+    """A cell of `--format=csv`, with or without its unit, in the terms of the document; None where there is none."""
+    text = text.strip()
+    # "[Requested functionality has been deprecated]" among them.
+    if text in _ABSENT or (text.startswith("[") and text.endswith("]")):
+        return None
+    metric = _METRICS[key]
+    if metric.kind == CHAR:
+        return text
+    words = {word: int(number) for number, word in VALUEMAPS.get(metric.valuemap, {}).items()} | _WORDS
+    if text in words:
+        return words[text]
+    number, _, unit = text.removeprefix("P").partition(" ")
+    assert unit in {"", *_UNITS}, text
+    return float(number) * _SCALE.get(metric.unit, 1)
+
+
+def readings(lines: Iterable[str], keys: Iterable[str]) -> list[dict[str, Any]]:
+    """One dictionary for each line of CSV, by key of the document; what is absent is left out."""
+    rows = []
+    for row in csv.reader(lines, skipinitialspace=True):
+        values = {key: reading(key, text) for key, text in zip(keys, row, strict=True)}
+        rows.append({key: value for key, value in values.items() if value is not None})
+    return rows
