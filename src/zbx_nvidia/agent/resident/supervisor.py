@@ -36,8 +36,9 @@ MODE = "resident"
 HOST = -1  # beside the positions of GPUs: the worker as a whole
 NUMBER = 4  # bytes of the number of a round
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is started again, doubled each time
-# A lost GPU that was reset is seen again by a process that begins anew, and by no other.
-RENEW_LOST = 60.0
+# A lost GPU that was reset is seen again by a process that begins anew, and by no other. Whoever resets one has the
+# driver released before, and that is such a beginning: this is for the rest, and costs the other GPUs their samples.
+RENEW_LOST = 600.0
 LAST_WAIT = 0.7  # s that the end waits for the worker: with it, SIGTERM takes less than a second
 _LOCK_PAUSE = 0.2
 _LIBRARY = "libnvidia-ml.so"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.agent.collector import get
+from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.resident.supervisor import _write_file
 from zbx_nvidia.catalog.metrics import GPU_METRICS
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
@@ -238,6 +239,44 @@ def test_systemd_is_told(eight: Machine, serve: ServiceFactory, tmp_path: Path) 
         rest = []
         while "STOPPING=1" not in rest:
             rest += systemd.recv(4096).decode().split("\n")
+
+
+# -- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_it_costs_nearly_nothing(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Eight H100s at two samples a second, as it is installed. What the simulated driver does counts as ours."""
+    service = serve(machine("h100x8"), interval="5s", stall="5s", samples="0.5s", pcie="5s", window="60s")
+    service.well()
+    time.sleep(1)
+    pids = (service.process.pid, service.worker() or 0)
+    before, started = sum(cpu(pid) for pid in pids), time.monotonic()
+    time.sleep(20)
+    share = (sum(cpu(pid) for pid in pids) - before) / (time.monotonic() - started)
+    assert share < 0.015, "0.8 % when nothing else runs"
+    assert sum(pss(pid) for pid in pids) < 45_000, "25 MB when nothing else runs"
+
+
+def cpu(pid: int) -> float:
+    """Seconds on a processor, of all threads."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def pss(pid: int) -> int:
+    """In kB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def test_nothing_is_decided_by_the_wall_clock() -> None:
+    """It may jump. It is for the document's timestamp, and for the time at which an XID came."""
+    folder = Path(resident.__file__).parent
+    users = {
+        path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
+    }
+    assert users == {"xids.py"}
+    assert len(list(folder.glob("*.py"))) > 8
 
 
 def test_rows_of_the_catalogue_and_of_the_service_differ() -> None:
