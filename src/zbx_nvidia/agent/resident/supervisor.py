@@ -156,7 +156,8 @@ class Supervisor:
         self._lost_since: float | None = None
         self._released: float | None = None  # until when
         self._waiting: list[socket.socket] = []  # those who want to know when the driver is free
-        self._ledgers: dict[int, Ledger] = {}
+        self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
+        self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
         self._able: dict[int, bool | None] = {}
         self._unwritable = False
         self._said = ""
@@ -328,11 +329,14 @@ class Supervisor:
 
     def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
         number, versions, count, slots, problems, xids = value
-        for index, able, codes in xids:
+        for index, uuid, able, codes in xids:
             self._able[index] = able
-            ledger = self._ledgers.get(index)
-            if ledger is None:
-                ledger = self._ledgers[index] = Ledger(self._config.xid_repeat, self._config.xid_memory)
+            if not uuid:
+                continue
+            self._uuids[index] = uuid
+            if uuid not in self._ledgers:
+                self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
+            ledger = self._ledgers[uuid]
             for code, times, when in codes:
                 ledger.add(code, times, when, now)
                 log(f"GPU {index}: XID {code} ({_meaning(code)}), {times} times")
@@ -488,7 +492,8 @@ class Supervisor:
 
     def _with_xids(self, now: float, gpu: Gpu) -> Gpu:
         """A GPU with what the ledger has of it."""
-        able, ledger = self._able.get(gpu.position), self._ledgers.get(gpu.position)
+        able = self._able.get(gpu.position)
+        ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
         if gpu.state == "ok" and (able is False or not self._config.xid):

@@ -57,6 +57,8 @@ class Watcher(threading.Thread):
         self.tally = Tally()
         # Whether the card reports XIDs: None until it is known, and while it cannot be had.
         self.able: bool | None = None
+        # Whose they are; "" until it is known.
+        self.uuid = ""
         # Set once a first attempt has shown it.
         self.tried = threading.Event()
         self._index = index
@@ -77,7 +79,7 @@ class Watcher(threading.Thread):
                 self.tried.set()
                 self._end.wait(_PAUSE)
                 continue
-            self.able = True
+            self.able, self.uuid = True, watch.uuid
             self.tried.set()
             try:
                 while not self._end.is_set():
