@@ -161,7 +161,11 @@ METRICS = (
     Row("Serial number", ("gpu.serial",)),
     Row("UUID as identity", ("gpu.uuid", "gpu.present")),
     Row("Board part number", ("gpu.board_part_number",)),
-    Row("SM activity and occupancy, tensor, DRAM (GPM)", (), RESIDENT),
+    Row(
+        "SM activity and occupancy, tensor, DRAM (GPM)",
+        ("gpu.gpm_sm", "gpu.gpm_occupancy", "gpu.gpm_tensor", "gpu.gpm_memory", "gpu.gpm_graphics"),
+        "Resident mode only: they lie between two samples.",
+    ),
     Row("Confidential computing", ("gpu.cc_feature", "gpu.cc_environment", "gpu.protected_used")),
     Row("Fabric state", ("gpu.fabric_state", "gpu.fabric_status")),
     Row("Recovery action", ("gpu.recovery_action",)),

@@ -107,6 +107,17 @@ GRAPHS = (
         ),
         percent=True,
     ),
+    Graph(
+        "gpm",
+        "Activity",
+        (
+            Line("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
+            Line("gpu.gpm_occupancy", "2774A4"),
+            Line("gpu.gpm_tensor", "FF8000"),
+            Line("gpu.gpm_memory", "A54F10"),
+        ),
+        percent=True,
+    ),
     Graph("pcie", "PCIe data", (Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4"))),
     Graph(
         "throttling",

@@ -34,6 +34,7 @@ _WORDS = {
     AVERAGE: ("mean of samples", "Mean of all samples of the last minute."),
     P95: ("95th percentile", "19 of 20 samples of the last minute were no higher."),
 }
+_GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
 
 
 def _row(  # noqa: PLR0913, PLR0917  one argument a column
@@ -73,6 +74,18 @@ SAMPLED_METRICS = (
         )
         for word in ("sent", "received")
     ),
+    *(
+        _row(
+            f"gpm_{key}", name, FLOAT, "%", "gpm", f"gpm_{key}", "", LIVE, "nvmlGpmMetricsGet", f"{text} {_GPM}",
+        )
+        for key, name, text in (
+            ("graphics", "Graphics engine activity", "Share of the time in which any compute or graphics work ran."),
+            ("sm", "SM activity", "Share of the time, over all multiprocessors, in which one had work."),
+            ("occupancy", "SM occupancy", "Warps that were resident, as a share of what fits."),
+            ("tensor", "Tensor core activity", "Share of the time in which tensor cores worked."),
+            ("memory", "Memory bandwidth activity", "Share of the bandwidth of the memory that was used."),
+        )
+    ),
     _xid(
         "xid_last", "Last XID error", UNSIGNED,
         "Code of the last XID error since the service was started; no value until there is one.",
@@ -105,4 +118,5 @@ SAMPLED_METRICS = (
 # Everything of a GPU that is an item, but for its presence.
 GPU_ITEMS = (*GPU_METRICS, *GPU_RATES, *SAMPLED_METRICS)
 
+GPM_READERS = tuple(metric.reader for metric in SAMPLED_METRICS if metric.group == "gpm")
 SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRICS))

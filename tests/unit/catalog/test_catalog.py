@@ -14,9 +14,10 @@ from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, Metric
-from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import GPM_READERS, GPU_ITEMS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
+from zbx_nvidia.driver.gpm import METRICS as GPM
 from zbx_nvidia.driver.sampling import Probe
 
 REFS = {metric.ref: metric for metric in METRICS}
@@ -66,7 +67,8 @@ def methods(thing: type) -> set[str]:
 
 def test_every_sampled_reader_is_a_method_of_the_probe() -> None:
     """And the other way round; XIDs are not sampled."""
-    assert {f"sampled_{name}" for name in methods(Probe)} == set(SAMPLED_READERS) - {"xid"}
+    assert {f"sampled_{name}" for name in methods(Probe)} == set(SAMPLED_READERS) - {"xid", *GPM_READERS}
+    assert {f"gpm_{name}" for name in GPM} == set(GPM_READERS)
     assert not set(SAMPLED_READERS) & {metric.reader for metric in GPU_METRICS}
 
 

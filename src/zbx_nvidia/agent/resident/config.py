@@ -61,6 +61,10 @@ KEYS = (
         "How often PCIe throughput is measured: the driver takes 40 ms for it. 0: never.",
     ),
     Key(
+        "gpm", "yes", None, 0, False,
+        "Whether to read how busy the parts of a GPU are (GPM, Hopper and newer): yes or no.",
+    ),
+    Key(
         "xid", "yes", None, 0, False,
         "Whether to wait for XID errors: yes or no.",
     ),
@@ -84,6 +88,7 @@ class Config(NamedTuple):
     samples: float
     window: float
     pcie: float
+    gpm: bool
     xid: bool
     xid_repeat: float
     xid_memory: float

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.catalog.sampled import AVERAGE, P95, PEAK, SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import AVERAGE, GPM_READERS, P95, PEAK, SAMPLED_METRICS
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ for _metric in SAMPLED_METRICS:
 SLOW = tuple(reader for reader in _ROWS if "_pcie_" in reader)
 QUICK = tuple(reader for reader in _ROWS if reader not in SLOW)
 _WHOLE = frozenset({"UNSIGNED"})
+_APART = 0.1  # s that two samples of GPM have to be apart at least
 
 
 class Window:
@@ -109,6 +112,55 @@ class Sampler:
         self._probe = None
         self._windows.clear()
         self._lacking.clear()
+
+
+class Activity:
+    """How busy the parts of a GPU were, from its own counters (GPM). Used by the same thread.
+
+    Args:
+        index: Its place in the driver's order.
+        horizon: What is looked back on, in s.
+        wanted: Whether it is read at all.
+    """
+
+    def __init__(self, index: int, horizon: float, *, wanted: bool) -> None:
+        self._index = index
+        self._horizon = horizon
+        self._wanted = wanted
+        self._gpm: Gpm | None = None
+        self._samples: deque[tuple[float, Any]] = deque()
+
+    def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Readings by catalogue key, from the oldest sample to one taken now, and the readers that the card lacks."""
+        if not self._wanted:
+            return {}, GPM_READERS
+        try:
+            if self._gpm is None:
+                self._gpm = Gpm(self._index)
+            self._samples.append((now, self._gpm.take()))
+            while self._samples[0][0] < now - self._horizon:
+                free(self._samples.popleft()[1])
+            (since, first), (_, last) = self._samples[0], self._samples[-1]
+            if now - since < _APART:
+                return {}, ()
+            values = self._gpm.between(first, last)
+        except Absent:
+            self.forget()
+            return {}, GPM_READERS
+        except NvmlError:
+            self.forget()
+            return {}, ()
+        return (
+            {f"gpm_{name}": value for name, value in values.items()},
+            tuple(reader for reader in GPM_READERS if reader.removeprefix("gpm_") not in values),
+        )
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._gpm = None
+        while self._samples:
+            with contextlib.suppress(NvmlError):
+                free(self._samples.pop()[1])
 
 
 def _of_kind(metric: Metric, value: float) -> float:

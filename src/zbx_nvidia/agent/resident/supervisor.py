@@ -245,8 +245,7 @@ class Supervisor:
         self._blocked = None
         for_worker, control = _pipe()
         pipe, from_worker = _pipe()
-        config = self._config
-        arguments = [config.samples, config.window + config.interval, config.pcie, float(config.xid)]
+        arguments = _for_worker(self._config)
         path = [entry or os.getcwd() for entry in sys.path]
         command = [sys.executable, "-I", "-S", "-c", _START, str(len(path)), *path, *map(str, arguments)]
         try:
@@ -657,7 +656,9 @@ class Supervisor:
 
 
 def _for_worker(config: Config) -> tuple[float, ...]:
-    return (config.samples, config.window + config.interval, config.pcie, float(config.xid))
+    """The arguments of the worker's `main`."""
+    horizon = config.window + config.interval
+    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid))
 
 
 def _pipe() -> tuple[int, int]:

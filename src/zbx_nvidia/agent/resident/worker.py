@@ -28,7 +28,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
 from zbx_nvidia.agent.messages import Sender
 from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
-from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Sampler
+from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import NvmlError
@@ -44,13 +44,14 @@ _STREAMS = 3
 _FIRST_TRY = 0.2  # s
 
 
-def main(samples: float, horizon: float, pcie: float, xid: float) -> None:
+def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> None:
     """Read whenever asked, until nobody asks any more. Never returns.
 
     Args:
         samples: Time between two samples, in s; 0 for none.
         horizon: What peaks and means look back on, in s.
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
+        gpm: Whether to read GPM.
         xid: Whether to wait for XIDs.
     """
     for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -62,7 +63,7 @@ def main(samples: float, horizon: float, pcie: float, xid: float) -> None:
     watchers: dict[int, Watcher] = {}
 
     def begin(index: int) -> None:
-        readers[index] = Reader(index, sender, samples, horizon, pcie)
+        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm)
         readers[index].start()
         if xid:
             watchers[index] = Watcher(index, XidWatch)
@@ -122,15 +123,19 @@ class Reader(threading.Thread):
         samples: As of `main`.
         horizon: As of `main`.
         pcie: As of `main`.
+        gpm: As of `main`.
     """
 
-    def __init__(self, index: int, sender: Sender, samples: float, horizon: float, pcie: float) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  as of `main`
+        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float
+    ) -> None:
         super().__init__(daemon=True)
         self._index = index
         self._sender = sender
         self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
         wanted = tuple(reader for readers, _ in self._every for reader in readers)
         self._sampler = Sampler(index, horizon, wanted)
+        self._activity = Activity(index, horizon, wanted=bool(gpm))
         self._due = [0.0] * len(self._every)
         self._wake = threading.Event()
         self._done = threading.Event()
@@ -180,10 +185,13 @@ class Reader(threading.Thread):
         self.uids = uids_of(gpu)
         if gpu.state == "lost":
             self._sampler.forget()
+            self._activity.forget()
         if gpu.state != "ok":
             return gpu
-        readings, lacks = self._sampler.made(time.monotonic())
-        return gpu._replace(readings={**gpu.readings, **readings}, lacks=(*gpu.lacks, *lacks))
+        now = time.monotonic()
+        readings, lacks = self._sampler.made(now)
+        busy, lacks_too = self._activity.made(now)
+        return gpu._replace(readings={**gpu.readings, **readings, **busy}, lacks=(*gpu.lacks, *lacks, *lacks_too))
 
 
 class Users:

@@ -107,6 +107,29 @@ def test_pcie_throughput(eight: Machine, serve: ServiceFactory) -> None:
     assert "sampled_pcie_sent" in serve(eight, pcie="0").well().lacks()
 
 
+# -- GPM -------------------------------------------------------------------------------------------------------------
+
+
+def test_how_busy_the_parts_are(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """The mean since the oldest sample of the window; a metric in error is left out, as is that of an older card."""
+    node = machine("h100x8")
+    node.set("gpu *", {"gpm.2": 40, "gpm.3": "!NOT_SUPPORTED", "gpm.10": "1 / 0"})
+    service = serve(node)
+    first = service.well()
+    assert not [key for key in first.by_index[0] if key.startswith("gpm")]
+    assert not [token for token in first.lacks() if token.startswith("gpm")]
+    answer = service.until(lambda answer: "gpm_sm" in answer.by_index[0], "two samples")
+    assert answer.by_index[0]["gpm_sm"] == 40
+    assert {"gpm_occupancy", "gpm_memory"} <= answer.lacks()
+    node.set("gpu *", {"gpm.2": 80})
+    service.until(lambda answer: answer.by_index[0]["gpm_sm"] == 80, "a window that has moved on", 20)
+    node.set("gpu 0", state="lost")
+    service.until(lambda answer: 0 not in answer.by_index, "a lost GPU")
+    node.set("gpu 0", state="ok")
+    service.until(lambda answer: 0 in answer.by_index and "gpm_sm" in answer.by_index[0], "it is back")
+    assert "gpm_sm" in serve(node, gpm="no").well().lacks()
+
+
 # -- XID errors ------------------------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,9 @@ UNTIL_AN_XID = {"xid_last", "xid_last_time"}
 def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: ServiceFactory, profile: str) -> None:
     same = machine(profile, clock=1_700_000_000)
     poll = get(same.env)
-    answer = serve(same).well()
+    service = serve(same)
+    service.well()
+    answer = service.next()
     assert answer.document["collector"]["mode"] == "resident"
     assert answer.document["collector"]["duration"] < 1
     for part in ("host", "presence", "fans", "mig"):
@@ -48,6 +50,7 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
         assert served | (answer.lacks(index) & set(SAMPLED_READERS)) == set(SAMPLED_READERS)
         assert not served & answer.lacks(index)
         keys = {metric.key for metric in SAMPLED_METRICS if metric.reader in served}
+        assert ("gpm_sm" in served) == profile.startswith("h100")
         assert keys - UNTIL_AN_XID <= mine.keys()
     rows = [{**row, "{#LACKS}": ""} for row in answer.document["discovery"]["gpus"]]
     assert rows == [{**row, "{#LACKS}": ""} for row in poll.document["discovery"]["gpus"]]
