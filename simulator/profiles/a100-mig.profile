@@ -258,57 +258,57 @@ bar1_total = 17178820608
 compute = 1
 compute_instance_id = 0
 
-[gpu 0 process 30100]
+[gpu 0 process 5030100]
 name = python3 serve.py
 gpu_instance_id = 3
 used_memory = 14000000000 * var.load
 
-[gpu 0 process 30101]
+[gpu 0 process 5030101]
 name = python3 serve.py
 gpu_instance_id = 4
 used_memory = 14000000000 * var.load
 
-[gpu 0 process 30102]
+[gpu 0 process 5030102]
 name = python3 serve.py
 gpu_instance_id = 5
 used_memory = 14000000000 * var.load
 
-[gpu 0 process 30103]
+[gpu 0 process 5030103]
 name = python3 serve.py
 gpu_instance_id = 6
 used_memory = 14000000000 * var.load
 
-[gpu 1 process 30104]
+[gpu 1 process 5030104]
 name = python3 serve.py
 gpu_instance_id = 7
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30105]
+[gpu 1 process 5030105]
 name = python3 serve.py
 gpu_instance_id = 8
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30106]
+[gpu 1 process 5030106]
 name = python3 serve.py
 gpu_instance_id = 9
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30107]
+[gpu 1 process 5030107]
 name = python3 serve.py
 gpu_instance_id = 10
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30108]
+[gpu 1 process 5030108]
 name = python3 serve.py
 gpu_instance_id = 11
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30109]
+[gpu 1 process 5030109]
 name = python3 serve.py
 gpu_instance_id = 12
 used_memory = 7000000000 * var.load
 
-[gpu 1 process 30110]
+[gpu 1 process 5030110]
 name = python3 serve.py
 gpu_instance_id = 13
 used_memory = 7000000000 * var.load

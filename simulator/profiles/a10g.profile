@@ -140,12 +140,12 @@ row_remapper_partial = 0
 row_remapper_low = 0
 row_remapper_none = 0
 
-[gpu 0 process 725]
+[gpu 0 process 5000725]
 name = /usr/lib/xorg/Xorg
 graphics = 1
 used_memory = 23068672
 
-[gpu 0 process 1988]
+[gpu 0 process 5001988]
 name = python3 infer.py
 compute = var.busy
 used_memory = 16000000000 * var.load

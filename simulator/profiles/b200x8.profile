@@ -57,7 +57,7 @@ pci_base_class = 3
 pci_sub_class = 2
 pcie_link_generation = 5
 pcie_link_width = 16
-max_pcie_link_generation = 6
+max_pcie_link_generation = 5    # that of the host; the card alone has the next line's
 gpu_max_pcie_link_generation = 6
 max_pcie_link_width = 16
 pcie_replay_counter = 0
@@ -279,11 +279,11 @@ uuid = GPU-5fbd48da-8157-4056-9496-0b4de48e224b
 serial = 1650225018022
 pci_bus_id = 00000000:DF:00.0
 
-[gpu 0 process 10309]
-[gpu 1 process 10310]
-[gpu 2 process 10311]
-[gpu 3 process 10312]
-[gpu 4 process 10313]
-[gpu 5 process 10314]
-[gpu 6 process 10315]
-[gpu 7 process 10316]
+[gpu 0 process 5010309]
+[gpu 1 process 5010310]
+[gpu 2 process 5010311]
+[gpu 3 process 5010312]
+[gpu 4 process 5010313]
+[gpu 5 process 5010314]
+[gpu 6 process 5010315]
+[gpu 7 process 5010316]

@@ -86,7 +86,7 @@ throttled_hw_power_brake = 0
 supported_event_types = 0x9f
 gpu_recovery_action = 0
 
-[gpu 0 process 3391]
+[gpu 0 process 5003391]
 name = python3
 compute = var.busy
 used_memory = 40000000000 * var.load

@@ -106,13 +106,13 @@ throttled_sw_power_cap = 0
 throttled_thermal = 0
 supported_event_types = 0x9f            # without MIG; estimated
 
-[gpu 0 process 1843]
+[gpu 0 process 5001843]
 name = /usr/lib/xorg/Xorg
 graphics = 1
 used_memory = 143654912
 sm_utilization = 2
 
-[gpu 0 process 4711]
+[gpu 0 process 5004711]
 name = ./game.x86_64
 graphics = min(1, floor(1000 * var.load))            # it is there while it is played
 used_memory = 5368709120 * var.load

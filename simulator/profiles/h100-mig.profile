@@ -281,14 +281,14 @@ compute = 1
 gpu_instance_id = 2
 compute_instance_id = 0
 
-[gpu 0 process 21180]
+[gpu 0 process 5021180]
 name = /root/tools/memhog
 used_memory = 2407530496 * var.load
 
-[gpu 0 process 21181]
+[gpu 0 process 5021181]
 name = /root/tools/memhog
 used_memory = 1333788672 * var.load
 
-[gpu 0 process 21198]
+[gpu 0 process 5021198]
 name = ./gpu_burn
 used_memory = 7847542784 * var.load

@@ -274,11 +274,11 @@ uuid = GPU-e3efde27-99fd-4ced-a429-bca3c3dadbdc
 serial = 1654723051328
 pci_bus_id = 00000000:E4:00.0
 
-[gpu 0 process 11345]
-[gpu 1 process 11346]
-[gpu 2 process 11347]
-[gpu 3 process 11348]
-[gpu 4 process 11349]
-[gpu 5 process 11350]
-[gpu 6 process 11351]
-[gpu 7 process 11352]
+[gpu 0 process 5011345]
+[gpu 1 process 5011346]
+[gpu 2 process 5011347]
+[gpu 3 process 5011348]
+[gpu 4 process 5011349]
+[gpu 5 process 5011350]
+[gpu 6 process 5011351]
+[gpu 7 process 5011352]

@@ -270,11 +270,11 @@ uuid = GPU-14aa4e71-9d3c-4dec-80a6-1f933d6c51e3
 serial = 1654724089048
 pci_bus_id = 00000000:DF:00.0
 
-[gpu 0 process 10309]
-[gpu 1 process 10310]
-[gpu 2 process 10311]
-[gpu 3 process 10312]
-[gpu 4 process 10313]
-[gpu 5 process 10314]
-[gpu 6 process 10315]
-[gpu 7 process 10316]
+[gpu 0 process 5010309]
+[gpu 1 process 5010310]
+[gpu 2 process 5010311]
+[gpu 3 process 5010312]
+[gpu 4 process 5010313]
+[gpu 5 process 5010314]
+[gpu 6 process 5010315]
+[gpu 7 process 5010316]

@@ -100,12 +100,12 @@ nvmlDeviceGetOfaUtilization = !FUNCTION_NOT_FOUND
 nvmlDeviceGetModuleId = !FUNCTION_NOT_FOUND
 nvmlDeviceGetGspFirmwareVersion = !FUNCTION_NOT_FOUND
 
-[gpu 0 process 1402]
+[gpu 0 process 5001402]
 name = /usr/lib/xorg/Xorg
 graphics = 1
 used_memory = 41943040
 
-[gpu 0 process 2077]
+[gpu 0 process 5002077]
 name = mpv
 graphics = var.busy
 used_memory = 1100000000 * var.load

@@ -127,24 +127,24 @@ nvlink_count = 1
 nvlink_state = 0
 nvlink_version = 3
 
-[gpu 0 process 1720]
+[gpu 0 process 5001720]
 name = /usr/bin/gnome-shell
 graphics = 1
 used_memory = 181403648
 
-[gpu 0 process 4556]
+[gpu 0 process 5004556]
 name = /usr/bin/Xwayland
 graphics = 1
 used_memory = 3145728
 
-[gpu 0 process 28511]
+[gpu 0 process 5028511]
 name = ffmpeg
 compute = var.busy
 used_memory = 241172480
 encoder_utilization = 50 * var.load
 sm_utilization = 4 * var.load
 
-[gpu 0 process 28512]
+[gpu 0 process 5028512]
 name = ffmpeg
 compute = var.busy
 used_memory = 387973120

@@ -120,7 +120,7 @@ nvlink_count = 4
 nvlink_state = 0
 nvlink_version = 5
 
-[gpu 0 process 2231]
+[gpu 0 process 5002231]
 name = python3
 compute = var.busy
 used_memory = 20000000000 * var.load

@@ -131,30 +131,30 @@ remapped_rows_pending = 0
 remapped_rows_failure = 0
 
 # A process may be of both kinds, as the first one was on the real card.
-[gpu 0 process 2165]
+[gpu 0 process 5002165]
 name = /usr/bin/kwin_wayland
 compute = 1
 graphics = 1
 used_memory = 26214400
 sm_utilization = 1
 
-[gpu 0 process 2620]
+[gpu 0 process 5002620]
 name = /usr/bin/Xwayland
 graphics = 1
 used_memory = 4194304
 
-[gpu 0 process 2954]
+[gpu 0 process 5002954]
 name = /usr/bin/plasmashell
 graphics = 1
 used_memory = 125829120
 
-[gpu 0 process 5021]
+[gpu 0 process 5005021]
 name = ffmpeg
 compute = min(1, encoder_utilization)
 used_memory = 377487360
 encoder_utilization = clamp(wave(10, 26, 540), 0, 100)
 
-[gpu 0 process 6120]
+[gpu 0 process 5006120]
 name = blender
 compute = var.busy
 used_memory = 8589934592 * var.load

@@ -130,12 +130,12 @@ retired_pages_sbe = 0
 retired_pages_dbe = 0
 retired_pages_pending = 0
 
-[gpu 0 process 675]
+[gpu 0 process 5000675]
 name = /usr/lib/xorg/Xorg
 graphics = 1
 used_memory = 23068672
 
-[gpu 0 process 5762]
+[gpu 0 process 5005762]
 name = python
 compute = 1
 used_memory = 1053818880 + 9663676416 * var.load

@@ -140,7 +140,7 @@ nvlink_remote_pci_bus_id = 00000000:16:00.0
 nvlink_throughput_data_tx = integral(1000000 * var.load, 900)
 nvlink_throughput_data_rx = integral(1000000 * var.load, 900)
 
-[gpu 0 process 5762]
+[gpu 0 process 5005762]
 name = python
 compute = 1
 used_memory = 1053818880 + 9663676416 * var.load

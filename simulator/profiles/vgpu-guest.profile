@@ -68,7 +68,7 @@ license_product = NVIDIA RTX Virtual Workstation
 license_expiry_status = 2       # there is a date
 license_expiry = 1893456000     # 2030-01-01
 
-[gpu 0 process 2950]
+[gpu 0 process 5002950]
 name = /usr/lib/xorg/Xorg
 graphics = 1
 used_memory = 104857600

@@ -71,6 +71,12 @@ def fabric(handle):
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return info
 
+def in_slot(handle):
+    # Not passed through to a virtual machine, nor a vGPU: of the slot nothing is known there.
+    if nvmlDeviceGetVirtualizationMode(handle) in (1, 2):
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return True
+
 def threshold(kind):
     return lambda h: nvmlDeviceGetTemperatureThreshold(h, kind)
 
@@ -214,9 +220,9 @@ ASK = {
     "spare_rows_low": lambda h: nvmlDeviceGetRowRemapperHistogram(h).low,
     "spare_rows_none": lambda h: nvmlDeviceGetRowRemapperHistogram(h).none,
     "pcie_generation": lambda h: nvmlDeviceGetCurrPcieLinkGeneration(h),
-    "pcie_generation_max": lambda h: nvmlDeviceGetMaxPcieLinkGeneration(h),
+    "pcie_generation_max": lambda h: in_slot(h) and nvmlDeviceGetMaxPcieLinkGeneration(h),
     "pcie_width": lambda h: nvmlDeviceGetCurrPcieLinkWidth(h),
-    "pcie_width_max": lambda h: nvmlDeviceGetMaxPcieLinkWidth(h),
+    "pcie_width_max": lambda h: in_slot(h) and nvmlDeviceGetMaxPcieLinkWidth(h),
     "pcie_replays": lambda h: nvmlDeviceGetPcieReplayCounter(h),
     "nvlink_up": up,
     "nvlink_links": links,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import threading
 import time
@@ -17,9 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import CliRunner
 
-from zbx_nvidia.cli.main import main
+from tests.integration.watched import Client
 from zbx_nvidia.server import templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
 from zbx_nvidia.template import TEMPLATE_NAMES, render
@@ -35,42 +33,6 @@ HOST = "api-client-test"
 MARK = "API client test"  # in the name of everything else that these tests make
 PASSWORD = "Marker-s3cret-9f2c"  # noqa: S105  of users that these tests make
 MACRO = "{$NVIDIA.NODATA}"
-
-
-class Run(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Client:
-    """The command, as a user of this server runs it."""
-
-    def __init__(self, url: str, **environment: str) -> None:
-        self.environment = {"ZABBIX_URL": url, **environment}
-
-    def __call__(self, *arguments: str) -> Run:
-        """Runs it in this process: some four hundred starts of Python would take minutes."""
-        clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("ZABBIX_")}
-        done = CliRunner().invoke(main, arguments, env=clean | self.environment, prog_name="zbx-nvidia")
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-        return Run(done.exit_code, done.stdout, done.stderr)
-
-    def ok(self, *arguments: str) -> str:
-        done = self(*arguments)
-        assert done.code == 0, done
-        assert not done.err
-        return done.out
-
-    def refused(self, *arguments: str) -> str:
-        """The one line that says why not."""
-        done = self(*arguments)
-        assert done.code == 1, done
-        (line,) = done.err.splitlines()
-        assert line.startswith("Error: ")
-        return line
 
 
 class Server:

@@ -19,22 +19,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
-from zbx_nvidia.catalog.alerts import ALERTS
-from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, METRICS
-from zbx_nvidia.catalog.graphs import GRAPHS
-from zbx_nvidia.catalog.metrics import (
-    GPU_METRICS,
-    GPU_RATES,
-    GROUPS,
-    HOST_METRICS,
-    LIVE,
-    PRESENT,
+from tests.integration.watched import (
+    COMMANDS,
+    FROZEN,
+    QUICK,
+    as_options,
+    differences,
+    document,
+    errors,
+    expected_values,
+    host_id,
+    items,
+    off_by_default,
+    until,
 )
+from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.entities import METRICS
+from zbx_nvidia.catalog.graphs import GRAPHS
+from zbx_nvidia.catalog.metrics import GPU_METRICS, LIVE
 from zbx_nvidia.template import TEMPLATE_NAMES, render
+from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import BY_REF
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 
@@ -44,32 +52,12 @@ VARIANTS = {
 }
 POLL = 2  # seconds
 HOSTS = ("workstation", "gpu-server")
-# As short as Zabbix evaluates them: nodata() is looked at every 30 s.
-QUICK = {
+MACROS = {
+    **QUICK,
     "{$NVIDIA.INTERVAL}": f"{POLL}s",
+    # nodata() is looked at every 30 s.
     "{$NVIDIA.NODATA}": "30s",
     "{$NVIDIA.STALE}": "60s",
-    # What these remember has to outlast the slowest alarm of the same wave.
-    "{$NVIDIA.ECC.PERIOD}": "60s",
-    "{$NVIDIA.NVLINK.PERIOD}": "60s",
-    "{$NVIDIA.NVLINK.MEMORY}": "60s",
-    **{
-        f"{{$NVIDIA.{period}.PERIOD}}": "5s"
-        for period in (
-            "TEMP",
-            "FABRIC",
-            "FAN",
-            "SLOW",
-            "ECC.CORRECTED",
-            "THROTTLE",
-            "THROTTLE.SW",
-            "PCIE",
-            "IDLE",
-            "STALL",
-            "ABANDONED",
-            "LICENSE",
-        )
-    },
 }
 # Of the profiles gtx1070 and h100x8, by index.
 UUIDS = {
@@ -117,9 +105,7 @@ BASE: dict[str, dict[str, dict[str, object]]] = {
 }
 # Switches that are off by default, and what their rows stand on is there.
 SWITCHED_ON = {"workstation": (), "gpu-server": ("process_list", "users")}
-FROZEN = 1_800_000_000  # a clock that stands still: readings do not move between the document and the item
 ARRIVAL = 120  # an active agent asks for its checks once a minute
-MOVING = {"timestamp", "collector.duration", "gpu.process_oldest"}
 
 
 def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
@@ -140,10 +126,9 @@ def monitored(stack: Any) -> Iterator[Any]:
     run_zbx_nvidia(stack, "install-template", "--variant", "both")
     for host in HOSTS:
         to_base(stack, host)
-        on = {f"{{$NVIDIA.GROUP.{group.upper()}}}": "1" for group in SWITCHED_ON[host]}
-        macros = [word for name, value in {**QUICK, **on}.items() for word in ("--macro", f"{name}={value}")]
+        macros = MACROS | {f"{{{switch(group)}}}": "1" for group in SWITCHED_ON[host]}
         run_zbx_nvidia(
-            stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *macros
+            stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *as_options(macros)
         )  # fmt: skip
     for host in HOSTS:
         gpus = len(document(stack, host)["gpus"])
@@ -177,108 +162,25 @@ def complete(stack: Any, host: str, gpus: int) -> bool:
     return len([key for key in there if key.startswith("nvidia.gpu.power[")]) == gpus
 
 
-def document(stack: Any, host: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(stack.get(host, "nvidia.get"))
-    return found
-
-
-def host_id(stack: Any, host: str) -> str:
-    (row,) = stack.api.host.get(filter={"host": host}, output=["hostid"])
-    return str(row["hostid"])
-
-
-def items(stack: Any, host: str) -> dict[str, dict[str, Any]]:
-    rows = stack.api.item.get(
-        hostids=[host_id(stack, host)],
-        output=["key_", "name", "state", "error", "lastvalue", "lastclock", "value_type", "units"],
-    )
-    return {row["key_"]: row for row in rows}
-
-
-def expected_values(stack: Any, host: str) -> dict[str, Any]:
-    """What each item must hold, from the document: by key, and nothing else may exist."""
-    found = document(stack, host)
-    values: dict[str, Any] = {}
-    off = {group.name for group in GROUPS if not group.on} - set(SWITCHED_ON[host])
-    shown = {metric.key for metric in GPU_METRICS if metric.group not in off}
-    for metric in HOST_METRICS:
-        section = found[metric.entity] if metric.entity else found
-        values[metric.item_key] = section[metric.key]
-    for uuid, readings in found["gpus"].items():
-        values[f"{PRESENT.item_key}[{uuid}]"] = 1
-        values.update({f"nvidia.gpu.{key}[{uuid}]": value for key, value in readings.items() if key in shown})
-        # Zabbix works these out itself, and the clock stands still.
-        for rate in GPU_RATES:
-            if rate.counter in readings:
-                value = readings[rate.counter]
-                counts = (1 if re.search(rate.only, str(value)) else None) if rate.only else 0
-                values[f"{rate.item_key}[{uuid}]"] = counts
-    for entity in ENTITIES:
-        if entity.document == DOCUMENT and entity.metrics[0].group not in off:
-            for place, readings in found.get(entity.section, {}).items():
-                parameters = place.replace("/", ",")
-                values.update({f"nvidia.{entity.name}.{key}[{parameters}]": value for key, value in readings.items()})
-    return values
-
-
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:  # noqa: C901  one list of complaints
-    def differences() -> dict[str, Any]:
-        there = items(monitored, host)
-        there.pop("nvidia.get")
-        there.pop("nvidia.links.get")
-        wanted = expected_values(monitored, host)
-        wrong: dict[str, Any] = {key: "no such item" for key in wanted if key not in there}
-        wrong |= {key: "not wanted" for key in there if key not in wanted}
-        for key in set(wanted) & set(there):
-            item, value = there[key], wanted[key]
-            if value is None or item["lastclock"] == "0":
-                if (value is None) != (item["lastclock"] == "0"):
-                    wrong[key] = "a value" if value is None else "no value"
-            elif key.removeprefix("nvidia.").partition("[")[0] in MOVING:
-                continue
-            elif isinstance(value, list):
-                if json.loads(item["lastvalue"]) != value:
-                    wrong[key] = (item["lastvalue"], value)
-            elif isinstance(value, str):
-                if item["lastvalue"] != value:
-                    wrong[key] = (item["lastvalue"], value)
-            elif float(item["lastvalue"]) != pytest.approx(value, rel=1e-9, abs=1e-4):
-                wrong[key] = (item["lastvalue"], value)
-        return wrong
-
-    last: dict[str, Any] = {}
-
-    def equal() -> bool:
-        nonlocal last
-        last = differences()
-        return not last
-
-    try:
-        monitored.wait(equal, 60, "items that hold what the document says")
-    except pytest.fail.Exception as failure:
-        pytest.fail(f"{failure}: {last}")
+def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
+    wanted = expected_values(document(monitored, host), off_by_default() - set(SWITCHED_ON[host]))
+    until(lambda: differences(items(monitored, host), wanted), 60)
     assert len(items(monitored, host)) > 40
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_unsupported_and_no_rule_has_an_error(monitored: Any, host: str) -> None:
-    api = monitored.api
-    assert {key: item["error"] for key, item in items(monitored, host).items() if item["state"] != "0"} == {}
-    rules = api.discoveryrule.get(hostids=[host_id(monitored, host)], output=["key_", "state", "error"])
-    assert len(rules) == 6
-    assert {rule["key_"]: rule["error"] for rule in rules if rule["error"] or rule["state"] != "0"} == {}
-    triggers = api.trigger.get(hostids=[host_id(monitored, host)], output=["description", "state", "error"])
-    assert {trigger["description"]: trigger["error"] for trigger in triggers if trigger["error"]} == {}
+    assert errors(monitored, host) == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_units_and_types_are_the_catalogues(monitored: Any, host: str) -> None:
-    numbers = {"FLOAT": "0", "CHAR": "1", "UNSIGNED": "3"}
+    numbers = {"FLOAT": "0", "CHAR": "1", "UNSIGNED": "3", "TEXT": "4"}
     rows = {metric.item_key: metric for metric in METRICS}
     there = items(monitored, host)
-    for master in ("nvidia.get", "nvidia.links.get"):
-        there.pop(master)
+    for key in COMMANDS:
+        there.pop(key)
     for key, item in there.items():
         metric = rows[key.partition("[")[0]]
         assert (item["units"], item["value_type"]) == (metric.unit, numbers[metric.kind])
@@ -534,7 +436,7 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             if fault.gpu or fault.machine:
                 undo.callback(to_base, stack, fault.host)
             # Of h100x8, and of BASE.
-            sections = {f"gpu {gpu} process {pid}": fault.processes for pid in (1, 11345 + gpu)}
+            sections = {f"gpu {gpu} process {pid}": fault.processes for pid in (1, 5011345 + gpu)}
             for section, values in {f"gpu {gpu}": fault.gpu, "machine": fault.machine, **sections}.items():
                 if values:
                     stack.set_profile(fault.host, section, **values)
@@ -616,15 +518,6 @@ def test_a_margin_below_zero_counts_only_with_a_reason(monitored: Any) -> None:
     finally:
         to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
-
-
-def until(complaints: Callable[[], list[str]], timeout: float) -> None:
-    """Wait until there is nothing to complain about; then say what was."""
-    end = time.monotonic() + timeout
-    while found := complaints():
-        if time.monotonic() > end:
-            pytest.fail("; ".join(found))
-        time.sleep(0.5)
 
 
 def check_words(stack: Any, alert: Any, problem: dict[str, Any]) -> None:

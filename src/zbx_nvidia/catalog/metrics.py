@@ -613,7 +613,7 @@ GPU_METRICS = (
     _gpu(
         "pcie_generation_max", "PCIe generation maximum", UNSIGNED, "", "pcie", "pcie_generation_max", SLOW,
         "nvmlDeviceGetMaxPcieLinkGeneration", "pcie.link.gen.max",
-        "The highest speed that card and slot have in common.",
+        "The highest speed that card and slot have in common. Not in a virtual machine, which does not see the slot.",
     ),
     _gpu(
         "pcie_width", "PCIe width", UNSIGNED, "", "pcie", "pcie_width", LIVE,
@@ -623,7 +623,7 @@ GPU_METRICS = (
     _gpu(
         "pcie_width_max", "PCIe width maximum", UNSIGNED, "", "pcie", "pcie_width_max", SLOW,
         "nvmlDeviceGetMaxPcieLinkWidth", "pcie.link.width.max",
-        "Lanes that card and slot have in common.",
+        "Lanes that card and slot have in common. Not in a virtual machine, which does not see the slot.",
     ),
     _gpu(
         "pcie_replays", "PCIe replays", UNSIGNED, "", "pcie", "pcie_replays", LIVE,

@@ -699,7 +699,8 @@ class Device:
         return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
 
     def pcie_generation_max(self) -> int:
-        """nvidia-smi: pcie.link.gen.max."""
+        """What card and slot have in common. nvidia-smi: pcie.link.gen.max."""
+        self._require_slot()
         return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
 
     def pcie_width(self) -> int:
@@ -707,8 +708,22 @@ class Device:
         return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
 
     def pcie_width_max(self) -> int:
-        """Lanes. nvidia-smi: pcie.link.width.max."""
+        """Lanes that card and slot have in common. nvidia-smi: pcie.link.width.max."""
+        self._require_slot()
         return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
+
+    def _require_slot(self) -> None:
+        """Absent in a virtual machine, which does not see the slot: NVML gives what the card could do in another one.
+
+        A T4 and an A10G that a cloud passes through have been seen to say 8 lanes of 16 all their lives; nvidia-smi
+        has "Host Max: N/A" there.
+        """
+        try:
+            mode = call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle)
+        except (Absent, Refused):
+            return
+        if mode in {pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH, pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU}:
+            raise Absent(0, "a virtual machine does not see the slot")
 
     def pcie_replays(self) -> int:
         """Packets sent again. nvidia-smi -q: Replays Since Reset."""

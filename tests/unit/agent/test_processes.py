@@ -26,7 +26,7 @@ ME = {"pid": os.getpid(), "type": "C", "name": "trainer", "memory": 1000}
 def with_process(machine: MachineFactory, **values: int) -> Machine:
     """A machine with one process on its GPU: this one."""
     made = machine("t4")
-    for pid in (675, 5762):
+    for pid in (5000675, 5005762):
         made.remove(f"gpu 0 process {pid}")
     made.set(f"gpu 0 process {os.getpid()}", {"name": "/opt/ai/trainer --token secret", "compute": 1, **values})
     return made
@@ -55,7 +55,7 @@ def test_arguments_never_leave_the_host(machine: MachineFactory) -> None:
 
 def test_no_process(machine: MachineFactory) -> None:
     idle = machine("t4")
-    for pid in (675, 5762):
+    for pid in (5000675, 5005762):
         idle.remove(f"gpu 0 process {pid}")
     answer = get(idle.env)
     assert answer.by_index[0]["processes"] == answer.by_index[0]["process_oldest"] == 0
@@ -65,7 +65,7 @@ def test_no_process(machine: MachineFactory) -> None:
 
 def test_a_process_that_has_ended_meanwhile_is_listed_with_what_the_driver_knows(machine: MachineFactory) -> None:
     gone = machine("t4")
-    for pid in (675, 5762):
+    for pid in (5000675, 5005762):
         gone.remove(f"gpu 0 process {pid}")
     gone.set(f"gpu 0 process {NO_PID}", compute=1, used_memory=18446744073709551615)
     answer = get(gone.env)

@@ -98,13 +98,13 @@ def test_longer_entries_of_process_lists(machine: MachineFactory) -> None:
         "[process.pid for process in card.process_list()]",
         "simulator-r535",
     )
-    assert ours == "[30100, 30101, 30102, 30103]"
+    assert ours == "[5030100, 5030101, 5030102, 5030103]"
     assert theirs != ours
 
 
 def test_success_where_a_size_was_asked_for_is_an_empty_list(machine: MachineFactory) -> None:
     card = machine("t4")
-    for pid in (675, 5762):
+    for pid in (5000675, 5005762):
         card.remove(f"gpu 0 process {pid}")
     assert answers(card, "nvmlDeviceGetComputeRunningProcesses(handle)", "card.process_list()") == ("[]", "()")
 

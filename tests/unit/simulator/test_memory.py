@@ -104,7 +104,7 @@ for profile in sys.argv[1:]:
     os.utime(profile)
     nvmlSystemGetDriverVersion(), nvmlSystemGetNVMLVersion(), nvmlSystemGetCudaDriverVersion()
     answered += sum(attempt(function) for function in machine)
-    attempt(nvmlSystemGetProcessName, 5762)
+    attempt(nvmlSystemGetProcessName, 5005762)
     nvmlShutdown()
     open(profile, "a").write("nonsense")
     assert not attempt(nvmlInit)

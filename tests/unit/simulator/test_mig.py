@@ -120,9 +120,9 @@ def test_processes_of_instances(machine: MachineFactory, nvml: ClientFactory) ->
     node = machine("a100-mig")
     ask = nvml(node)
     pids = "[(p.pid, p.gpuInstanceId, p.computeInstanceId) for p in nvmlDeviceGetComputeRunningProcesses({})]"
-    assert ask(pids.format("m(0, 2)")) == [[30102, 5, 0]]
-    assert ask(pids.format("h(0)")) == [[30100 + i, 3 + i, 0] for i in range(4)]
-    node.remove("gpu 0 process 30102")
+    assert ask(pids.format("m(0, 2)")) == [[5030102, 5, 0]]
+    assert ask(pids.format("h(0)")) == [[5030100 + i, 3 + i, 0] for i in range(4)]
+    node.remove("gpu 0 process 5030102")
     assert ask(pids.format("m(0, 2)")) == []
 
 

@@ -19,17 +19,17 @@ RAW = (
 def test_each_list_has_its_own(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("h100x8", clock=NOON)
     node.set("process *", used_memory=None)
-    node.set("gpu 0 process 11345", used_memory=1000, mps=1)
+    node.set("gpu 0 process 5011345", used_memory=1000, mps=1)
     node.set("gpu 0 process 7", name="both", graphics=1, used_memory=2**40)
     node.set("gpu 0 process 8", name="neither", compute=0)
     node.set("gpu 1 process 9", compute=0, mps="step(0, 1, 100)")
     ask = nvml(node)
     for version in (2, 3):
         of = LIST.replace("{version}", str(version)).format
-        assert ask(of(kind="Compute", gpu=0)) == [[11345, 1000], [7, 2**40]]
+        assert ask(of(kind="Compute", gpu=0)) == [[5011345, 1000], [7, 2**40]]
         assert ask(of(kind="Graphics", gpu=0)) == [[7, 2**40]]
-        assert ask(of(kind="MPSCompute", gpu=0)) == [[11345, 1000]]
-        assert ask(of(kind="Compute", gpu=1)) == [[11346, None]]  # memory that the driver does not know
+        assert ask(of(kind="MPSCompute", gpu=0)) == [[5011345, 1000]]
+        assert ask(of(kind="Compute", gpu=1)) == [[5011346, None]]  # memory that the driver does not know
         assert ask(of(kind="Graphics", gpu=1)) == []
     assert ask("(lambda p: (p.gpuInstanceId, p.computeInstanceId))(nvmlDeviceGetComputeRunningProcesses(h(0))[0])") == [
         2**32 - 1,
@@ -41,10 +41,10 @@ def test_processes_come_and_go(machine: MachineFactory, nvml: ClientFactory) -> 
     node = machine("t4")
     ask = nvml(node)
     pids = "[p.pid for p in nvmlDeviceGetComputeRunningProcesses(h(0))]"
-    assert ask(pids) == [5762]
+    assert ask(pids) == [5005762]
     node.set("gpu 0 process 6000", compute=1)
-    assert ask(pids) == [5762, 6000]
-    node.remove("gpu 0 process 5762")
+    assert ask(pids) == [5005762, 6000]
+    node.remove("gpu 0 process 5005762")
     assert ask(pids) == [6000]
     node.set("gpu 0 process 6000", compute=0)
     assert ask(pids) == []
@@ -71,31 +71,31 @@ def test_the_size_is_told_first(machine: MachineFactory, nvml: ClientFactory) ->
 def test_names_of_processes(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("t4")
     ask = nvml(node)
-    assert ask("nvmlSystemGetProcessName(675)") == "/usr/lib/xorg/Xorg"
+    assert ask("nvmlSystemGetProcessName(5000675)") == "/usr/lib/xorg/Xorg"
     assert ask("nvmlSystemGetProcessName(1)") == "NVMLError_NotFound"
     assert ask(
-        "(lambda b: (pynvml.nvmlLib.nvmlSystemGetProcessName(675, b, 5), b.value.decode()))((c_char * 9)())"
+        "(lambda b: (pynvml.nvmlLib.nvmlSystemGetProcessName(5000675, b, 5), b.value.decode()))((c_char * 9)())"
     ) == [
         *(0, "/usr"),
     ]
-    node.set("gpu 0 process 675", name="!NO_PERMISSION")
-    assert ask("nvmlSystemGetProcessName(675)") == "NVMLError_NoPermission"
+    node.set("gpu 0 process 5000675", name="!NO_PERMISSION")
+    assert ask("nvmlSystemGetProcessName(5000675)") == "NVMLError_NoPermission"
 
 
 def test_shares_of_the_gpu(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("t4", clock=NOON + 0.7)
     shares = {"sm_utilization": 61, "utilization_memory": 22, "encoder_utilization": 3, "jpg_utilization": 4}
-    node.set("gpu 0 process 5762", {**shares, "decoder_utilization": 5, "ofa_utilization": 6})
+    node.set("gpu 0 process 5005762", {**shares, "decoder_utilization": 5, "ofa_utilization": 6})
     ask = nvml(node)
     since = (NOON - 5) * 1_000_000
     stamp = NOON * 1_000_000
     assert ask(f"[list(plain(s).values()) for s in nvmlDeviceGetProcessUtilization(h(0), {since})]") == [
-        [5762, stamp, 61, 22, 3, 5]
+        [5005762, stamp, 61, 22, 3, 5]
     ]
     assert ask(f"[list(plain(s).values()) for s in nvmlDeviceGetProcessesUtilizationInfo(h(0), {since})]") == [
-        [stamp, 5762, 61, 22, 3, 5, 4, 6]
+        [stamp, 5005762, 61, 22, 3, 5, 4, 6]
     ]
-    node.set("gpu 0 process 675", sm_utilization=1)
+    node.set("gpu 0 process 5000675", sm_utilization=1)
     assert ask(f"len(nvmlDeviceGetProcessUtilization(h(0), {since}))") == 2
     for call in ("ProcessUtilization", "ProcessesUtilizationInfo"):  # nothing new since the last sample
         assert ask(f"nvmlDeviceGet{call}(h(0), {stamp})") == "NVMLError_NotFound"
