@@ -49,8 +49,8 @@ sys.path[:] = sys.argv[2 : 2 + count]
 from zbx_nvidia.agent.resident.worker import start
 start(sys.argv[2 + count :])
 """
-# What the worker needs of our environment, and nothing that a shell or a unit has besides.
-_HEAPS = {"MALLOC_ARENA_MAX": "2"}  # glibc gives each of many threads a heap of its own
+# glibc gives each of many threads a heap of its own, and the worker has two a GPU.
+_HEAPS = {"MALLOC_ARENA_MAX": "2"}
 
 
 class Round(NamedTuple):
@@ -84,14 +84,12 @@ class Worker(NamedTuple):
         control: Where it is asked.
         pipe: Where it answers.
         receiver: What has come of that.
-        started: When it was started.
     """
 
     pid: int
     control: int
     pipe: int
     receiver: Receiver
-    started: float
 
 
 def log(text: str) -> None:
@@ -270,7 +268,7 @@ class Supervisor:
             for descriptor in (lock, for_worker, from_worker):
                 os.close(descriptor)
         os.set_blocking(control, False)
-        self._worker = Worker(pid, control, pipe, Receiver(), now)
+        self._worker = Worker(pid, control, pipe, Receiver())
         self._start_at = None
         self._ready = self._ending = False
         self._asked = {HOST: now}
@@ -397,7 +395,8 @@ class Supervisor:
         self._failure = (status, detail)
         self._ready = False
         self._round = None
-        self._asked.clear()
+        # If it hangs on its way out, that is what counts from then on.
+        self._asked = {} if self._worker is None else {HOST: now}
         if self._worker is None:
             self._start_at = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -506,7 +505,14 @@ class Supervisor:
         return gpu
 
     def _write(self, found: Collection) -> None:
-        text = document.render(document.build(found))
+        # The file ends with a line break, and the agent reads no larger file.
+        limit = document.LIMIT - 1
+        try:
+            text = document.render(document.build(found), limit)
+        except Exception as error:  # noqa: BLE001  whatever a driver may say: the service goes on
+            words = f"{type(error).__name__}: {error}"
+            found = document.failed(states.COLLECTOR_FAILED, words, found.duration, MODE)
+            text = document.render(document.build(found), limit)
         try:
             _write_file(self._config.document, text.encode("ascii") + b"\n")
         except OSError as error:
@@ -528,6 +534,10 @@ class Supervisor:
             words = f"{found.gpu_count} GPUs"
             sick = sum(gpu.state != "ok" for gpu in found.gpus)
             words += f", {sick} of them lost or sick" if sick else ""
+        elif found.status is states.STALLED and found.gpu_count is not None:
+            # Not the detail, which has the age in it and is another each time.
+            silent = sorted(set(range(found.gpu_count)) - {gpu.position for gpu in found.gpus})
+            words += f": no answer from {', '.join(f'GPU {index}' for index in silent)}"
         elif found.status not in (states.STALLED, states.RELEASED) and found.detail:
             words += f": {found.detail}"
         if words != self._said:

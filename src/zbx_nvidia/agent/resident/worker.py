@@ -19,10 +19,9 @@ import contextlib
 import fcntl
 import os
 import signal
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
 from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
@@ -44,7 +43,7 @@ _STREAMS = 3
 _FIRST_TRY = 0.2  # s
 
 
-def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> None:
+def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> NoReturn:
     """Read whenever asked, until nobody asks any more. Never returns.
 
     Args:
@@ -240,10 +239,6 @@ def _read(control: int) -> bytes:
     return data
 
 
-def start(arguments: list[str]) -> Any:  # noqa: ANN401  it never returns
-    """What the supervisor runs."""
+def start(arguments: list[str]) -> NoReturn:
+    """What the supervisor runs, with the arguments of `main`."""
     main(*(float(argument) for argument in arguments))
-
-
-if __name__ == "__main__":
-    start(sys.argv[1:])

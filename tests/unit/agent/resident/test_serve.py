@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.agent.collector import get
+from tests.unit.agent.collector import checked, get
 from zbx_nvidia.agent import resident
-from zbx_nvidia.agent.resident.supervisor import _write_file
+from zbx_nvidia.agent.document import Collection, Gpu
+from zbx_nvidia.agent.resident.config import parse
+from zbx_nvidia.agent.resident.supervisor import Supervisor, _write_file
+from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.metrics import GPU_METRICS
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
 
@@ -284,3 +287,13 @@ def test_nothing_is_decided_by_the_wall_clock() -> None:
 
 def test_rows_of_the_catalogue_and_of_the_service_differ() -> None:
     assert not SAMPLED & {metric.key for metric in GPU_METRICS}
+
+
+def test_a_value_that_is_no_json_ends_a_document_and_not_the_service(tmp_path: Path) -> None:
+    config = parse(f"document = {tmp_path}/document.json\n")
+    broken = Gpu(0, "ok", {"uuid": "GPU-0", "power": float("nan")}, {}, (), ())
+    found = Collection(status.OK, "", {}, 1, [broken], [], [], {}, "resident", 0.1)
+    Supervisor(None, config)._write(found)  # noqa: SLF001  no driver here gives such a value
+    answer = checked((tmp_path / "document.json").read_bytes())
+    assert answer.code == 1002
+    assert answer.message.startswith("ValueError: ")

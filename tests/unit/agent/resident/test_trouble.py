@@ -73,6 +73,7 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     assert 5 not in second.by_index
     # Left alone, and none beside it.
     assert service.worker() == worker
+    assert service.said().count("Stalled: no answer from GPU 5\n") == 1
     # It does not stand in the way of the end of the service, and the next one waits until it is gone.
     assert service.stop() < 1
     assert "left to itself" in service.said()
@@ -157,6 +158,19 @@ def test_the_driver_goes_and_comes_back(eight: Machine, serve: ServiceFactory, e
     eight.write(healthy)
     assert len(service.well(10).by_index) == 8
     assert service.worker() != worker
+
+
+def test_the_driver_goes_while_a_call_hangs(eight: Machine, serve: ServiceFactory) -> None:
+    """The worker cannot end, and so none can be started: that is what is said."""
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    eight.set("gpu 4", power_usage="!HANG")
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    eight.set("machine", gpu_count="!UNKNOWN")
+    service.until(lambda answer: answer.code == 999, "a driver that is gone")
+    service.until(lambda answer: answer.code == 1003 and "gpus" in answer.document, "a worker that hangs")
+    assert service.worker() == worker
 
 
 def test_no_driver_yet(eight: Machine, serve: ServiceFactory) -> None:
