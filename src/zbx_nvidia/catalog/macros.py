@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zbx_nvidia.catalog.xid import BY_CLASS, NOTIFIED, RESET, RESTART, SUPPORT, pattern
+from zbx_nvidia.catalog.remedies import RESET, RESTART, SUPPORT
+from zbx_nvidia.catalog.xid import BY_CLASS, NOTIFIED, pattern
 
 
 class Macro(NamedTuple):

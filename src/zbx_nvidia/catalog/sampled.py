@@ -6,7 +6,7 @@ A collector that is started for each poll has these readers among {#LACKS}, so t
 from __future__ import annotations
 
 from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
-from zbx_nvidia.catalog.xid import CLASSES
+from zbx_nvidia.catalog.remedies import CLASSES
 
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"

@@ -110,5 +110,7 @@ def test_a_poll_loads_nothing_of_the_service(recorded: tuple[set[str], set[str],
     parent, child, _ = recorded
     loaded = {name for name in parent | child if name.startswith("zbx_nvidia.")}
     assert not [name for name in loaded if "resident" in name]
-    assert not loaded & {"zbx_nvidia.driver.sampling", "zbx_nvidia.driver.events"}
+    assert not loaded & {
+        f"zbx_nvidia.{name}" for name in ("driver.sampling", "driver.events", "driver.gpm", "catalog.xid")
+    }
     assert not parent & {"selectors", "socket", "signal", "subprocess"}  # pynvml loads some of them

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from zbx_nvidia.catalog.xid import CLASSES, kind_of
+from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.xid import kind_of
 
 # However mad a driver goes: of so many codes each is counted by itself, all others together as the last.
 MAX_CODES = 64

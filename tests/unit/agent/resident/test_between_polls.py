@@ -13,7 +13,8 @@ from tests.unit.agent.resident.service import QUICK
 from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
 from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
-from zbx_nvidia.catalog.xid import CLASSES, XIDS
+from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.xid import XIDS
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
