@@ -270,7 +270,7 @@ FAULTS = {
     "driver": Fault("gpu-server", machine={"state": "no_driver"}, alone=True),
     # As if these cards had never been seen: of those that were, “missing” tells.
     "lost": Fault("gpu-server", gpu={"state": "lost"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
-    "sick": Fault("gpu-server", gpu={"state": "sick"}, alone=True),
+    "sick": Fault("gpu-server", gpu={"state": "sick"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
     "count": Fault(
         "gpu-server",
         machine={"gpu_count": 7},

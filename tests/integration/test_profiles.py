@@ -41,12 +41,15 @@ pytestmark = pytest.mark.integration
 PROFILES = sorted(path.stem for path in (SIMULATOR / "profiles").glob("*.profile"))
 # Two dozen processes a poll and series, and two processors: as often as leaves most of their time to the rest.
 POLL = 10  # seconds
+DEADLINE = 20  # seconds
 MACROS = {
     **QUICK,
     "{$NVIDIA.INTERVAL}": f"{POLL}s",
     "{$NVIDIA.LINKS.INTERVAL}": f"{POLL}s",
     "{$NVIDIA.NODATA}": "60s",
     "{$NVIDIA.STALE}": "60s",
+    # Two dozen machines on two processors may well be slow: the collector has as long as the agent gives it.
+    "{$NVIDIA.SLOW}": f"{DEADLINE}",
 }
 ARRIVAL = 150  # discovery of all, and two more polls for what is worked out from two
 WATCHED = 60  # seconds, at least, in which nothing may be heard
@@ -140,6 +143,7 @@ ListenPort={port}
 LogType=file
 LogFile={folder}/log
 PidFile={folder}/pid
+Timeout=25
 """
 ENVIRONMENT = "NVML_SIMULATOR_PROFILE={folder}/profile PYTHONPATH={folder}"
 
@@ -154,7 +158,10 @@ def start(stack: Stack) -> None:
             profile = (SIMULATOR / "profiles" / f"{host.profile}.profile").read_text(encoding="utf-8")
             for section, values in host.changes.items():
                 profile = edited(profile, section, values)
-            lines = [f"UserParameter={key},{ENVIRONMENT} {command}\n" for key, command in COMMANDS.items()]
+            lines = [
+                f"UserParameter={key},{ENVIRONMENT} {command} --deadline {DEADLINE}\n"
+                for key, command in COMMANDS.items()
+            ]
             configuration = "".join((CONFIGURATION, more, *lines)).format(name=host.name, port=host.port, folder=folder)
             script += [
                 # With its times: by those Python knows that what it has compiled still holds.

@@ -128,7 +128,8 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             "version": __version__,
             "mode": found.mode,
             "duration": round(found.duration, 4),
-            "error_count": len(problems),
+            # A card that is lost or sick is a matter of its own, and would drown all others.
+            "error_count": len(found.problems) + sum(len(gpu.problems) for gpu in healthy),
             "errors": [
                 problem._replace(message=_words(problem.message))._asdict() for problem in problems[:MAX_ERRORS]
             ],

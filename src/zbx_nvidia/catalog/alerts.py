@@ -108,8 +108,11 @@ ALERTS = (
         "GPU is sick",
         "GPU is sick: {?last(@host.sick)}",
         HIGH, "availability",
-        "last(@host.gpus_sick)>0 and length(last(@host.sick))>=0",
-        "",
+        # As above: one that no longer says who it is, but was seen, is among the “Lost or missing”.
+        "min(@host.gpus_sick,{$NVIDIA.POLLS})>0 and length(last(@host.sick))>=0"
+        " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})"
+        "<last(@host.gpus_present)+last(@host.gpus_lost)+last(@host.gpus_sick)",
+        "last(@host.gpus_sick)=0",
         ("driver",),
         "{ITEM.LASTVALUE2}",
         "A GPU is there, but answers every reading with an error.",
@@ -148,7 +151,7 @@ ALERTS = (
         WARNING, "notice",
         "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The driver refuses readings that it does not call unsupported: no permission, or an unknown error.",
         "Run zbx-nvidia show on the host as the agent's user: it names reading and error.",

@@ -171,7 +171,8 @@ HOST_METRICS = (
     ),
     _top(
         "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",
-        "Readings that the driver neither gave nor called unsupported: no permission, unknown error.",
+        "Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of lost and "
+        "sick cards do not count.",
     ),
     _top(
         "host", "driver_version", "Driver version", CHAR, "", STATIC, "nvmlSystemGetDriverVersion",
@@ -792,10 +793,21 @@ GPU_METRICS = (
 )  # fmt: skip
 
 
-def _rate(key: str, name: str, unit: str, source: str, factor: int, text: str) -> Metric:  # noqa: PLR0913, PLR0917  as above
+def _rate(  # noqa: PLR0913, PLR0917  as above
+    key: str, name: str, unit: str, source: str, factor: int, text: str, group: str = ""
+) -> Metric:
     (counter,) = (metric for metric in GPU_METRICS if metric.key == source)
     return counter._replace(
-        key=key, name=name, kind=FLOAT, unit=unit, smi="", text=text, counter=source, factor=factor, storage=LIVE
+        key=key,
+        name=name,
+        kind=FLOAT,
+        unit=unit,
+        group=group or counter.group,
+        smi="",
+        text=text,
+        counter=source,
+        factor=factor,
+        storage=LIVE,
     )
 
 
@@ -815,7 +827,7 @@ GPU_RATES = (
     *(
         _rate(
             f"throttle_share_{key}", f"Share of time held down by {name}", "%", f"throttle_time_{key}", 100,
-            "Since the last poll.",
+            "Since the last poll.", "throttling",
         )
         for key, name in (
             ("power", "the power limit"),

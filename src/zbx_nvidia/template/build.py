@@ -311,7 +311,8 @@ class _Builder:
                 "name": name,
                 "mappings": [{"value": value, "newvalue": word} for value, word in words.items()],
             }
-            for name, words in sorted(maps.items())
+            # In the order of an export, to which letters are alike whatever their case.
+            for name, words in sorted(maps.items(), key=lambda row: row[0].upper())
         ]
 
 
@@ -338,26 +339,26 @@ def _heartbeat(metric: Metric) -> list[Tree]:
 
 
 def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
-    """One for each reader: what the card lacks, or what is switched off, gets no item.
+    """One for each reader and group: what the card lacks, or what is switched off, gets no item.
 
     Patterns are matched against the expanded name of a prototype, so they are anchored at its end, where the name of
     the metric stands; the tokens of {#LACKS} are delimited on both sides.
     """
-    readers = {metric.reader: metric.group for metric in metrics}
+    readers = sorted({(metric.reader, metric.group) for metric in metrics})
     overrides = []
-    for step, (reader, group) in enumerate(sorted(readers.items()), 1):
+    for step, (reader, group) in enumerate(readers, 1):
         lacking = [("{#LACKS}", f",{reader},", "MATCHES_REGEX")] if reader else []
         off = [("{#ONE}", f"{{{switch(group)}}}", "NOT_MATCHES_REGEX")] if group not in _UNSWITCHED else []
         overrides.append(
             {
-                "name": f"Lacking or switched off: {reader or group}",
+                "name": f"Lacking or switched off: {', '.join(filter(None, (group, reader)))}",
                 "step": str(step),
                 "filter": {"evaltype": "OR", "conditions": _conditions(lacking + off)},
                 "operations": [
                     {
                         "operationobject": "ITEM_PROTOTYPE",
                         "operator": "REGEXP",
-                        "value": override_pattern(reader, metrics),
+                        "value": override_pattern(reader, group, metrics),
                         "discover": "NO_DISCOVER",
                     }
                 ],
@@ -366,9 +367,10 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
     return overrides
 
 
-def override_pattern(reader: str, metrics: tuple[Metric, ...]) -> str:
-    """The pattern that matches the names of a reader's prototypes, and of no other."""
-    names = "|".join(re.escape(metric.name).replace("\\ ", " ") for metric in metrics if metric.reader == reader)
+def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:
+    """The pattern that matches the names of the prototypes of a reader and group, and of no other."""
+    own = [metric.name for metric in metrics if (metric.reader, metric.group) == (reader, group)]
+    names = "|".join(re.escape(name).replace("\\ ", " ") for name in own)
     return f": ({names})$"
 
 

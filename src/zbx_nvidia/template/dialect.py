@@ -129,8 +129,10 @@ def _speak(tree: Tree, kind: str, series: str) -> Tree:
     if kind == "page":
         spoken["widgets"] = sorted(spoken["widgets"], key=_WIDGET_ORDER[series])
     if kind == "item" and series == "6.0" and "trends" in spoken and "value_type" in spoken:
-        # The order of the two is the only thing that changed; a file should look like the server's own.
+        # The order of these is the only thing that changed; a file should look like the server's own.
         spoken = _moved(spoken, "trends", before="value_type")
+        if "status" in spoken:
+            spoken = _moved(spoken, "status", before="value_type")
     return spoken
 
 

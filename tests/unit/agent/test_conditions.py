@@ -210,9 +210,17 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     eight.set("gpu *", all_calls("UNKNOWN", identity=False))
     answer = get(eight.env)
     assert len(answer.errors) == MAX_ERRORS
-    assert answer.document["collector"]["error_count"] == 8 * len(set(GPU_READERS) - IDENTITY - OF_THE_MACHINE)
     assert answer.document["host"]["gpus_sick"] == 8
     assert len(answer.document["presence"]) == 8
+    # Sick cards are a matter of their own, and do not count here.
+    assert answer.document["collector"]["error_count"] == 0
+    # One call that goes well, and they are not sick but refuse the rest.
+    eight.set("gpu *", nvmlDeviceGetPersistenceMode=None)
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert len(answer.errors) == MAX_ERRORS
+    refused = len(set(GPU_READERS) - IDENTITY - OF_THE_MACHINE - {"persistence_mode"})
+    assert answer.document["collector"]["error_count"] == 8 * refused
 
 
 def test_texts_end_where_zabbix_would_cut_them(eight: Machine) -> None:

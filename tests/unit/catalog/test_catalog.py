@@ -14,7 +14,7 @@ from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, Metric
-from zbx_nvidia.catalog.sampled import GPM_READERS, GPU_ITEMS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import GPM_READERS, GPU_ITEMS, SAMPLED_METRICS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.gpm import METRICS as GPM
@@ -74,8 +74,8 @@ def test_every_sampled_reader_is_a_method_of_the_probe() -> None:
 
 def test_a_reader_lies_in_one_group() -> None:
     """A group's switch must not tear a reader apart."""
-    for reader in {metric.reader for metric in GPU_ITEMS}:
-        assert len({metric.group for metric in GPU_ITEMS if metric.reader == reader}) == 1
+    for reader in {metric.reader for metric in (*GPU_METRICS, *SAMPLED_METRICS)}:
+        assert len({metric.group for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.reader == reader}) == 1
 
 
 def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> None:

@@ -202,15 +202,19 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
         for override in rule["overrides"]:
             pattern = override["operations"][0]["value"]
-            (reader,) = {metric.reader for metric in metrics if override_pattern(metric.reader, metrics) == pattern}
-            assert override["name"].rpartition(": ")[2] in {reader, metrics[0].group}
+            (own_of,) = {
+                (metric.reader, metric.group)
+                for metric in metrics
+                if override_pattern(metric.reader, metric.group, metrics) == pattern
+            }
+            assert override["name"].rpartition(": ")[2] == ", ".join(part for part in own_of[::-1] if part)
             for prototype in rule["item_prototypes"]:
                 name = prototype["name"]
                 for macro, value in row.items():
                     name = name.replace(macro, value)
                 metric = own[prototype["key"].partition("[")[0]]
                 hit = re.search(pattern, name) is not None
-                assert hit == (metric.reader == reader), f"{override['name']} and {name}"
+                assert hit == ((metric.reader, metric.group) == own_of), f"{override['name']} and {name}"
                 pairs += 1
     assert pairs > 500
 
