@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, VERSION
+from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog import coverage
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
 from zbx_nvidia.template.build import switch
@@ -44,6 +46,8 @@ def files() -> dict[str, str]:
         for variant in VARIANTS
     }
     wanted["userparameters/nvidia.conf"] = userparameters.render()
+    wanted["userparameters/nvidia-resident.conf"] = userparameters.render_alias()
+    wanted["systemd/agent.conf"] = config.example()
     wanted["docs/METRICS.md"] = metrics()
     wanted["docs/ALERTS.md"] = alerts()
     wanted["docs/COSTS.md"] = costs()
@@ -78,7 +82,7 @@ def metrics() -> str:
         ),
     ]
     for group in GROUPS:
-        rows = tuple(metric for metric in (PRESENT, *GPU_METRICS, *GPU_RATES) if metric.group == group.name)
+        rows = tuple(metric for metric in (PRESENT, *GPU_ITEMS) if metric.group == group.name)
         title = f"### {group.name.capitalize()}\n"
         state = "on" if group.on else "off"
         macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
@@ -161,7 +165,7 @@ def costs() -> str:
             on = {group.name for group in GROUPS if group.on or everything}
             rows = [
                 metric
-                for metric in (PRESENT, *GPU_METRICS, *GPU_RATES)
+                for metric in (PRESENT, *GPU_ITEMS)
                 if metric.group in on and (metric is PRESENT or (metric.counter or metric.key) in readings)
             ]
             refs = {metric.ref for metric in rows}
@@ -206,7 +210,9 @@ def schema() -> dict[str, Any]:
                 **_head(),
                 "host": _object(_values(HOST_METRICS, "host"), optional=True),
                 "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
-                "gpus": _map(_object(_values(GPU_METRICS, "gpu"), optional=True), "Readings by UUID."),
+                "gpus": _map(
+                    _object(_values((*GPU_METRICS, *SAMPLED_METRICS), "gpu"), optional=True), "Readings by UUID."
+                ),
                 **{
                     entity.section: _map(_object(_values(entity.metrics, entity.name), optional=True), entity.text)
                     for entity in entities

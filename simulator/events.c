@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define LOOK_EVERY 0.02 /* seconds; the profile is the only thing that wakes us */
+#define LOOK_EVERY 0.05 /* seconds; the profile is the only thing that wakes us, and a real wait costs nothing */
 
 struct nvmlEventSet_st {
     struct nvmlEventSet_st *next;

@@ -10,6 +10,7 @@ import pytest
 from tests.golden.documents import PROFILES, REWRITE, frozen, orphans, path_of
 from tests.unit.agent.collector import CLOCK, get, python
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
+from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -392,7 +393,7 @@ def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFa
             if keys <= gpu.keys():
                 served.add(reader)
         assert not served & lacks, f"{served & lacks} are there and lacking"
-        assert served | lacks == set(GPU_READERS), "neither there nor lacking"
+        assert served | lacks == {*GPU_READERS, *SAMPLED_READERS}, "neither there nor lacking"
 
 
 def test_machines_differ_in_what_they_lack(machine: MachineFactory) -> None:

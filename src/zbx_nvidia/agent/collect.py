@@ -14,6 +14,7 @@ from zbx_nvidia.agent.document import Gpu, Part, Problem
 from zbx_nvidia.agent.processes import Listing, names
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
+from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -30,7 +31,7 @@ _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if
 # What the machine has, whichever card is asked.
 _OF_THE_MACHINE = frozenset({"confidential"})
 _SEVERAL_FANS = 2
-_HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
+HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
 def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
@@ -61,7 +62,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     """
     try:
         system.start()
-        versions, problems = _host()
+        versions, problems = read_host()
         count = system.gpu_count()
     except NvmlError as error:
         send("failed", (error.code, error.message))
@@ -73,7 +74,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
         thread.start()
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
         # cost twice the CPU time. One that does not is left to itself.
-        thread.join(_HEAD_START)
+        thread.join(HEAD_START)
     for thread in threads:
         thread.join()
     send("users", names(uids))
@@ -119,6 +120,16 @@ def read_gpu(index: int) -> Gpu:
     return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
 
 
+def sick(index: int, error: Exception) -> Gpu:
+    """A GPU in whose reading we have failed."""
+    return Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _fault(error)),))
+
+
+def uids_of(gpu: Gpu) -> set[int]:
+    """Whose its processes are."""
+    return {entry["uid"] for entry in gpu.readings.get("process_list", ()) if "uid" in entry}
+
+
 def read_links(index: int) -> Gpu:
     """Read the NVLinks of one GPU, one by one.
 
@@ -148,13 +159,16 @@ def read_links(index: int) -> Gpu:
 def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set[int]) -> None:
     try:
         gpu = (read or read_gpu)(index)
+        # What needs more than one look is not to be had in one.
+        gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS))
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
-        gpu = Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _fault(error)),))
-    uids.update(entry["uid"] for entry in gpu.readings.get("process_list", ()) if "uid" in entry)
+        gpu = sick(index, error)
+    uids.update(uids_of(gpu))
     send("gpu", gpu)
 
 
-def _host() -> tuple[dict[str, str], list[Problem]]:
+def read_host() -> tuple[dict[str, str], list[Problem]]:
+    """Versions by catalogue key, and what of them could not be read."""
     versions: dict[str, str] = {}
     problems: list[Problem] = []
     for key, read in _HOST_READERS.items():

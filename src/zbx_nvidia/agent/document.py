@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,7 +280,7 @@ def _text(document: dict[str, Any]) -> str:
 
 def _shed(document: dict[str, Any], group: str) -> None:
     """Leave a group out. Without its rows a rule stays as it is: nothing is given up for want of room."""
-    keys = [metric.key for metric in GPU_METRICS if metric.group == group]
+    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group]
     sections = [
         entity.section for entity in ENTITIES if entity.metrics[0].group == group and entity.section in document
     ]

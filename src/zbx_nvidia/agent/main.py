@@ -13,12 +13,21 @@ from zbx_nvidia import __version__
 
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS]
+       zbx-nvidia-agent serve [--config FILE] [--check]
+       zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document
 links       print those of their NVLinks, one by one
 --deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
 
-Exit code 0, also when the driver is in trouble: the document says so. 2: wrong usage.
+serve       stay, and keep that document ready in a file
+--config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
+--check     say what is wrong with the configuration, and do nothing else
+
+release     have `serve` let go of the driver, for a reset of a GPU, a change of MIG or a new driver
+--for       for how long (default 10m; 0 takes it up again)
+
+Exit code 0, of `get` also when the driver is in trouble: the document says so. 2: wrong usage or configuration.
 For people: zbx-nvidia show
 """
 
@@ -32,6 +41,11 @@ def main() -> None:
         sys.stdout.write(f"zbx-nvidia-agent {__version__}\n")
     elif arguments[:1] in (["get"], ["links"]):
         _print(get(_deadline(arguments[1:]), links=arguments[0] == "links"))
+    elif arguments[:1] in (["serve"], ["release"]):
+        # In a module that `get` does not import.
+        from zbx_nvidia.agent.resident.command import run  # noqa: PLC0415  see above
+
+        sys.exit(run(arguments, _usage))
     else:
         _usage("one command is needed" if not arguments else f"unknown command: {arguments[0]}")
 

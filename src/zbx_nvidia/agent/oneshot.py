@@ -12,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import marshal
 import os
 import select
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.document import Collection, Gpu, Part, Problem, failed
+from zbx_nvidia.agent.messages import CHUNK, Receiver, Sender
 from zbx_nvidia.catalog import status as states
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ DEADLINE = 2.5
 # How long a collection that is still running, but not stuck, is waited for: two servers may ask at the same time.
 LOCK_WAIT = 0.3
 _LOCK_PAUSE = 0.01
-_LENGTH = 4  # bytes before each message
-_CHUNK = 65_536
 _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
@@ -75,22 +72,16 @@ def process_age() -> float:
 
 def _listen(pipe: int, started: float, deadline: float) -> Collection:
     """Take messages until the child closes the pipe or the time is over."""
-    received = bytearray()
+    receiver = Receiver()
     messages: list[tuple[str, Any]] = []
     closed = False
     while not closed:
         left = started + deadline - time.monotonic()
         if left <= 0 or not select.select([pipe], [], [], left)[0]:
             break
-        chunk = os.read(pipe, _CHUNK)
-        received += chunk
+        chunk = os.read(pipe, CHUNK)
         closed = not chunk
-        while len(received) >= _LENGTH:
-            end = _LENGTH + int.from_bytes(received[:_LENGTH], "big")
-            if len(received) < end:
-                break
-            messages.append(marshal.loads(received[_LENGTH:end]))  # noqa: S302  written by our own child
-            del received[:end]
+        messages += receiver.feed(chunk)
         if messages and messages[-1][0] == "done":
             break
     return _result(messages, "closed" if closed else "open", time.monotonic() - started, deadline)
@@ -102,9 +93,7 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
         return failed(states.STILL_STUCK, "", duration)
     if "failed" in known:
         code, message = known["failed"]
-        # Code 0 is that of a call that succeeded with nonsense: whatever this is, it is not well.
-        status = states.BY_CODE.get(code, states.UNKNOWN) if code else states.UNKNOWN
-        return failed(status, f"NVML error {code}: {message}", duration)
+        return failed(states.of_error(code), f"NVML error {code}: {message}", duration)
     if "broken" in known:
         return failed(states.COLLECTOR_FAILED, known["broken"], duration)
     if "done" in known:
@@ -116,7 +105,7 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
     if "host" not in known:
         return failed(status, detail, duration)
     versions, count, slots, problems = known["host"]
-    gpus = [_gpu(value) for kind, value in messages if kind == "gpu"]
+    gpus = [gpu_of(value) for kind, value in messages if kind == "gpu"]
     if status is not states.OK:
         silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
         detail += " from " + ", ".join(f"GPU {index}" for index in silent) if silent else ""
@@ -134,7 +123,8 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
     )
 
 
-def _gpu(value: tuple[Any, ...]) -> Gpu:
+def gpu_of(value: tuple[Any, ...]) -> Gpu:
+    """A GPU from the plain tuple as which it came."""
     position, state, readings, parts, lacks, problems = value
     return Gpu(
         position,
@@ -153,7 +143,7 @@ def _child(pipe: int, *, links: bool) -> None:
     """Read the driver and leave without a trace of the parent's state. Never returns."""
     try:
         pipe = _let_go(pipe)
-        sender = _Sender(pipe)
+        sender = Sender(pipe)
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
             # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
@@ -226,31 +216,3 @@ def _lock(what: str) -> _socket.socket | None:
             time.sleep(_LOCK_PAUSE)
         else:
             return lock
-
-
-class _Sender:
-    """Hands messages to the parent, one at a time, from any thread."""
-
-    def __init__(self, pipe: int) -> None:
-        self._pipe = pipe
-        self._turn = threading.Lock()
-
-    def send(self, kind: str, value: object) -> None:
-        """Send one message, or drop it when the parent has left.
-
-        The process goes on then: to leave while another thread is in a call would end that call as SIGKILL does.
-        """
-        # marshal knows no NamedTuple: a plain tuple travels, and the parent gives it its name back.
-        data = marshal.dumps((kind, _plain(value)))
-        data = len(data).to_bytes(_LENGTH, "big") + data
-        with self._turn, contextlib.suppress(BrokenPipeError):
-            while data:
-                data = data[os.write(self._pipe, data) :]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows
-    if isinstance(value, (tuple, list)):
-        return tuple(_plain(part) for part in value)
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return value

@@ -25,7 +25,7 @@ _FIRST_NAMESPACE = 0xEFFFFFFC
 # From this branch on the driver says PIDs as the asking process sees them, and leaves out those that it does not.
 _NAMESPACED = 515
 # User names may come from a directory server, which may be away: nobody waits for it longer than this.
-_NAMES_WAIT = 0.25
+NAMES_WAIT = 0.25
 
 # What the names of container runtimes for their control groups end in; people and tools say its first 12 digits.
 _ID = 64
@@ -153,13 +153,14 @@ def names(uids: Iterable[int]) -> dict[int, str]:
     wanted = set(uids)
     if not wanted:
         return found
-    look_up = threading.Thread(target=_look_up, args=(wanted, found), daemon=True)
+    look_up = threading.Thread(target=look_up_names, args=(wanted, found), daemon=True)
     look_up.start()
-    look_up.join(_NAMES_WAIT)
+    look_up.join(NAMES_WAIT)
     return dict(found)
 
 
-def _look_up(uids: set[int], found: dict[int, str]) -> None:
+def look_up_names(uids: set[int], found: dict[int, str]) -> None:
+    """Put the names of users in; it may take as long as a directory server likes."""
     import pwd  # noqa: PLC0415  only where there are processes
 
     for uid in uids:

@@ -17,6 +17,7 @@ from zbx_nvidia.catalog.metrics import (
     UNSIGNED,
     Metric,
 )
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 
 class Entity(NamedTuple):
@@ -227,5 +228,6 @@ METRICS = (
     PRESENT,
     *GPU_METRICS,
     *GPU_RATES,
+    *SAMPLED_METRICS,
     *(metric for entity in ENTITIES for metric in entity.metrics),
 )

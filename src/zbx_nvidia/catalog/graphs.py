@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zbx_nvidia.catalog.xid import XIDS
+
 
 class Line(NamedTuple):
     """One line of a graph.
@@ -87,6 +89,37 @@ GRAPHS = (
         ),
     ),
     Graph(
+        "power_peaks",
+        "Power between polls",
+        (
+            Line("gpu.sampled_power_average", "A54F10", "BOLD_LINE"),
+            Line("gpu.sampled_power_p95", "FF8000"),
+            Line("gpu.sampled_power_peak", "F63100"),
+        ),
+    ),
+    Graph(
+        "utilization_peaks",
+        "Utilization between polls",
+        (
+            Line("gpu.sampled_utilization_average", "1A7C11", "BOLD_LINE"),
+            Line("gpu.sampled_utilization_p95", "2774A4"),
+            Line("gpu.sampled_utilization_peak", "F63100"),
+        ),
+        percent=True,
+    ),
+    Graph(
+        "gpm",
+        "Activity",
+        (
+            Line("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
+            Line("gpu.gpm_occupancy", "2774A4"),
+            Line("gpu.gpm_tensor", "FF8000"),
+            Line("gpu.gpm_memory", "A54F10"),
+        ),
+        percent=True,
+    ),
+    Graph("pcie", "PCIe data", (Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4"))),
+    Graph(
         "throttling",
         "Throttling",
         (
@@ -143,6 +176,7 @@ VALUEMAPS = {
         "6": "Reset the bus",
         "7": "Reboot the system",
     },
+    "NVIDIA XID": {f"{xid.code}": xid.meaning for xid in XIDS},
     "NVIDIA virtualization mode": {
         "0": "None",
         "1": "Passed through",

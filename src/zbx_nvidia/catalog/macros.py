@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zbx_nvidia.catalog.remedies import RESET, RESTART, SUPPORT
+from zbx_nvidia.catalog.xid import BY_CLASS, NOTIFIED, pattern
+
 
 class Macro(NamedTuple):
     """One user macro.
@@ -47,6 +50,11 @@ MACROS = (
     Macro("$NVIDIA.ECC.CORRECTED.PERIOD", "1h", "Period of that mean."),
     Macro("$NVIDIA.REMAP.MAX", "512", "Rows remapped for uncorrected errors at which a card is worn out."),
     Macro("$NVIDIA.RETIRED.MAX", "63", "Retired pages at which a card is worn out."),
+    Macro("$NVIDIA.XID.RESET", pattern(*BY_CLASS[RESET.key]), "XID codes after which a GPU must be reset."),
+    Macro("$NVIDIA.XID.RESTART", pattern(*BY_CLASS[RESTART.key]), "XID codes after which the host must be restarted."),
+    Macro("$NVIDIA.XID.SUPPORT", pattern(*BY_CLASS[SUPPORT.key]), "XID codes that somebody must look into."),
+    Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that point at the fabric manager when no other came."),
+    Macro("$NVIDIA.XID.INFO", pattern(*NOTIFIED), "XID codes that are worth a message."),
     Macro("$NVIDIA.THROTTLE.PERIOD", "5m", "How long the hardware has to hold the clocks down for an alarm."),
     Macro("$NVIDIA.THROTTLE.SW.PERIOD", "30m", "How long the driver has to cool the card down for an alarm."),
     Macro("$NVIDIA.PCIE.PERIOD", "10m", "How long a PCIe link has to be too slow, or bad, for an alarm."),

@@ -50,6 +50,9 @@ GROUPS = (
     Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
     Group("pcie", "interface", "PCIe link and replays"),
     Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
+    Group("xid", "health", "XID errors; with the resident collector only"),
+    Group("gpm", "load", "how busy the parts of a GPU are (Hopper and newer); with the resident collector only"),
+    Group("peaks", "load", "peaks and means between two polls, PCIe throughput; with the resident collector only"),
     Group("modes", "configuration", "persistence and MIG mode"),
     Group("codec", "codec", "video encoder and decoder"),
     Group("mig", "memory", "MIG instances"),
@@ -160,11 +163,11 @@ HOST_METRICS = (
     ),
     _top(
         "collector", "mode", "Collector mode", CHAR, "", STATIC, "",
-        "oneshot: a process a poll.",
+        "oneshot: a process a poll; resident: a service that writes a file.",
     ),
     _top(
         "collector", "duration", "Collection time", FLOAT, "s", LIVE, "",
-        "From the start of the process to the document.",
+        "From the start of the process, or from the question to the driver, to the document.",
     ),
     _top(
         "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",

@@ -45,6 +45,15 @@ STILL_STUCK = Status(
     1001, "Previous collection still running", "An earlier collection has not come back from the driver. Look at dmesg"
 )
 COLLECTOR_FAILED = Status(1002, "Collector failed", "The collector itself failed. Please report this message")
+STALLED = Status(
+    1003,
+    "Stalled",
+    "The service still waits for the driver, and starts no second call beside one that does not come back. "
+    "Look at dmesg",
+)
+RELEASED = Status(
+    1004, "Released", "The service has let go of the driver on purpose (zbx-nvidia-agent release) and takes it up again"
+)
 
 STATUSES = (
     OK,
@@ -56,6 +65,16 @@ STATUSES = (
     DEADLINE_EXCEEDED,
     STILL_STUCK,
     COLLECTOR_FAILED,
+    STALLED,
+    RELEASED,
 )
 
 BY_CODE = {status.code: status for status in STATUSES}
+
+
+def of_error(code: int) -> Status:
+    """The status that an error of NVML means for the whole driver.
+
+    Code 0 is that of a call that succeeded with nonsense: whatever this is, it is not well.
+    """
+    return BY_CODE.get(code, UNKNOWN) if code else UNKNOWN

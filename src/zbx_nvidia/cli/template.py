@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from zbx_nvidia.errors import UsageError
+
 
 @click.command()
 @click.option("--zabbix", "series", default="7.0", show_default=True, metavar="6.0|7.0", help="Series of the server.")
@@ -26,13 +28,27 @@ def template(series: str, variant: str) -> None:
 
 @click.command()
 @click.option("--command", metavar="PATH", help="Path of zbx-nvidia-agent on the host.")
-def userparameters(command: str | None) -> None:
+@click.option(
+    "--mode",
+    type=click.Choice(["oneshot", "resident"]),
+    default="oneshot",
+    show_default=True,
+    help="A process a poll, or the file of zbx-nvidia-agent serve.",
+)
+@click.option("--file", metavar="PATH", help="Where zbx-nvidia-agent serve writes.")
+def userparameters(command: str | None, mode: str, file: str | None) -> None:
     r"""Print the UserParameter file of a GPU host.
 
     \b
     Example:
       zbx-nvidia userparameters > /etc/zabbix/zabbix_agentd.d/nvidia.conf
+      zbx-nvidia userparameters --mode resident > /etc/zabbix/zabbix_agentd.d/nvidia.conf
     """
-    from zbx_nvidia.template.userparameters import COMMAND, render  # noqa: PLC0415  as above
+    from zbx_nvidia.template import userparameters as files  # noqa: PLC0415  as above
 
-    click.echo(render(command or COMMAND), nl=False)
+    if mode == "resident":
+        click.echo(files.render_alias(file or files.FILE, command or files.COMMAND), nl=False)
+        return
+    if file:
+        raise UsageError("--file has no use without --mode resident")
+    click.echo(files.render(command or files.COMMAND), nl=False)

@@ -812,7 +812,7 @@ class Device:
         total = 0
         for link in range(links):
             try:
-                total += _value_of(values[link * len(_PER_LINK) + place])
+                total += value_of(values[link * len(_PER_LINK) + place])
             except Absent:  # a link that is down
                 continue
         return total
@@ -830,7 +830,7 @@ class Device:
         values = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [(field, link) for _, field, _ in _LINK_FIELDS])
         for (key, _, factor), value in zip(_LINK_FIELDS, values, strict=True):
             try:
-                found.setdefault(key, _value_of(value) * factor)
+                found.setdefault(key, value_of(value) * factor)
             except Absent:
                 continue
         for key, counters in _LINK_ERRORS.items():
@@ -997,7 +997,7 @@ class Device:
         values = self._once(
             "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
         )  # one call for all
-        return _value_of(values[_FIELDS.index(field)])
+        return value_of(values[_FIELDS.index(field)])
 
     def _once(self, what: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is read
         """Read what several methods need once per Device."""
@@ -1157,7 +1157,7 @@ def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None,
     return infos
 
 
-def _value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
+def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
     """The number in a field value, which has a return code and a type of its own."""
     call(_check, value.nvmlReturn)
     # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.

@@ -15,7 +15,8 @@ from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
+from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
+from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.template import dashboard
 from zbx_nvidia.template.expressions import (
@@ -190,7 +191,7 @@ class _Builder:
         ]
         prototypes = [
             self._prototype(PRESENT, present, triggers),
-            *(self._prototype(metric, _reading(metric), triggers) for metric in (*GPU_METRICS, *GPU_RATES)),
+            *(self._prototype(metric, _reading(metric), triggers) for metric in GPU_ITEMS),
         ]
         rule = self._rule("gpu", "GPU discovery", "gpus", "Each GPU that the driver gives.", DOCUMENT, GPU_FILTERS)
         rule["item_prototypes"] = _sorted(prototypes, "key")
@@ -198,7 +199,7 @@ class _Builder:
             [triggers[alert.key] for alert in ALERTS if alert.entity == "gpu" and _items(alert) > 1], "name"
         )
         rule["graph_prototypes"] = _sorted([self._graph(graph) for graph in GRAPHS], "name")
-        rule["overrides"] = _overrides((*GPU_METRICS, *GPU_RATES))
+        rule["overrides"] = _overrides(GPU_ITEMS)
         return rule
 
     def _part_rule(self, entity: Entity) -> Tree:

@@ -15,7 +15,7 @@ BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
 # Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
-_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS)[A-Z.]+)\}")
+_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|XID\.)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
 

@@ -16,7 +16,9 @@ from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, 
 from zbx_nvidia.catalog import metrics, status
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
+READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
 VALUES = {
     metrics.UNSIGNED: UNSIGNED,
@@ -31,7 +33,7 @@ VALUES = {
     ),
 }
 READINGS: dict[str, st.SearchStrategy[Any]] = {
-    metric.key: VALUES[metric.kind] for metric in GPU_METRICS if metric.key not in {"uuid", "index"}
+    metric.key: VALUES[metric.kind] for metric in READABLE if metric.key not in {"uuid", "index"}
 }
 PROBLEMS = st.builds(Problem, st.text(), st.sampled_from(GPU_READERS), st.integers(0, 999), st.text())
 
@@ -106,7 +108,7 @@ def many(count: int) -> Collection:
         else "N" * 30
         if metric.kind == metrics.CHAR
         else number.get(metric.unit, 1234.56)
-        for metric in GPU_METRICS
+        for metric in READABLE
     }
     instance = {"memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99, "multiprocessors": 16}
     every = [
@@ -116,7 +118,7 @@ def many(count: int) -> Collection:
             {
                 **{
                     metric.key: int(full[metric.key]) if metric.kind == metrics.UNSIGNED else full[metric.key]
-                    for metric in GPU_METRICS
+                    for metric in READABLE
                 },
                 "uuid": f"GPU-{position:036x}",
                 "index": position,
@@ -143,14 +145,14 @@ def link(number: int) -> Part:
 def present(made: dict[str, Any]) -> set[str]:
     """Groups of which the first GPU still has a reading."""
     keys = next(iter(made["gpus"].values())).keys()
-    return {metric.group for metric in GPU_METRICS if metric.key in keys}
+    return {metric.group for metric in READABLE if metric.key in keys}
 
 
 def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
     size = len(document.render(document.build(many(6)), limit=10**9))
     # By group: the sections that go with it.
     sections = {entity.metrics[0].group: entity.section for entity in ENTITIES if entity.document == DOCUMENT}
-    there = {metric.group for metric in GPU_METRICS} | {"mig", "users"}
+    there = {metric.group for metric in READABLE} | {"mig", "users"}
     groups = [group.name for group in GROUPS if group.name in there]
     seen = []
     for limit in range(size - 1, 5000, -150):

@@ -104,3 +104,13 @@ def test_nothing_for_people_or_servers_is_loaded(recorded: tuple[set[str], set[s
     assert not (parent | child) & DEAR
     parts = {name.split(".")[1] for name in parent | child if name.startswith("zbx_nvidia.")}
     assert parts == {"agent", "catalog", "driver", "errors"}
+
+
+def test_a_poll_loads_nothing_of_the_service(recorded: tuple[set[str], set[str], dict[str, str]]) -> None:
+    parent, child, _ = recorded
+    loaded = {name for name in parent | child if name.startswith("zbx_nvidia.")}
+    assert not [name for name in loaded if "resident" in name]
+    assert not loaded & {
+        f"zbx_nvidia.{name}" for name in ("driver.sampling", "driver.events", "driver.gpm", "catalog.xid")
+    }
+    assert not parent & {"selectors", "socket", "signal", "subprocess"}  # pynvml loads some of them

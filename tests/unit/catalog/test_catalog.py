@@ -13,8 +13,12 @@ from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, GROUPS, HOST_METRICS, Metric
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, Metric
+from zbx_nvidia.catalog.sampled import GPM_READERS, GPU_ITEMS, SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.xid import XIDS
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
+from zbx_nvidia.driver.gpm import METRICS as GPM
+from zbx_nvidia.driver.sampling import Probe
 
 REFS = {metric.ref: metric for metric in METRICS}
 
@@ -26,7 +30,7 @@ LISTS = {"fans", "fan_speeds", "fan_rpms", "mig_instances", "vgpu_instances", "l
 
 
 def test_keys_and_names_are_unique() -> None:
-    for rows in (HOST_METRICS, (*GPU_METRICS, *GPU_RATES), *(entity.metrics for entity in ENTITIES)):
+    for rows in (HOST_METRICS, GPU_ITEMS, *(entity.metrics for entity in ENTITIES)):
         assert len({metric.ref for metric in rows}) == len(rows)
         assert len({metric.name for metric in rows}) == len(rows)
 
@@ -61,10 +65,33 @@ def methods(thing: type) -> set[str]:
     return {name for name, _ in inspect.getmembers(thing, inspect.isfunction) if not name.startswith("_")}
 
 
+def test_every_sampled_reader_is_a_method_of_the_probe() -> None:
+    """And the other way round; XIDs are not sampled."""
+    assert {f"sampled_{name}" for name in methods(Probe)} == set(SAMPLED_READERS) - {"xid", *GPM_READERS}
+    assert {f"gpm_{name}" for name in GPM} == set(GPM_READERS)
+    assert not set(SAMPLED_READERS) & {metric.reader for metric in GPU_METRICS}
+
+
 def test_a_reader_lies_in_one_group() -> None:
     """A group's switch must not tear a reader apart."""
-    for reader in {metric.reader for metric in GPU_METRICS}:
-        assert len({metric.group for metric in GPU_METRICS if metric.reader == reader}) == 1
+    for reader in {metric.reader for metric in (*GPU_METRICS, *SAMPLED_METRICS)}:
+        assert len({metric.group for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.reader == reader}) == 1
+
+
+def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> None:
+    macros = {macro.name: macro.value for macro in MACROS if ".XID." in macro.name}
+    for xid in XIDS:
+        alone, among = f",{xid.code},", f",13,{xid.code},31,"
+        for kind in ("reset", "restart", "support"):
+            pattern = macros[f"$NVIDIA.XID.{kind.upper()}"]
+            assert bool(re.search(pattern, alone)) == bool(re.search(pattern, among)) == (xid.kind.key == kind)
+        assert bool(re.search(macros["$NVIDIA.XID.INFO"], among)) == xid.notify
+        assert bool(re.search(macros["$NVIDIA.XID.FABRIC"], alone)) == (xid.code == 45)
+        assert not re.search(macros["$NVIDIA.XID.FABRIC"], among)
+    for pattern in macros.values():
+        assert len(pattern) <= 2048, "what Zabbix takes"
+        for text in (",", ",13,31,43,", ",13,"):
+            assert not re.search(pattern, text), "what alarms nobody"
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)

@@ -164,3 +164,19 @@ def test_macros_are_taken_with_and_without_their_signs(text: str, macro: str, va
     from zbx_nvidia.cli.hosts import add_host, parse_macros  # noqa: PLC0415  not needed by the others
 
     assert parse_macros(click.Context(add_host), click.Option(["--macro"]), (text,)) == {macro: value}
+
+
+def test_userparameters_of_both_ways_to_run() -> None:
+    assert run("userparameters").output.splitlines()[-2:] == [
+        "UserParameter=nvidia.get,/opt/zbx-nvidia/bin/zbx-nvidia-agent get",
+        "UserParameter=nvidia.links.get,/opt/zbx-nvidia/bin/zbx-nvidia-agent links",
+    ]
+    text = run("userparameters", "--mode", "resident", "--file", "/run/x/d.json", "--command", "/usr/bin/z").output
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines == [
+        "Alias=nvidia.get:vfs.file.contents[/run/x/d.json]",
+        "UserParameter=nvidia.links.get,/usr/bin/z links",
+    ]
+    assert run("userparameters", "--mode", "both").exit_code == 2
+    refused = run("userparameters", "--file", "/run/x/d.json")
+    assert (refused.exit_code, refused.output) == (2, "Error: --file has no use without --mode resident\n")

@@ -16,7 +16,8 @@ import yaml
 from zbx_nvidia.agent.document import Collection, Gpu, build
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.entities import ENTITIES
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
+from zbx_nvidia.catalog.metrics import PRESENT
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
@@ -168,9 +169,12 @@ def golden_documents() -> list[dict[str, Any]]:
         json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/golden").rglob("*.json"))
     ]
     assert len(documents) >= 4
-    # No process of a simulated card runs on this machine: whose they are and since when, only this one knows.
+    # No process of a simulated card runs on this machine: whose they are and since when, only this one knows. And what
+    # a poll cannot see, only the service writes: tests/unit/agent/resident shows that it does.
     process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5}
-    gpu = Gpu(0, "ok", {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process]}, {}, (), ())
+    sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
+    readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
+    gpu = Gpu(0, "ok", readings, {}, (), ())
     made = build(Collection(status.OK, "", {}, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
     return [*documents, made]
 
@@ -192,7 +196,7 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
     pairs = 0
     for rule in rules(export):
         metrics = {
-            "nvidia.gpu.discovery": (*GPU_METRICS, *GPU_RATES),
+            "nvidia.gpu.discovery": GPU_ITEMS,
             **{f"nvidia.{entity.name}.discovery": entity.metrics for entity in ENTITIES},
         }[rule["key"]]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}

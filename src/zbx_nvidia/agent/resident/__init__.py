@@ -1,0 +1,8 @@
+"""`zbx-nvidia-agent serve`: a document that lies ready as a file, and what only a process that stays can know.
+
+    supervisor   writes the document; never calls NVML, so it can always answer and always leave
+    worker       a process that keeps NVML open: a thread a GPU that samples and reads, and one that waits for XIDs
+
+The worker hands readings over by a pipe. To let go of the driver, or to see another one, it ends and a new one starts:
+no process sees a library that was replaced under it.
+"""

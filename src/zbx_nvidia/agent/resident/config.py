@@ -1,0 +1,204 @@
+"""The configuration file of the service: lines of `key = value`, `#` for comments.
+
+`KEYS` is the whole of it; the example file and the table of docs/RESIDENT.md follow from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from zbx_nvidia.errors import UsageError
+
+PATH = "/etc/zbx-nvidia/agent.conf"
+DAY = 86_400.0
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
+_WORDS = {"yes": True, "no": False}
+
+
+class Key(NamedTuple):
+    """A key of the file.
+
+    Attributes:
+        name: As it is written.
+        default: Its value in a file that lacks it, as it is written.
+        lowest: The smallest number of seconds; None for what is no time.
+        highest: The largest.
+        zero: Whether 0 is possible besides, for never.
+        text: What it is for.
+    """
+
+    name: str
+    default: str
+    lowest: float | None
+    highest: float
+    zero: bool
+    text: str
+
+
+KEYS = (
+    Key(
+        "document", "/run/zbx-nvidia/document.json", None, 0, False,
+        "Where the document is written, an absolute path. The Alias line of the Zabbix agent names the same.",
+    ),
+    Key(
+        "interval", "5s", 1, 3600, False,
+        "How often everything is read and the document is written. It is never older than this and `stall` together.",
+    ),
+    Key(
+        "stall", "5s", 0.5, 600, False,
+        "How long the driver may take for an answer. From then on the document says for how long nothing has come.",
+    ),
+    Key(
+        "samples", "0.5s", 0.05, 60, True,
+        "How often utilisation, power, temperatures and clock are looked at in between, for peaks and means. 0: never.",
+    ),
+    Key(
+        "window", "60s", 1, 3600, False,
+        "What peaks and means are taken over: the interval at which Zabbix asks, {$NVIDIA.INTERVAL}.",
+    ),
+    Key(
+        "pcie", "5s", 1, 3600, True,
+        "How often PCIe throughput is measured: the driver takes 40 ms for it. 0: never.",
+    ),
+    Key(
+        "gpm", "yes", None, 0, False,
+        "Whether to read how busy the parts of a GPU are (GPM, Hopper and newer): yes or no.",
+    ),
+    Key(
+        "xid", "yes", None, 0, False,
+        "Whether to wait for XID errors: yes or no.",
+    ),
+    Key(
+        "xid_repeat", "60s", 1, DAY, False,
+        "For how long repetitions of an XID code are one event; each is counted all the same.",
+    ),
+    Key(
+        "xid_memory", "10m", 10, DAY, False,
+        "For how long an XID code is among the recent ones, on which the alarms stand.",
+    ),
+)  # fmt: skip
+
+
+class Config(NamedTuple):
+    """What the file says, in the order of `KEYS`; times in s."""
+
+    document: str
+    interval: float
+    stall: float
+    samples: float
+    window: float
+    pcie: float
+    gpm: bool
+    xid: bool
+    xid_repeat: float
+    xid_memory: float
+
+
+def load(path: str | None) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: None for the usual place, where there need not be one.
+
+    Raises:
+        UsageError: It cannot be read, or says what cannot be; with its name and the number of the line.
+    """
+    try:
+        with open(path or PATH, "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        if path is not None:
+            raise UsageError(f"{path}: there is no such file") from None
+        text = ""
+    except OSError as error:
+        raise UsageError(f"{path or PATH}: {error.strerror}") from None
+    return parse(text, path or PATH)
+
+
+def parse(text: str, name: str = PATH) -> Config:
+    """Read the text of a configuration file.
+
+    Args:
+        text: The file.
+        name: Its name, for complaints.
+
+    Raises:
+        UsageError: As of `load`.
+    """
+    keys = {key.name: key for key in KEYS}
+    values = {key.name: _value(key, key.default) for key in KEYS}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stated = line.strip()
+        if not stated or stated.startswith("#"):
+            continue
+        try:
+            word, value = _statement(stated, keys, lines)
+            values[word] = _value(keys[word], value)
+        except UsageError as error:
+            raise UsageError(f"{name}:{number}: {error}") from None
+        lines[word] = number
+    config = Config(**values)
+    for shorter, longer in (("samples", "window"), ("interval", "xid_repeat"), ("interval", "xid_memory")):
+        if getattr(config, shorter) > getattr(config, longer):
+            number = max(lines.get(shorter, 0), lines.get(longer, 0))
+            raise UsageError(f"{name}:{number}: {longer} is shorter than {shorter}")
+    return config
+
+
+def seconds(text: str) -> float:
+    """A time as people write it: 0.5, 90s, 10m, 1h.
+
+    Raises:
+        UsageError: It is none.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        value = float(number) * _UNITS[unit]
+    except ValueError:
+        raise UsageError(f"not a time, such as 0.5s, 90s, 10m or 1h: {text[:60]}") from None
+    if not 0 <= value <= 366 * DAY:  # also what is not a number
+        raise UsageError(f"not a time that can be meant: {text[:60]}")
+    return value
+
+
+def example() -> str:
+    """The example file: every key with its default, commented out."""
+    head = (
+        "# zbx-nvidia-agent serve: what the service does. After a change: systemctl reload zbx-nvidia.\n"
+        "# Check it with: zbx-nvidia-agent serve --check. Times: 0.5s, 90s, 10m, 1h.\n"
+    )
+    keys = [f"# {key.text}\n{_range(key)}#{key.name} = {key.default}\n" for key in KEYS]
+    return "\n".join([head, *keys])
+
+
+def _statement(stated: str, keys: dict[str, Key], lines: dict[str, int]) -> tuple[str, str]:
+    """Key and value of a line."""
+    word, equals, value = (part.strip() for part in stated.partition("="))
+    if not equals:
+        raise UsageError(f"not of the form key = value: {stated[:60]}")
+    if word not in keys:
+        raise UsageError(f"unknown key: {word[:60]}; there are {', '.join(keys)}")
+    if word in lines:
+        raise UsageError(f"{word} stands on line {lines[word]} already")
+    return word, value
+
+
+def _range(key: Key) -> str:
+    return "" if key.lowest is None else f"# From {key.lowest:g}s to {key.highest:g}s.\n"
+
+
+def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
+    if key.lowest is not None:
+        value = seconds(text)
+        if not (key.lowest <= value <= key.highest or (key.zero and value == 0)):
+            zero = "0, or " if key.zero else ""
+            raise UsageError(f"{key.name} must be {zero}{key.lowest:g}s to {key.highest:g}s, not {text}")
+        return value
+    if key.default in _WORDS:
+        if text not in _WORDS:
+            raise UsageError(f"{key.name} must be yes or no, not {text[:60]}")
+        return _WORDS[text]
+    if not text.startswith("/") or text.endswith("/") or not text.isprintable():
+        raise UsageError(f"{key.name} must be the absolute path of a file, not {text[:60]}")
+    return text

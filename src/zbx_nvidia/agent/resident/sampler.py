@@ -1,0 +1,167 @@
+"""The samples of one GPU, and what is made of them: highest, mean and 95th percentile of the last minute."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.catalog.sampled import AVERAGE, GPM_READERS, P95, PEAK, SAMPLED_METRICS
+from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.driver.gpm import Gpm, free
+from zbx_nvidia.driver.sampling import Probe
+
+if TYPE_CHECKING:
+    from zbx_nvidia.catalog.metrics import Metric
+
+_PREFIX = "sampled_"
+# Reader of the catalogue -> its rows; the method of the probe has the same name without the prefix.
+_ROWS: dict[str, list[Metric]] = {}
+for _metric in SAMPLED_METRICS:
+    if _metric.reader.startswith(_PREFIX):
+        _ROWS.setdefault(_metric.reader, []).append(_metric)
+SLOW = tuple(reader for reader in _ROWS if "_pcie_" in reader)
+QUICK = tuple(reader for reader in _ROWS if reader not in SLOW)
+_WHOLE = frozenset({"UNSIGNED"})
+_APART = 0.1  # s that two samples of GPM have to be apart at least
+
+
+class Window:
+    """Values of the last so many seconds.
+
+    Args:
+        horizon: In s, of the monotonic clock.
+    """
+
+    def __init__(self, horizon: float) -> None:
+        self._horizon = horizon
+        self._values: deque[tuple[float, float]] = deque()
+
+    def add(self, now: float, value: float) -> None:
+        """Take one value in."""
+        self._values.append((now, value))
+
+    def made(self, now: float) -> dict[str, float]:
+        """What the values come to; nothing where there are none."""
+        values = self._values
+        while values and values[0][0] < now - self._horizon:
+            values.popleft()
+        if not values:
+            return {}
+        ordered = sorted(value for _, value in values)
+        count = len(ordered)
+        return {
+            PEAK: ordered[-1],
+            AVERAGE: round(sum(ordered) / count, 2),
+            P95: ordered[-(-95 * count // 100) - 1],  # the nearest rank: a value that was measured
+        }
+
+
+class Sampler:
+    """Samples one GPU. Used by the one thread that is allowed to hang for it.
+
+    Args:
+        index: Its place in the driver's order.
+        horizon: What is looked back on, in s.
+        wanted: Readers that are sampled at all.
+    """
+
+    def __init__(self, index: int, horizon: float, wanted: tuple[str, ...]) -> None:
+        self._index = index
+        self._horizon = horizon
+        self._wanted = wanted
+        self._probe: Probe | None = None
+        self._windows: dict[str, Window] = {}
+        self._lacking: set[str] = set()
+
+    def sample(self, readers: tuple[str, ...], now: float) -> None:
+        """Look at these readings once. What the driver does not give is left out; a lost card has no past."""
+        try:
+            if self._probe is None:
+                self._probe = Probe(self._index)
+            for reader in readers:
+                if reader in self._lacking:
+                    continue
+                try:
+                    value = getattr(self._probe, reader.removeprefix(_PREFIX))()
+                except Absent:
+                    self._lacking.add(reader)
+                    self._windows.pop(reader, None)
+                except Refused:
+                    continue
+                else:
+                    self._windows.setdefault(reader, Window(self._horizon)).add(now, value)
+        except Lost:
+            self.forget()
+        except NvmlError:
+            self._probe = None
+
+    def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Readings by catalogue key, and the readers that the card cannot serve."""
+        readings: dict[str, Any] = {}
+        for reader, window in self._windows.items():
+            if values := window.made(now):
+                readings.update({metric.key: _of_kind(metric, values[metric.field]) for metric in _ROWS[reader]})
+        lacks = tuple(reader for reader in _ROWS if reader in self._lacking or reader not in self._wanted)
+        # Asked again from time to time: MIG mode takes some of them away, and gives them back.
+        self._lacking.clear()
+        return readings, lacks
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._probe = None
+        self._windows.clear()
+        self._lacking.clear()
+
+
+class Activity:
+    """How busy the parts of a GPU were, from its own counters (GPM). Used by the same thread.
+
+    Args:
+        index: Its place in the driver's order.
+        horizon: What is looked back on, in s.
+        wanted: Whether it is read at all.
+    """
+
+    def __init__(self, index: int, horizon: float, *, wanted: bool) -> None:
+        self._index = index
+        self._horizon = horizon
+        self._wanted = wanted
+        self._gpm: Gpm | None = None
+        self._samples: deque[tuple[float, Any]] = deque()
+
+    def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Readings by catalogue key, from the oldest sample to one taken now, and the readers that the card lacks."""
+        if not self._wanted:
+            return {}, GPM_READERS
+        try:
+            if self._gpm is None:
+                self._gpm = Gpm(self._index)
+            self._samples.append((now, self._gpm.take()))
+            while self._samples[0][0] < now - self._horizon:
+                free(self._samples.popleft()[1])
+            (since, first), (_, last) = self._samples[0], self._samples[-1]
+            if now - since < _APART:
+                return {}, ()
+            values = self._gpm.between(first, last)
+        except Absent:
+            self.forget()
+            return {}, GPM_READERS
+        except NvmlError:
+            self.forget()
+            return {}, ()
+        return (
+            {f"gpm_{name}": value for name, value in values.items()},
+            tuple(reader for reader in GPM_READERS if reader.removeprefix("gpm_") not in values),
+        )
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._gpm = None
+        while self._samples:
+            with contextlib.suppress(NvmlError):
+                free(self._samples.pop()[1])
+
+
+def _of_kind(metric: Metric, value: float) -> float:
+    return int(value) if metric.kind in _WHOLE else value

@@ -1,0 +1,741 @@
+"""The process that writes the document, and never calls NVML: so it can always answer and always leave.
+
+One loop over file descriptors and times. All times are of the monotonic clock: the wall clock, which may jump, stands
+in the document's `timestamp` and at XIDs, and nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zbx_nvidia import __version__
+from zbx_nvidia.agent import document, oneshot
+from zbx_nvidia.agent.document import Collection, Gpu, Problem
+from zbx_nvidia.agent.messages import CHUNK, Receiver
+from zbx_nvidia.agent.resident import config as configuration
+from zbx_nvidia.agent.resident import notify
+from zbx_nvidia.agent.resident.ledger import Ledger
+from zbx_nvidia.catalog import status as states
+from zbx_nvidia.catalog.xid import BY_CODE
+from zbx_nvidia.errors import UsageError
+
+if TYPE_CHECKING:
+    from zbx_nvidia.agent.resident.config import Config
+    from zbx_nvidia.catalog.status import Status
+
+MODE = "resident"
+HOST = -1  # beside the positions of GPUs: the worker as a whole
+NUMBER = 4  # bytes of the number of a round
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is started again, doubled each time
+# A lost GPU that was reset is seen again by a process that begins anew, and by no other. Whoever resets one has the
+# driver released before, and that is such a beginning: this is for the rest, and costs the other GPUs their samples.
+RENEW_LOST = 600.0
+LAST_WAIT = 0.7  # s that the end waits for the worker: with it, SIGTERM takes less than a second
+_LOCK_PAUSE = 0.2
+_LIBRARY = "libnvidia-ml.so"
+_START = """\
+import sys
+count = int(sys.argv[1])
+sys.path[:] = sys.argv[2 : 2 + count]
+from zbx_nvidia.agent.resident.worker import start
+start(sys.argv[2 + count :])
+"""
+# glibc gives each of many threads a heap of its own, and the worker has two a GPU.
+_HEAPS = {"MALLOC_ARENA_MAX": "2"}
+
+
+class Round(NamedTuple):
+    """One reading of everything.
+
+    Attributes:
+        number: Which.
+        started: When.
+        gpus: What has answered, by position.
+    """
+
+    number: int
+    started: float
+    gpus: dict[int, Gpu]
+
+
+class Host(NamedTuple):
+    """What a worker says of the host as a whole in one round."""
+
+    versions: dict[str, str]
+    total: int
+    slots: list[str]
+    problems: list[Problem]
+
+
+class Worker(NamedTuple):
+    """A worker process.
+
+    Attributes:
+        pid: Its number.
+        control: Where it is asked.
+        pipe: Where it answers.
+        receiver: What has come of that.
+    """
+
+    pid: int
+    control: int
+    pipe: int
+    receiver: Receiver
+
+
+def log(text: str) -> None:
+    """Say a line to whoever runs the service: under systemd, the journal."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"zbx-nvidia-agent: {text}\n".encode("utf-8", "replace"))
+
+
+def serve(path: str | None) -> int:
+    """Run the service until it is told to end.
+
+    Args:
+        path: Of the configuration file; None for the usual place.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The configuration is wrong.
+    """
+    config = configuration.load(path)
+    try:
+        folder = os.path.dirname(config.document)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        lock = _locked(config.document + ".lock")
+    except OSError as error:
+        log(f"{config.document}: {error.strerror}: {error.filename}")
+        return 1
+    if lock is None:
+        log(f"another one writes {config.document} already")
+        return 1
+    return Supervisor(path, config).run()
+
+
+class Supervisor:
+    """The loop.
+
+    Args:
+        path: Of the configuration file, for SIGHUP.
+        config: What it says.
+    """
+
+    def __init__(self, path: str | None, config: Config) -> None:
+        self._path = path
+        self._config = config
+        self._selector = selectors.DefaultSelector()
+        self._worker: Worker | None = None
+        self._ready = False
+        self._ending = False  # the worker was told to end
+        self._start_at: float | None = 0.0  # when a worker is to be started
+        self._blocked: float | None = None  # since when another one holds the place of the worker
+        self._pause = FIRST_PAUSE
+        self._library: tuple[str, ...] = ()
+        self._seen: tuple[Any, ...] = ()  # what that library was when the worker loaded it
+        self._failure: tuple[Status, str] | None = None  # why there is no worker
+        self._round: Round | None = None  # the one that is under way
+        self._number = 0
+        self._host: Host | None = None
+        self._users: dict[int, str] = {}
+        self._next = 0.0  # when the next round is due
+        self._asked: dict[int, float] = {}  # GPUs that owe an answer, and since when; HOST is the worker as a whole
+        self._lost_since: float | None = None
+        self._released: float | None = None  # until when
+        self._waiting: list[socket.socket] = []  # those who want to know when the driver is free
+        self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
+        self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
+        self._able: dict[int, bool | None] = {}
+        self._unwritable = False
+        self._said = ""
+        self._announced = False
+        self._watchdog = notify.watchdog()
+        self._alive = 0.0
+        self._ends, self._code = False, 0
+
+    def run(self) -> int:
+        """Run until told to end."""
+        self._listen_for_signals()
+        door = self._open_door()
+        try:
+            while not self._ends:
+                now = time.monotonic()
+                self._keep_time(now)
+                for key, _ in self._selector.select(max(0.0, min(self._times(now)) - time.monotonic())):
+                    key.data()
+        finally:
+            notify.send("STOPPING=1")
+            self._remove()
+            with contextlib.suppress(OSError):
+                os.unlink(self._config.document + ".sock")
+            door.close()
+        self._leave()
+        return self._code
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def _times(self, now: float) -> list[float]:
+        """When something has to be done next."""
+        times = [self._next]
+        if self._watchdog is not None:
+            times.append(self._alive + self._watchdog)
+        if self._start_at is not None and self._worker is None:
+            times.append(self._start_at)
+        if self._released is not None:
+            times.append(self._released)
+        stall = self._config.stall
+        times += [since + stall for since in self._asked.values() if now - since < stall]
+        return times
+
+    def _keep_time(self, now: float) -> None:
+        if self._watchdog is not None and now >= self._alive + self._watchdog:
+            self._alive = now
+            notify.send("WATCHDOG=1")
+        if self._released is not None and now >= self._released:
+            self._resume(now)
+        if self._worker is None and self._start_at is not None and now >= self._start_at:
+            self._start(now)
+        self._try_to_finish(now)
+        if now >= self._next:
+            self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        """Ask for everything; or, where there is nobody to ask, say why."""
+        if self._round is not None:
+            # Not everybody has answered, and the time for it is not over.
+            self._next = min(self._round.started + self._config.stall, now + self._config.interval)
+            return
+        self._next += self._config.interval
+        if self._next <= now:
+            # The machine slept, or this is the first: what was missed is not made up.
+            self._next = now + self._config.interval
+        if self._ready and not self._ending:
+            self._renew(now)
+        if self._ready and not self._ending:
+            self._ask(now)
+        else:
+            self._write_without(now)
+
+    # -- the worker --------------------------------------------------------------------------------------------------
+
+    def _start(self, now: float) -> None:
+        """Start a worker, unless one of an earlier service still hangs in the driver."""
+        lock = _locked(self._config.document + ".worker.lock")
+        if lock is None:
+            self._start_at = now + _LOCK_PAUSE
+            if self._blocked is None:
+                self._blocked = now
+            if now - self._blocked >= self._config.stall and self._failure is None:
+                self._failure = (states.STILL_STUCK, "")
+                self._write_without(now)
+            return
+        self._blocked = None
+        for_worker, control = _pipe()
+        pipe, from_worker = _pipe()
+        arguments = _for_worker(self._config)
+        path = [entry or os.getcwd() for entry in sys.path]
+        command = [sys.executable, "-I", "-S", "-c", _START, str(len(path)), *path, *map(str, arguments)]
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                command,
+                {**os.environ, **_HEAPS},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, for_worker, 0),
+                    (os.POSIX_SPAWN_DUP2, from_worker, 1),
+                    (os.POSIX_SPAWN_DUP2, lock, 3),
+                ],
+                setsid=True,  # Ctrl-C is for us: it must not end a call into the driver
+                setsigmask=[],
+            )
+        except OSError as error:
+            os.close(control)
+            os.close(pipe)
+            self._fail(now, states.COLLECTOR_FAILED, f"No process can be started: {error.strerror}")
+            return
+        finally:
+            for descriptor in (lock, for_worker, from_worker):
+                os.close(descriptor)
+        os.set_blocking(control, False)
+        self._worker = Worker(pid, control, pipe, Receiver())
+        self._start_at = None
+        self._ready = self._ending = False
+        self._asked = {HOST: now}
+        self._selector.register(pipe, selectors.EVENT_READ, self._hear)
+
+    def _ask(self, now: float) -> None:
+        self._number += 1
+        self._round = Round(self._number, now, {})
+        self._host = None
+        self._asked.setdefault(HOST, now)
+        assert self._worker is not None  # noqa: S101  it is ready
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            # A worker whose main thread hangs leaves the numbers in the pipe, which has room for a day of them.
+            os.write(self._worker.control, self._number.to_bytes(NUMBER, "big"))
+
+    def _hear(self) -> None:
+        """Take what the worker says."""
+        now = time.monotonic()
+        worker = self._worker
+        assert worker is not None  # noqa: S101  else its pipe would not be watched
+        data = os.read(worker.pipe, CHUNK)
+        if not data:
+            self._gone(now, worker)
+            return
+        for kind, value in worker.receiver.feed(data):
+            if kind == "gpu":
+                self._hear_gpu(now, value)
+            elif kind == "host":
+                self._hear_host(now, value)
+            elif kind == "asked":
+                self._hear_asked(now, value)
+            elif kind == "ready":
+                self._hear_ready(now, worker, value)
+            elif kind == "failed":
+                code, message = value
+                self._fail(now, states.of_error(code), f"NVML error {code}: {message}")
+            elif kind == "broken":
+                self._fail(now, states.COLLECTOR_FAILED, value)
+        self._try_to_finish(now)
+
+    def _hear_ready(self, now: float, worker: Worker, version: str) -> None:
+        if version != __version__:
+            # Its messages may mean something else. Whoever started us will start what is installed now.
+            log(f"{version} was installed under {__version__} while it ran")
+            self._ends, self._code = True, 1
+            return
+        if self._ending:
+            return
+        self._asked.pop(HOST, None)
+        self._ready = True
+        self._library = _library_of(worker.pid)
+        self._seen = tuple(_identity(path) for path in self._library)
+        self._next = now
+        self._failure = None
+
+    def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
+        number, versions, count, slots, problems, xids = value
+        for index, uuid, able, codes in xids:
+            self._able[index] = able
+            if not uuid:
+                continue
+            self._uuids[index] = uuid
+            if uuid not in self._ledgers:
+                self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
+            ledger = self._ledgers[uuid]
+            for code, times, when in codes:
+                ledger.add(code, times, when, now)
+                log(f"GPU {index}: XID {code} ({_meaning(code)}), {times} times")
+        if self._round is not None and number == self._round.number:
+            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
+            for index in range(count):
+                if index not in self._round.gpus:
+                    self._asked.setdefault(index, now)
+
+    def _hear_asked(self, now: float, value: tuple[Any, ...]) -> None:
+        if self._ending:
+            return  # it has its end still to come
+        number, users = value
+        self._users = users
+        self._asked.pop(HOST, None)
+        if self._round is not None and number != self._round.number:
+            # An answer to a question of long ago: it is back, and has been asked again since.
+            self._asked[HOST] = now
+
+    def _hear_gpu(self, now: float, value: tuple[Any, ...]) -> None:
+        number, plain = value
+        gpu = oneshot.gpu_of(plain)
+        self._asked.pop(gpu.position, None)
+        if self._round is not None and number == self._round.number:
+            self._round.gpus[gpu.position] = gpu
+        elif self._round is not None and self._host is not None:
+            # As above.
+            self._asked[gpu.position] = now
+
+    def _gone(self, now: float, worker: Worker) -> None:
+        """The worker has ended."""
+        self._selector.unregister(worker.pipe)
+        os.close(worker.pipe)
+        os.close(worker.control)
+        _, how = os.waitpid(worker.pid, 0)
+        self._worker = None
+        self._ready = False
+        self._round = None
+        self._asked.clear()
+        self._able.clear()
+        if self._released is not None:
+            self._failure = None
+            self._write_without(now)
+            self._tell("released")
+            return
+        if self._failure is None and not self._ending:
+            detail = f"The process that reads the driver died: {_how(how)}"
+            log(detail)
+            self._failure = (states.COLLECTOR_FAILED, detail)
+            self._write_without(now)
+        if self._failure is None:
+            self._start_at = now
+        else:
+            self._start_at = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _fail(self, now: float, status: Status, detail: str) -> None:
+        """There is no driver: say so at once; the worker ends by itself, and another tries again."""
+        self._failure = (status, detail)
+        self._ready = False
+        self._round = None
+        # If it hangs on its way out, that is what counts from then on.
+        self._asked = {} if self._worker is None else {HOST: now}
+        if self._worker is None:
+            self._start_at = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._write_without(now)
+
+    def _end_worker(self) -> None:
+        """Have the worker let go of the driver and end. It is never killed: that has frozen GPUs."""
+        if self._worker is not None and not self._ending:
+            self._ending = True
+            self._ready = False
+            self._round = None
+            self._asked = {**self._asked, HOST: time.monotonic()}
+            # The pipe's other end reads its end; the descriptor itself is closed when the worker is gone.
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(null, self._worker.control, inheritable=False)
+            os.close(null)
+
+    def _renew(self, now: float) -> None:
+        """Start the worker anew where it cannot see what there is now."""
+        if tuple(_identity(path) for path in self._library) != self._seen:
+            log("the driver's library was replaced: the worker is started anew")
+            self._end_worker()
+        elif self._lost_since is not None and now - self._lost_since >= RENEW_LOST:
+            self._lost_since = now
+            self._end_worker()
+
+    # -- the document ------------------------------------------------------------------------------------------------
+
+    def _try_to_finish(self, now: float) -> None:
+        """Write the document when everybody has answered from whom an answer can be hoped for."""
+        stall = self._config.stall
+        if self._round is None:
+            if self._worker is not None and not self._ready and (since := self._asked.get(HOST)) is not None:
+                self._failure_of_start(now, since)
+            return
+        owing = {index: now - since for index, since in self._asked.items()}
+        if any(age < stall for age in owing.values()):
+            return
+        round_, self._round = self._round, None
+        if self._host is None:
+            # Nothing is known of any GPU without it, not even how many there are.
+            detail = f"No answer for {max(owing.values(), default=0.0):.0f} s"
+            self._write(document.failed(states.STALLED, detail, now - round_.started, MODE))
+            return
+        status, detail = states.OK, ""
+        if owing:
+            names = ", ".join(f"GPU {index}" if index != HOST else "the driver" for index in sorted(owing))
+            status, detail = states.STALLED, f"No answer for {max(owing.values()):.0f} s from {names}"
+        host = self._host
+        gpus = [self._with_xids(now, gpu) for gpu in round_.gpus.values()]
+        lost = any(gpu.state == "lost" for gpu in gpus)
+        self._lost_since = (self._lost_since or now) if lost else None
+        self._pause = FIRST_PAUSE
+        self._write(
+            Collection(
+                status,
+                detail,
+                host.versions,
+                host.total,
+                gpus,
+                host.slots,
+                host.problems,
+                self._users,
+                MODE,
+                now - round_.started,
+            )
+        )
+
+    def _failure_of_start(self, now: float, since: float) -> None:
+        """A worker that does not come up, or does not end."""
+        if now - since >= self._config.stall and self._failure is None:
+            self._failure = (states.STALLED, "")
+            self._write_without(now)
+
+    def _write_without(self, now: float) -> None:
+        """The document when there is nobody to ask."""
+        since = self._asked.get(HOST)
+        if self._worker is not None and since is not None and now - since >= self._config.stall:
+            status, detail = states.STALLED, f"No answer for {now - since:.0f} s"
+            if self._released is not None:
+                self._tell("error: the driver does not answer, and is still held")
+        elif self._released is not None:
+            if self._worker is not None:
+                return  # it is about to end
+            status, detail = states.RELEASED, f"For {self._released - now:.0f} s more"
+        elif self._failure is not None:
+            status, detail = self._failure
+        else:
+            return  # a worker is starting: what there is stands until it is ready, or until it takes too long
+        self._write(document.failed(status, detail, 0.0, MODE))
+
+    def _with_xids(self, now: float, gpu: Gpu) -> Gpu:
+        """A GPU with what the ledger has of it."""
+        able = self._able.get(gpu.position)
+        ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
+        if gpu.state == "ok" and ledger is not None and able:
+            return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
+        if gpu.state == "ok" and (able is False or not self._config.xid):
+            return gpu._replace(lacks=(*gpu.lacks, "xid"))
+        if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
+            # Its readings are void; what the driver said before it went is what helps now.
+            words = f"XID {recent[-1]}: {_meaning(recent[-1])}"
+            return gpu._replace(
+                problems=tuple(part._replace(message=f"{part.message}, {words}") for part in gpu.problems)
+            )
+        return gpu
+
+    def _write(self, found: Collection) -> None:
+        # The file ends with a line break, and the agent reads no larger file.
+        limit = document.LIMIT - 1
+        try:
+            text = document.render(document.build(found), limit)
+        except Exception as error:  # noqa: BLE001  whatever a driver may say: the service goes on
+            words = f"{type(error).__name__}: {error}"
+            found = document.failed(states.COLLECTOR_FAILED, words, found.duration, MODE)
+            text = document.render(document.build(found), limit)
+        try:
+            _write_file(self._config.document, text.encode("ascii") + b"\n")
+        except OSError as error:
+            # What cannot be renewed must not go on being read.
+            self._remove()
+            if not self._unwritable:
+                log(f"{self._config.document} cannot be written, and was removed: {error.strerror}")
+            self._unwritable = True
+        else:
+            if self._unwritable:
+                log(f"{self._config.document} is written again")
+            self._unwritable = False
+        self._say(found)
+
+    def _say(self, found: Collection) -> None:
+        """Tell systemd and the log what has changed."""
+        words = found.status.name
+        if found.status is states.OK:
+            words = f"{found.gpu_count} GPUs"
+            sick = sum(gpu.state != "ok" for gpu in found.gpus)
+            words += f", {sick} of them lost or sick" if sick else ""
+        elif found.status is states.STALLED and found.gpu_count is not None:
+            # Not the detail, which has the age in it and is another each time.
+            silent = sorted(set(range(found.gpu_count)) - {gpu.position for gpu in found.gpus})
+            words += f": no answer from {', '.join(f'GPU {index}' for index in silent)}"
+        elif found.status not in (states.STALLED, states.RELEASED) and found.detail:
+            words += f": {found.detail}"
+        if words != self._said:
+            self._said = words
+            log(words)
+            notify.send(f"STATUS={words}")
+        if not self._announced:
+            self._announced = True
+            notify.send("READY=1")
+
+    def _remove(self) -> None:
+        for path in (self._config.document, self._config.document + ".new"):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    # -- orders ------------------------------------------------------------------------------------------------------
+
+    def _listen_for_signals(self) -> None:
+        reading, writing = _pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._selector.register(reading, selectors.EVENT_READ, lambda: self._signalled(reading))
+
+    def _signalled(self, pipe: int) -> None:
+        for number in os.read(pipe, CHUNK):
+            if number == signal.SIGHUP:
+                self._reload()
+            elif number in {signal.SIGTERM, signal.SIGINT}:
+                self._ends = True
+
+    def _reload(self) -> None:
+        notify.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            config = configuration.load(self._path)
+        except UsageError as error:
+            log(f"the old configuration stays: {error}")
+        else:
+            if config.document != self._config.document:
+                log(f"document stays {self._config.document} until the service is restarted")
+                config = config._replace(document=self._config.document)
+            worker_differs = _for_worker(config) != _for_worker(self._config)
+            self._config = config
+            for ledger in self._ledgers.values():
+                ledger.repeat, ledger.memory = config.xid_repeat, config.xid_memory
+            if worker_differs:
+                self._end_worker()
+            self._next = time.monotonic()
+            log("configuration read again")
+        notify.send("READY=1")
+
+    def _open_door(self) -> socket.socket:
+        """The socket for `release`: only our own user and root may write to it."""
+        path = self._config.document + ".sock"
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # of a service that was killed: the lock is ours
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        old = os.umask(0o177)
+        try:
+            door.bind(path)
+        except OSError as error:
+            log(f"release will not work: {path}: {error}")
+            return door
+        finally:
+            os.umask(old)
+        door.listen()
+        self._selector.register(door, selectors.EVENT_READ, lambda: self._let_in(door))
+        return door
+
+    def _let_in(self, door: socket.socket) -> None:
+        guest, _ = door.accept()
+        guest.settimeout(0.2)
+        now = time.monotonic()
+        try:
+            word, _, value = guest.recv(CHUNK).decode("ascii", "replace").strip().partition(" ")
+            time_ = float(value)
+        except (OSError, ValueError):
+            guest.close()
+            return
+        if word != "release":
+            guest.close()
+            return
+        self._waiting.append(guest)
+        if time_ <= 0:
+            if self._released is not None:
+                self._resume(now)
+            self._tell("resumed")
+            return
+        self._released = now + time_
+        self._start_at = None
+        self._end_worker()
+        if self._worker is None:
+            self._write_without(now)
+            self._tell("released")
+
+    def _tell(self, answer: str) -> None:
+        for guest in self._waiting:
+            with contextlib.suppress(OSError):
+                guest.sendall(f"{answer}\n".encode())
+            guest.close()
+        self._waiting.clear()
+
+    def _resume(self, now: float) -> None:
+        log("taking the driver up again")
+        self._released = None
+        self._failure = None
+        if self._worker is None:
+            self._start_at = now
+
+    def _leave(self) -> None:
+        """Let the worker end, and wait a moment for it; one that hangs is left to itself."""
+        worker = self._worker
+        if worker is None:
+            return
+        self._end_worker()
+        until = time.monotonic() + LAST_WAIT
+        while (left := until - time.monotonic()) > 0:
+            # What it still says is of no interest, but it must not wait for a reader.
+            with selectors.DefaultSelector() as selector:
+                selector.register(worker.pipe, selectors.EVENT_READ)
+                if selector.select(left) and not os.read(worker.pipe, CHUNK):
+                    return
+        log("the worker has not come back from the driver, and is left to itself")
+
+
+def _for_worker(config: Config) -> tuple[float, ...]:
+    """The arguments of the worker's `main`."""
+    horizon = config.window + config.interval
+    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid))
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe neither of whose ends is a standard stream."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
+def _locked(path: str) -> int | None:
+    """The file, open and locked for as long as a process has it open; None when another has."""
+    raw = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = fcntl.fcntl(raw, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(raw)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in {errno.EAGAIN, errno.EACCES}:
+            return None
+        raise
+    return descriptor
+
+
+def _write_file(path: str, data: bytes) -> None:
+    """Replace a file: whoever reads it finds the old one or the new one, whole."""
+    new = path + ".new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fchmod(descriptor, 0o644)  # whatever the umask: the agent is another user
+    finally:
+        os.close(descriptor)
+    os.rename(new, path)
+
+
+def _library_of(pid: int) -> tuple[str, ...]:
+    """The files that tell whether the library that a process has mapped was replaced since.
+
+    The mapped file itself, and what its soname leads to: a package may replace the one or turn the other.
+    """
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            paths = {line.split(None, 5)[5].rstrip("\n") for line in file if _LIBRARY in line}
+    except OSError:
+        return ()
+    if not paths:
+        return ()
+    found = min(paths).removesuffix(" (deleted)")
+    return (found, f"{os.path.dirname(found)}/{_LIBRARY}.1")
+
+
+def _identity(path: str) -> tuple[Any, ...]:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return (path,)
+    return (path, there.st_dev, there.st_ino, there.st_mtime_ns)
+
+
+def _how(code: int) -> str:
+    number = os.waitstatus_to_exitcode(code)
+    return f"signal {-number}" if number < 0 else f"exit code {number}"
+
+
+def _meaning(code: int) -> str:
+    return BY_CODE[code].meaning if code in BY_CODE else "unknown code"

@@ -1,0 +1,100 @@
+"""XID errors, counted while the worker waits for them; `ledger` remembers them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.agent.resident.ledger import MAX_CODES
+from zbx_nvidia.driver.calls import Absent, NvmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
+_PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
+
+
+class Tally:
+    """XIDs of one GPU since they were last taken, by code: bounded, whatever comes."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._codes: dict[int, list[float]] = {}
+        self._last = 0
+
+    def add(self, code: int) -> None:
+        """Count one."""
+        with self._turn:
+            known = self._codes.get(code)
+            if known is None:
+                if len(self._codes) >= MAX_CODES:
+                    code = self._last
+                known = self._codes.setdefault(code, [0, 0.0])
+            known[0] += 1
+            known[1] = time.time()
+            self._last = code
+
+    def take(self) -> tuple[tuple[int, int, float], ...]:
+        """(code, how often, when last) of each, in the order of their last times; then it starts at 0."""
+        with self._turn:
+            codes, self._codes = self._codes, {}
+        found = [(code, int(count), when) for code, (count, when) in codes.items()]
+        return tuple(sorted(found, key=lambda row: row[2]))
+
+
+class Watcher(threading.Thread):
+    """Waits for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
+
+    Args:
+        index: Its place in the driver's order.
+        watch: What makes a watch of an index: the driver's `XidWatch`.
+    """
+
+    def __init__(self, index: int, watch: Callable[[int], Any]) -> None:
+        super().__init__(daemon=True)
+        self.tally = Tally()
+        # Whether the card reports XIDs: None until it is known, and while it cannot be had.
+        self.able: bool | None = None
+        # Whose they are; "" until it is known.
+        self.uuid = ""
+        # Set once a first attempt has shown it.
+        self.tried = threading.Event()
+        self._index = index
+        self._watch = watch
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Wait until told to stop; begin anew whenever the GPU went away under the wait."""
+        while not self._end.is_set():
+            try:
+                watch = self._watch(self._index)
+            except Absent:
+                self.able = False
+                self.tried.set()
+                return
+            except NvmlError:
+                self.able = None
+                self.tried.set()
+                self._end.wait(_PAUSE)
+                continue
+            self.able, self.uuid = True, watch.uuid
+            self.tried.set()
+            try:
+                while not self._end.is_set():
+                    code = watch.wait(_PATIENCE)
+                    if code is not None:
+                        self.tally.add(code)
+            except NvmlError:
+                # The wait for a lost GPU fails at once, again and again.
+                self.able = None
+                self._end.wait(_PAUSE)
+            try:
+                watch.close()
+            except NvmlError:
+                continue
+
+    def stop(self) -> None:
+        """End soon; `join` says when."""
+        self._end.set()

@@ -1,0 +1,122 @@
+"""What only a process that stays can know: peaks between two polls, XID errors. One row each, as in `metrics`.
+
+A collector that is started for each poll has these readers among {#LACKS}, so that their items are never created.
+"""
+
+from __future__ import annotations
+
+from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
+from zbx_nvidia.catalog.remedies import CLASSES
+
+# What is made of the samples of the window.
+PEAK, AVERAGE, P95 = "peak", "average", "p95"
+
+# Method of the driver's `Probe` -> the metrics that are made of its samples: (what is made of them, key).
+_SAMPLED = (
+    (
+        "utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates", (PEAK, AVERAGE, P95),
+    ),
+    (
+        "power", "Power draw", FLOAT, "W", "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage", (PEAK, AVERAGE, P95),
+    ),
+    (
+        "temperature", "Temperature", UNSIGNED, "°C", "nvmlDeviceGetTemperatureV", (PEAK, AVERAGE),
+    ),
+    (
+        "temperature_memory", "Memory temperature", UNSIGNED, "°C", "nvmlDeviceGetFieldValues", (PEAK,),
+    ),
+    (
+        "clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo", (PEAK, AVERAGE),
+    ),
+)  # fmt: skip
+_WORDS = {
+    PEAK: ("highest sample", "The highest of all samples of the last minute: what a poll would miss."),
+    AVERAGE: ("mean of samples", "Mean of all samples of the last minute."),
+    P95: ("95th percentile", "19 of 20 samples of the last minute were no higher."),
+}
+_GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
+
+
+def _row(  # noqa: PLR0913, PLR0917  one argument a column
+    key: str,
+    name: str,
+    kind: str,
+    unit: str,
+    group: str,
+    reader: str,
+    field: str,
+    storage: str,
+    call: str,
+    text: str,
+    valuemap: str = "",
+) -> Metric:
+    return Metric("gpu", key, name, kind, unit, group, reader, field, storage, valuemap, call, "", text)
+
+
+def _xid(key: str, name: str, kind: str, text: str, unit: str = "", valuemap: str = "", storage: str = LIVE) -> Metric:  # noqa: PLR0913, PLR0917  as above
+    return _row(key, name, kind, unit, "xid", "xid", "", storage, "nvmlEventSetWait_v2", text, valuemap)
+
+
+SAMPLED_METRICS = (
+    *(
+        _row(
+            f"sampled_{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
+            f"sampled_{key}", what, LIVE, call, _WORDS[what][1],
+        )
+        for key, name, kind, unit, call, made in _SAMPLED
+        for what in made
+    ),
+    *(
+        _row(
+            f"sampled_pcie_{word}", f"PCIe data {word} per second", FLOAT, "Bps", "peaks", f"sampled_pcie_{word}",
+            AVERAGE, LIVE, "nvmlDeviceGetPcieThroughput",
+            "Mean of the samples of the last minute, each of them over 20 ms.",
+        )
+        for word in ("sent", "received")
+    ),
+    *(
+        _row(
+            f"gpm_{key}", name, FLOAT, "%", "gpm", f"gpm_{key}", "", LIVE, "nvmlGpmMetricsGet", f"{text} {_GPM}",
+        )
+        for key, name, text in (
+            ("graphics", "Graphics engine activity", "Share of the time in which any compute or graphics work ran."),
+            ("sm", "SM activity", "Share of the time, over all multiprocessors, in which one had work."),
+            ("occupancy", "SM occupancy", "Warps that were resident, as a share of what fits."),
+            ("tensor", "Tensor core activity", "Share of the time in which tensor cores worked."),
+            ("memory", "Memory bandwidth activity", "Share of the bandwidth of the memory that was used."),
+        )
+    ),
+    _xid(
+        "xid_last", "Last XID error", UNSIGNED,
+        "Code of the last XID error since the service was started; no value until there is one.",
+        valuemap="NVIDIA XID",
+    ),
+    _xid(
+        "xid_last_time", "Time of the last XID error", UNSIGNED, "When it came.", "unixtime",
+    ),
+    _xid(
+        "xid_recent", "Recent XID errors", CHAR,
+        "Codes of the last minutes (xid_memory of the service), each between two commas; only a comma when there were "
+        "none. Alarms stand on it.",
+    ),
+    _xid(
+        "xid_count", "XID errors", UNSIGNED, "All since the service was started, each repetition counted.",
+    ),
+    _xid(
+        "xid_events", "XID events", UNSIGNED,
+        "The same, with repetitions of a code within a minute (xid_repeat of the service) counted once.",
+    ),
+    *(
+        _xid(
+            f"xid_{kind.key}", f"XID errors: {kind.name}", UNSIGNED, f"{kind.text} Each repetition counted.",
+            storage=SLOW,
+        )
+        for kind in CLASSES
+    ),
+)  # fmt: skip
+
+# Everything of a GPU that is an item, but for its presence.
+GPU_ITEMS = (*GPU_METRICS, *GPU_RATES, *SAMPLED_METRICS)
+
+GPM_READERS = tuple(metric.reader for metric in SAMPLED_METRICS if metric.group == "gpm")
+SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRICS))

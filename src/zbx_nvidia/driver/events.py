@@ -1,0 +1,55 @@
+"""XID errors as the driver tells them: only to a process that waits while they happen."""
+
+from __future__ import annotations
+
+import pynvml
+
+from zbx_nvidia.driver.calls import Absent, Refused, call, text
+
+
+class XidWatch:
+    """The XID errors of one GPU, from now on.
+
+    Each GPU has a set of events of its own: one that is lost makes the wait for its whole set fail, again and again.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Attributes:
+        uuid: Whose they are.
+
+    Raises:
+        Absent: The card reports no XIDs.
+        Refused: The driver does not let us wait.
+        Lost: The device is gone.
+    """
+
+    def __init__(self, index: int) -> None:
+        handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+        self.uuid = text(pynvml.nvmlDeviceGetUUID, handle)
+        if not call(pynvml.nvmlDeviceGetSupportedEventTypes, handle) & pynvml.nvmlEventTypeXidCriticalError:
+            raise Absent(0, "no XID events")
+        self._set = call(pynvml.nvmlEventSetCreate)
+        try:
+            call(pynvml.nvmlDeviceRegisterEvents, handle, pynvml.nvmlEventTypeXidCriticalError, self._set)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self, milliseconds: int) -> int | None:
+        """The code of the next XID; None when none came in time.
+
+        Raises:
+            Refused: The driver does not let us wait any more.
+            Lost: The device is gone.
+        """
+        try:
+            return int(call(pynvml.nvmlEventSetWait_v2, self._set, milliseconds).eventData)
+        except Refused as error:
+            if error.code == pynvml.NVML_ERROR_TIMEOUT:
+                return None
+            raise
+
+    def close(self) -> None:
+        """Give the set of events back."""
+        call(pynvml.nvmlEventSetFree, self._set)

@@ -1,0 +1,68 @@
+"""GPM: what Hopper and newer count by themselves of how busy their parts are, between two samples."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pynvml
+
+from zbx_nvidia.driver.calls import Absent, call
+
+# Name -> number of the metric. All are shares of the time between the samples, in %.
+METRICS = {
+    "graphics": pynvml.NVML_GPM_METRIC_GRAPHICS_UTIL,
+    "sm": pynvml.NVML_GPM_METRIC_SM_UTIL,
+    "occupancy": pynvml.NVML_GPM_METRIC_SM_OCCUPANCY,
+    "tensor": pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
+    "memory": pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
+}
+
+
+class Gpm:
+    """The counters of one GPU.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Raises:
+        Absent: The card or the driver has none.
+        Refused: The driver does not let us.
+        Lost: The device is gone.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+        if not call(pynvml.nvmlGpmQueryDeviceSupport, self._handle).isSupportedDevice:
+            raise Absent(0, "no GPM")
+
+    def take(self) -> Any:  # noqa: ANN401  of pynvml
+        """A sample, to be given back with `free`."""
+        sample = call(pynvml.nvmlGpmSampleAlloc)
+        try:
+            call(pynvml.nvmlGpmSampleGet, self._handle, sample)
+        except BaseException:
+            free(sample)
+            raise
+        return sample
+
+    def between(self, first: Any, last: Any) -> dict[str, float]:  # noqa: ANN401  of pynvml
+        """Values by name, in %; one that the card does not count is left out."""
+        query = pynvml.c_nvmlGpmMetricsGet_t()
+        query.version = pynvml.NVML_GPM_METRICS_GET_VERSION
+        query.numMetrics = len(METRICS)
+        query.sample1, query.sample2 = first, last
+        for place, number in enumerate(METRICS.values()):
+            query.metrics[place].metricId = number
+        call(pynvml.nvmlGpmMetricsGet, query)
+        found = zip(METRICS, query.metrics, strict=False)
+        return {
+            name: round(metric.value, 2)
+            for name, metric in found
+            if metric.nvmlReturn == pynvml.NVML_SUCCESS and math.isfinite(metric.value)
+        }
+
+
+def free(sample: Any) -> None:  # noqa: ANN401  of pynvml
+    """Give a sample back."""
+    call(pynvml.nvmlGpmSampleFree, sample)

@@ -1,0 +1,111 @@
+"""Runs `zbx-nvidia-agent serve` as systemd does, on a simulated machine, and reads what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.unit.agent.collector import AGENT, Answer, checked, stat
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Mapping
+
+QUICK = {"interval": "1s", "stall": "1s", "samples": "0.1s", "pcie": "1s", "window": "5s"}
+
+
+class Service:
+    """A service of a folder of its own, started when it is made."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path, **config: str) -> None:
+        self.env = dict(env)
+        self.folder = folder
+        self.document = folder / "run" / "document.json"
+        self.config = folder / "agent.conf"
+        self.log = folder / "log"
+        self.configure(**{**QUICK, **config})
+        self.start()
+
+    def configure(self, **config: str) -> None:
+        lines = [f"document = {self.document}", *(f"{key} = {value}" for key, value in config.items())]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [AGENT, "serve", "--config", self.config],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def answer(self) -> Answer:
+        return checked(self.document.read_bytes())
+
+    def until(self, true: Callable[[Answer], Any], what: str, seconds: float = 15) -> Answer:
+        """The first document of which this is true."""
+        end = time.monotonic() + seconds
+        last = None
+        while time.monotonic() < end:
+            try:
+                last = self.answer()
+            except FileNotFoundError:
+                last = None
+            if last is not None and true(last):
+                return last
+            assert self.process.poll() is None, f"it has ended: {self.said()}"
+            time.sleep(0.02)
+        text = "no document" if last is None else json.dumps(last.document["status"])
+        raise AssertionError(f"waited {seconds:g} s for {what}; there is {text}; it said: {self.said()}")
+
+    def well(self, seconds: float = 15) -> Answer:
+        return self.until(lambda answer: answer.code == 0, "a machine that is well", seconds)
+
+    def next(self, seconds: float = 15) -> Answer:
+        """A document that is made from now on: two later, for one may be under way."""
+        before = self.answer().text
+        second = self.until(lambda answer: answer.text != before, "another document", seconds).text
+        return self.until(lambda answer: answer.text != second, "another document", seconds)
+
+    def worker(self) -> int | None:
+        pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        alive = [int(pid) for pid in pids if stat(int(pid))[0] != "Z"]
+        assert len(alive) <= 1, "never two workers"
+        return alive[0] if alive else None
+
+    def other_worker(self, than: int | None, seconds: float = 15) -> int:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (now := self.worker()) not in {than, None}:
+                assert now is not None
+                return now
+            time.sleep(0.02)
+        raise AssertionError(f"waited {seconds:g} s for a worker other than {than}; it said: {self.said()}")
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def stop(self) -> float:
+        """Seconds that it took."""
+        started = time.monotonic()
+        self.process.terminate()
+        self.process.wait(10)
+        return time.monotonic() - started
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [AGENT, *arguments, "--config", self.config],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )

@@ -1,0 +1,259 @@
+"""What only a process that stays can know: peaks and XID errors."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.agent.resident.service import QUICK
+from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
+from zbx_nvidia.agent.resident.sampler import Window
+from zbx_nvidia.agent.resident.xids import Tally
+from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.xid import XIDS
+
+if TYPE_CHECKING:
+    from tests.conftest import Machine, MachineFactory
+    from tests.unit.agent.resident.conftest import ServiceFactory
+
+
+# -- peaks -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300))
+def test_what_is_made_of_samples(values: list[int]) -> None:
+    window = Window(1000)
+    for place, value in enumerate(values):
+        window.add(float(place), value)
+    made = window.made(float(len(values)))
+    assert made["peak"] == max(values)
+    assert made["average"] == pytest.approx(sum(values) / len(values), abs=0.01)
+    assert made["p95"] in values
+    assert sum(value <= made["p95"] for value in values) >= 0.95 * len(values)
+    assert sum(value < made["p95"] for value in values) < 0.95 * len(values)
+
+
+def test_a_window_forgets() -> None:
+    window = Window(60)
+    for second in range(1000):
+        window.add(float(second), 1000 - second)
+    assert window.made(999.0)["peak"] == 61
+    assert window.made(1059.0)["peak"] == 1
+    assert window.made(1060.0) == {}
+    assert window.made(1060.0) == {}
+
+
+def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Of power, temperature and clock, for 1.2 s, with the poll at its worst moment: long after."""
+    node = machine("h100x8", clock=1_700_000_000)
+    node.set("gpu *", power_instant=100_000, temperature=40, utilization_gpu=3, clock_sm=345, memory_temperature=45)
+    service = serve(node, samples="0.5s", window="30s")
+    before = service.well().by_index[2]
+    assert (before["sampled_power_peak"], before["sampled_temperature_peak"], before["sampled_utilization_peak"]) == (
+        100,
+        40,
+        3,
+    )
+    calm = node.path.read_text()
+    node.set("gpu 2", power_instant=690_000, temperature=81, utilization_gpu=99, clock_sm=1980, memory_temperature=90)
+    time.sleep(1.2)
+    node.write(calm)
+    time.sleep(2)
+    answer = service.next()
+    after = answer.by_index[2]
+    assert after["sampled_power_peak"] == 690
+    assert 100 < after["sampled_power_average"] < 690
+    assert after["sampled_temperature_peak"] == 81
+    assert after["sampled_temperature_memory_peak"] == 90
+    assert after["sampled_utilization_peak"] == 99
+    assert after["sampled_clock_sm_peak"] == 1_980_000_000
+    assert answer.by_index[3]["sampled_power_peak"] == answer.by_index[3]["sampled_power_p95"] == 100
+
+
+def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
+    """MIG mode takes utilisation away. What is in error is neither there nor lacking, and no old value is repeated."""
+    service = serve(eight, window="1s")
+    service.well()
+    eight.set("gpu 1", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED", nvmlDeviceGetClockInfo="!UNKNOWN")
+    answer = service.until(lambda answer: "sampled_utilization" in answer.lacks(1), "a GPU that lacks it")
+    assert "sampled_utilization_peak" not in answer.by_index[1]
+    answer = service.until(lambda answer: "sampled_clock_sm_peak" not in answer.by_index[1], "no old clock")
+    assert "sampled_clock_sm" not in answer.lacks(1)
+    assert "sampled_power_peak" in answer.by_index[1]
+    assert "sampled_utilization_peak" in answer.by_index[0]
+    eight.set("gpu 1", nvmlDeviceGetUtilizationRates=None, nvmlDeviceGetClockInfo=None)
+    service.until(lambda answer: "sampled_utilization_peak" in answer.by_index[1], "utilisation")
+
+
+def test_a_lost_gpu_has_no_past(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("gpu 1", power_instant=650_000)
+    service = serve(eight, window="60s")
+    assert service.well().by_index[1]["sampled_power_peak"] == 650
+    eight.set("gpu 1", state="lost")
+    service.until(lambda answer: 1 not in answer.by_index, "a lost GPU")
+    eight.set("gpu 1", state="ok", power_instant=80_000)
+    answer = service.until(lambda answer: 1 in answer.by_index, "the GPU")
+    assert answer.by_index[1]["sampled_power_peak"] == 80
+
+
+def test_pcie_throughput(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("gpu *", pcie_throughput_tx=2_000_000, pcie_throughput_rx="!NOT_SUPPORTED")
+    answer = serve(eight).well()
+    assert answer.by_index[0]["sampled_pcie_sent"] == 2e9
+    assert "sampled_pcie_received" in answer.lacks()
+    assert "sampled_pcie_sent" in serve(eight, pcie="0").well().lacks()
+
+
+# -- GPM -------------------------------------------------------------------------------------------------------------
+
+
+def test_how_busy_the_parts_are(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """The mean since the oldest sample of the window; a metric in error is left out, as is that of an older card."""
+    node = machine("h100x8")
+    node.set("gpu *", {"gpm.2": 40, "gpm.3": "!NOT_SUPPORTED", "gpm.10": "1 / 0"})
+    service = serve(node)
+    first = service.well()
+    assert not [key for key in first.by_index[0] if key.startswith("gpm")]
+    assert not [token for token in first.lacks() if token.startswith("gpm")]
+    answer = service.until(lambda answer: "gpm_sm" in answer.by_index[0], "two samples")
+    assert answer.by_index[0]["gpm_sm"] == 40
+    assert {"gpm_occupancy", "gpm_memory"} <= answer.lacks()
+    node.set("gpu *", {"gpm.2": 80})
+    service.until(lambda answer: answer.by_index[0]["gpm_sm"] == 80, "a window that has moved on", 20)
+    node.set("gpu 0", state="lost")
+    service.until(lambda answer: 0 not in answer.by_index, "a lost GPU")
+    node.set("gpu 0", state="ok")
+    service.until(lambda answer: 0 in answer.by_index and "gpm_sm" in answer.by_index[0], "it is back")
+    assert "gpm_sm" in serve(node, gpm="no").well().lacks()
+
+
+# -- XID errors ------------------------------------------------------------------------------------------------------
+
+
+def test_xids_are_counted_and_remembered(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight, xid_memory="10s")
+    quiet = service.well().by_index[4]
+    assert (quiet["xid_count"], quiet["xid_events"], quiet["xid_recent"]) == (0, 0, ",")
+    assert not {"xid_last", "xid_last_time"} & quiet.keys()
+    eight.set("gpu 4", {"xid.1": 13, "xid.2": 13, "xid.3": 48})
+    noisy = service.until(lambda answer: answer.by_index[4]["xid_count"] == 3, "three XIDs").by_index[4]
+    assert noisy["xid_last"] == 48
+    assert abs(noisy["xid_last_time"] - time.time()) < 5
+    assert noisy["xid_events"] == 2
+    assert noisy["xid_recent"] == ",13,48,"
+    assert [noisy[f"xid_{kind.key}"] for kind in CLASSES] == [0, 0, 1, 2, 0]
+    assert service.answer().by_index[5]["xid_count"] == 0
+    assert "GPU 4: XID 48 (Double bit ECC error), 1 times" in service.said()
+    later = service.until(lambda answer: answer.by_index[4]["xid_recent"] == ",", "an end of the memory", 20)
+    assert later.by_index[4]["xid_count"] == 3
+    assert later.by_index[4]["xid_last"] == 48
+
+
+def test_xids_of_one_gpu_come_while_another_is_lost_or_stuck(eight: Machine, serve: ServiceFactory) -> None:
+    """And those of the stuck one too: they may say why."""
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 0", state="lost")
+    eight.set("gpu 1", {"power_usage": "!HANG", "xid.1": 119})
+    eight.set("gpu 2", {"xid.1": 94})
+    answer = service.until(lambda answer: answer.by_index[2]["xid_count"] == 1, "an XID")
+    assert answer.by_index[2]["xid_recent"] == ",94,"
+    service.until(lambda _: "GPU 1: XID 119" in service.said(), "the XID of the stuck one")
+
+
+def test_a_gpu_that_fell_off_the_bus_says_why(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 6", {"xid.1": 79})
+    service.until(lambda answer: answer.by_index[6]["xid_count"] == 1, "the XID")
+    eight.set("gpu 6", state="lost")
+    answer = service.until(lambda answer: answer.document["host"]["gpus_lost"] == 1, "a lost GPU")
+    assert answer.document["host"]["lost"] == "GPU 6: GPU is lost, XID 79: GPU has fallen off the bus"
+
+
+def test_xids_outlive_the_worker(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 4", {"xid.1": 31})
+    service.until(lambda answer: answer.by_index[4]["xid_count"] == 1, "an XID")
+    service.run("release", "--for", "1s")
+    assert service.well().by_index[4]["xid_count"] == 1
+    eight.set("gpu 4", {"xid.2": 31})
+    answer = service.until(lambda answer: answer.by_index[4]["xid_count"] == 2, "another")
+    assert answer.by_index[4]["xid_events"] == 1
+
+
+def test_a_card_without_xids(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("gpu 3", supported_event_types=None)
+    answer = serve(eight).well()
+    assert "xid" in answer.lacks(3)
+    assert "xid" not in answer.lacks(2)
+    assert not [key for key in answer.by_index[3] if key.startswith("xid")]
+
+
+def test_many_xids_at_once(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight, **QUICK)
+    service.well()
+    eight.set("gpu 0", {f"xid.{number}": 13 if number % 2 else 45 for number in range(1, 2001)})
+    answer = service.until(lambda answer: answer.by_index[0]["xid_count"] >= 2000, "all of them", 30)
+    gpu = answer.by_index[0]
+    assert (gpu["xid_count"], gpu["xid_events"], gpu["xid_application"], gpu["xid_note"]) == (2000, 2, 1000, 1000)
+
+
+def test_a_storm_is_counted_right_in_bounded_memory() -> None:
+    """100,000 within a second, of more codes than there are, with someone who takes them in between."""
+    tally, ledger = Tally(), Ledger(60, 600)
+    started = time.monotonic()
+    for number in range(100_000):
+        tally.add(number % 1000 if number % 3 else 79)
+        if number % 7777 == 0:
+            taken = tally.take()
+            assert len(taken) <= MAX_CODES + 1
+            for code, count, when in taken:
+                ledger.add(code, count, when, 0.0)
+    for code, count, when in tally.take():
+        ledger.add(code, count, when, 0.0)
+    assert time.monotonic() - started < 1, "slower than they come"
+    readings = ledger.readings(1.0)
+    assert readings["xid_count"] == 100_000
+    assert sum(readings[f"xid_{kind.key}"] for kind in CLASSES) == 100_000
+    assert len(readings["xid_recent"]) <= 255
+    assert len(ledger._codes) <= MAX_CODES  # noqa: SLF001  that it is bounded is the point
+    assert tally.take() == ()
+
+
+def test_repetitions_are_one_event_for_a_while_and_then_another() -> None:
+    ledger = Ledger(repeat=60, memory=600)
+    for second in range(0, 120, 5):
+        ledger.add(13, 100, 1e9, float(second))
+    assert ledger.readings(120.0)["xid_events"] == 2
+    assert ledger.readings(120.0)["xid_count"] == 2400
+    ledger.add(48, 1, 1e9, 121.0)
+    ledger.add(13, 1, 1e9, 122.0)
+    assert ledger.readings(122.0)["xid_recent"] == ",48,13,"
+    assert ledger.readings(721.5)["xid_recent"] == ",13,"
+    assert ledger.readings(722.0)["xid_recent"] == ","
+
+
+def test_the_longest_list_of_codes_fits_into_a_text() -> None:
+    ledger = Ledger(60, 600)
+    for number in range(1000, 1000 + MAX_CODES):
+        ledger.add(number * 100, 1, 1e9, 0.0)
+    recent = ledger.readings(0.0)["xid_recent"]
+    assert len(recent) <= 255
+    assert recent.endswith(f",{(999 + MAX_CODES) * 100},"), "the newest are kept"
+
+
+def test_the_table_of_codes() -> None:
+    assert len({xid.code for xid in XIDS}) == len(XIDS)
+    assert [xid.code for xid in XIDS] == sorted(xid.code for xid in XIDS)
+    assert all(len(xid.meaning) <= 64 for xid in XIDS), "what Zabbix takes in a value map"
+    kinds = {xid.code: xid.kind.key for xid in XIDS}
+    assert {kinds[code] for code in (13, 31, 43)} == {"application"}
+    assert {code for code, kind in kinds.items() if kind == "restart"} >= {79}
+    assert {kinds[code] for code in (46, 62, 64, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158)} == {"reset"}
+    assert {xid.code for xid in XIDS if xid.notify} == {63, 94}

@@ -1,0 +1,299 @@
+"""The service when all is well: what it writes, who may run it, how it ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.agent.collector import checked, get
+from zbx_nvidia.agent import resident
+from zbx_nvidia.agent.document import Collection, Gpu
+from zbx_nvidia.agent.resident.config import parse
+from zbx_nvidia.agent.resident.supervisor import Supervisor, _write_file
+from zbx_nvidia.catalog import status
+from zbx_nvidia.catalog.metrics import GPU_METRICS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
+
+if TYPE_CHECKING:
+    from tests.conftest import Machine, MachineFactory
+    from tests.unit.agent.resident.conftest import ServiceFactory
+
+SAMPLED = {metric.key for metric in SAMPLED_METRICS}
+UNTIL_AN_XID = {"xid_last", "xid_last_time"}
+
+
+@pytest.mark.parametrize("profile", ["h100x8", "gtx1070", "a100-mig", "gtx1070ti-r450", "vgpu-guest"])
+def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: ServiceFactory, profile: str) -> None:
+    same = machine(profile, clock=1_700_000_000)
+    poll = get(same.env)
+    service = serve(same)
+    service.well()
+    answer = service.next()
+    assert answer.document["collector"]["mode"] == "resident"
+    assert answer.document["collector"]["duration"] < 1
+    for part in ("host", "presence", "fans", "mig"):
+        assert answer.document.get(part) == poll.document.get(part)
+    for index, gpu in poll.by_index.items():
+        mine = answer.by_index[index]
+        assert {key: value for key, value in mine.items() if key not in SAMPLED} == gpu
+        assert set(SAMPLED_READERS) <= poll.lacks(index)
+        assert poll.lacks(index) - set(SAMPLED_READERS) == answer.lacks(index) - set(SAMPLED_READERS)
+        served = {metric.reader for metric in SAMPLED_METRICS if metric.key in mine}
+        assert served | (answer.lacks(index) & set(SAMPLED_READERS)) == set(SAMPLED_READERS)
+        assert not served & answer.lacks(index)
+        keys = {metric.key for metric in SAMPLED_METRICS if metric.reader in served}
+        assert ("gpm_sm" in served) == profile.startswith("h100")
+        assert keys - UNTIL_AN_XID <= mine.keys()
+    rows = [{**row, "{#LACKS}": ""} for row in answer.document["discovery"]["gpus"]]
+    assert rows == [{**row, "{#LACKS}": ""} for row in poll.document["discovery"]["gpus"]]
+    assert {key: rows for key, rows in answer.document["discovery"].items() if key != "gpus"} == {
+        key: rows for key, rows in poll.document["discovery"].items() if key != "gpus"
+    }
+
+
+def test_the_file_is_for_everybody_to_read_and_for_nobody_to_write(eight: Machine, serve: ServiceFactory) -> None:
+    os.umask(old := os.umask(0o077))
+    try:
+        service = serve(eight)
+    finally:
+        os.umask(old)
+    service.well()
+    assert stat.S_IMODE(service.document.stat().st_mode) == 0o644
+    others = [path for path in service.document.parent.iterdir() if path != service.document]
+    assert others
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in others} == {0}
+
+
+def test_it_is_written_again_and_again(machine: MachineFactory, serve: ServiceFactory) -> None:
+    service = serve(machine("h100x8"))
+    service.well()
+    stamps = [service.next().document["timestamp"] for _ in range(4)]
+    assert stamps == sorted(set(stamps))
+    assert abs(stamps[-1] - time.time()) < 3
+
+
+def test_only_the_worker_knows_nvml(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    mapped = Path(f"/proc/{service.process.pid}/maps").read_text()
+    assert "libnvidia-ml" not in mapped
+    assert "ctypes" not in mapped
+    assert "libnvidia-ml" in Path(f"/proc/{worker}/maps").read_text()
+
+
+def test_a_second_one_refuses(eight: Machine, serve: ServiceFactory) -> None:
+    first = serve(eight)
+    first.well()
+    refused = first.run("serve")
+    assert refused.returncode == 1
+    assert refused.stderr == f"zbx-nvidia-agent: another one writes {first.document} already\n"
+    assert refused.stdout == ""
+    first.next()
+    other = serve(eight)  # of another document
+    other.well()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_within_a_second_and_leaves_no_file(eight: Machine, serve: ServiceFactory, number: int) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    started = time.monotonic()
+    service.signal(signal.Signals(number))
+    assert service.process.wait(5) == 0
+    assert time.monotonic() - started < 1
+    left = {path.name for path in service.document.parent.iterdir()}
+    assert left == {"document.json.lock", "document.json.worker.lock"}
+    until_gone(worker)
+    service.start()
+    service.well()
+
+
+def until_gone(pid: int | None, seconds: float = 5) -> None:
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{pid}/maps").exists() and Path(f"/proc/{pid}/maps").read_bytes():
+        assert time.monotonic() < end, f"{pid} is still there"
+        time.sleep(0.02)
+
+
+def test_the_worker_ends_when_the_service_is_killed(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    service.process.kill()
+    service.process.wait()
+    until_gone(worker)
+    assert service.answer().code == 0  # left behind: its timestamp grows old, which the template sees
+    service.start()
+    service.next()
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    """Written and read ten thousand times at once."""
+    path = tmp_path / "document.json"
+    texts = [json.dumps({"n": number, "filler": "x" * (20_000 + 3 * number)}).encode() for number in range(20)]
+    _write_file(str(path), texts[0])
+
+    def write() -> None:
+        for number in range(10_000):
+            _write_file(str(path), texts[number % 20])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reads = 0
+    while writer.is_alive():
+        assert path.read_bytes() in texts
+        reads += 1
+    writer.join()
+    assert reads > 1000
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_file(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    for pause in (0.0, 0.01, 0.02, 0.03, 0.3):
+        service.until(lambda _: True, "a document")
+        time.sleep(1 + pause)
+        service.process.kill()
+        service.process.wait()
+        service.answer()
+        service.start()
+    service.next()
+
+
+# -- configuration ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_configuration_is_taken_over(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight, samples="0")
+    answer = service.well()
+    assert "sampled_power" in answer.lacks()
+    worker = service.worker()
+    service.configure(interval="1s", stall="1s", samples="0.1s", xid="no")
+    service.signal(signal.SIGHUP)
+    answer = service.until(lambda answer: answer.code == 0 and "sampled_power" not in answer.lacks(), "samples")
+    assert "xid" in answer.lacks()
+    assert service.worker() != worker
+    assert "configuration read again" in service.said()
+
+
+def test_a_bad_configuration_is_refused_and_the_old_one_stays(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    service.configure(interval="soon")
+    service.signal(signal.SIGHUP)
+    service.next()
+    assert re.search(r"the old configuration stays: \S*agent.conf:2: not a time.*soon", service.said())
+    assert service.worker() == worker
+    service.configure(interval="1s")
+    service.document.parent.joinpath("x").touch()
+    service.config.write_text(f"document = {service.folder}/run/other.json\ninterval = 1s\n")
+    service.signal(signal.SIGHUP)
+    service.next()
+    assert "until the service is restarted" in service.said()
+
+
+def test_check(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    assert service.run("serve", "--check").stdout == "The configuration is good.\n"
+    service.configure(intervall="1s")
+    bad = service.run("serve", "--check")
+    assert bad.returncode == 2
+    assert bad.stderr.startswith(f"zbx-nvidia-agent: {service.config}:2: unknown key: intervall; there are ")
+    service.stop()
+    assert service.run("serve").returncode == 2
+    assert service.run("serve", "--colour").returncode == 2
+
+
+# -- systemd ---------------------------------------------------------------------------------------------------------
+
+
+def test_systemd_is_told(eight: Machine, serve: ServiceFactory, tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(address))
+        systemd.settimeout(10)
+        eight.env |= {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "600000"}
+        service = serve(eight)
+        told: list[str] = []
+        while "READY=1" not in told:
+            told += systemd.recv(4096).decode().split("\n")
+        assert service.answer().code == 0, "ready means that there is a document"
+        assert "STATUS=8 GPUs" in told
+        alive: list[float] = []
+        while len(alive) < 5:
+            if systemd.recv(4096) == b"WATCHDOG=1":
+                alive.append(time.monotonic())
+        assert all(later - sooner < 0.6 for sooner, later in itertools.pairwise(alive))
+        service.signal(signal.SIGHUP)
+        while (line := systemd.recv(4096).decode().split("\n"))[0] != "RELOADING=1":
+            continue
+        assert line[1].startswith("MONOTONIC_USEC=")
+        service.stop()
+        rest = []
+        while "STOPPING=1" not in rest:
+            rest += systemd.recv(4096).decode().split("\n")
+
+
+# -- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_it_costs_nearly_nothing(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Eight H100s at two samples a second, as it is installed. What the simulated driver does counts as ours."""
+    service = serve(machine("h100x8"), interval="5s", stall="5s", samples="0.5s", pcie="5s", window="60s")
+    service.well()
+    time.sleep(1)
+    pids = (service.process.pid, service.worker() or 0)
+    before, started = sum(cpu(pid) for pid in pids), time.monotonic()
+    time.sleep(20)
+    share = (sum(cpu(pid) for pid in pids) - before) / (time.monotonic() - started)
+    assert share < 0.015, "0.8 % when nothing else runs"
+    assert sum(pss(pid) for pid in pids) < 45_000, "25 MB when nothing else runs"
+
+
+def cpu(pid: int) -> float:
+    """Seconds on a processor, of all threads."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def pss(pid: int) -> int:
+    """In kB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def test_nothing_is_decided_by_the_wall_clock() -> None:
+    """It may jump. It is for the document's timestamp, and for the time at which an XID came."""
+    folder = Path(resident.__file__).parent
+    users = {
+        path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
+    }
+    assert users == {"xids.py"}
+    assert len(list(folder.glob("*.py"))) > 8
+
+
+def test_rows_of_the_catalogue_and_of_the_service_differ() -> None:
+    assert not SAMPLED & {metric.key for metric in GPU_METRICS}
+
+
+def test_a_value_that_is_no_json_ends_a_document_and_not_the_service(tmp_path: Path) -> None:
+    config = parse(f"document = {tmp_path}/document.json\n")
+    broken = Gpu(0, "ok", {"uuid": "GPU-0", "power": float("nan")}, {}, (), ())
+    found = Collection(status.OK, "", {}, 1, [broken], [], [], {}, "resident", 0.1)
+    Supervisor(None, config)._write(found)  # noqa: SLF001  no driver here gives such a value
+    answer = checked((tmp_path / "document.json").read_bytes())
+    assert answer.code == 1002
+    assert answer.message.startswith("ValueError: ")

@@ -1,0 +1,360 @@
+"""What can go wrong under a service that stays: calls that hang, drivers that go, files that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.agent.collector import Answer, end, get, stat
+
+if TYPE_CHECKING:
+    from tests.conftest import Machine
+    from tests.unit.agent.resident.conftest import ServiceFactory
+    from tests.unit.agent.resident.service import Service
+
+
+def age(answer: Answer) -> int:
+    found = re.match(r"No answer for (\d+) s", answer.message)
+    assert found, answer.message
+    return int(found[1])
+
+
+def holders(path: Path) -> list[int]:
+    """Processes that hold the simulated driver open."""
+    return [
+        int(folder.parent.name)
+        for folder in Path("/proc").glob("[0-9]*/fd")
+        if any(str(link).startswith(str(path)) for link in links(folder))
+    ]
+
+
+def links(folder: Path) -> list[Path]:
+    found = []
+    try:
+        for link in folder.iterdir():
+            try:
+                found.append(link.readlink())
+            except OSError:
+                continue
+    except OSError:
+        return []
+    return found
+
+
+# -- calls that do not come back -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [{"state": "hang"}, {"power_instant": "!HANG"}, {"nvmlDeviceGetUUID": "!HANG"}])
+def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: Answer, values: dict[str, Any]) -> None:
+    healthy = eight.path.read_text()
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    eight.set("gpu 5", values)
+    first = service.until(lambda answer: answer.code != 0, "a stall")
+    assert (first.code, first.document["status"]["name"]) == (1003, "Stalled")
+    assert first.message.startswith("No answer for 1 s from GPU 5. ")
+    assert first.document["host"]["sick"] == "GPU 5: no answer"
+    assert "presence" not in first.document
+    assert first.document["discovery"] == {}
+    second = service.until(lambda answer: age(answer) > 2, "an age that grows")
+    assert second.document["timestamp"] > first.document["timestamp"]
+    for index in set(range(8)) - {5}:
+        mine = {key: value for key, value in second.by_index[index].items() if key in well.by_index[index]}
+        assert mine == well.by_index[index]
+    assert 5 not in second.by_index
+    # Left alone, and none beside it.
+    assert service.worker() == worker
+    assert service.said().count("Stalled: no answer from GPU 5\n") == 1
+    # It does not stand in the way of the end of the service, and the next one waits until it is gone.
+    assert service.stop() < 1
+    assert "left to itself" in service.said()
+    assert stat(worker or 0)[0] != "gone"
+    service.start()
+    stuck = service.until(lambda answer: answer.code == 1001, "a document that says so")
+    assert stuck.document["gpus"] == {}
+    assert service.worker() is None
+    os.kill(worker or 0, signal.SIGKILL)  # the simulated driver comes back in no other way
+    eight.write(healthy)
+    service.well()
+
+
+def test_a_call_that_comes_back_late(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    eight.set("gpu 5", temperature_threshold_mem_max="!SLOW(3) 95")
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    eight.set("gpu 5", temperature_threshold_mem_max=None)
+    answer = service.well()
+    assert len(answer.by_index) == 8
+    assert service.worker() == worker
+
+
+def test_the_whole_driver_stalls(eight: Machine, serve: ServiceFactory, tmp_path: Path) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("machine", gpu_count="!HANG")
+    first = service.until(lambda answer: answer.code == 1003, "a stall")
+    assert first.document["gpus"] == first.document["discovery"] == {}
+    worker = service.worker()
+    service.until(lambda answer: age(answer) > 2, "an age that grows")
+    assert service.worker() == worker
+    assert service.stop() < 1
+    end(tmp_path)
+
+
+def test_a_driver_that_hangs_from_the_start(eight: Machine, serve: ServiceFactory) -> None:
+    healthy = eight.path.read_text()
+    eight.set("machine", state="hang")
+    service = serve(eight)
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    worker = service.worker()
+    service.until(lambda answer: age(answer) > 2, "an age that grows")
+    assert service.worker() == worker
+    eight.write(healthy)
+    os.kill(worker or 0, signal.SIGKILL)
+    service.well()
+
+
+# -- drivers and GPUs that go and come -------------------------------------------------------------------------------
+
+
+def test_a_gpu_is_lost_and_back(eight: Machine, serve: ServiceFactory, well: Answer) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 3", state="lost")
+    answer = service.until(lambda answer: answer.document["host"]["gpus_lost"] == 1, "a lost GPU")
+    assert answer.code == 0
+    assert sorted(answer.by_index) == [0, 1, 2, 4, 5, 6, 7]
+    assert len(answer.document["presence"]) == 7
+    eight.set("gpu 3", state="ok")
+    answer = service.until(lambda answer: answer.document["host"]["gpus_lost"] == 0, "the GPU")
+    assert answer.by_index[3].items() >= well.by_index[3].items()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [("DRIVER_NOT_LOADED", 9), ("LIB_RM_VERSION_MISMATCH", 18), ("UNKNOWN", 999)]
+)
+def test_the_driver_goes_and_comes_back(eight: Machine, serve: ServiceFactory, error: str, code: int) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    healthy = eight.path.read_text()
+    eight.set("machine", state=error, gpu_count=f"!{error}")
+    answer = service.until(lambda answer: answer.code == code, "a driver that is gone")
+    assert answer.document["gpus"] == answer.document["discovery"] == {}
+    assert not {"host", "presence"} & set(answer.document)
+    for _ in range(2):
+        assert service.next().code == code
+    eight.write(healthy)
+    assert len(service.well(10).by_index) == 8
+    assert service.worker() != worker
+
+
+def test_the_driver_goes_while_a_call_hangs(eight: Machine, serve: ServiceFactory) -> None:
+    """The worker cannot end, and so none can be started: that is what is said."""
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    eight.set("gpu 4", power_usage="!HANG")
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    eight.set("machine", gpu_count="!UNKNOWN")
+    service.until(lambda answer: answer.code == 999, "a driver that is gone")
+    service.until(lambda answer: answer.code == 1003 and "gpus" in answer.document, "a worker that hangs")
+    assert service.worker() == worker
+
+
+def test_no_driver_yet(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("machine", state="no_driver")
+    service = serve(eight)
+    assert service.until(lambda _: True, "a document").code == 9
+    eight.set("machine", state="ok")
+    service.well(10)
+
+
+def test_gpus_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("machine", gpu_count=6)
+    service = serve(eight)
+    assert len(service.well().by_index) == 6
+    eight.set("machine", gpu_count=8)
+    service.until(lambda answer: len(answer.by_index) == 8, "two more")
+    eight.set("machine", gpu_count=7)
+    answer = service.until(lambda answer: len(answer.by_index) == 7, "one less")
+    assert answer.code == answer.document["host"]["gpus_lost"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_the_worker_dies(eight: Machine, serve: ServiceFactory, number: signal.Signals) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    os.kill(worker or 0, number)
+    answer = service.until(lambda answer: answer.code == 1002, "a document that says so", 3)
+    assert answer.message.startswith(f"The process that reads the driver died: signal {number}. ")
+    assert answer.document["gpus"] == {}
+    assert service.other_worker(worker) != worker
+    service.well()
+
+
+def test_the_worker_is_not_ended_by_a_signal_to_the_group(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(worker or 0, number)
+    service.next()
+    assert service.worker() == worker
+
+
+@pytest.mark.parametrize("way", ["replaced", "link turned"])
+def test_the_library_is_replaced(
+    eight: Machine, serve: ServiceFactory, simulator_library: Path, tmp_path: Path, way: str
+) -> None:
+    """By a package that puts another file in its place, or turns the link to another version beside it."""
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    soname = folder / "libnvidia-ml.so.1"
+    old, new = folder / "libnvidia-ml.so.580", folder / "libnvidia-ml.so.590"
+    shutil.copy(simulator_library, old)
+    shutil.copy(simulator_library, new)
+    if way == "replaced":
+        old.rename(soname)
+    else:
+        soname.symlink_to(old.name)
+    eight.env["LD_LIBRARY_PATH"] = str(folder)
+    service = serve(eight)
+    service.well()
+    worker = service.worker()
+    for _ in range(2):
+        service.next()
+    assert service.worker() == worker
+    if way == "replaced":
+        new.rename(soname)
+    else:
+        (folder / "link").symlink_to(new.name)
+        (folder / "link").rename(soname)
+    other = service.other_worker(worker)
+    service.next()
+    assert service.worker() == other, "once is enough"
+    assert service.said().count("library was replaced") == 1
+    assert service.well().code == 0
+
+
+# -- the place of the document ---------------------------------------------------------------------------------------
+
+
+def test_no_room_for_the_document(eight: Machine, serve: ServiceFactory) -> None:
+    """As on a full disk: what cannot be renewed is not left to be read."""
+    service = serve(eight)
+    service.well()
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    until = time.monotonic() + 10
+    while service.document.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    time.sleep(2.5)
+    assert not service.document.exists()
+    assert not service.document.with_name("document.json.new").exists()
+    assert service.said().count("cannot be written, and was removed") == 1
+
+
+def test_room_again(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    aside = service.document.parent.with_name("aside")
+    service.document.parent.rename(aside)
+    time.sleep(2.5)
+    aside.rename(service.document.parent)
+    service.next()
+    assert service.said().count("cannot be written") == 1
+    assert service.said().count("is written again") == 1
+
+
+def test_a_place_that_cannot_be(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.config.write_text("document = /proc/none/document.json\n")
+    refused = service.run("serve")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("zbx-nvidia-agent: /proc/none/document.json: ")
+    assert refused.stderr.count("\n") == 1
+
+
+# -- release ---------------------------------------------------------------------------------------------------------
+
+
+def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    assert holders(eight.path) == [service.worker()]
+    done = service.run("release", "--for", "4s")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "released\n", "")
+    assert holders(eight.path) == []
+    assert service.worker() is None
+    answer = service.answer()
+    assert (answer.code, answer.document["status"]["name"]) == (1004, "Released")
+    assert answer.document["gpus"] == answer.document["discovery"] == {}
+    assert not {"host", "presence"} & set(answer.document)
+    later = service.next()
+    assert later.code == 1004
+    assert holders(eight.path) == []
+    assert len(service.well().by_index) == 8
+    assert holders(eight.path) == [service.worker()]
+
+
+def test_release_can_be_ended_and_prolonged(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    for _ in range(2):
+        assert service.run("release").returncode == 0
+        assert "For 600 s more" in service.answer().message
+    assert service.run("release", "--for", "0").stdout == "resumed\n"
+    service.well(3)
+
+
+def test_release_while_a_call_hangs_says_so(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 2", state="hang")
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    refused = service.run("release")
+    assert refused.returncode == 1
+    assert refused.stderr == "zbx-nvidia-agent: error: the driver does not answer, and is still held\n"
+    assert service.answer().code == 1003
+    assert holders(eight.path)
+
+
+def test_release_while_there_is_no_driver(eight: Machine, serve: ServiceFactory) -> None:
+    eight.set("machine", state="no_driver")
+    service = serve(eight)
+    service.until(lambda answer: answer.code == 9, "no driver")
+    assert service.run("release", "--for", "2s").stdout == "released\n"
+    assert service.answer().code == 1004
+    eight.set("machine", state="ok")
+    service.well()
+
+
+def test_release_without_a_service(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    assert service.run("release", "--for", "soon").returncode == 2
+    service.stop()
+    refused = service.run("release")
+    assert refused.returncode == 1
+    assert "does zbx-nvidia-agent serve run?" in refused.stderr
+
+
+def test_a_poll_beside_the_service(eight: Machine, serve: ServiceFactory) -> None:
+    """For a person who looks: neither waits for the other."""
+    service: Service = serve(eight)
+    service.well()
+    assert get(eight.env).code == 0
+    assert service.next().code == 0
