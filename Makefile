@@ -6,7 +6,7 @@ SERIES ?= 7.0
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel generate lint test-unit test-integration test demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel generate lint test-unit test-all-unit test-integration test demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,12 +18,17 @@ demo: venv wheel engine ## a real Zabbix with simulated GPUs on this machine (SE
 demo-down: ## remove the demo
 	@scripts/demo-down.sh
 
-test: test-unit test-integration ## every check and every test
+# Most tests wait for something: more workers than processors.
+UNIT_TESTS = scripts/system-packages.sh systemd valgrind && scripts/test-venv.sh && \
+    $(TEST_PYTHON) -m pytest --numprocesses 6 --dist worksteal tests
 
-test-unit: lint wheel simulator ## the part of `make test` that needs no Docker
-	@scripts/system-packages.sh valgrind
-	@scripts/test-venv.sh
-	@$(TEST_PYTHON) -m pytest -m "not integration and not gpu" tests
+test: test-all-unit test-integration ## every check and every test
+
+test-unit: lint wheel simulator ## for everyday work: what needs neither Docker nor more than a minute
+	@$(UNIT_TESTS) -m "not integration and not gpu and not slow"
+
+test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker
+	@$(UNIT_TESTS) -m "not integration and not gpu"
 
 test-integration: venv wheel engine ## the tests against real Zabbix 6.0 and 7.0 in Docker, side by side
 	@scripts/images.sh 6.0 7.0

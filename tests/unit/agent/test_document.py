@@ -148,6 +148,7 @@ def present(made: dict[str, Any]) -> set[str]:
     return {metric.group for metric in READABLE if metric.key in keys}
 
 
+@pytest.mark.slow
 def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
     size = len(document.render(document.build(many(6)), limit=10**9))
     # By group: the sections that go with it.

@@ -129,6 +129,7 @@ def only_child(folder: Path) -> int:
     pytest.fail(f"{len(found)} processes are left")
 
 
+@pytest.mark.slow
 def test_calls_end_in_peace_when_nobody_waits(eight: Machine, tmp_path: Path) -> None:
     """A process that leaves ends the calls of its other threads as SIGKILL does, which has frozen GPUs."""
     eight.set("gpu 1", power_usage="!SLOW(2) 70000")
@@ -139,6 +140,7 @@ def test_calls_end_in_peace_when_nobody_waits(eight: Machine, tmp_path: Path) ->
     assert time.monotonic() - started > 4.5
 
 
+@pytest.mark.slow
 def test_call_that_returns_late(eight: Machine, tmp_path: Path) -> None:
     """It finds nobody who wants to know, and ends by itself."""
     eight.set("gpu 5", power_usage="!SLOW(2) 70000")

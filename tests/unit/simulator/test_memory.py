@@ -144,12 +144,14 @@ def valgrind_finds(machine: MachineFactory, library: Path, names: list[str]) -> 
     return [block for block in blocks if OWN_FRAME.search(block)]
 
 
+@pytest.mark.slow
 def test_valgrind_finds_nothing(machine: MachineFactory, simulator_library: Path, profiles: Path) -> None:
     names = sorted(path.stem for path in profiles.iterdir())
     assert len(names) >= 13
     assert valgrind_finds(machine, simulator_library.parent, names) == []
 
 
+@pytest.mark.slow
 def test_valgrind_would_find_a_byte_too_far(machine: MachineFactory, tmp_path: Path) -> None:
     copy = shutil.copytree(SIMULATOR, tmp_path / "copy" / "simulator")
     source = (copy / "calls.c").read_text()
@@ -326,6 +328,7 @@ def damaged(text: str, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_damaged_profiles_do_no_harm(tmp_path: Path, profiles: Path) -> None:
     (tmp_path / "fuzz.c").write_text(FUZZ)
     program = tmp_path / "fuzz"

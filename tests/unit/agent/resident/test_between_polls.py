@@ -134,6 +134,7 @@ def test_how_busy_the_parts_are(machine: MachineFactory, serve: ServiceFactory) 
 # -- XID errors ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_xids_are_counted_and_remembered(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight, xid_memory="10s")
     quiet = service.well().by_index[4]

@@ -27,6 +27,7 @@ from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
+    from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
 
 SAMPLED = {metric.key for metric in SAMPLED_METRICS}
@@ -38,8 +39,8 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     same = machine(profile, clock=1_700_000_000)
     poll = get(same.env)
     service = serve(same)
-    service.well()
-    answer = service.next()
+    # PCIe is sampled seldom: until then it is neither there nor lacking.
+    answer = service.until(lambda now: now.code == 0 and all_said(now), "every reading")
     assert answer.document["collector"]["mode"] == "resident"
     assert answer.document["collector"]["duration"] < 1
     for part in ("host", "presence", "fans", "mig"):
@@ -62,6 +63,15 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     }
 
 
+def all_said(answer: Answer) -> bool:
+    """Whether each of the service's own readings is there, or lacking."""
+    there = {metric.key: metric.reader for metric in SAMPLED_METRICS}
+    return all(
+        {there[key] for key in gpu if key in there} | answer.lacks(index) >= set(SAMPLED_READERS)
+        for index, gpu in answer.by_index.items()
+    )
+
+
 def test_the_file_is_for_everybody_to_read_and_for_nobody_to_write(eight: Machine, serve: ServiceFactory) -> None:
     os.umask(old := os.umask(0o077))
     try:
@@ -75,6 +85,7 @@ def test_the_file_is_for_everybody_to_read_and_for_nobody_to_write(eight: Machin
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in others} == {0}
 
 
+@pytest.mark.slow
 def test_it_is_written_again_and_again(machine: MachineFactory, serve: ServiceFactory) -> None:
     service = serve(machine("h100x8"))
     service.well()
@@ -160,6 +171,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert reads > 1000
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_file(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     for pause in (0.0, 0.01, 0.02, 0.03, 0.3):
@@ -250,23 +262,13 @@ def test_systemd_is_told(eight: Machine, serve: ServiceFactory, tmp_path: Path) 
 # -- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def test_it_costs_nearly_nothing(machine: MachineFactory, serve: ServiceFactory) -> None:
-    """Eight H100s at two samples a second, as it is installed. What the simulated driver does counts as ours."""
+def test_it_takes_little_memory(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Eight H100s at two samples a second, as it is installed. What it takes of a processor, `make bench` shows."""
     service = serve(machine("h100x8"), interval="5s", stall="5s", samples="0.5s", pcie="5s", window="60s")
     service.well()
-    time.sleep(1)
+    service.next()
     pids = (service.process.pid, service.worker() or 0)
-    before, started = sum(cpu(pid) for pid in pids), time.monotonic()
-    time.sleep(20)
-    share = (sum(cpu(pid) for pid in pids) - before) / (time.monotonic() - started)
-    assert share < 0.015, "0.8 % when nothing else runs"
     assert sum(pss(pid) for pid in pids) < 45_000, "25 MB when nothing else runs"
-
-
-def cpu(pid: int) -> float:
-    """Seconds on a processor, of all threads."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def pss(pid: int) -> int:

@@ -141,6 +141,7 @@ def test_a_gpu_is_lost_and_back(eight: Machine, serve: ServiceFactory, well: Ans
     assert answer.by_index[3].items() >= well.by_index[3].items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "code"), [("DRIVER_NOT_LOADED", 9), ("LIB_RM_VERSION_MISMATCH", 18), ("UNKNOWN", 999)]
 )
@@ -215,6 +216,7 @@ def test_the_worker_is_not_ended_by_a_signal_to_the_group(eight: Machine, serve:
     assert service.worker() == worker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["replaced", "link turned"])
 def test_the_library_is_replaced(
     eight: Machine, serve: ServiceFactory, simulator_library: Path, tmp_path: Path, way: str
