@@ -1,6 +1,6 @@
 """The part of `make bench` that runs beside the agent, on the simulated GPUs: prints its measurements as JSON.
 
-usage: bench_inside.py ROUNDS
+usage: bench_inside.py ROUNDS oneshot|resident
 
 All of a round's candidates run one after the other, so that a noisy neighbour hits them alike.
 """
@@ -25,6 +25,7 @@ COMMANDS = {
 }
 KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
+SERVICE_SECONDS = 20
 
 
 def ask(key: str) -> bytes:
@@ -53,9 +54,36 @@ def cpu(command: list[str]) -> float:
     return spent
 
 
+def service() -> dict[str, float]:
+    """What the resident collector takes: share of a processor over some seconds, and memory (PSS) in bytes."""
+    marks = (b"zbx-nvidia-agent\0serve", b"resident.worker")
+    pids = [path for path in Path("/proc").glob("[0-9]*") if any(mark in _read(path / "cmdline") for mark in marks)]
+    before, start = sum(map(_cpu_time, pids)), time.perf_counter()
+    time.sleep(SERVICE_SECONDS)
+    share = (sum(map(_cpu_time, pids)) - before) / (time.perf_counter() - start)
+    pss = sum(
+        1024 * int(line.split()[1])
+        for path in pids
+        for line in _read(path / "smaps_rollup").decode().splitlines()
+        if line.startswith("Pss:")
+    )
+    return {"processes": len(pids), "cpu": share, "pss": pss}
+
+
+def _cpu_time(process: Path) -> float:
+    return sum(int(_read(thread / "schedstat").split()[0]) for thread in (process / "task").iterdir()) / 1e9
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
+
+
 def main() -> None:
     """Measure."""
-    rounds = int(sys.argv[1])
+    rounds, collector = int(sys.argv[1]), sys.argv[2]
     # Orphans come to us: `get` leaves its child to itself, and its time counts.
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         sys.exit("prctl failed")
@@ -70,13 +98,14 @@ def main() -> None:
             size = len(answer)
             if key == "nvidia.get" and json.loads(answer)["status"]["code"]:
                 sys.exit(answer.decode())
-        for name, command in COMMANDS.items():
+        for name, command in COMMANDS.items() if collector == "oneshot" else ():
             spent[name].append(cpu(command))
     print(
         json.dumps(
             {
                 "wall": {key: statistics.median(times) for key, times in waited.items()},
-                "cpu": {name: statistics.median(times) for name, times in spent.items()},
+                "cpu": {name: statistics.median(times) for name, times in spent.items() if times},
+                "service": service() if collector == "resident" else {},
                 "bytes": size,
             }
         )

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 # agentd with as few listeners as it has by default in 6.0: three polls whose child hangs in the agent's pipe have been
 # seen to silence it for good.
 AGENTS = {
-    "workstation": ("zabbix_agentd", "/etc/zabbix/zabbix_agentd.conf.d/nvidia.conf", "StartAgents=3\n"),
-    "gpu-server": ("zabbix_agent2", "/etc/zabbix/zabbix_agent2.d/nvidia.conf", "ControlSocket={}/control\n"),
+    "workstation": ("zabbix_agentd", "/usr/share/zbx-nvidia/oneshot.conf", "StartAgents=3\n"),
+    "gpu-server": ("zabbix_agent2", "/usr/share/zbx-nvidia/oneshot.conf", "ControlSocket={}/control\n"),
 }
 PYTHON = "/opt/zbx-nvidia/bin/python"
 PORT = 10059  # beside the container's own agent, so that this one can be ended and started again
@@ -45,7 +45,11 @@ def leaders():
             pass
     return found
 """
+# The worker of the resident collector hangs in the same driver; a simulated hang ends with SIGKILL alone.
 DRIVER_COMES_BACK = f"""{STUCK}
+for path in Path("/proc").glob("[0-9]*"):
+    if b"resident.worker" in (path / "cmdline").read_bytes():
+        os.kill(int(path.name), 9)
 for pid in leaders():
     os.kill(pid, 9)
 """

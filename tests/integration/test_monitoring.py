@@ -247,7 +247,6 @@ class Fault(NamedTuple):
         program: What the agent runs instead of the collector, if not the collector itself.
         silence: Whether the whole host falls silent.
         alone: Whether it concerns the host as a whole, so that nothing else can be tried there at the same time.
-        resident: Whether only the resident collector sees it: not tried while the hosts are polled.
     """
 
     host: str
@@ -259,7 +258,6 @@ class Fault(NamedTuple):
     program: str = ""
     silence: bool = False
     alone: bool = False
-    resident: bool = False
 
 
 RUNNING: dict[str, object] = {"clock": None}  # counters count only while time passes
@@ -293,12 +291,12 @@ FAULTS = {
     "remap_many": Fault("gpu-server", gpu={"remapped_rows_uncorrected": 512}),
     "retired_pending": Fault("workstation", gpu={"retired_pages_pending": 1}),
     "retired_many": Fault("workstation", gpu={"retired_pages_sbe": 60, "retired_pages_dbe": 3}),
-    # One-shot hosts see no XIDs: these need a host with the resident collector.
-    "xid_restart": Fault("gpu-server", gpu={"xid.1": 79}, resident=True),
-    "xid_reset": Fault("gpu-server", gpu={"xid.1": 119}, resident=True),
-    "xid_support": Fault("gpu-server", gpu={"xid.1": 48}, resident=True),
-    "xid_fabric": Fault("gpu-server", gpu={"xid.1": 45}, resident=True),
-    "xid_info": Fault("gpu-server", gpu={"xid.1": 63}, resident=True),
+    # Only the resident collector, which the server has, sees these.
+    "xid_restart": Fault("gpu-server", gpu={"xid.1": 79}),
+    "xid_reset": Fault("gpu-server", gpu={"xid.1": 119}),
+    "xid_support": Fault("gpu-server", gpu={"xid.1": 48}),
+    "xid_fabric": Fault("gpu-server", gpu={"xid.1": 45}),
+    "xid_info": Fault("gpu-server", gpu={"xid.1": 63}),
     "hw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x40}),
     "power_brake": Fault("gpu-server", gpu={"clocks_event_reasons": 0x80}),
     "sw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x20}),
@@ -348,8 +346,6 @@ def waves() -> list[list[Case]]:
     rounds: dict[str, list[list[Case]]] = {host: [] for host in HOSTS}
     for alert in ALERTS:
         fault = FAULTS[alert.key]
-        if fault.resident:
-            continue
         mine = rounds[fault.host]
         gpus = len(UUIDS[fault.host])
         open_round = next(

@@ -23,8 +23,6 @@ class Row(NamedTuple):
     why: str = ""
 
 
-RESIDENT = "Needs a process that waits or samples: for the resident mode."
-
 METRICS = (
     Row("GPU utilization", ("gpu.utilization",)),
     Row("Memory controller utilization", ("gpu.utilization_memory",)),
@@ -138,13 +136,13 @@ METRICS = (
     Row("MIG mode", ("gpu.mig_mode",)),
     Row("MIG instances listed", ("mig.profile", "mig.multiprocessors")),
     Row("MIG memory by instance", ("mig.memory_used", "mig.memory_total", "mig.memory_used_percent")),
-    Row("MIG utilization by instance", (), f"NVML has it through GPM alone. {RESIDENT}"),
+    Row("MIG utilization by instance", (), "NVML has it through GPM alone, from Hopper on: not yet."),
     Row(
         "Processes",
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
         "Names, never arguments: those can hold secrets.",
     ),
-    Row("Utilization by process", (), RESIDENT),
+    Row("Utilization by process", (), "Needs a process that samples: not yet in the resident collector."),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row(
         "vGPU",
