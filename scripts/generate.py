@@ -152,7 +152,9 @@ def costs() -> str:
             "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of "
             "them on. Besides, a host has "
             f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
-            "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only.\n"
+            "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only. "
+            f"The resident collector adds up to {len(SAMPLED_METRICS)} items and "
+            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers a GPU.\n"
         ),
         "| Machine | Items | Triggers | Values an hour | Items, all on | Triggers | Values an hour |",
         "|---|---|---|---|---|---|---|",

@@ -265,7 +265,8 @@ STANDSTILL = "#!/bin/sh\nexec cat /tmp/document.json\n"
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
-    "driver": Fault("gpu-server", machine={"state": "no_driver"}, alone=True),
+    # For those who ask anew, and for those who have it open.
+    "driver": Fault("gpu-server", machine={"state": "no_driver", "gpu_count": "!DRIVER_NOT_LOADED"}, alone=True),
     # As if these cards had never been seen: of those that were, “missing” tells.
     "lost": Fault("gpu-server", gpu={"state": "lost"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
     "sick": Fault("gpu-server", gpu={"state": "sick"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),

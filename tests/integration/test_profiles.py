@@ -17,6 +17,7 @@ from tests.integration.watched import (
     FROZEN,
     PARTS,
     QUICK,
+    UNTIL_AN_XID,
     Client,
     as_options,
     differences,
@@ -53,7 +54,6 @@ MACROS = {
     "{$NVIDIA.SLOW}": f"{DEADLINE}",
 }
 ARRIVAL = 150  # discovery of all, and two more polls for what is worked out from two
-UNTIL_AN_XID = {"xid_last", "xid_last_time"}  # readings that there are none of
 WATCHED = 60  # seconds, at least, in which nothing may be heard
 
 Changes = dict[str, dict[str, object]]

@@ -30,6 +30,7 @@ COMMANDS = dict(
     if line.startswith("UserParameter=")
 )
 PARTS = tuple(metric for metric in METRICS if metric not in HOST_METRICS and metric != PRESENT)
+UNTIL_AN_XID = {"xid_last", "xid_last_time"}  # items that have no value until there is one
 SECTIONS = {"gpu": "gpus", **{entity.name: entity.section for entity in ENTITIES}}
 # No alarm waits longer than for its next values: what the periods hold is the last value.
 QUICK = {
@@ -154,6 +155,8 @@ def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, An
                 values[f"{metric.item_key}[{place}]"] = 0
             elif metric.key in readings:
                 values[f"{metric.item_key}[{place}]"] = readings[metric.key]
+            elif metric.key in UNTIL_AN_XID and "xid_count" in readings:
+                values[f"{metric.item_key}[{place}]"] = None
     return values
 
 
