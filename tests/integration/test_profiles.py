@@ -203,7 +203,7 @@ def start(stack: Stack) -> None:
 
 def stop(stack: Stack) -> None:
     for service in AGENTS:
-        ends = f'for file in {FOLDER}/*/pid; do kill "$(cat $file)"; done; pkill -f "serve --config {FOLDER}" || true'
+        ends = f'for file in {FOLDER}/*/pid; do kill "$(cat $file)"; done; pkill -f "[s]erve --config {FOLDER}" || true'
         stack.exec(service, "sh", "-c", ends)
 
 

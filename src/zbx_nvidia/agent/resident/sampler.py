@@ -73,6 +73,7 @@ class Sampler:
         self._probe: Probe | None = None
         self._windows: dict[str, Window] = {}
         self._lacking: set[str] = set()
+        self._again: set[str] = set()  # those of them that are asked once more
 
     def sample(self, readers: tuple[str, ...], now: float) -> None:
         """Look at these readings once. What the driver does not give is left out; a lost card has no past."""
@@ -80,8 +81,9 @@ class Sampler:
             if self._probe is None:
                 self._probe = Probe(self._index)
             for reader in readers:
-                if reader in self._lacking:
+                if reader in self._lacking and reader not in self._again:
                     continue
+                self._again.discard(reader)
                 try:
                     value = getattr(self._probe, reader.removeprefix(_PREFIX))()
                 except Absent:
@@ -90,6 +92,7 @@ class Sampler:
                 except Refused:
                     continue
                 else:
+                    self._lacking.discard(reader)
                     self._windows.setdefault(reader, Window(self._horizon)).add(now, value)
         except Lost:
             self.forget()
@@ -103,8 +106,9 @@ class Sampler:
             if values := window.made(now):
                 readings.update({metric.key: _of_kind(metric, values[metric.field]) for metric in _ROWS[reader]})
         lacks = tuple(reader for reader in _ROWS if reader in self._lacking or reader not in self._wanted)
-        # Asked again from time to time: MIG mode takes some of them away, and gives them back.
-        self._lacking.clear()
+        # Asked again from time to time: MIG mode takes some of them away, and gives them back. Until then they lack:
+        # what is neither there nor lacking would get items.
+        self._again = set(self._lacking)
         return readings, lacks
 
     def forget(self) -> None:
@@ -112,6 +116,7 @@ class Sampler:
         self._probe = None
         self._windows.clear()
         self._lacking.clear()
+        self._again.clear()
 
 
 class Activity:

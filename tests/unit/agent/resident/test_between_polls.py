@@ -14,6 +14,7 @@ from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
 from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
 from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 
 if TYPE_CHECKING:
@@ -258,3 +259,14 @@ def test_the_table_of_codes() -> None:
     assert {code for code, kind in kinds.items() if kind == "restart"} >= {79}
     assert {kinds[code] for code in (46, 62, 64, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158)} == {"reset"}
     assert {xid.code for xid in XIDS if xid.notify} == {63, 94}
+
+
+def test_what_a_card_lacks_is_lacking_in_every_document(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Also between two samples of what is sampled seldom: one document without a word of it, and it gets items."""
+    service = serve(machine("gtx1070"), interval="1s", pcie="3s")
+    service.well()
+    first = service.answer()
+    lacking = first.lacks() & set(SAMPLED_READERS)
+    assert "sampled_pcie_sent" in lacking
+    for _ in range(4):
+        assert service.next().lacks() & set(SAMPLED_READERS) == lacking
