@@ -16,7 +16,7 @@ from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send("users", names(uids))
 
 
-def read_gpu(index: int) -> Gpu:
+def read_gpu(index: int) -> Gpu:  # noqa: C901  one answer of the driver a line
     """Read one GPU.
 
     Args:
@@ -101,6 +101,8 @@ def read_gpu(index: int) -> Gpu:
                 values = getattr(listing if reader in _LISTING else device, reader)()
             except Absent:
                 lacks.append(reader)
+            except NotNow:
+                continue
             except Refused as error:
                 problems.append(Problem("", reader, error.code, error.message))
             except NvmlError:

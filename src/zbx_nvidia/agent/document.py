@@ -13,6 +13,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.status import OK, RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ MAX_ERRORS = 40
 MAX_PROCESSES = 16
 MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
+_ANSWERS = (OK, RELEASED)
 # What may stand in a JSONPath's quotes besides letters and digits: 'DOMAIN\\user' may not.
 _QUOTABLE = frozenset("_.@$+-")
 _SHORT = 8  # characters of a UUID in names
@@ -135,6 +137,8 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             ],
         },
         "status": {
+            # Also while some of the GPUs owe an answer, and while the driver is let go of on purpose.
+            "driver": int(found.status in _ANSWERS or bool(found.gpus)),
             "code": found.status.code,
             "name": found.status.name,
             "message": _words(". ".join(part for part in (found.detail, found.status.remedy) if part)),

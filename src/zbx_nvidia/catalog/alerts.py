@@ -79,11 +79,11 @@ ALERTS = (
         "Driver does not answer: {?last(@status.message)}",
         HIGH, "availability",
         # The message is named so that it can be shown; its length is never below 0.
-        # 1004: the resident collector has let go of the driver because it was told to.
-        "min(@status.code,{$NVIDIA.POLLS})>0 and last(@status.code)<>1004 and length(last(@status.message))>=0",
-        "last(@status.code)=0",
+        # Not the code: it tells also of one GPU that owes an answer, which is a matter of “GPU is sick”.
+        "max(@status.driver,{$NVIDIA.POLLS})=0 and last(@status.code)>0 and length(last(@status.message))>=0",
+        "last(@status.driver)=1",
         ("nodata", "stale"),
-        "{ITEM.LASTVALUE1}: {ITEM.LASTVALUE2}",
+        "{ITEM.LASTVALUE2}: {ITEM.LASTVALUE3}",
         "The host answers, its NVIDIA driver does not: no reading of any GPU can be had.",
         "Do what the message says; then run nvidia-smi on the host.",
     ),

@@ -150,6 +150,11 @@ def _gpu(  # noqa: PLR0913, PLR0917  one argument a column
 HOST_METRICS = (
     _top("", "timestamp", "Document time", UNSIGNED, "unixtime", LIVE, "", "When the document was made."),
     _top(
+        "status", "driver", "Driver answers", UNSIGNED, "", LIVE, "nvmlInitWithFlags",
+        "1 when there are readings, be it not of every GPU, and while the driver is let go of on purpose.",
+        "NVIDIA yes or no",
+    ),
+    _top(
         "status", "code", "Driver status", UNSIGNED, "", LIVE, "nvmlInitWithFlags",
         "0 when the driver answers; else why not.", "NVIDIA driver status",
     ),

@@ -1,7 +1,8 @@
-"""One NVML call: its value, or one of three refusals.
+"""One NVML call: its value, or one of four refusals.
 
     NvmlError
     +-- Absent    this card or driver has no such thing: leave the value out, quietly
+    +-- NotNow    no value at this moment: leave it out and conclude nothing
     +-- Refused   no permission, or an error that says nothing: leave the value out and report it
     +-- Lost      the device or the driver is gone: every reading of the device is void
 
@@ -61,6 +62,10 @@ class NvmlError(ZbxNvidiaError):
 
 class Absent(NvmlError):
     """The card or the driver has no such thing."""
+
+
+class NotNow(NvmlError):
+    """The card has it, but there is no value at this moment that could be compared with another."""
 
 
 class Refused(NvmlError):

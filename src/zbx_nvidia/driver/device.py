@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, Refused, call, first, number, text
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -796,9 +796,18 @@ class Device:
         return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS)
 
     def _over_links(self, field: int) -> int:
-        """The sum over all links of a counter of NVLink 5, which has none for all links together."""
-        # Link 0 is among the fields that are read anyway: a card that does not know it is asked no further.
-        self._field((field, 0))
+        """The sum over all links of a counter of NVLink 5, which has none for all links together.
+
+        Raises:
+            NotNow: A link does not tell its count, as one that is down: without it the sum would fall, and jump when
+                it is back.
+        """
+        # Link 0 is among the fields that are read anyway: a card that does not know it there is asked no further.
+        try:
+            self._field((field, 0))
+        except Absent:
+            if self._link_is_up(0):
+                raise
         links = self._links()
         values = self._once(
             "links",
@@ -809,13 +818,17 @@ class Device:
             ),
         )
         place = _PER_LINK.index(field)
-        total = 0
+        counts = []
         for link in range(links):
             try:
-                total += value_of(values[link * len(_PER_LINK) + place])
-            except Absent:  # a link that is down
+                counts.append(value_of(values[link * len(_PER_LINK) + place]))
+            except Absent:
                 continue
-        return total
+        if not counts:
+            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
+        if len(counts) < links:
+            raise NotNow(0, "not every link tells its count")
+        return sum(counts)
 
     def links(self) -> list[dict[str, int]]:
         """Its NVLinks one by one, each as `link` says."""

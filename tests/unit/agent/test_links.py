@@ -33,8 +33,6 @@ def test_links_of_a_node(machine: MachineFactory) -> None:
 def test_nvlink_5_counts_for_each_link_alone(machine: MachineFactory) -> None:
     node = machine("b200x8", clock=CLOCK + 5000)
     node.set("gpu 0", {"field.219": "UNSIGNED_LONG_LONG 2 * scope", "field.214.3": "UNSIGNED_LONG_LONG 1"})
-    # A link that is down answers nothing.
-    node.set("gpu 0", {"field.208.17": "!NOT_SUPPORTED", "field.208": "UNSIGNED_LONG_LONG 10"})
     whole = get(node.env).by_index[0]
     assert whole["nvlink_effective_errors"] == 2 * sum(range(18))
     assert whole["nvlink_recoveries_failed"] == 1
@@ -44,6 +42,22 @@ def test_nvlink_5_counts_for_each_link_alone(machine: MachineFactory) -> None:
     assert [link["effective_errors"] for link in links] == [2 * link for link in range(18)]
     assert sum(link["sent"] for link in links) == pytest.approx(whole["nvlink_sent"], rel=1e-9)
     assert "replays" in answer.document["discovery"]["links"][0]["{#LACKS}"]
+
+
+@pytest.mark.parametrize("link", [0, 17])
+def test_a_link_that_is_down_leaves_no_sum_that_would_jump(machine: MachineFactory, link: int) -> None:
+    """And the card does not lack it: its items stay, without a value until all links count again."""
+    node = machine("b200x8", clock=CLOCK + 5000)
+    node.set("gpu 0", {"nvlink_state." + str(link): 0})
+    down = {f"field.{field}.{link}": "!NOT_SUPPORTED" for field in (202, 204, 208, 214, 215, 219)}
+    node.set("gpu 0", down)
+    answer = get(node.env)
+    sums = {"nvlink_sent", "nvlink_received", "nvlink_receive_errors", "nvlink_effective_errors", "nvlink_recoveries"}
+    assert not sums & answer.by_index[0].keys()
+    assert not sums & answer.lacks(0)
+    assert sums <= answer.by_index[1].keys()
+    assert answer.by_index[0]["nvlink_up"] == 17
+    assert answer.errors == []
 
 
 def test_machines_without_links_or_without_a_driver(machine: MachineFactory) -> None:

@@ -139,7 +139,12 @@ def parse(text: str, name: str = PATH) -> Config:
             raise UsageError(f"{name}:{number}: {error}") from None
         lines[word] = number
     config = Config(**values)
-    for shorter, longer in (("samples", "window"), ("interval", "xid_repeat"), ("interval", "xid_memory")):
+    for shorter, longer in (
+        ("samples", "window"),
+        ("pcie", "window"),
+        ("interval", "xid_repeat"),
+        ("interval", "xid_memory"),
+    ):
         if getattr(config, shorter) > getattr(config, longer):
             number = max(lines.get(shorter, 0), lines.get(longer, 0))
             raise UsageError(f"{name}:{number}: {longer} is shorter than {shorter}")

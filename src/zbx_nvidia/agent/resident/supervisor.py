@@ -214,7 +214,7 @@ class Supervisor:
         """Ask for everything; or, where there is nobody to ask, say why."""
         if self._round is not None:
             # Not everybody has answered, and the time for it is not over.
-            self._next = min(self._round.started + self._config.stall, now + self._config.interval)
+            self._next = now + self._config.interval
             return
         self._next += self._config.interval
         if self._next <= now:
@@ -494,7 +494,7 @@ class Supervisor:
         ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
-        if gpu.state == "ok" and (able is False or not self._config.xid):
+        if gpu.state == "ok" and not able:
             return gpu._replace(lacks=(*gpu.lacks, "xid"))
         if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
             # Its readings are void; what the driver said before it went is what helps now.
@@ -628,12 +628,23 @@ class Supervisor:
                 self._resume(now)
             self._tell("resumed")
             return
+        if self._worker is None and not self._is_free():
+            # A worker of an earlier service still hangs: nobody may believe that the driver is free.
+            self._tell("error: the driver does not answer, and is still held")
+            return
         self._released = now + time_
         self._start_at = None
         self._end_worker()
         if self._worker is None:
             self._write_without(now)
             self._tell("released")
+
+    def _is_free(self) -> bool:
+        lock = _locked(self._config.document + ".worker.lock")
+        if lock is None:
+            return False
+        os.close(lock)
+        return True
 
     def _tell(self, answer: str) -> None:
         for guest in self._waiting:

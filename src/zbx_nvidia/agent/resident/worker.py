@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
 from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
-from zbx_nvidia.agent.messages import Sender
+from zbx_nvidia.agent.messages import CHUNK, Sender
 from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 NUMBER = 4  # bytes of the number of a round
 _STREAMS = 3
 _FIRST_TRY = 0.2  # s
+_RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
 
 def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> NoReturn:
@@ -202,16 +203,17 @@ class Users:
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
-        self._known: set[int] = set()
+        self._asked: dict[int, float] = {}
         self._thread: threading.Thread | None = None
 
     def look_up(self, uids: set[int]) -> None:
         """Have those looked up that are not known, and wait a moment for them."""
         if self._thread is not None and self._thread.is_alive():
             return
-        unknown = uids - self._known
+        now = time.monotonic()
+        unknown = {uid for uid in uids - self.names.keys() if now - self._asked.get(uid, -_RETRY) >= _RETRY}
         if unknown:
-            self._known |= unknown
+            self._asked.update(dict.fromkeys(unknown, now))
             self._thread = threading.Thread(target=look_up_names, args=(unknown, self.names), daemon=True)
             self._thread.start()
             self._thread.join(NAMES_WAIT)
@@ -229,14 +231,17 @@ def _streams() -> tuple[int, int]:
 
 
 def _read(control: int) -> bytes:
-    """The next number; nothing when the supervisor has closed the pipe, or is gone."""
-    data = b""
-    while len(data) < NUMBER:
-        piece = os.read(control, NUMBER - len(data))
+    """The newest number; nothing when the supervisor has closed the pipe, or is gone.
+
+    While the driver hung there may have come thousands: they are not made up for.
+    """
+    data = os.read(control, CHUNK)
+    while len(data) % NUMBER:
+        piece = os.read(control, NUMBER - len(data) % NUMBER)
         if not piece:
             return b""
         data += piece
-    return data
+    return data[-NUMBER:]
 
 
 def start(arguments: list[str]) -> NoReturn:
