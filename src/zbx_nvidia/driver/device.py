@@ -719,7 +719,7 @@ class Device:
         has "Host Max: N/A" there.
         """
         try:
-            mode = call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle)
+            mode = self.virtualization_mode()
         except (Absent, Refused):
             return
         if mode in {pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH, pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU}:
@@ -899,7 +899,10 @@ class Device:
 
     def virtualization_mode(self) -> int:
         """NVML_GPU_VIRTUALIZATION_MODE_*: 0 none, 1 passed through, 2 vGPU, 3 and 4 host of them."""
-        return number(call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle))
+        mode: int = self._once(
+            "virtualization", lambda: number(call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle))
+        )
+        return mode
 
     def accounting_mode(self) -> int:
         """1 for on. nvidia-smi: accounting.mode."""

@@ -80,6 +80,14 @@ def test_a_lost_gpu_and_one_that_hangs(machine: MachineFactory) -> None:
     assert len(answer.document["discovery"]["links"]) == 7 * 18
 
 
+def test_a_gpu_that_does_not_say_who_it_is_harms_no_other(machine: MachineFactory) -> None:
+    node = machine("h100x8")
+    node.set("gpu 3", uuid="!NOT_SUPPORTED")
+    answer = get(node.env, command="links")
+    assert answer.code == 0
+    assert len(answer.document["links"]) == 7
+
+
 def test_both_documents_can_be_made_at_once(machine: MachineFactory) -> None:
     """Each has a lock of its own: an agent asks for both in the same second."""
     slow = machine("h100x8")
