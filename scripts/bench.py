@@ -6,6 +6,7 @@ Runs real agents in the container of a GPU host (scripts/images.sh 7.0), on the 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
-IMAGE = "zbx-nvidia/gpu-host:7.0"
+IMAGE = "zbx-nvidia/gpu-host:7.0" + os.environ.get("ZBX_NVIDIA_IMAGES", "")
 PROFILE = "/etc/nvml-simulator/profile"
 AGENTS = ("zabbix_agentd", "zabbix_agent2")
 COLLECTORS = ("oneshot", "resident")
