@@ -6,7 +6,7 @@ SERIES ?= 7.0
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel generate lint test-unit test-all-unit test-integration test demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel zipapp generate lint test-unit test-all-unit test-integration test demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: venv wheel engine ## what a check costs, beside its yardsticks
 
 wheel: venv ## dist/*.whl
 	@scripts/wheel.sh
+
+zipapp: wheel ## dist/zbx-nvidia.pyz, all of it in one file that needs Python alone
+	@$(PYTHON) scripts/zipapp.py
 
 simulator: ## build/simulator/libnvidia-ml.so.1, a driver for machines without one
 	@scripts/system-packages.sh compiler

@@ -201,7 +201,8 @@ def _lock(what: str) -> _socket.socket | None:
     # socket.socket costs 3 ms more, for what the standard library builds around this.
     import _socket  # noqa: PLC0415  the parent does without
 
-    program = os.stat(__file__)
+    # Run from zbx-nvidia.pyz, this file is no file, but the archive is.
+    program = os.stat(getattr(__spec__.loader, "archive", __file__))
     lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     until = time.monotonic() + LOCK_WAIT
     while True:

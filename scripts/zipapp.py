@@ -1,0 +1,125 @@
+"""Write dist/zbx-nvidia.pyz: the wheel in dist/ and its dependencies in one file that Python runs by itself.
+
+python scripts/zipapp.py [FILE]
+
+The dependencies are those of this environment, without what a compiler made: one file serves every Python and machine.
+The same wheel and the same environment give the same bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+# Every Python that the package supports; a dependency may be needed by the oldest alone.
+OLDEST, NEWEST = 10, 14
+# rich needs these for source code and Markdown, which are never printed here; they are two thirds of the size, and of
+# the time that compiling takes.
+LEFT_OUT = {"pygments", "markdown-it-py"}
+# What no program imports: compiled parts (for which all of these have a fallback in Python), scripts, lists of pip's.
+COMPILED = (".so", ".pyd", ".pyc")
+DISPENSABLE = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "entry_points.txt"}
+STRAY = {"example.py"}  # of nvidia-ml-py, beside its module
+# The oldest time that a zip file can hold.
+TIME = (1980, 1, 1, 0, 0, 0)
+MAIN = '''\
+"""zbx-nvidia, from one file."""
+
+import sys
+
+if sys.version_info < (3, {oldest}):
+    sys.exit("zbx-nvidia needs Python 3.{oldest} or newer, and this is %d.%d" % sys.version_info[:2])
+
+from zbx_nvidia.cli.main import main
+
+main()
+'''
+
+
+def distributions(name: str) -> dict[str, Distribution]:
+    """What a distribution needs on some supported Python, by name; itself is not among it."""
+    found: dict[str, Distribution] = {}
+    todo = [distribution(name)]
+    while todo:
+        for text in todo.pop().requires or ():
+            requirement = Requirement(text)
+            known = canonicalize_name(requirement.name)
+            if known in found or known in LEFT_OUT or not _needed(requirement):
+                continue
+            try:
+                found[known] = distribution(known)
+            except PackageNotFoundError:
+                sys.exit(f"error: {known} is missing here, and some Python needs it: add it to the group dev")
+            needs = found[known].metadata["Requires-Python"]
+            if needs and not Requirement(f"python{needs}").specifier.contains(f"3.{OLDEST}"):
+                sys.exit(f"error: {known} {found[known].version} is for Python {needs}")
+            todo.append(found[known])
+    return found
+
+
+def _needed(requirement: Requirement) -> bool:
+    versions = [f"3.{minor}" for minor in range(OLDEST, NEWEST + 1)]
+    return not requirement.marker or any(
+        requirement.marker.evaluate({"python_version": version, "python_full_version": f"{version}.0", "extra": ""})
+        for version in versions
+    )
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """Path in the archive -> bytes."""
+    files = {"__main__.py": MAIN.format(oldest=OLDEST).encode()}
+    for found in distributions("zbx-nvidia").values():
+        for listed in found.files or ():
+            path = PurePosixPath(listed)
+            if _wanted(path):
+                files[str(path)] = Path(str(found.locate_file(path))).read_bytes()
+    with zipfile.ZipFile(wheel) as ours:
+        for name in ours.namelist():
+            path = PurePosixPath(name)
+            if path.parts[0].endswith(".data"):
+                # What pip puts below the environment's root: share/man.
+                files[str(PurePosixPath(*path.parts[2:]))] = ours.read(name)
+            elif path.name == "entry_points.txt":
+                files[path.name] = ours.read(name)
+            elif _wanted(path):
+                files[name] = ours.read(name)
+    return files
+
+
+def _wanted(path: PurePosixPath) -> bool:
+    if path.is_absolute() or ".." in path.parts or str(path) in STRAY or path.name.endswith(COMPILED):
+        return False
+    return not (path.parts[0].endswith(".dist-info") and path.name in DISPENSABLE)
+
+
+def write(target: Path, files: dict[str, bytes]) -> None:
+    """The archive, which says nothing of when and where it was made."""
+    with target.open("wb") as file:
+        file.write(b"#!/usr/bin/env python3\n")
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+            for name, content in sorted(files.items()):
+                member = zipfile.ZipInfo(name, TIME)
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.create_system = 3  # Unix, wherever this runs
+                member.external_attr = 0o644 << 16
+                packed.writestr(member, content)
+    target.chmod(0o755)
+
+
+def main() -> None:
+    """Write the archive that the command line names."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist" / "zbx-nvidia.pyz"
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    files = contents(wheel)
+    write(target, files)
+    print(f"{target}: {len(files)} files, {target.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

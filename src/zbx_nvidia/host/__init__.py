@@ -1,0 +1,1 @@
+"""What this project puts on a GPU host."""
