@@ -9,14 +9,16 @@ declare -A python=([6.0]=3.11 [7.0]=3.13)
 for series; do
     context=build/docker/$series
     mkdir -p "$context"
-    stamp=$context/pyproject.sha256
+    stamp=$context/inputs.sha256
     if ! sha256sum --check --status "$stamp" 2>/dev/null; then
         say "Fetching the dependencies for Python ${python[$series]} of the Zabbix $series images"
-        rm -rf "$context/dependencies"
-        quietly "dependencies-$series" .venv/bin/pip download --dest "$context/dependencies" \
-            --only-binary=:all: --python-version "${python[$series]}" --implementation cp dist/*.whl
+        rm -rf "$context/dependencies" "$context/tools"
+        download=(.venv/bin/pip download --only-binary=:all: --python-version "${python[$series]}" --implementation cp)
+        quietly "dependencies-$series" "${download[@]}" --dest "$context/dependencies" dist/*.whl
         rm "$context"/dependencies/zbx_nvidia-*.whl
-        sha256sum pyproject.toml >"$stamp"
+        # What people install with: uv, and what pipx wants for each environment that it makes.
+        quietly "tools-$series" "${download[@]}" --dest "$context/tools" uv pip setuptools wheel
+        sha256sum pyproject.toml scripts/docker-context.sh >"$stamp"
     fi
     rm -rf "$context/product"
     mkdir "$context/product"
