@@ -19,7 +19,7 @@ demo-down: ## remove the demo
 	@scripts/demo-down.sh
 
 # Most tests wait for something: more workers than processors.
-UNIT_TESTS = scripts/system-packages.sh systemd valgrind && scripts/test-venv.sh && \
+UNIT_TESTS = scripts/system-packages.sh systemd valgrind fish mandoc zsh && scripts/test-venv.sh && \
     $(TEST_PYTHON) -m pytest --numprocesses 6 --dist worksteal tests
 
 test: test-all-unit test-integration ## every check and every test

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# system-packages.sh python|compiler|valgrind|systemd|make...: these, and only what of them is missing, by apt-get.
+# system-packages.sh python|compiler|systemd|PROGRAM...: these, and only what of them is missing, by apt-get.
 source "$(dirname "$0")/lib.sh"
 
 missing=()
@@ -14,7 +14,8 @@ for need; do
             [[ -f /usr/include/stdlib.h ]] || missing+=(libc6-dev)
             ;;
         systemd) command -v systemd-analyze >/dev/null || missing+=(systemd) ;;
-        make | valgrind) command -v "$need" >/dev/null || missing+=("$need") ;;
+        # Programs whose package has their name.
+        fish | make | mandoc | valgrind | zsh) command -v "$need" >/dev/null || missing+=("$need") ;;
         *) fail "unknown: $need" ;;
     esac
 done

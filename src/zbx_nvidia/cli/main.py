@@ -19,6 +19,7 @@ COMMANDS = {
     "add-host": "zbx_nvidia.cli.hosts:add_host",
     "template": "zbx_nvidia.cli.template:template",
     "userparameters": "zbx_nvidia.cli.template:userparameters",
+    "completion": "zbx_nvidia.cli.completion:completion",
     "unpack": "zbx_nvidia.cli.unpack:unpack",
 }
 

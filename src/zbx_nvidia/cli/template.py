@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from zbx_nvidia.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _one_of(names: str) -> Complete:
+    """Completes what the package of templates knows, which the help must not wait for."""
+
+    def complete(_ctx: click.Context, _option: click.Parameter, typed: str) -> list[str]:
+        from zbx_nvidia import template  # noqa: PLC0415  as above
+
+        return [name for name in getattr(template, names) if name.startswith(typed)]
+
+    return complete
+
 
 @click.command()
-@click.option("--zabbix", "series", default="7.0", show_default=True, metavar="6.0|7.0", help="Series of the server.")
 @click.option(
-    "--variant", default="passive", show_default=True, metavar="passive|active", help="How the agent is asked."
+    "--zabbix",
+    "series",
+    default="7.0",
+    show_default=True,
+    metavar="6.0|7.0",
+    shell_complete=_one_of("SERIES"),
+    help="Series of the server.",
+)
+@click.option(
+    "--variant",
+    default="passive",
+    show_default=True,
+    metavar="passive|active",
+    shell_complete=_one_of("VARIANTS"),
+    help="How the agent is asked.",
 )
 def template(series: str, variant: str) -> None:
     r"""Print the template as YAML, to be imported by hand.
@@ -27,7 +58,7 @@ def template(series: str, variant: str) -> None:
 
 
 @click.command()
-@click.option("--command", metavar="PATH", help="Path of zbx-nvidia-agent on the host.")
+@click.option("--command", type=click.Path(), help="Path of zbx-nvidia-agent on the host.")
 @click.option(
     "--mode",
     type=click.Choice(["oneshot", "resident"]),
@@ -35,7 +66,7 @@ def template(series: str, variant: str) -> None:
     show_default=True,
     help="A process a poll, or the file of zbx-nvidia-agent serve.",
 )
-@click.option("--file", metavar="PATH", help="Where zbx-nvidia-agent serve writes.")
+@click.option("--file", type=click.Path(), help="Where zbx-nvidia-agent serve writes.")
 def userparameters(command: str | None, mode: str, file: str | None) -> None:
     r"""Print the UserParameter file of a GPU host.
 
