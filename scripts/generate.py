@@ -1,4 +1,4 @@
-"""Write every file that is generated from the catalogue, or check that they are what it generates now.
+"""Write every file that is generated from the catalogue and the commands, or check that they are what it generates now.
 
 python scripts/generate.py           writes them
 python scripts/generate.py --check   exits 1 and names those that differ
@@ -21,6 +21,7 @@ from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
+from zbx_nvidia.cli import manual
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import for_gpu, key, metrics_in
@@ -48,6 +49,8 @@ def files() -> dict[str, str]:
     wanted["userparameters/nvidia.conf"] = userparameters.render()
     wanted["userparameters/nvidia-resident.conf"] = userparameters.render_alias()
     wanted["systemd/agent.conf"] = config.example()
+    wanted["docs/COMMANDS.md"] = manual.markdown()
+    wanted |= {f"docs/man/{name}": text for name, text in manual.pages().items()}
     wanted["docs/METRICS.md"] = metrics()
     wanted["docs/ALERTS.md"] = alerts()
     wanted["docs/COSTS.md"] = costs()
@@ -322,7 +325,7 @@ def main() -> int:
     wanted = files()
     there = {
         str(path.relative_to(ROOT))
-        for folder in ("templates", "userparameters")
+        for folder in ("templates", "userparameters", "docs/man")
         for path in ROOT.glob(f"{folder}/**/*")
         if path.is_file()
     }

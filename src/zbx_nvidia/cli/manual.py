@@ -1,0 +1,266 @@
+"""The manual: pages for `man` and one for the docs, from the commands themselves.
+
+click-man 0.6.0 does not see commands that a group loads when they are asked for, and leaves out the sections for
+which people open a manual: exit status, environment, files.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import NamedTuple
+
+import click
+
+from zbx_nvidia import __version__
+from zbx_nvidia.agent.main import USAGE
+from zbx_nvidia.agent.resident.config import PATH
+from zbx_nvidia.cli.exits import MEANINGS, meanings
+from zbx_nvidia.cli.main import COMMANDS, main
+from zbx_nvidia.template.userparameters import COMMAND, FILE
+
+PROGRAM = "zbx-nvidia"
+AGENT = "zbx-nvidia-agent"
+# With which a paragraph of a docstring tells click to leave its lines alone.
+VERBATIM = "\b\n"
+EXAMPLE = "Example:\n"
+FILES = {
+    COMMAND: "What the Zabbix agent runs, and where the UserParameter file looks for it unless told otherwise.",
+    "/etc/zabbix/zabbix_agentd.d/nvidia.conf": (
+        "The UserParameter file; another folder where the Include line of the agent names another."
+    ),
+    PATH: f"Configuration of {AGENT} serve; it need not be there.",
+    FILE: f"The document that {AGENT} serve keeps ready.",
+}
+
+Rows = list[tuple[str, str]]
+
+
+class Help(NamedTuple):
+    """What a command says of itself."""
+
+    name: str
+    usage: str
+    paragraphs: list[str]
+    examples: list[str]
+    options: Rows
+    environment: Rows
+
+
+def _top() -> click.Context:
+    return click.Context(main, info_name=PROGRAM, **main.context_settings)
+
+
+# -- what is said -----------------------------------------------------------------------------------------------------
+
+
+def told(name: str) -> Help:
+    """The help of a command, in its parts; of the program itself, if the name is empty."""
+    top = _top()
+    command = main.get_command(top, name) if name else main
+    assert command is not None  # noqa: S101  it is in the table
+    context = click.Context(command, info_name=name, parent=top) if name else top
+    text = inspect.cleandoc(command.help or "")
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    examples = [block.removeprefix(VERBATIM) for block in blocks if block.removeprefix(VERBATIM).startswith(EXAMPLE)]
+    records = [(option, option.get_help_record(context)) for option in command.get_params(context)]
+    return Help(
+        name,
+        " ".join([context.command_path, *command.collect_usage_pieces(context)]),
+        [block for block in blocks if block.removeprefix(VERBATIM) not in examples],
+        [_unindented(block.partition("\n")[2]) for block in examples],
+        [record for _, record in records if record and record[1]],
+        _environment([option for option, _ in records if isinstance(option, click.Option)]),
+    )
+
+
+def _environment(options: list[click.Option]) -> Rows:
+    rows = []
+    for option in options:
+        text = option.help or ""
+        if isinstance(option.envvar, str):
+            rows.append((option.envvar, f"In place of {option.opts[0]}."))
+        rows += [(name, f"Where {option.opts[0]} is not given.") for name in re.findall(r"variable ([A-Z_]+)", text)]
+    return sorted(rows)
+
+
+def _unindented(block: str) -> str:
+    lines = block.splitlines()
+    margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+    return "\n".join(line[margin:] for line in lines)
+
+
+def _summary(text: str) -> str:
+    """The first sentence, as a manual's NAME has it."""
+    sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
+    return sentence[:1].lower() + sentence[1:]
+
+
+# -- for man ----------------------------------------------------------------------------------------------------------
+
+
+def pages() -> dict[str, str]:
+    """Path below share/man -> page."""
+    found = {f"man1/{PROGRAM}.1": _program(), f"man8/{AGENT}.8": _agent()}
+    for name in COMMANDS:
+        found[f"man1/{PROGRAM}-{name}.1"] = _command(told(name))
+    return found
+
+
+def _program() -> str:
+    parts = told("")
+    commands = [told(name) for name in COMMANDS]
+    by_command = [
+        (f"{code} ({name})", text)
+        for name in COMMANDS
+        for code, text in meanings(name).items()
+        if text != MEANINGS[code]
+    ]
+    environment = sorted({row[0] for command in commands for row in command.environment})
+    return _page(
+        PROGRAM,
+        1,
+        _summary(parts.paragraphs[0]),
+        [
+            ("SYNOPSIS", _bold(parts.usage)),
+            ("DESCRIPTION", _paragraphs(parts.paragraphs) + _paragraph("Each command has a page of its own.")),
+            ("COMMANDS", _rows([(command.name, _sentence(command)) for command in commands])),
+            ("OPTIONS", _rows(parts.options)),
+            ("EXIT STATUS", _rows([(str(code), text) for code, text in MEANINGS.items()] + by_command)),
+            (
+                "ENVIRONMENT",
+                _rows(
+                    [(name, f"See {_users(name, commands)}.") for name in environment]
+                    + [("NO_COLOR", "If set, nothing is printed in colour.")]
+                ),
+            ),
+            ("FILES", _rows(list(FILES.items()))),
+            ("EXAMPLES", "".join(_literal(text) for command in commands[:3] for text in command.examples)),
+            ("SEE ALSO", _see([(f"{PROGRAM}-{name}", 1) for name in COMMANDS] + [(AGENT, 8)])),
+        ],
+    )
+
+
+def _users(variable: str, commands: list[Help]) -> str:
+    names = [command.name for command in commands if any(name == variable for name, _ in command.environment)]
+    return ", ".join(f"{PROGRAM}-{name}(1)" for name in names)
+
+
+def _sentence(command: Help) -> str:
+    text = _summary(command.paragraphs[0])
+    return text[:1].upper() + text[1:] + "."
+
+
+def _command(parts: Help) -> str:
+    codes = [(str(code), text) for code, text in meanings(parts.name).items()]
+    return _page(
+        f"{PROGRAM}-{parts.name}",
+        1,
+        _summary(parts.paragraphs[0]),
+        [
+            ("SYNOPSIS", _bold(parts.usage)),
+            ("DESCRIPTION", _paragraphs(parts.paragraphs)),
+            ("OPTIONS", _rows(parts.options)),
+            ("EXIT STATUS", _rows(codes)),
+            ("ENVIRONMENT", _rows(parts.environment)),
+            ("EXAMPLES", "".join(_literal(text) for text in parts.examples)),
+            ("SEE ALSO", _see([(PROGRAM, 1), (AGENT, 8)])),
+        ],
+    )
+
+
+def _agent() -> str:
+    """From the text that its --help prints: lines of usage, rows of two columns, and sentences."""
+    usage, rows, text = [], [], []
+    for line in USAGE.splitlines():
+        if found := re.match(r"(?:usage:|\s{6,})\s*(zbx-nvidia-agent .*)", line):
+            usage.append(found[1])
+        elif found := re.match(r"(\S+) {2,}(.+)", line):
+            rows.append((found[1], found[2][:1].upper() + found[2][1:] + "."))
+        elif line:
+            text.append(line)
+    codes = [row for line in text if line.startswith("Exit code") for row in re.findall(r"(\d)[,:] ([^.]+)\.", line)]
+    return _page(
+        AGENT,
+        8,
+        "what the Zabbix agent runs to read NVIDIA GPUs",
+        [
+            ("SYNOPSIS", "".join(_bold(line) + ".br\n" for line in usage).removesuffix(".br\n")),
+            ("COMMANDS AND OPTIONS", _rows(rows)),
+            ("EXIT STATUS", _rows([(code, f"{meaning[:1].upper()}{meaning[1:]}.") for code, meaning in codes])),
+            ("FILES", _rows(list(FILES.items()))),
+            ("EXAMPLES", _literal(f"sudo -u zabbix {COMMAND} get")),
+            ("SEE ALSO", _see([(PROGRAM, 1)])),
+        ],
+    )
+
+
+def _page(name: str, section: int, summary: str, sections: list[tuple[str, str]]) -> str:
+    head = f'.TH {_text(name.upper())} {section} "" "{PROGRAM} {__version__}"\n'
+    body = f".SH NAME\n{_text(name)} \\- {_text(summary)}\n"
+    return head + body + "".join(f".SH {title}\n" + text.removeprefix(".PP\n") for title, text in sections if text)
+
+
+def _text(text: str) -> str:
+    """Text in which roff sees no orders, with what stands between `` in bold.
+
+    A plain - would become a hyphen, which nobody can paste.
+    """
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("“", "\\(lq").replace("”", "\\(rq")
+    escaped = re.sub("`([^`]+)`", r"\\fB\1\\fR", escaped)
+    return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in escaped.splitlines())
+
+
+def _bold(text: str) -> str:
+    return f'.B "{_text(text)}"\n'
+
+
+def _paragraph(text: str) -> str:
+    return f".PP\n{_text(text)}\n"
+
+
+def _paragraphs(blocks: list[str]) -> str:
+    parts = []
+    for block in blocks:
+        if block.startswith(VERBATIM):
+            parts.append(_literal(block.removeprefix(VERBATIM)))
+        else:
+            parts.append(_paragraph(" ".join(block.split())))
+    return "".join(parts)
+
+
+def _literal(text: str) -> str:
+    return f".PP\n.nf\n.RS 4\n{_text(text)}\n.RE\n.fi\n"
+
+
+def _rows(rows: Rows) -> str:
+    return "".join(f'.TP\n.B "{_text(name)}"\n{_text(text)}\n' for name, text in rows)
+
+
+def _see(others: list[tuple[str, int]]) -> str:
+    return ",\n".join(f".BR {_text(name)} ({section})" for name, section in others).replace(",\n.BR", " ,\n.BR") + "\n"
+
+
+# -- for the docs -----------------------------------------------------------------------------------------------------
+
+
+def markdown() -> str:
+    """docs/COMMANDS.md."""
+    lines = [
+        "<!-- Generated by `make generate` from the commands: change src/zbx_nvidia/cli and run it again. -->\n",
+        "# Commands\n",
+        f"What `{PROGRAM} COMMAND --help` prints, and what the exit codes mean; `man {PROGRAM}` shows it too.\n",
+        "| Exit code | Meaning |",
+        "|---|---|",
+        *(f"| {code} | {text} |" for code, text in MEANINGS.items()),
+        "",
+    ]
+    top = _top()
+    for name in COMMANDS:
+        command = main.get_command(top, name)
+        assert command is not None  # noqa: S101  it is in the table
+        context = click.Context(command, info_name=name, parent=top, terminal_width=110, max_content_width=110)
+        own = {code: text for code, text in meanings(name).items() if text != MEANINGS[code]}
+        lines += [f"## {name}\n", f"```\n{context.get_help()}\n```\n"]
+        lines += [f"Exit code {code}: {text}\n" for code, text in own.items()]
+    return "\n".join([*lines, f"## {AGENT}\n", f"```\n{USAGE}```\n"])
