@@ -3,7 +3,7 @@
     ZbxNvidiaError          base, never raised directly
     +-- UsageError          a value given by the user cannot be used       (exit code 2)
     +-- ServerError         the Zabbix front end refuses or cannot be had  (exit code 1)
-    +-- HostError           something on this host cannot be read or changed  (exit code 1)
+    +-- HostError           something on this host is not as it has to be  (exit code 1)
     +-- NvmlError           an NVML call gave no value                     (never leaves the collector)
 
 ``args[0]`` is always one line that says what happened, where, and what to do about it. It never holds a secret.
@@ -27,4 +27,4 @@ class ServerError(ZbxNvidiaError):
 
 
 class HostError(ZbxNvidiaError):
-    """Something on this host cannot be read, changed or run."""
+    """Something on this host is not as it has to be: its Zabbix agent, a file, a service, a right."""

@@ -13,6 +13,8 @@ _FRONT_END = "The Zabbix front end refuses it or cannot be reached"
 # Where a command says more than that.
 OF_COMMANDS = {
     "show": {0: "All GPUs answer.", 1: "The driver does not answer, or a GPU is lost or sick."},
+    "install-agent": {1: "It cannot be done, or the agent does not answer: everything was put back."},
+    "uninstall-agent": {1: "It cannot be done, and nothing has changed."},
     "install-template": {1: f"{_FRONT_END}."},
     "uninstall-template": {1: f"{_FRONT_END}, or hosts have the template and --force is not given."},
     "add-host": {1: f"{_FRONT_END}, or the host differs from what is asked and --overwrite is not given."},

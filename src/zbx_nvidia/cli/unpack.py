@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zbx_nvidia.cli.connection import FILE
+from zbx_nvidia.errors import UsageError
 
 
 def _where_files_look() -> Path:
@@ -34,8 +35,11 @@ def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -
     """  # noqa: D301  \b is how click is told to leave lines alone
     from zbx_nvidia.host import unpack as program  # noqa: PLC0415  so that the help is quick
 
+    source = program.archive()
+    if source is None:
+        raise UsageError("nothing to unpack: this does not run from zbx-nvidia.pyz")
     python_path = str(python.absolute()) if python else ""
-    done = program.unpack(program.archive(), target, python=python_path, replace=replace, dry_run=dry_run)
+    done = program.unpack(source, target, python=python_path, replace=replace, dry_run=dry_run)
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not done.changed:

@@ -1,1 +1,1 @@
-"""What this project puts on a GPU host."""
+"""What is installed on a GPU host: the Zabbix agents there, their configuration, and what makes them answer."""

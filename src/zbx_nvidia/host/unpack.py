@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from zbx_nvidia.errors import HostError, UsageError
 MARK = ".unpacked"
 # What is in the archive for share/ of the target; all else is for Python.
 SHARED = "share/"
+FROM = "# Unpacked from zbx-nvidia.pyz."
 # Linux before 5.1 cuts a script's first line there.
 LONGEST_FIRST_LINE = 127
 
@@ -42,12 +44,18 @@ class Result(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def archive() -> Path:
-    """The archive that this runs from."""
+def archive() -> Path | None:
+    """The archive that this runs from, if it does."""
     loader: object = zbx_nvidia.__loader__
-    if not isinstance(loader, zipimport.zipimporter):
-        raise UsageError("nothing to unpack: this does not run from zbx-nvidia.pyz")
-    return Path(loader.archive)
+    return Path(loader.archive) if isinstance(loader, zipimport.zipimporter) else None
+
+
+def library(script: Path) -> str:
+    """What such a script does before it imports anything, as code of one line; empty for other programs."""
+    with script.open("rb") as file:
+        head = file.read(4096).decode("utf-8", "replace")
+    found = re.match(rf"#!.*\n{re.escape(FROM)}.*\n#.*\nimport sys\n(sys\.path\..*)\n", head)
+    return f"import sys; {found[1]}; " if found else ""
 
 
 def unpack(source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False) -> Result:
@@ -102,7 +110,7 @@ def _present(target: Path, *, replace: bool) -> str:
     return ""
 
 
-def _scripts(source: Path, python: str, library: Path) -> dict[str, str]:
+def _scripts(source: Path, python: str, folder: Path) -> dict[str, str]:
     """Name -> text of the scripts: those that the wheel says pip should make."""
     first = f"#!{python} -IS"
     if len(first) > LONGEST_FIRST_LINE or any(sign.isspace() for sign in python):
@@ -115,10 +123,10 @@ def _scripts(source: Path, python: str, library: Path) -> dict[str, str]:
         module, _, function = value.partition(":")
         scripts[name] = (
             f"{first}\n"
-            "# Unpacked from zbx-nvidia.pyz. -I and -S: nothing in the environment and no other package is looked at,\n"
+            f"{FROM} -I and -S: nothing in the environment and no other package is looked at,\n"
             "# which is safer, and quicker.\n"
             "import sys\n"
-            f"sys.path.append({str(library)!r})\n"
+            f"sys.path.append({str(folder)!r})\n"
             f"from {module} import {function}\n"
             f"{function}()\n"
         )

@@ -1,0 +1,178 @@
+"""The Zabbix agents of this host: what they are, and where they read a further file."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host.configuration import AGENT2, AGENTD, KINDS
+from zbx_nvidia.host.processes import PROGRAMS, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILE = "nvidia.conf"
+USER = "zabbix"  # of every package, and what agentd becomes when root starts it
+# What the packages of the distributions call the services: Debian, Ubuntu, Zabbix's own, EPEL; and openSUSE.
+UNITS = {
+    AGENTD: ("zabbix-agent.service", "zabbix_agentd.service", "zabbix-agentd.service"),
+    AGENT2: ("zabbix-agent2.service", "zabbix_agent2.service"),
+}
+# Where their main files are: Debian, Ubuntu, Zabbix's packages and images; EPEL; openSUSE; built from source.
+CONFIGS = {
+    AGENTD: (
+        "/etc/zabbix/zabbix_agentd.conf",
+        "/etc/zabbix_agentd.conf",
+        "/etc/zabbix/zabbix-agentd.conf",
+        "/usr/local/etc/zabbix_agentd.conf",
+    ),
+    AGENT2: ("/etc/zabbix/zabbix_agent2.conf", "/etc/zabbix_agent2.conf", "/usr/local/etc/zabbix_agent2.conf"),
+}
+# Known, and not supported yet.
+WINDOWS_CONFIGS = {
+    AGENTD: r"C:\Program Files\Zabbix Agent\zabbix_agentd.conf",
+    AGENT2: r"C:\Program Files\Zabbix Agent 2\zabbix_agent2.conf",
+}
+
+
+class Agent(NamedTuple):
+    """A Zabbix agent.
+
+    Attributes:
+        kind: agentd or agent2.
+        program: The file.
+        config: Its main configuration file.
+        unit: The systemd service that runs it; "" if none does.
+        user: Who it runs as.
+    """
+
+    kind: str
+    program: Path
+    config: Path
+    unit: str
+    user: str
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        return PROGRAMS[self.kind]
+
+
+def find(kind: str = "auto") -> tuple[Agent, ...]:
+    """The agents of this host.
+
+    Args:
+        kind: agentd or agent2, whether it runs or not; auto: those that run; if none does, those that start with the
+            host; if there is none of these either, all.
+
+    Raises:
+        HostError: There is none.
+    """
+    kinds = KINDS if kind == "auto" else (kind,)
+    found = [candidate for candidate in _candidates() if candidate.agent.kind in kinds]
+    chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
+    if not chosen:
+        wanted = " and no ".join(PROGRAMS[one] for one in kinds)
+        raise HostError(f"there is no {wanted} on this host: install the package zabbix-agent or zabbix-agent2 first")
+    return tuple(one.agent for one in chosen)
+
+
+def running(agent: Agent) -> Process | None:
+    """The process of an agent; None while it does not run."""
+    for process in processes.agents():
+        if process.kind == agent.kind and _config(process.config, process.program) == agent.config:
+            return process
+    return None
+
+
+def drop_in(agent: Agent) -> Path | None:
+    """The path at which the agent reads a file named nvidia.conf; None where no Include line leads to one."""
+    read = configuration.read(agent.config, agent.kind)
+    ways = [include for include in read.includes if configuration.leads_to(include, FILE, agent.kind)]
+    named = [file for include in read.includes if include.folder is None for file in include.files if file.name == FILE]
+    # That of agent 2's plugins is another's: Zabbix's NVIDIA plugin has an nvidia.conf of its own there.
+    ways.sort(key=lambda include: include.folder is not None and include.folder.name == "plugins.d")
+    if named:
+        return named[0]
+    return ways[0].folder / FILE if ways and ways[0].folder is not None else None
+
+
+class _Candidate(NamedTuple):
+    agent: Agent
+    running: bool
+    enabled: bool
+
+
+def _candidates() -> list[_Candidate]:
+    """Every agent that runs, that a service would start, or that is just there; each configuration once."""
+    found: dict[tuple[str, Path], _Candidate] = {}
+    for candidate in (*_of_processes(), *_of_services(), *_of_programs()):
+        found.setdefault((candidate.agent.kind, candidate.agent.config), candidate)
+    return list(found.values())
+
+
+def _of_processes() -> Iterator[_Candidate]:
+    live = processes.agents()
+    services = {unit.name: unit for unit in system.units(*sorted({one.unit for one in live if one.unit}))}
+    for process in live:
+        config = _config(process.config, process.program)
+        unit = services.get(process.unit)
+        # A service that it is one of many processes of is not what runs it.
+        name = unit.name if unit and unit.pid == process.pid else ""
+        if config is not None:
+            agent = Agent(process.kind, process.program, config, name, process.user)
+            yield _Candidate(agent, running=True, enabled=True)
+
+
+def _of_services() -> Iterator[_Candidate]:
+    for kind, names in UNITS.items():
+        for unit in system.units(*names):
+            program = Path(unit.command[0]) if unit.command else Path()
+            config = _config(processes.config_of(unit.command), program) if program.name == PROGRAMS[kind] else None
+            if config is not None and config.is_file():
+                agent = Agent(kind, program, config, unit.name, unit.user or _user(config, kind))
+                yield _Candidate(agent, running=False, enabled=unit.enabled)
+
+
+def _of_programs() -> Iterator[_Candidate]:
+    for kind, name in PROGRAMS.items():
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{system.PATH}:/opt/zabbix/sbin")
+        if path:
+            own = _config(None, Path(path))
+            for config in [own] if own and own.is_file() else [Path(one) for one in CONFIGS[kind]]:
+                if config.is_file():
+                    agent = Agent(kind, Path(path), config, "", _user(config, kind))
+                    yield _Candidate(agent, running=False, enabled=False)
+
+
+def _config(named: Path | None, program: Path) -> Path | None:
+    """The configuration of an agent whose command names this one, or none."""
+    return named.absolute() if named else _default(program)
+
+
+@functools.cache
+def _default(program: Path) -> Path | None:
+    """The configuration that a program takes unless it is told another: it says so itself."""
+    try:
+        done = system.run(str(program), "--help", timeout=10)
+    except HostError:
+        return None
+    found = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
+    return Path(found[1]) if found else None
+
+
+def _user(config: Path, kind: str) -> str:
+    """Who an agent that does not run would run as, where its service does not say."""
+    try:
+        user = configuration.read(config, kind).last("User", USER)
+        pwd.getpwnam(user)
+    except (HostError, KeyError):
+        return "root"
+    return user

@@ -1,0 +1,171 @@
+"""Commands of this host, and questions to its systemd."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zbx_nvidia.errors import HostError
+
+PATIENCE = 60.0  # s for a command, unless it is told otherwise
+# What a root shell of `su` or `sudo` may lack: agents and systemd's tools are in the sbin directories.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RUNNING = Path("/run/systemd/system")  # is there where systemd is the system's first process: sd_booted(3)
+
+
+class Done(NamedTuple):
+    """What a command did.
+
+    Attributes:
+        code: Its exit code; 124 when it was ended for taking too long.
+        out: What it printed.
+        err: What it complained of.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The last line that it printed, for messages."""
+        lines = [line.strip() for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
+        return lines[-1][:300] if lines else f"exit code {self.code}"
+
+
+class Unit(NamedTuple):
+    """What systemd says of a service.
+
+    Attributes:
+        name: With its ending.
+        active: Whether it runs, or is starting.
+        enabled: Whether it starts with the host.
+        pid: Of its main process; 0 while it does not run.
+        user: It is to run as; "" where the unit does not say.
+        command: It is started by, with variables filled in.
+    """
+
+    name: str
+    active: bool
+    enabled: bool
+    pid: int
+    user: str
+    command: tuple[str, ...]
+
+
+def run(*command: str, timeout: float = PATIENCE, user: str = "") -> Done:
+    """Run a command without a shell, and with nothing to read.
+
+    Args:
+        command: Program and arguments; nothing secret, since everybody can see them.
+        timeout: Seconds after which it is ended.
+        user: Run it as; needs root.
+
+    Raises:
+        HostError: There is no such program, or no such user.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ZABBIX_", "PYTHON"))}
+    environment.update(PATH=PATH, LC_ALL="C.UTF-8")
+    try:
+        # A directory that every user may be in.
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env=environment,
+            cwd="/",
+            umask=0o022,
+            **(_as(user) if user else {}),
+        )
+    except subprocess.TimeoutExpired as error:
+        return Done(124, _text(error.stdout), _text(error.stderr) or f"no end after {timeout:g} s")
+    except OSError as error:
+        raise HostError(f"{command[0]} cannot be run: {error.strerror}") from None
+    return Done(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this host; in most containers it does not."""
+    return RUNNING.is_dir()
+
+
+def units(*names: str) -> tuple[Unit, ...]:
+    """The services of these names that there are."""
+    if not names or not has_systemd():
+        return ()
+    wanted = "Id,LoadState,ActiveState,UnitFileState,MainPID,User,ExecStart,Environment,EnvironmentFiles"
+    done = run("systemctl", "show", f"--property={wanted}", "--", *names)
+    if done.code:
+        raise HostError(f"systemctl show: {done.complaint}")
+    found = {}
+    for block in done.out.strip().split("\n\n"):
+        pairs = [line.partition("=") for line in block.splitlines()]
+        values = {name: value for name, _, value in pairs}
+        if values.get("LoadState") != "loaded":
+            continue
+        unit = Unit(
+            name=values["Id"],
+            active=values["ActiveState"] in {"active", "activating", "reloading"},
+            enabled=values["UnitFileState"].startswith(("enabled", "linked")),
+            pid=int(values["MainPID"]),
+            user=values["User"],
+            command=_command(values),
+        )
+        found[unit.name] = unit
+    return tuple(found.values())
+
+
+def _command(values: dict[str, str]) -> tuple[str, ...]:
+    """The command of a unit that does not run; of one that does, /proc knows better."""
+    _, argv, rest = values.get("ExecStart", "").partition("argv[]=")
+    if not argv:
+        return ()
+    variables = dict(word.partition("=")[::2] for word in _words(values.get("Environment", "")))
+    for part in values.get("EnvironmentFiles", "").split(" ("):
+        path = Path(part.rpartition(") ")[2] or part)
+        if path.is_absolute() and path.is_file():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                name, equals, value = line.strip().partition("=")
+                if equals and not name.startswith(("#", ";")):
+                    variables[name] = " ".join(_words(value))
+    words: list[str] = []
+    for word in _words(rest.partition(" ; ")[0]):
+        # As systemd does it: $NAME alone becomes words, ${NAME} in a word becomes text.
+        if word.startswith("$") and word[1:].isidentifier():
+            words += _words(variables.get(word[1:], ""))
+        else:
+            for name, value in variables.items():
+                word = word.replace(f"${{{name}}}", value)  # noqa: PLW2901  step by step
+            words.append(word)
+    return tuple(words)
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def _as(user: str) -> dict[str, Any]:
+    """What makes subprocess run as another user, with that user's groups and no others."""
+    if os.geteuid() != 0:
+        if pwd.getpwuid(os.geteuid()).pw_name == user:
+            return {}
+        raise HostError(f"only root can act as {user}: use sudo")
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise HostError(f"there is no user {user}") from None
+    groups = os.getgrouplist(user, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+
+
+def _text(data: bytes | str | None) -> str:
+    return data.decode("utf-8", "replace") if isinstance(data, bytes) else data or ""
