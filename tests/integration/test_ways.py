@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-INCLUDED = {"agentd": "/etc/zabbix/zabbix_agentd.conf.d", "agent2": "/etc/zabbix/zabbix_agent2.d"}
 NO_INDEX = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/usr/share/wheels"
 
 
@@ -82,27 +81,14 @@ def test_it_runs_for_the_agent(bare: Machine, way: str) -> None:
         assert bare.shell("find /opt /usr/local -xdev ! -type l -perm /022 ! -name .lock") == ""
         # Without bytecode each poll compiles it all again: the agent's user could not keep any.
         assert bare.shell("find /opt -xdev -path '*/zbx_nvidia/agent/__pycache__/oneshot.*.pyc'")
-        parameters = bare.ok(f"{folder}/zbx-nvidia", "userparameters", "--command", collector)
-        for agent, service in SERVICES.items():
-            file = f"{INCLUDED[agent]}/nvidia.conf"
-            bare.write(file, parameters)
-            bare.ok("systemctl", "restart", service)
-            try:
-                assert polled(bare)["status"]["code"] == 0
-            finally:
-                bare.ok("systemctl", "stop", service)
-                bare.ok("rm", file)
+        # By turns: each way meets one agent of the one series and the other of the other.
+        agent = list(SERVICES)[(list(WAYS).index(way) + SERIES.index(bare.series)) % len(SERVICES)]
+        bare.ok("systemctl", "start", SERVICES[agent])
+        bare.ok(f"{folder}/zbx-nvidia", "install-agent", "--agent", agent)
+        document = json.loads(bare.ok("zabbix_get", "-s", "127.0.0.1", "-k", "nvidia.get"))
+        assert document["status"]["code"] == 0
+        bare.ok(f"{folder}/zbx-nvidia", "uninstall-agent")
+        bare.ok("systemctl", "stop", SERVICES[agent])
     finally:
         bare.shell("rm -rf /opt/* /usr/local/bin/zbx-nvidia* /srv/uv")
     assert set(bare.shell("find /opt /srv /usr/local -xdev | sort").split()) <= set(before.split())
-
-
-def polled(there: Machine) -> dict[str, dict[str, object]]:
-    """The document from the agent that has just been started."""
-    text = there.shell(
-        "for _ in $(seq 50); do zabbix_get -s 127.0.0.1 -k agent.ping >/dev/null 2>&1 && break; sleep 0.1; done; "
-        "zabbix_get -s 127.0.0.1 -k nvidia.get"
-    )
-    document = json.loads(text)
-    assert isinstance(document, dict)
-    return document
