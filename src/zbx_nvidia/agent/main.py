@@ -8,8 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from zbx_nvidia import __version__
+
+if TYPE_CHECKING:
+    from zbx_nvidia.agent.document import Collection
 
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS]
@@ -55,17 +59,26 @@ def get(deadline: float | None = None, *, links: bool = False) -> str:
 
     Never raises: all trouble is in the document.
     """
-    from zbx_nvidia.agent import document, oneshot  # noqa: PLC0415  --version and --help need neither
+    from zbx_nvidia.agent import document  # noqa: PLC0415  --version and --help need it not
 
     build = document.build_links if links else document.build
+    try:
+        from zbx_nvidia.agent import oneshot  # noqa: PLC0415  as above
+    except ImportError as error:
+        # Windows has no fork, and nothing of what goes with it.
+        return document.render(build(_failed(error, 0.0)))
     try:
         found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links)
         return document.render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
-        from zbx_nvidia.catalog import status  # noqa: PLC0415
+        return document.render(build(_failed(error, oneshot.process_age())))
 
-        found = document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", oneshot.process_age())
-        return document.render(build(found))
+
+def _failed(error: Exception, duration: float) -> Collection:
+    from zbx_nvidia.agent import document  # noqa: PLC0415  as above
+    from zbx_nvidia.catalog import status  # noqa: PLC0415  as above
+
+    return document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", duration)
 
 
 def _print(text: str) -> None:
