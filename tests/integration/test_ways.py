@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,36 +19,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NO_INDEX = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/usr/share/wheels"
-
-
-class Way(NamedTuple):
-    """How to install it, and where it then is."""
-
-    install: str
-    folder: str
-
-
-# As docs/PACKAGING.md has them, but for where the packages come from.
+DOCS = ROOT / "docs/PACKAGING.md"
+# What installing adds to and the test takes away again.
+TRACES = "find /etc /opt /usr/local -xdev ! -path '*/__pycache__*' | sort"
+# Heading in the docs -> where the programs then are.
 WAYS = {
-    "venv": Way(
-        f"python3 -m venv /opt/zbx-nvidia && {NO_INDEX} /opt/zbx-nvidia/bin/pip install --quiet zbx-nvidia",
-        "/opt/zbx-nvidia/bin",
-    ),
-    "pipx": Way(
-        f"{NO_INDEX} PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install zbx-nvidia",
-        "/usr/local/bin",
-    ),
-    "uv": Way(
-        # As much of uv as there is on a host of uv's users.
-        f"python3 -m venv /srv/uv && {NO_INDEX} /srv/uv/bin/pip install --quiet uv && "
-        "UV_OFFLINE=1 UV_NO_INDEX=1 UV_FIND_LINKS=/usr/share/wheels "
-        "UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin "
-        "/srv/uv/bin/uv tool install --python /usr/bin/python3 --compile-bytecode zbx-nvidia",
-        "/usr/local/bin",
-    ),
-    "pyz": Way("python3 /root/zbx-nvidia.pyz unpack", "/opt/zbx-nvidia/bin"),
+    "A virtual environment": "/opt/zbx-nvidia/bin",
+    "pipx": "/usr/local/bin",
+    "uv": "/usr/local/bin",
+    "One file": "/opt/zbx-nvidia/bin",
 }
+# Where what people download lies here, and where pip and uv find the rest.
+FOLDER = "/usr/share/wheels"
+ENVIRONMENT = {
+    "PIP_NO_INDEX": "1",
+    "PIP_FIND_LINKS": FOLDER,
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "UV_OFFLINE": "1",
+    "UV_NO_INDEX": "1",
+    "UV_FIND_LINKS": FOLDER,
+    "PATH": "/srv/uv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+def commands(way: str, agent: str) -> str:
+    """The first block below a heading of the docs, for the one agent that is tried."""
+    text = DOCS.read_text(encoding="utf-8").partition(f"\n## {way}\n")[2]
+    block = text.split("```\n")[1]
+    assert block.count("install-agent") == 1
+    return block.replace("install-agent", f"install-agent --agent {agent}")
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +62,32 @@ def bare(request: pytest.FixtureRequest, pyz: Path) -> Iterator[Machine]:
     """A machine without the product, and with the archive."""
     with machine(request.param, "bare") as there:
         there.ok("rm", "-r", "/opt/zbx-nvidia")
-        subprocess.run(["docker", "cp", "--quiet", str(pyz), f"{there.container}:/root/zbx-nvidia.pyz"], check=True)
+        subprocess.run(["docker", "cp", "--quiet", str(pyz), f"{there.container}:{FOLDER}/zbx-nvidia.pyz"], check=True)
+        there.shell(f"python3 -m venv /srv/uv && /srv/uv/bin/pip install --quiet --no-index --find-links {FOLDER} uv")
         yield there
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("way", WAYS)
-def test_it_runs_for_the_agent(bare: Machine, way: str) -> None:
-    install, folder = WAYS[way]
-    before = bare.shell("find /opt /srv /usr/local -xdev | sort")
-    bare.shell(install)
+def test_as_the_docs_say(bare: Machine, way: str) -> None:
+    before = bare.shell(TRACES)
+    # By turns: each way meets one agent of the one series and the other of the other.
+    agent = list(SERVICES)[(list(WAYS).index(way) + SERIES.index(bare.series)) % len(SERVICES)]
+    bare.ok("systemctl", "start", SERVICES[agent])
+    environment = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     try:
-        collector = f"{folder}/zbx-nvidia-agent"
-        document = json.loads(bare.ok(collector, "get", user="zabbix"))
+        bare.shell(f"export {environment}; cd {FOLDER}; {commands(way, agent)}")
+        document = json.loads(bare.ok("zabbix_get", "-s", "127.0.0.1", "-k", "nvidia.get"))
+        assert document["status"]["code"] == 0, document["status"]
+        document = json.loads(bare.ok(f"{WAYS[way]}/zbx-nvidia-agent", "get", user="zabbix"))
         assert document["status"]["code"] == 0, document["status"]
         # What root runs, others may not change. Links have no rights of their own.
         assert bare.shell("find /opt /usr/local -xdev ! -type l -perm /022 ! -name .lock") == ""
         # Without bytecode each poll compiles it all again: the agent's user could not keep any.
         assert bare.shell("find /opt -xdev -path '*/zbx_nvidia/agent/__pycache__/oneshot.*.pyc'")
-        # By turns: each way meets one agent of the one series and the other of the other.
-        agent = list(SERVICES)[(list(WAYS).index(way) + SERIES.index(bare.series)) % len(SERVICES)]
-        bare.ok("systemctl", "start", SERVICES[agent])
-        bare.ok(f"{folder}/zbx-nvidia", "install-agent", "--agent", agent)
-        document = json.loads(bare.ok("zabbix_get", "-s", "127.0.0.1", "-k", "nvidia.get"))
-        assert document["status"]["code"] == 0
-        bare.ok(f"{folder}/zbx-nvidia", "uninstall-agent")
-        bare.ok("systemctl", "stop", SERVICES[agent])
+        assert bare.shell("find /opt -xdev -path '*/share/man/man1/zbx-nvidia.1'")
+        bare.ok(f"{WAYS[way]}/zbx-nvidia", "uninstall-agent")
     finally:
-        bare.shell("rm -rf /opt/* /usr/local/bin/zbx-nvidia* /srv/uv")
-    assert set(bare.shell("find /opt /srv /usr/local -xdev | sort").split()) <= set(before.split())
+        bare.ok("systemctl", "stop", SERVICES[agent])
+        bare.shell("rm -rf /opt/* /usr/local/bin/zbx-nvidia* /usr/local/share/man/man[18]")
+    assert bare.shell(TRACES) == before
