@@ -15,7 +15,7 @@ VARIABLE = "_ZBX_NVIDIA_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, *, shell: str) -> None:
-    """Print what makes a shell complete this command.
+    r"""Print what makes a shell complete this command.
 
     Put it where the shell looks, and open a new one. bash needs its package bash-completion, zsh a directory of its
     $fpath.
@@ -25,7 +25,7 @@ def completion(ctx: click.Context, *, shell: str) -> None:
       zbx-nvidia completion bash > /usr/share/bash-completion/completions/zbx-nvidia
       zbx-nvidia completion zsh > /usr/local/share/zsh/site-functions/_zbx-nvidia
       zbx-nvidia completion fish > /etc/fish/completions/zbx-nvidia.fish
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  click knows these three
     # Not kind.source, which for bash starts one to look at its version: the file may be for another machine.

@@ -49,7 +49,7 @@ def install_agent(  # noqa: PLR0913  one for each option
     command: Path | None,
     dry_run: bool,
 ) -> None:
-    """Have the Zabbix agent of this host serve the GPUs. As root.
+    r"""Have the Zabbix agent of this host serve the GPUs. As root.
 
     Puts the UserParameter file where the agent reads it, reloads or restarts the agent, and asks it for nvidia.get. If
     anything fails, everything is put back. A second run changes nothing; zbx-nvidia uninstall-agent takes it away.
@@ -58,7 +58,7 @@ def install_agent(  # noqa: PLR0913  one for each option
     Example:
       zbx-nvidia install-agent --dry-run
       zbx-nvidia install-agent --server 192.0.2.5 --psk --host-metadata nvidia-gpu
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.host import install  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.host.settings import Wish  # noqa: PLC0415  as above
 
@@ -71,7 +71,7 @@ def install_agent(  # noqa: PLR0913  one for each option
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print every file and command, and change nothing.")
 def uninstall_agent(*, dry_run: bool) -> None:
-    """Take away what install-agent did on this host. As root.
+    r"""Take away what install-agent did on this host. As root.
 
     Files and lines are put back as they were; what was changed by hand since is kept, and said. The package itself
     stays.
@@ -80,7 +80,7 @@ def uninstall_agent(*, dry_run: bool) -> None:
     Example:
       zbx-nvidia uninstall-agent --dry-run
       zbx-nvidia uninstall-agent
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.host import install  # noqa: PLC0415  so that the help is quick
 
     result = install.uninstall(click.echo, dry_run=dry_run)

@@ -98,7 +98,7 @@ def add_host(  # noqa: PLR0913  one for each option
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Add a GPU host, or add to a host what it lacks.
+    r"""Add a GPU host, or add to a host what it lacks.
 
     NAME is the host's technical name. An existing host keeps its templates, groups, tags and macros. Where its
     interface, its proxy, its encryption or a macro differs from what is asked, nothing is done unless --overwrite is
@@ -107,11 +107,11 @@ def add_host(  # noqa: PLR0913  one for each option
     \b
     Example:
       export ZABBIX_URL=https://zabbix.example.com/zabbix
-      zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \\
+      zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \
         --address 192.0.2.10 --tag location=rack7 --macro NVIDIA.NODATA=10m
-      zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \\
+      zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \
         --address 192.0.2.10 --psk-identity zbx-nvidia-gpu01 --psk-file gpu01.psk
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     if variant == "passive" and not address:
         raise UsageError("--address is needed: the server asks the agent there (with --variant active it does not)")
     if port and not address:

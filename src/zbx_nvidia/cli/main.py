@@ -40,6 +40,9 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101  the table above is wrong
+        # A backspace alone on a line has click leave the lines after it as they are. Docstrings are raw: there it is
+        # two signs, of which click makes nothing.
+        command.help = (command.help or "").replace("\\b\n", "\b\n")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns is click's business

@@ -11,7 +11,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the document that Zabbix gets.")
 def show(*, as_json: bool) -> None:
-    """Show the GPUs of this host, as Zabbix sees them.
+    r"""Show the GPUs of this host, as Zabbix sees them.
 
     Exit code 1 when the driver does not answer, or a GPU is lost or sick.
 
@@ -19,7 +19,7 @@ def show(*, as_json: bool) -> None:
     Example:
       zbx-nvidia show
       zbx-nvidia show --json | jq .gpus
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.agent.main import get  # noqa: PLC0415  --help needs none of it
 
     text = get()

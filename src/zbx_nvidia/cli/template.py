@@ -44,14 +44,14 @@ def _one_of(names: str) -> Complete:
     help="How the agent is asked.",
 )
 def template(series: str, variant: str) -> None:
-    """Print the template as YAML, to be imported by hand.
+    r"""Print the template as YAML, to be imported by hand.
 
     The file for 6.0 serves 6.0 and everything newer; that for 7.0 serves 7.0 and newer and has a better dashboard.
 
     \b
     Example:
       zbx-nvidia template --zabbix 6.0 > nvidia.yaml
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.template import render  # noqa: PLC0415  yaml is loaded only where it is used
 
     click.echo(render(series, variant), nl=False)
@@ -75,13 +75,13 @@ def template(series: str, variant: str) -> None:
     help="What the agent runs on. That for Windows was not tried there: the collector does not run on it yet.",
 )
 def userparameters(*, command: str | None, mode: str, file: str | None, platform: str) -> None:
-    """Print the UserParameter file of a GPU host.
+    r"""Print the UserParameter file of a GPU host.
 
     \b
     Example:
       zbx-nvidia userparameters > /etc/zabbix/zabbix_agentd.d/nvidia.conf
       zbx-nvidia userparameters --mode resident > /etc/zabbix/zabbix_agentd.d/nvidia.conf
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.template import userparameters as files  # noqa: PLC0415  as above
 
     if platform == "windows":

@@ -31,7 +31,7 @@ variant_option = click.option(
 def install_template(  # noqa: PLR0913  one for each option
     connect: Connect, *, variant: str, overwrite: bool, prune: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Put the template on a Zabbix server, or bring it up to date.
+    r"""Put the template on a Zabbix server, or bring it up to date.
 
     It says what will change and then changes it; a second run finds nothing to do. On a template that is already there
     these stay as they are on the server: the values of its macros, whether its items, triggers and discovery rules are
@@ -42,7 +42,7 @@ def install_template(  # noqa: PLR0913  one for each option
     Example:
       export ZABBIX_URL=https://zabbix.example.com/zabbix
       zbx-nvidia install-template --token-file ~/.zabbix-token --dry-run
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.server import templates  # noqa: PLC0415  so that the help is quick
 
     with connect() as zabbix:
@@ -57,7 +57,7 @@ def install_template(  # noqa: PLR0913  one for each option
 @plan_options
 @connection_options
 def uninstall_template(connect: Connect, *, variant: str, force: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove the template from a Zabbix server.
+    r"""Remove the template from a Zabbix server.
 
     While hosts have the template it stays, unless --force is given. Its template group stays in any case, since others
     may use it.
@@ -66,7 +66,7 @@ def uninstall_template(connect: Connect, *, variant: str, force: bool, dry_run: 
     Example:
       export ZABBIX_URL=https://zabbix.example.com/zabbix
       zbx-nvidia uninstall-template --token-file ~/.zabbix-token --dry-run
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.server import templates  # noqa: PLC0415  so that the help is quick
 
     with connect() as zabbix:

@@ -23,7 +23,7 @@ def _where_files_look() -> Path:
 @click.option("--replace", is_flag=True, help="Also where DIR holds something else, such as a virtual environment.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -> None:
-    """Unpack zbx-nvidia.pyz on a GPU host, as root.
+    r"""Unpack zbx-nvidia.pyz on a GPU host, as root.
 
     Run from the archive each poll would cost three times as much. DIR is /opt/zbx-nvidia if it is not given. What is
     there is replaced once the new version has been compiled and tried; a second run finds nothing to do.
@@ -32,7 +32,7 @@ def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -
     Example:
       sudo python3 zbx-nvidia.pyz unpack
       /opt/zbx-nvidia/bin/zbx-nvidia show
-    """  # noqa: D301  \b is how click is told to leave lines alone
+    """
     from zbx_nvidia.host import unpack as program  # noqa: PLC0415  so that the help is quick
 
     source = program.archive()
