@@ -41,6 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is s
 RENEW_LOST = 600.0
 LAST_WAIT = 0.7  # s that the end waits for the worker: with it, SIGTERM takes less than a second
 _LOCK_PAUSE = 0.2
+_XID = "xid"  # the reader of all that is told of XIDs
 _LIBRARY = "libnvidia-ml.so"
 _START = """\
 import sys
@@ -157,6 +158,7 @@ class Supervisor:
         self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
         self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
         self._able: dict[int, bool | None] = {}
+        self._refusals: dict[int, Problem] = {}  # of the wait for XIDs
         self._unwritable = False
         self._said = ""
         self._announced = False
@@ -326,8 +328,11 @@ class Supervisor:
 
     def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
         number, versions, count, slots, problems, xids = value
-        for index, uuid, able, codes in xids:
+        self._refusals.clear()
+        for index, uuid, able, refusal, codes in xids:
             self._able[index] = able
+            if refusal is not None:
+                self._refusals[index] = Problem("", _XID, *refusal)
             if not uuid:
                 continue
             self._uuids[index] = uuid
@@ -374,6 +379,7 @@ class Supervisor:
         self._round = None
         self._asked.clear()
         self._able.clear()
+        self._refusals.clear()
         if self._released is not None:
             self._failure = None
             self._write_without(now)
@@ -492,10 +498,13 @@ class Supervisor:
         """A GPU with what the ledger has of it."""
         able = self._able.get(gpu.position)
         ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
+        if gpu.state == "ok" and (refusal := self._refusals.get(gpu.position)):
+            # Neither there nor lacking, but in error: as with every reading that the driver refuses.
+            return gpu._replace(problems=(*gpu.problems, refusal._replace(gpu=gpu.readings["uuid"])))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
         if gpu.state == "ok" and not able:
-            return gpu._replace(lacks=(*gpu.lacks, "xid"))
+            return gpu._replace(lacks=(*gpu.lacks, _XID))
         if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
             # Its readings are void; what the driver said before it went is what helps now.
             words = f"XID {recent[-1]}: {_meaning(recent[-1])}"

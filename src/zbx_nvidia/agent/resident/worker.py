@@ -106,7 +106,10 @@ def _answer(
         for index in range(count):
             if index not in readers:
                 begin(index)
-        xids = tuple((index, watcher.uuid, watcher.able, watcher.tally.take()) for index, watcher in watchers.items())
+        xids = tuple(
+            (index, watcher.uuid, watcher.able, watcher.refusal, watcher.tally.take())
+            for index, watcher in watchers.items()
+        )
         sender.send("host", (number, versions, count, system.slots(), problems, xids))
         for index in range(count):
             readers[index].ask(number)

@@ -197,6 +197,33 @@ def test_a_card_without_xids(eight: Machine, serve: ServiceFactory) -> None:
     assert not [key for key in answer.by_index[3] if key.startswith("xid")]
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "code", "message"),
+    [
+        ("nvmlDeviceRegisterEvents", "NO_PERMISSION", 4, "Insufficient Permissions"),
+        ("nvmlEventSetCreate", "UNKNOWN", 999, "Unknown Error"),
+        ("nvmlEventSetWait_v2", "OPERATING_SYSTEM", 17, "The operating system has blocked the request."),
+    ],
+)
+def test_a_wait_for_xids_that_is_refused_is_an_error(  # noqa: PLR0913, PLR0917  fixtures, and a row of a table
+    eight: Machine, serve: ServiceFactory, call: str, error: str, code: int, message: str
+) -> None:
+    """Neither there nor lacking: whoever looks for XIDs shall learn that there will be none."""
+    section = "gpu 4" if "Device" in call else "machine"
+    eight.set(section, {call: f"!{error}"})
+    service = serve(eight)
+    answer = service.until(lambda answer: answer.code == 0 and answer.errors, "an error")
+    uuid = answer.by_index[4]["uuid"]
+    assert {"gpu": uuid, "metric": "xid", "code": code, "message": message} in answer.errors
+    assert answer.document["collector"]["error_count"] == len(answer.errors) == (1 if section == "gpu 4" else 8)
+    assert "xid" not in answer.lacks(4)
+    assert not [key for key in answer.by_index[4] if key.startswith("xid")]
+    assert answer.by_index[4]["power"]
+    eight.set(section, {call: None})
+    answer = service.until(lambda answer: not answer.errors, "an end of it")
+    assert answer.by_index[4]["xid_count"] == 0
+
+
 def test_many_xids_at_once(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight, **QUICK)
     service.well()
