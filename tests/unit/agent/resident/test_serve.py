@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.agent.collector import checked, get
+from tests.unit.agent.resident.service import pss
 from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.document import Collection, Gpu
 from zbx_nvidia.agent.resident.config import parse
@@ -269,12 +270,6 @@ def test_it_takes_little_memory(machine: MachineFactory, serve: ServiceFactory) 
     service.next()
     pids = (service.process.pid, service.worker() or 0)
     assert sum(pss(pid) for pid in pids) < 45_000, "25 MB when nothing else runs"
-
-
-def pss(pid: int) -> int:
-    """In kB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def test_nothing_is_decided_by_the_wall_clock() -> None:
