@@ -80,11 +80,12 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send("users", names(uids))
 
 
-def read_gpu(index: int) -> Gpu:  # noqa: C901  one answer of the driver a line
+def read_gpu(index: int, *, arguments: bool = False) -> Gpu:  # noqa: C901  one answer of the driver a line
     """Read one GPU.
 
     Args:
         index: Its place in the driver's order.
+        arguments: Whether to tell the arguments of the programs that use it.
 
     Returns:
         What it answered; lost and sick are states, not exceptions.
@@ -95,7 +96,7 @@ def read_gpu(index: int) -> Gpu:  # noqa: C901  one answer of the driver a line
     alive = False
     try:
         device = Device(index)
-        listing = Listing(device)
+        listing = Listing(device, arguments=arguments)
         for reader in GPU_READERS:
             try:
                 values = getattr(listing if reader in _LISTING else device, reader)()

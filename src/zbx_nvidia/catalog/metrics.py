@@ -776,8 +776,9 @@ GPU_METRICS = (
     _gpu(
         "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
         "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName", "",
-        "The largest processes of the host, those of this card: pid, name (no arguments), type (C computes, G draws, M "
-        "by MPS), memory in B, user, container or Slurm job, MIG GPU instance.",
+        "The largest processes of the host, those of this card: pid, name (arguments only where the service's "
+        "configuration asks for them), type (C computes, G draws, M by MPS), memory in B, user, container or Slurm "
+        "job, MIG GPU instance.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

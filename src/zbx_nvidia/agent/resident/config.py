@@ -76,6 +76,10 @@ KEYS = (
         "xid_memory", "10m", 10, DAY, False,
         "For how long an XID code is among the recent ones, on which the alarms stand.",
     ),
+    Key(
+        "arguments", "no", None, 0, False,
+        "Whether the arguments of programs leave the host, in the list of processes: they can hold secrets. yes or no.",
+    ),
 )  # fmt: skip
 
 
@@ -92,6 +96,7 @@ class Config(NamedTuple):
     xid: bool
     xid_repeat: float
     xid_memory: float
+    arguments: bool
 
 
 def load(path: str | None) -> Config:

@@ -688,7 +688,7 @@ class Supervisor:
 def _for_worker(config: Config) -> tuple[float, ...]:
     """The arguments of the worker's `main`."""
     horizon = config.window + config.interval
-    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid))
+    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid), float(config.arguments))
 
 
 def _pipe() -> tuple[int, int]:

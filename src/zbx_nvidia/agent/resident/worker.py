@@ -44,7 +44,9 @@ _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
 
-def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> NoReturn:
+def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
+    samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
+) -> NoReturn:
     """Read whenever asked, until nobody asks any more. Never returns.
 
     Args:
@@ -53,6 +55,7 @@ def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) ->
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
         gpm: Whether to read GPM.
         xid: Whether to wait for XIDs.
+        arguments: Whether to tell the arguments of programs.
     """
     for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Whoever stops a whole group of processes means the supervisor.
@@ -63,7 +66,7 @@ def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) ->
     watchers: dict[int, Watcher] = {}
 
     def begin(index: int) -> None:
-        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm)
+        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
         readers[index].start()
         if xid:
             watchers[index] = Watcher(index, XidWatch)
@@ -127,14 +130,16 @@ class Reader(threading.Thread):
         horizon: As of `main`.
         pcie: As of `main`.
         gpm: As of `main`.
+        arguments: As of `main`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as of `main`
-        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float
+        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float, arguments: float
     ) -> None:
         super().__init__(daemon=True)
         self._index = index
         self._sender = sender
+        self._arguments = bool(arguments)
         self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
         wanted = tuple(reader for readers, _ in self._every for reader in readers)
         self._sampler = Sampler(index, horizon, wanted)
@@ -182,7 +187,7 @@ class Reader(threading.Thread):
 
     def _read(self) -> Gpu:
         try:
-            gpu = read_gpu(self._index)
+            gpu = read_gpu(self._index, arguments=self._arguments)
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
         self.uids = uids_of(gpu)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.agent.collector import checked, get
+from tests.unit.agent.collector import checked, get, program
 from tests.unit.agent.resident.service import pss
 from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.document import Collection, Gpu
@@ -183,6 +183,18 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(eight: Machine, serve: Service
         service.answer()
         service.start()
     service.next()
+
+
+def test_arguments_leave_the_host_where_they_are_asked_for(machine: MachineFactory, serve: ServiceFactory) -> None:
+    node = machine("t4")
+    with program(node, "\x07", "x" * 5000):
+        answer = serve(node).well()
+        (entry,) = answer.by_index[0]["process_list"]
+        assert (entry["name"], "user" in entry) == ("trainer", True)
+        assert "secret" not in answer.text
+        (entry,) = serve(node, arguments="yes").well().by_index[0]["process_list"]
+        assert entry["name"] == "trainer"
+        assert entry["arguments"] == "-c read wait --token secret ? " + 167 * "x" + "..."
 
 
 # -- configuration ---------------------------------------------------------------------------------------------------
