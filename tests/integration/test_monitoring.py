@@ -243,6 +243,7 @@ class Fault(NamedTuple):
         gpu: What the simulated driver shows of one GPU; which one, the wave decides.
         processes: What it shows of each process on that GPU.
         machine: What it shows of the machine.
+        log: What the kernel says.
         macros: Host macros that the case needs.
         gpu_macros: Macros with that GPU's UUID as context.
         program: What the agent runs instead of the collector, if not the collector itself.
@@ -254,6 +255,7 @@ class Fault(NamedTuple):
     gpu: dict[str, object] = {}  # noqa: RUF012  read only
     processes: dict[str, object] = {}  # noqa: RUF012  read only
     machine: dict[str, object] = {}  # noqa: RUF012  read only
+    log: str = ""
     macros: dict[str, str] = {}  # noqa: RUF012  read only
     gpu_macros: dict[str, str] = {}  # noqa: RUF012  read only
     program: str = ""
@@ -280,6 +282,7 @@ FAULTS = {
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
     "errors": Fault("workstation", gpu={"temperature": "!NO_PERMISSION"}, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
+    "sxid": Fault("gpu-server", log="nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"),
     "missing": Fault("gpu-server", machine={"gpu_count": 7}, alone=True),
     "temperature": Fault("workstation", gpu={"temperature": 97}),
     "temperature_margin": Fault("gpu-server", gpu={"margin_temperature": 1}),
@@ -409,6 +412,14 @@ def other_program(stack: Any, host: str, text: str) -> Iterator[None]:
         stack.exec(host, "mv", f"{path}.real", path, user="root")
 
 
+def say_as_kernel(stack: Any, host: str, message: str) -> None:
+    """In the file that the host's service takes for /dev/kmsg; machine and container have one monotonic clock."""
+    if message:
+        now = time.monotonic()
+        line = f"3,{int(1000 * now)},{int(1e6 * now)},-;{message}\n"
+        stack.exec(host, "sh", "-c", "cat >>/run/zabbix/kernel.log", input=line)
+
+
 @contextlib.contextmanager
 def silence(stack: Any, host: str, *, wanted: bool) -> Iterator[None]:
     container = f"{stack.project}-{host}-1"
@@ -430,6 +441,7 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             macros = fault.macros | {f'{{{name}:"{uuid}"}}': value for name, value in fault.gpu_macros.items()}
             undo.enter_context(host_macros(stack, fault.host, macros))
             undo.enter_context(other_program(stack, fault.host, fault.program))
+            say_as_kernel(stack, fault.host, fault.log)
             undo.enter_context(silence(stack, fault.host, wanted=fault.silence))
             if fault.gpu or fault.machine:
                 undo.callback(to_base, stack, fault.host)

@@ -92,7 +92,7 @@ class Collection(NamedTuple):
     Attributes:
         status: How it ended.
         detail: What to add to the status' own words; "" for nothing.
-        host: Versions, by catalogue key.
+        host: Versions and what else is the host's, by catalogue key.
         gpu_count: GPUs that the driver counts; None when it was not asked.
         gpus: Those that have answered, in any order.
         slots: PCI addresses that the kernel module has bound.
@@ -104,7 +104,7 @@ class Collection(NamedTuple):
 
     status: Status
     detail: str
-    host: dict[str, str]
+    host: dict[str, Any]
     gpu_count: int | None
     gpus: list[Gpu]
     slots: list[str]

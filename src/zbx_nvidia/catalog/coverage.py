@@ -187,7 +187,7 @@ ALERTS = (
     Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery",)),
-    Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info"), "Resident mode only."),
+    Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info", "sxid"), "Resident mode only."),
     Row("Uncorrectable ECC", ("ecc_uncorrected",)),
     Row("Corrected ECC rate", ("ecc_corrected",)),
     Row("Row remap failure", ("remap_failure",)),

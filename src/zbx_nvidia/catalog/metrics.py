@@ -215,6 +215,19 @@ HOST_METRICS = (
         "host", "sick", "Sick GPUs", CHAR, "", SLOW, "",
         "Which GPUs are sick: index, slot and UUID as far as known; empty when none is.",
     ),
+    _top(
+        "host", "sxid_count", "SXid errors", UNSIGNED, "", LIVE, "",
+        "Errors of NVSwitches, as far as the kernel's log goes back; with the resident collector and its key "
+        "kernel_log only.",
+    ),
+    _top(
+        "host", "sxid_last", "Last SXid error", UNSIGNED, "", LIVE, "",
+        "Code of the last of them; NVIDIA's Fabric Manager User Guide says what it means.",
+    ),
+    _top(
+        "host", "sxid_recent", "Recent fatal SXid errors", CHAR, "", SLOW, "",
+        "Switches and codes of fatal ones of the last minutes (xid_memory of the service); empty when there were none.",
+    ),
 )  # fmt: skip
 
 GPU_METRICS = (

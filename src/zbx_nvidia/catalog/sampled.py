@@ -88,7 +88,8 @@ SAMPLED_METRICS = (
     ),
     _xid(
         "xid_last", "Last XID error", UNSIGNED,
-        "Code of the last XID error since the service was started; no value until there is one.",
+        "Code of the last XID error since the service was started, or the host where the service reads the kernel's "
+        "log; no value until there is one.",
         valuemap="NVIDIA XID",
     ),
     _xid(

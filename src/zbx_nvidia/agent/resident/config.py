@@ -13,6 +13,8 @@ PATH = "/etc/zbx-nvidia/agent.conf"
 DAY = 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _WORDS = {"yes": True, "no": False}
+_PATHS = {"document", "kernel_log"}
+_NONE = "no"  # where there need be no path
 
 
 class Key(NamedTuple):
@@ -77,6 +79,10 @@ KEYS = (
         "For how long an XID code is among the recent ones, on which the alarms stand.",
     ),
     Key(
+        "kernel_log", _NONE, None, 0, False,
+        "The kernel's log, /dev/kmsg, as a second source of XID errors and the one of SXid errors (NVSwitches), or no.",
+    ),
+    Key(
         "arguments", "no", None, 0, False,
         "Whether the arguments of programs leave the host, in the list of processes: they can hold secrets. yes or no.",
     ),
@@ -96,6 +102,7 @@ class Config(NamedTuple):
     xid: bool
     xid_repeat: float
     xid_memory: float
+    kernel_log: str
     arguments: bool
 
 
@@ -205,7 +212,9 @@ def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
             zero = "0, or " if key.zero else ""
             raise UsageError(f"{key.name} must be {zero}{key.lowest:g}s to {key.highest:g}s, not {text}")
         return value
-    if key.default in _WORDS:
+    if key.default == text == _NONE and key.name in _PATHS:
+        return ""
+    if key.default in _WORDS and key.name not in _PATHS:
         if text not in _WORDS:
             raise UsageError(f"{key.name} must be yes or no, not {text[:60]}")
         return _WORDS[text]

@@ -1,7 +1,8 @@
 """The process that writes the document, and never calls NVML: so it can always answer and always leave.
 
 One loop over file descriptors and times. All times are of the monotonic clock: the wall clock, which may jump, stands
-in the document's `timestamp` and at XIDs, and nothing is decided by it.
+in the document's `timestamp` and at XIDs, and nothing is decided by it. The kernel's log is read here too: it goes on
+while there is no worker.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ from zbx_nvidia.agent.document import Collection, Gpu, Problem
 from zbx_nvidia.agent.messages import CHUNK, Receiver
 from zbx_nvidia.agent.resident import config as configuration
 from zbx_nvidia.agent.resident import notify
-from zbx_nvidia.agent.resident.ledger import Ledger
+from zbx_nvidia.agent.resident.kernel_log import KernelLog, Switches, Waiting, place
+from zbx_nvidia.agent.resident.ledger import LOG, Ledger
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.catalog.xid import BY_CODE
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zbx_nvidia.agent.resident.config import Config
+    from zbx_nvidia.agent.resident.kernel_log import Line
     from zbx_nvidia.catalog.status import Status
 
 MODE = "resident"
@@ -159,6 +164,11 @@ class Supervisor:
         self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
         self._able: dict[int, bool | None] = {}
         self._refusals: dict[int, Problem] = {}  # of the wait for XIDs
+        self._log = KernelLog(config.kernel_log)
+        self._complaint = ""  # that it cannot be read
+        self._switches = Switches(config.xid_memory)
+        self._places: dict[str, str] = {}  # PCI address -> UUID
+        self._unplaced = Waiting()
         self._unwritable = False
         self._said = ""
         self._announced = False
@@ -222,6 +232,8 @@ class Supervisor:
         if self._next <= now:
             # The machine slept, or this is the first: what was missed is not made up.
             self._next = now + self._config.interval
+        # Before the worker says what the driver has told it: so the two are held against each other.
+        self._read_log(now)
         if self._ready and not self._ending:
             self._renew(now)
         if self._ready and not self._ending:
@@ -336,12 +348,10 @@ class Supervisor:
             if not uuid:
                 continue
             self._uuids[index] = uuid
-            if uuid not in self._ledgers:
-                self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
-            ledger = self._ledgers[uuid]
-            for code, times, when in codes:
-                ledger.add(code, times, when, now)
-                log(f"GPU {index}: XID {code} ({_meaning(code)}), {times} times")
+            ledger = self._ledger(uuid)
+            for code, times, first, last in codes:
+                if new := ledger.add(code, times, _wall(last), last, first):
+                    log(f"GPU {index}: XID {code} ({_meaning(code)}), {new} times")
         if self._round is not None and number == self._round.number:
             self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
             for index in range(count):
@@ -361,6 +371,9 @@ class Supervisor:
     def _hear_gpu(self, now: float, value: tuple[Any, ...]) -> None:
         number, plain = value
         gpu = oneshot.gpu_of(plain)
+        if self._log.reads and {"pci", "uuid"} <= gpu.readings.keys():
+            self._places[where := place(gpu.readings["pci"])] = gpu.readings["uuid"]
+            self._count_logged(self._unplaced.take(where))
         self._asked.pop(gpu.position, None)
         if self._round is not None and number == self._round.number:
             self._round.gpus[gpu.position] = gpu
@@ -460,11 +473,11 @@ class Supervisor:
             Collection(
                 status,
                 detail,
-                host.versions,
+                {**host.versions, **(self._switches.readings(now) if self._log.reads else {})},
                 host.total,
                 gpus,
                 host.slots,
-                host.problems,
+                [*host.problems, *([Problem("", "kernel_log", 0, self._complaint)] if self._complaint else [])],
                 self._users,
                 MODE,
                 now - round_.started,
@@ -498,12 +511,14 @@ class Supervisor:
         """A GPU with what the ledger has of it."""
         able = self._able.get(gpu.position)
         ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
+        if gpu.state == "ok" and self._log.reads:
+            return gpu._replace(readings={**gpu.readings, **self._ledger(gpu.readings["uuid"]).readings(now)})
         if gpu.state == "ok" and (refusal := self._refusals.get(gpu.position)):
             # Neither there nor lacking, but in error: as with every reading that the driver refuses.
             return gpu._replace(problems=(*gpu.problems, refusal._replace(gpu=gpu.readings["uuid"])))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
-        if gpu.state == "ok" and not able:
+        if gpu.state == "ok" and (able is False or ledger is None or not self._config.xid):
             return gpu._replace(lacks=(*gpu.lacks, _XID))
         if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
             # Its readings are void; what the driver said before it went is what helps now.
@@ -562,6 +577,36 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
+    # -- the kernel's log ----------------------------------------------------------------------------------------------
+
+    def _read_log(self, now: float) -> None:
+        lines = self._log.take(now)
+        if self._log.complaint != self._complaint:
+            self._complaint = self._log.complaint
+            log(self._complaint or "the kernel's log is read again")
+        for line in lines:
+            if line.switch:
+                self._switches.add(line)
+                log(f"NVSwitch {line.place}: SXid {line.code}{', fatal' if line.fatal else ''}, by the kernel's log")
+            elif line.place not in self._places:
+                self._unplaced.add(line)
+        self._count_logged(line for line in lines if not line.switch and line.place in self._places)
+
+    def _count_logged(self, lines: Iterable[Line]) -> None:
+        new: dict[tuple[str, int], int] = {}
+        for line in lines:
+            ledger = self._ledger(self._places[line.place])
+            count = ledger.add(line.code, 1, _wall(line.when), line.when, source=LOG)
+            new[line.place, line.code] = new.get((line.place, line.code), 0) + count
+        for (where, code), count in new.items():
+            if count:
+                log(f"GPU at {where}: XID {code} ({_meaning(code)}), {count} times, by the kernel's log")
+
+    def _ledger(self, uuid: str) -> Ledger:
+        if uuid not in self._ledgers:
+            self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
+        return self._ledgers[uuid]
+
     # -- orders ------------------------------------------------------------------------------------------------------
 
     def _listen_for_signals(self) -> None:
@@ -594,6 +639,8 @@ class Supervisor:
             self._config = config
             for ledger in self._ledgers.values():
                 ledger.repeat, ledger.memory = config.xid_repeat, config.xid_memory
+            self._switches.memory = config.xid_memory
+            self._log.use(config.kernel_log)
             if worker_differs:
                 self._end_worker()
             self._next = time.monotonic()
@@ -683,6 +730,11 @@ class Supervisor:
                 if selector.select(left) and not os.read(worker.pipe, CHUNK):
                     return
         log("the worker has not come back from the driver, and is left to itself")
+
+
+def _wall(when: float) -> float:
+    """Unix time of a moment of the monotonic clock."""
+    return time.time() - (time.monotonic() - when)
 
 
 def _for_worker(config: Config) -> tuple[float, ...]:

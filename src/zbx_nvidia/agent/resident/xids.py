@@ -22,27 +22,28 @@ class Tally:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._codes: dict[int, list[float]] = {}
+        self._codes: dict[int, list[float]] = {}  # how often, when first, when last
         self._last = 0
 
     def add(self, code: int) -> None:
         """Count one."""
+        now = time.monotonic()
         with self._turn:
             known = self._codes.get(code)
             if known is None:
                 if len(self._codes) >= MAX_CODES:
                     code = self._last
-                known = self._codes.setdefault(code, [0, 0.0])
+                known = self._codes.setdefault(code, [0, now, now])
             known[0] += 1
-            known[1] = time.time()
+            known[2] = now
             self._last = code
 
-    def take(self) -> tuple[tuple[int, int, float], ...]:
-        """(code, how often, when last) of each, in the order of their last times; then it starts at 0."""
+    def take(self) -> tuple[tuple[int, int, float, float], ...]:
+        """(code, how often, when first, when last) of each, by the last; then it starts at 0."""
         with self._turn:
             codes, self._codes = self._codes, {}
-        found = [(code, int(count), when) for code, (count, when) in codes.items()]
-        return tuple(sorted(found, key=lambda row: row[2]))
+        found = [(code, int(count), first, last) for code, (count, first, last) in codes.items()]
+        return tuple(sorted(found, key=lambda row: row[3]))
 
 
 class Watcher(threading.Thread):

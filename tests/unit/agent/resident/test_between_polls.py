@@ -256,9 +256,9 @@ def test_a_storm_is_counted_right_in_bounded_memory() -> None:
         if number % 7777 == 0:
             taken = tally.take()
             assert len(taken) <= MAX_CODES + 1
-            for code, count, when in taken:
+            for code, count, _, when in taken:
                 ledger.add(code, count, when, 0.0)
-    for code, count, when in tally.take():
+    for code, count, _, when in tally.take():
         ledger.add(code, count, when, 0.0)
     assert time.monotonic() - started < 1, "slower than they come"
     readings = ledger.readings(1.0)

@@ -290,7 +290,7 @@ def test_nothing_is_decided_by_the_wall_clock() -> None:
     users = {
         path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
     }
-    assert users == {"xids.py"}
+    assert users == {"supervisor.py"}
     assert len(list(folder.glob("*.py"))) > 8
 
 
