@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RELEASE = "10m"
-_OPTIONS = {"serve": {"--config": True, "--check": False}, "release": {"--config": True, "--for": True}}
+_OPTIONS = {
+    "serve": {"--config": True, "--check": False, "--clean": False},
+    "release": {"--config": True, "--for": True},
+}
 _ANSWER = 60.0  # s: longer than any call into a driver that is well
 
 
@@ -42,9 +45,9 @@ def run(arguments: list[str], complain: Callable[[str], None]) -> int:
             sys.stdout.write("The configuration is good.\n")
             return 0
         if command == "serve":
-            from zbx_nvidia.agent.resident.supervisor import serve  # noqa: PLC0415  release needs none of it
+            from zbx_nvidia.agent.resident import supervisor  # noqa: PLC0415  release needs none of it
 
-            return serve(path)
+            return supervisor.clean(path) if "--clean" in options else supervisor.serve(path)
         return _release(path, options.get("--for", RELEASE))
     except UsageError as error:
         sys.stderr.write(f"zbx-nvidia-agent: {error}\n")

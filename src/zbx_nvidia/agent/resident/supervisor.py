@@ -130,6 +130,32 @@ def serve(path: str | None) -> int:
     return Supervisor(path, config).run()
 
 
+def clean(path: str | None) -> int:
+    """Remove the document of a service that was killed, so that nobody goes on reading it.
+
+    Args:
+        path: As of `serve`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: As of `serve`.
+    """
+    config = configuration.load(path)
+    try:
+        lock = _locked(config.document + ".lock")
+        if lock is not None:  # else it is being written
+            _remove(config.document)
+            os.close(lock)
+    except FileNotFoundError:
+        return 0  # not even a directory for it
+    except OSError as error:
+        log(f"{config.document}: {error.strerror}: {error.filename}")
+        return 1
+    return 0
+
+
 class Supervisor:
     """The loop.
 
@@ -188,9 +214,7 @@ class Supervisor:
                     key.data()
         finally:
             notify.send("STOPPING=1")
-            self._remove()
-            with contextlib.suppress(OSError):
-                os.unlink(self._config.document + ".sock")
+            _remove(self._config.document)
             door.close()
         self._leave()
         return self._code
@@ -541,7 +565,7 @@ class Supervisor:
             _write_file(self._config.document, text.encode("ascii") + b"\n")
         except OSError as error:
             # What cannot be renewed must not go on being read.
-            self._remove()
+            _remove(self._config.document, "", ".new")
             if not self._unwritable:
                 log(f"{self._config.document} cannot be written, and was removed: {error.strerror}")
             self._unwritable = True
@@ -571,11 +595,6 @@ class Supervisor:
         if not self._announced:
             self._announced = True
             notify.send("READY=1")
-
-    def _remove(self) -> None:
-        for path in (self._config.document, self._config.document + ".new"):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
 
     # -- the kernel's log ----------------------------------------------------------------------------------------------
 
@@ -765,6 +784,13 @@ def _locked(path: str) -> int | None:
             return None
         raise
     return descriptor
+
+
+def _remove(path: str, *ends: str) -> None:
+    """Remove what nobody may read any more: unless said otherwise, all but the locks."""
+    for end in ends or ("", ".new", ".sock"):
+        with contextlib.suppress(OSError):
+            os.unlink(path + end)
 
 
 def _write_file(path: str, data: bytes) -> None:

@@ -197,6 +197,27 @@ def test_arguments_leave_the_host_where_they_are_asked_for(machine: MachineFacto
         assert entry["arguments"] == "-c read wait --token secret ? " + 167 * "x" + "..."
 
 
+def test_what_a_killed_service_leaves_is_cleaned_up(eight: Machine, serve: ServiceFactory) -> None:
+    """As the unit does after it; a service that runs keeps what is its own."""
+    service = serve(eight)
+    service.well()
+    assert service.run("serve", "--clean").returncode == 0
+    assert service.answer().code == 0
+    service.process.kill()
+    service.process.wait()
+    assert service.document.exists()
+    done = service.run("serve", "--clean")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {path.name for path in service.document.parent.iterdir()} == {
+        "document.json.lock",
+        "document.json.worker.lock",
+    }
+    service.config.write_text("document = /proc/none/document.json\n")
+    assert service.run("serve", "--clean").returncode == 0, "there is nothing"
+    service.config.write_text("documents = /x\n")
+    assert service.run("serve", "--clean").returncode == 2
+
+
 # -- configuration ---------------------------------------------------------------------------------------------------
 
 

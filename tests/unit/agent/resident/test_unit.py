@@ -88,7 +88,8 @@ def test_a_stuck_process_is_left_alone_and_found_again() -> None:
 def test_it_names_what_the_program_names() -> None:
     service = unit()["Service"]
     assert service["ExecStart"] == [f"{COMMAND} serve"]
-    assert parse("").document == FILE == service["ExecStopPost"][0].split()[-1]
+    assert service["ExecStopPost"] == [f"-{COMMAND} serve --clean"]
+    assert parse("").document == FILE
     assert FILE.startswith(f"/run/{service['RuntimeDirectory'][0]}/")
     assert service["Type"] == ["notify"]
     assert int(service["WatchdogSec"][0]) > 10
