@@ -63,7 +63,7 @@ class Ledger:
         self._count = self._events = 0
         self._classes = {kind.key: 0 for kind in CLASSES}
         self._codes: dict[int, Seen] = {}
-        self._last: tuple[int, int] | None = None
+        self._last: tuple[int, int, float] | None = None
         # By code and source: what the other source has not told.
         self._untold: dict[tuple[int, str], deque[Span]] = {}
 
@@ -96,8 +96,8 @@ class Ledger:
         self._codes[code] = Seen(seen.counted, max(seen.last, now))
         while len(self._codes) > MAX_CODES:
             del self._codes[next(iter(self._codes))]
-        if self._last is None or when >= self._last[1]:
-            self._last = (code, int(when))
+        if self._last is None or now >= self._last[2]:  # not by when: the wall clock may have been set back
+            self._last = (code, int(when), now)
         return count
 
     def _new(self, code: int, count: int, first: float, last: float, source: str) -> int:
