@@ -28,7 +28,7 @@ class Clocks:
         self._speed = speed
         with path.open("r+b") as file:
             self._shared = mmap.mmap(file.fileno(), 0)
-        self._since = time.time()
+        self._since, self._begin = time.time(), time.monotonic()
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock so much ahead, or behind, of what it would show."""
@@ -38,6 +38,10 @@ class Clocks:
         """What the wall clock shows."""
         (jump,) = struct.unpack_from("d", self._shared, 0)
         return float(self._since + (time.time() - self._since) * self._speed + jump)
+
+    def monotonic(self) -> float:
+        """What the other one shows."""
+        return self._begin + (time.monotonic() - self._begin) * self._speed
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ class Service:
         )
 
 
-def pss(pid: int) -> int:
+def pss(pid: int, kind: str = "Pss") -> int:
     """In kB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
