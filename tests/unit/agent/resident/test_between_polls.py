@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,52 @@ def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: Servi
     assert after["sampled_utilization_peak"] == 99
     assert after["sampled_clock_sm_peak"] == 1_980_000_000
     assert answer.by_index[3]["sampled_power_peak"] == answer.by_index[3]["sampled_power_p95"] == 100
+
+
+@pytest.mark.slow
+def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """More than a hundred of 1.2 s, of utilisation and power, at the installed two samples a second: 24 cards have one
+    every 5 s, each at its own moment, and a document shows one for 3.2 s at most."""
+    node = machine("gtx1070")
+    load = "clamp((ramp(0, 5, 5, var.phase) - 3.8) * 1000000, 0, 1)"
+    moments = random.Random(7)  # noqa: S311  no secret
+    cards = [
+        f"[gpu {index}]\nuuid = GPU-{index:08}-0000-0000-0000-000000000000\npci_bus_id = 00000000:{index:02X}:00.0\n"
+        f"var.phase = {moments.uniform(0, 5):.4f}\n"
+        for index in range(24)
+    ]
+    common = [
+        "[gpu *]\nname = Tester\nutilization_memory = 0",
+        f"utilization_gpu = 1 + 98 * {load}\npower_usage = 9000 + 90000 * {load}",
+    ]
+    node.write("\n".join(["[machine]\ndriver_version = 580.95.05", *common, *cards]))
+    service = serve(node, samples="0.5s", window="1s", pcie="0", gpm="no", xid="no")
+    service.well()
+    seen: dict[str, dict[int, list[float]]] = {"utilization": {}, "power": {}}
+    peaks = {"utilization": 99, "power": 99}
+    up: set[tuple[str, int]] = set()
+    text = ""
+    end = time.monotonic() + 22
+    while time.monotonic() < end:
+        time.sleep(0.05)
+        answer = service.answer()
+        if answer.text == text:
+            continue
+        text = answer.text
+        for index, readings in answer.by_index.items():
+            for key, peak in peaks.items():
+                shown = readings[f"sampled_{key}_peak"] == peak
+                if shown and (key, index) not in up:
+                    seen[key].setdefault(index, []).append(time.monotonic())
+                (up.add if shown else up.discard)((key, index))
+    trials = 0
+    for key, by_card in seen.items():
+        assert len(by_card) == 24, key
+        for times in by_card.values():
+            gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
+            assert all(3 < gap < 7 for gap in gaps), f"{key}: one was missed, or took for two: {gaps}"
+            trials += len(times)
+    assert trials > 150
 
 
 def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
