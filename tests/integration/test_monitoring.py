@@ -375,7 +375,9 @@ def test_every_alert_has_its_fault() -> None:
 def problems(stack: Any, host: str) -> list[dict[str, Any]]:
     """Open problems of a host that are not silenced by a dependency."""
     rows: list[dict[str, Any]] = stack.api.problem.get(
-        hostids=[host_id(stack, host)], output=["name", "severity", "opdata", "objectid"], selectTags="extend"
+        hostids=[host_id(stack, host)],
+        output=["name", "severity", "opdata", "objectid", "clock", "ns"],
+        selectTags="extend",
     )
     return rows
 
@@ -507,6 +509,33 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     finally:
         to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
+def test_an_xid_is_a_problem_within_a_poll(monitored: Any) -> None:
+    """From the driver on: until the service's next document, and then until Zabbix asks."""
+    service = 1  # s: the interval of the service of these containers
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    waited = []
+    try:
+        for gpu in (1, 2, 3, 4, 5):
+            number = f"xid.{int(time.time())}"  # one that no other test has thrown
+            monitored.set_profile("gpu-server", f"gpu {gpu}", **{number: 79})
+            thrown = time.time()
+            row = monitored.wait(
+                lambda gpu=gpu: next(
+                    (row for row in problems(monitored, "gpu-server") if row["name"].startswith(f"GPU {gpu} ")), None
+                ),
+                30,
+                "the alarm",
+            )
+            assert "must be restarted" in row["name"]
+            waited.append(int(row["clock"]) + int(row["ns"]) / 1e9 - thrown)
+            time.sleep(0.37)  # not always at the same moment of a poll
+    finally:
+        to_base(monitored, "gpu-server")
+    print("from an XID to its problem:", ", ".join(f"{seconds:.1f} s" for seconds in waited))  # noqa: T201  a measurement
+    assert max(waited) < POLL + service + 1
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
 
 
 def test_a_margin_below_zero_counts_only_with_a_reason(monitored: Any) -> None:
