@@ -172,7 +172,15 @@ METRICS = (
     Row("GPU count, GPU lost", ("host.gpu_count", "host.gpus_lost", "host.gpus_sick", "gpu.present")),
     Row(
         "The collector's own health",
-        ("status.code", "timestamp", "collector.duration", "collector.error_count", "collector.version"),
+        (
+            "status.code",
+            "timestamp",
+            "collector.duration",
+            "collector.driver_time",
+            "collector.driver_cpu",
+            "collector.error_count",
+            "collector.version",
+        ),
     ),
 )
 

@@ -175,6 +175,15 @@ HOST_METRICS = (
         "From the start of the process, or from the question to the driver, to the document.",
     ),
     _top(
+        "collector", "driver_time", "Time in the driver", FLOAT, "s", LIVE, "",
+        "How long the calls into the driver took, those for all GPUs together, which run side by side; of the resident "
+        "collector all since the last document.",
+    ),
+    _top(
+        "collector", "driver_cpu", "Processor time in the driver", FLOAT, "s", LIVE, "",
+        "What they took of a processor: the rest of what the collector takes is its own.",
+    ),
+    _top(
         "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",
         "Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of lost and "
         "sick cards do not count.",

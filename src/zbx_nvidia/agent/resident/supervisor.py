@@ -80,6 +80,7 @@ class Host(NamedTuple):
     total: int
     slots: list[str]
     problems: list[Problem]
+    spent: tuple[float, float]
 
 
 class Worker(NamedTuple):
@@ -363,7 +364,7 @@ class Supervisor:
         self._failure = None
 
     def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
-        number, versions, count, slots, problems, xids = value
+        number, versions, count, slots, problems, xids, spent = value
         self._refusals.clear()
         for index, uuid, able, refusal, codes in xids:
             self._able[index] = able
@@ -377,7 +378,7 @@ class Supervisor:
                 if new := ledger.add(code, times, _wall(last), last, first):
                     log(f"GPU {index}: XID {code} ({_meaning(code)}), {new} times")
         if self._round is not None and number == self._round.number:
-            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
+            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems], spent)
             for index in range(count):
                 if index not in self._round.gpus:
                     self._asked.setdefault(index, now)
@@ -505,6 +506,7 @@ class Supervisor:
                 self._users,
                 MODE,
                 now - round_.started,
+                host.spent,
             )
         )
 

@@ -5,7 +5,7 @@ it finds leaves by standard output as messages:
 
     ("failed", (code, message))                         NVML does not answer: the worker ends
     ("ready", version)                                  it does
-    ("host", (round, versions, count, slots, problems, xids))
+    ("host", (round, versions, count, slots, problems, xids, spent))
     ("gpu", (round, gpu))                               each when it is read
     ("asked", (round, users))                           every GPU has been asked; names of the users of processes
     ("broken", message)                                 a fault of ours: the worker ends
@@ -30,7 +30,7 @@ from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import NvmlError
+from zbx_nvidia.driver.calls import NvmlError, spent
 from zbx_nvidia.driver.events import XidWatch
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _answer(
             (index, watcher.uuid, watcher.able, watcher.refusal, watcher.tally.take())
             for index, watcher in watchers.items()
         )
-        sender.send("host", (number, versions, count, system.slots(), problems, xids))
+        sender.send("host", (number, versions, count, system.slots(), problems, xids, spent()))
         for index in range(count):
             readers[index].ask(number)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
@@ -180,7 +180,8 @@ class Reader(threading.Thread):
                     self._sampler.sample(readers, now)
             if self._number != served:
                 served = self._number
-                self._sender.send("gpu", (served, self._read()))
+                # With what its samples since the last time have taken.
+                self._sender.send("gpu", (served, self._read()._replace(spent=spent())))
                 self._done.set()
             self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
             self._wake.clear()

@@ -64,6 +64,27 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     }
 
 
+def test_what_the_driver_takes_is_told_apart(eight: Machine, serve: ServiceFactory) -> None:
+    """A call that waits takes time and no processor; samples are in it; without a driver nothing is said."""
+    service = serve(eight, pcie="0", samples="0.1s", interval="2s")
+    service.well()
+    quick = service.next().document["collector"]
+    assert 0 < quick["driver_cpu"] <= quick["driver_time"] + 0.01 < 2
+    assert quick["driver_cpu"] < 0.5
+    eight.set("gpu 1", temperature_threshold_mem_max="!SLOW(0.4) 95")
+    service.next()
+    slow = service.next().document["collector"]
+    assert 0.4 < slow["driver_time"] < 2
+    assert slow["driver_cpu"] < 0.3
+    eight.set("gpu 1", temperature_threshold_mem_max=None, utilization_gpu="!SLOW(0.1) 5")
+    service.next()
+    assert service.next().document["collector"]["driver_time"] > 0.8, "about ten samples"
+    polled = get(eight.env).document["collector"]
+    assert 0 < polled["driver_cpu"] <= polled["driver_time"] + 0.01 < 2
+    eight.set("machine", state="no_driver")
+    assert "driver_time" not in get(eight.env).document["collector"]
+
+
 def all_said(answer: Answer) -> bool:
     """Whether each of the service's own readings is there, or lacking."""
     there = {metric.key: metric.reader for metric in SAMPLED_METRICS}
