@@ -51,6 +51,10 @@ KEYS = (
         "How long the driver may take for an answer. From then on the document says for how long nothing has come.",
     ),
     Key(
+        "idle", "0", 1, 120, True,
+        "The same while all GPUs are idle, which are not sampled then either, so that they can sleep. 0: as always.",
+    ),
+    Key(
         "samples", "0.5s", 0.05, 60, True,
         "How often utilisation, power, temperatures and clock are looked at in between, for peaks and means. 0: never.",
     ),
@@ -95,6 +99,7 @@ class Config(NamedTuple):
     document: str
     interval: float
     stall: float
+    idle: float
     samples: float
     window: float
     pcie: float
@@ -156,8 +161,10 @@ def parse(text: str, name: str = PATH) -> Config:
         ("pcie", "window"),
         ("interval", "xid_repeat"),
         ("interval", "xid_memory"),
+        ("idle", "xid_memory"),
+        ("interval", "idle"),
     ):
-        if getattr(config, shorter) > getattr(config, longer):
+        if getattr(config, shorter) > getattr(config, longer) and (longer != "idle" or config.idle):
             number = max(lines.get(shorter, 0), lines.get(longer, 0))
             raise UsageError(f"{name}:{number}: {longer} is shorter than {shorter}")
     return config

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MODE = "resident"
 HOST = -1  # beside the positions of GPUs: the worker as a whole
-NUMBER = 4  # bytes of the number of a round
+NUMBER, IDLE = 4, 1 << 31  # bytes of the number of a round, and the bit of it that says to leave the GPUs in peace
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is started again, doubled each time
 # A lost GPU that was reset is seen again by a process that begins anew, and by no other. Whoever resets one has the
 # driver released before, and that is such a beginning: this is for the rest, and costs the other GPUs their samples.
@@ -185,6 +185,7 @@ class Supervisor:
         self._next = 0.0  # when the next round is due
         self._asked: dict[int, float] = {}  # GPUs that owe an answer, and since when; HOST is the worker as a whole
         self._lost_since: float | None = None
+        self._idle_since: float | None = None  # since when no GPU has had work
         self._released: float | None = None  # until when
         self._waiting: list[socket.socket] = []  # those who want to know when the driver is free
         self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
@@ -253,10 +254,11 @@ class Supervisor:
             # Not everybody has answered, and the time for it is not over.
             self._next = now + self._config.interval
             return
-        self._next += self._config.interval
+        interval = self._config.idle if self._idle(now) else self._config.interval
+        self._next += interval
         if self._next <= now:
             # The machine slept, or this is the first: what was missed is not made up.
-            self._next = now + self._config.interval
+            self._next = now + interval
         # Before the worker says what the driver has told it: so the two are held against each other.
         self._read_log(now)
         if self._ready and not self._ending:
@@ -321,7 +323,13 @@ class Supervisor:
         assert self._worker is not None  # noqa: S101  it is ready
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
             # A worker whose main thread hangs leaves the numbers in the pipe, which has room for a day of them.
-            os.write(self._worker.control, self._number.to_bytes(NUMBER, "big"))
+            order = self._number | (IDLE if self._idle(now) else 0)
+            os.write(self._worker.control, order.to_bytes(NUMBER, "big"))
+
+    def _idle(self, now: float) -> bool:
+        """Whether the GPUs are to be left in peace: no work for as long as peaks look back."""
+        since = self._idle_since
+        return bool(self._config.idle) and since is not None and now - since >= self._config.window
 
     def _hear(self) -> None:
         """Take what the worker says."""
@@ -415,6 +423,7 @@ class Supervisor:
         self._worker = None
         self._ready = False
         self._round = None
+        self._idle_since = None
         self._asked.clear()
         self._able.clear()
         self._refusals.clear()
@@ -493,6 +502,12 @@ class Supervisor:
         gpus = [self._with_xids(now, gpu) for gpu in round_.gpus.values()]
         lost = any(gpu.state == "lost" for gpu in gpus)
         self._lost_since = (self._lost_since or now) if lost else None
+        if not owing and all(_without_work(gpu) for gpu in gpus):
+            self._idle_since = self._idle_since or now
+        else:
+            if self._idle(now):
+                self._next = min(self._next, now + self._config.interval)
+            self._idle_since = None
         self._pause = FIRST_PAUSE
         self._write(
             Collection(
@@ -751,6 +766,12 @@ class Supervisor:
                 if selector.select(left) and not os.read(worker.pipe, CHUNK):
                     return
         log("the worker has not come back from the driver, and is left to itself")
+
+
+def _without_work(gpu: Gpu) -> bool:
+    """Whether nothing runs on it. A process may be there, and do nothing; where it is not known what it does, none."""
+    work = [gpu.readings[key] for key in ("utilization", "sampled_utilization_peak") if key in gpu.readings]
+    return gpu.state == "ok" and not any(work or [gpu.readings.get("processes", 1)])
 
 
 def _wall(when: float) -> float:

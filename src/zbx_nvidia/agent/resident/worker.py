@@ -1,7 +1,7 @@
 """The process that keeps NVML open, started by the supervisor with a fresh interpreter.
 
-Standard input brings the numbers of rounds, four bytes each; at its end the worker lets go of the driver and ends. What
-it finds leaves by standard output as messages:
+Standard input brings the numbers of rounds, four bytes each, whose first bit says that GPUs are not to be sampled until
+the next; at its end the worker lets go of the driver and ends. What it finds leaves by standard output as messages:
 
     ("failed", (code, message))                         NVML does not answer: the worker ends
     ("ready", version)                                  it does
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.agent.document import Gpu
 
-NUMBER = 4  # bytes of the number of a round
+NUMBER, IDLE = 4, 1 << 31  # as the supervisor has them
 _STREAMS = 3
 _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
@@ -103,7 +103,8 @@ def _answer(
     system.gpu_count()
     sender.send("ready", __version__)
     users = Users()
-    while number := int.from_bytes(_read(control), "big"):
+    while order := int.from_bytes(_read(control), "big"):
+        number, idle = order & ~IDLE, bool(order & IDLE)
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
         count = system.gpu_count()
         for index in range(count):
@@ -115,7 +116,7 @@ def _answer(
         )
         sender.send("host", (number, versions, count, system.slots(), problems, xids, spent()))
         for index in range(count):
-            readers[index].ask(number)
+            readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send("asked", (number, dict(users.names)))
 
@@ -148,17 +149,19 @@ class Reader(threading.Thread):
         self._wake = threading.Event()
         self._done = threading.Event()
         self._number = 0
+        self._idle = False
         self._ends = False
         # Whose the processes were when it was last read.
         self.uids: set[int] = set()
 
-    def ask(self, number: int) -> None:
-        """Have everything read, and give it a head start before the next GPU is asked.
+    def ask(self, number: int, *, idle: bool) -> None:
+        """Have everything read, sampled or not from now on, and give it a head start before the next GPU is asked.
 
         One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call cost
         twice the CPU time. One that does not is left to itself.
         """
         self._done.clear()
+        self._idle = idle
         self._number = number
         self._wake.set()
         self._done.wait(HEAD_START)
@@ -173,7 +176,8 @@ class Reader(threading.Thread):
         served = 0
         while not self._ends:
             now = time.monotonic()
-            for place, (readers, every) in enumerate(self._every):
+            every_one = () if self._idle else self._every
+            for place, (readers, every) in enumerate(every_one):
                 if now >= self._due[place]:
                     # From now on, and not from when it was due: what was missed while the driver slept is not made up.
                     self._due[place] = now + every
@@ -183,7 +187,7 @@ class Reader(threading.Thread):
                 # With what its samples since the last time have taken.
                 self._sender.send("gpu", (served, self._read()._replace(spent=spent())))
                 self._done.set()
-            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
+            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
             self._wake.clear()
 
     def _read(self) -> Gpu:
@@ -199,6 +203,8 @@ class Reader(threading.Thread):
             return gpu
         now = time.monotonic()
         readings, lacks = self._sampler.made(now)
+        if self._idle:
+            readings = {}  # of a time in which nobody looked
         busy, lacks_too = self._activity.made(now)
         return gpu._replace(readings={**gpu.readings, **readings, **busy}, lacks=(*gpu.lacks, *lacks, *lacks_too))
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
     from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
+    from tests.unit.agent.resident.service import Service
 
 SAMPLED = {metric.key for metric in SAMPLED_METRICS}
 UNTIL_AN_XID = {"xid_last", "xid_last_time"}
@@ -237,6 +238,65 @@ def test_what_a_killed_service_leaves_is_cleaned_up(eight: Machine, serve: Servi
     assert service.run("serve", "--clean").returncode == 0, "there is nothing"
     service.config.write_text("documents = /x\n")
     assert service.run("serve", "--clean").returncode == 2
+
+
+# -- GPUs without work -----------------------------------------------------------------------------------------------
+
+
+def wake_ups(service: Service, seconds: float = 2.0) -> int:
+    """How often a thread of the worker has gone to sleep and been woken."""
+
+    def count() -> int:
+        tasks = Path(f"/proc/{service.worker()}/task").iterdir()
+        lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+    before = count()
+    time.sleep(seconds)
+    return count() - before
+
+
+def until_written(service: Service) -> float:
+    text, started = service.answer().text, time.monotonic()
+    service.until(lambda answer: answer.text != text, "another document")
+    return time.monotonic() - started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tells", [True, False])
+def test_gpus_without_work_are_left_in_peace(eight: Machine, serve: ServiceFactory, *, tells: bool) -> None:
+    """Told by their utilisation, or, where a card has none, by its processes."""
+    busy, idle = ({"utilization_gpu": 40}, {"utilization_gpu": 0}) if tells else ({}, {"processes": 0})
+    if not tells:
+        eight.set("gpu *", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED")
+    eight.set("gpu *", busy)
+    healthy = eight.path.read_text()
+    service = serve(eight, interval="1s", idle="5s", samples="0.1s", window="2s", pcie="1s", xid="no")
+    service.well()
+    time.sleep(4)
+    assert until_written(service) < 3
+    at_work = wake_ups(service)
+    assert at_work > 60
+    assert service.answer().by_index[3]["sampled_power_peak"]
+    if tells:
+        eight.set("gpu *", idle)
+    else:
+        for index in range(8):
+            eight.remove(f"gpu {index} process {5011345 + index}")
+    answer = service.until(lambda answer: "sampled_power_peak" not in answer.by_index[3], "a calm")
+    assert "sampled_power" not in answer.lacks(3)
+    until_written(service)
+    assert wake_ups(service) < at_work / 4
+    until_written(service)
+    assert 4 < until_written(service) < 6
+    answer = service.answer()
+    assert (answer.code, len(answer.by_index)) == (0, 8)
+    assert time.time() - answer.document["timestamp"] < 3
+    # One that has work is enough.
+    eight.write(healthy)
+    service.until(lambda answer: "sampled_power_peak" in answer.by_index[3], "samples", 9)
+    until_written(service)
+    assert until_written(service) < 3
 
 
 # -- configuration ---------------------------------------------------------------------------------------------------
