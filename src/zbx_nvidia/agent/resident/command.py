@@ -67,7 +67,9 @@ def _release(path: str | None, text: str) -> int:
     except OSError as error:
         sys.stderr.write(f"zbx-nvidia-agent: {door}: {error.strerror or error}; does zbx-nvidia-agent serve run?\n")
         return 1
-    if answer not in {"released", "resumed"}:
+    if answer != ("released" if time else "resumed"):
+        if answer == "resumed":
+            answer = "error: the driver was taken up again before it was let go of"
         sys.stderr.write(f"zbx-nvidia-agent: {answer or 'the service has ended'}\n")
         return 1
     sys.stdout.write(f"{answer}\n")

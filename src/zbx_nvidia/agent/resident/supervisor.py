@@ -716,9 +716,7 @@ class Supervisor:
             return
         self._waiting.append(guest)
         if time_ <= 0:
-            if self._released is not None:
-                self._resume(now)
-            self._tell("resumed")
+            self._resume(now)
             return
         if self._worker is None and not self._is_free():
             # A worker of an earlier service still hangs: nobody may believe that the driver is free.
@@ -746,11 +744,14 @@ class Supervisor:
         self._waiting.clear()
 
     def _resume(self, now: float) -> None:
-        log("taking the driver up again")
-        self._released = None
-        self._failure = None
-        if self._worker is None:
-            self._start_at = now
+        if self._released is not None:
+            log("taking the driver up again")
+            self._released = None
+            self._failure = None
+            if self._worker is None:
+                self._start_at = now
+        # Also those who still wait for it to be let go of: they must not wait for what does not come any more.
+        self._tell("resumed")
 
     def _leave(self) -> None:
         """Let the worker end, and wait a moment for it; one that hangs is left to itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -192,6 +193,25 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
         reads += 1
     writer.join()
     assert reads > 1000
+
+
+def test_a_kill_in_the_middle_of_a_write_leaves_a_whole_file(tmp_path: Path) -> None:
+    """Three hundred times; and it does happen in the middle."""
+    path = tmp_path / "document.json"
+    texts = [letter * 60_000 for letter in (b"a", b"b", b"c")]
+    _write_file(str(path), texts[0])
+    moments, middle = random.Random(11), 0  # noqa: S311  no secret
+    for _ in range(300):
+        child = os.fork()
+        if child == 0:
+            for text in itertools.cycle(texts):
+                _write_file(str(path), text)
+        time.sleep(moments.uniform(0.0005, 0.003))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert path.read_bytes() in texts
+        middle += path.with_name("document.json.new").exists()
+    assert middle > 50
 
 
 @pytest.mark.slow
