@@ -14,10 +14,12 @@ from typing import NamedTuple
 # Longer than any record: the kernel refuses to hand one over in parts.
 _RECORD = 16_384
 # Records of one turn; what is left is there the next time.
-_TURN = 50_000
+_TURN = 20_000
 # Switches and codes that are remembered as recent, and characters of the text that names them.
 _MAX_RECENT = 64
 _TEXT = 255
+# Errors that are kept of each GPU until it is known.
+_MAX_WAITING = 200
 
 # Priority and facility, sequence number, microseconds since the start of the machine; then the message.
 _HEAD = re.compile(rb"(\d+),(\d+),(\d+),[^;]*;")
@@ -48,9 +50,12 @@ class Line(NamedTuple):
 
 
 def place(address: str) -> str:
-    """A PCI address, however it is written, as domain:bus:device."""
+    """A PCI address, however it is written, as domain:bus:device; what is none, as it is."""
     parts = address.partition(".")[0].split(":")
-    return ":".join(f"{int(part, 16):0{width}x}" for part, width in zip(parts, (4, 2, 2), strict=True))
+    try:
+        return ":".join(f"{int(part, 16):0{width}x}" for part, width in zip(parts, (4, 2, 2), strict=True))
+    except ValueError:
+        return address
 
 
 class KernelLog:
@@ -94,7 +99,8 @@ class KernelLog:
                 data = self._read(self._descriptor)
                 if not data:
                     break
-                *lines, self._rest = (self._rest + data).split(b"\n")
+                *lines, rest = (self._rest + data).split(b"\n")
+                self._rest = rest[:_RECORD]  # what has no ends of lines is no log
                 found += [line for text in lines if b"id (" in text and (line := self._line(text, now))]
         except OSError as error:
             self._close()
@@ -178,7 +184,7 @@ class Waiting:
     def add(self, line: Line) -> None:
         """Keep one."""
         if line.place in self._lines or len(self._lines) < _MAX_RECENT:
-            self._lines.setdefault(line.place, deque(maxlen=1000)).append(line)
+            self._lines.setdefault(line.place, deque(maxlen=_MAX_WAITING)).append(line)
 
     def take(self, place: str) -> deque[Line]:
         """Those of the GPU at this place, which is known from now on."""

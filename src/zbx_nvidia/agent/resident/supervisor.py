@@ -144,13 +144,13 @@ def clean(path: str | None) -> int:
         UsageError: As of `serve`.
     """
     config = configuration.load(path)
+    if not os.path.exists(config.document + ".lock"):
+        return 0  # there was none; and one that root made here, the service could not take
     try:
         lock = _locked(config.document + ".lock")
         if lock is not None:  # else it is being written
             _remove(config.document)
             os.close(lock)
-    except FileNotFoundError:
-        return 0  # not even a directory for it
     except OSError as error:
         log(f"{config.document}: {error.strerror}: {error.filename}")
         return 1
@@ -619,13 +619,18 @@ class Supervisor:
         lines = self._log.take(now)
         if self._log.complaint != self._complaint:
             self._complaint = self._log.complaint
-            log(self._complaint or "the kernel's log is read again")
+            if self._complaint or self._log.reads:
+                log(self._complaint or "the kernel's log is read again")
+        of_switches: dict[str, int] = {}
         for line in lines:
             if line.switch:
                 self._switches.add(line)
-                log(f"NVSwitch {line.place}: SXid {line.code}{', fatal' if line.fatal else ''}, by the kernel's log")
+                words = f"NVSwitch {line.place}: SXid {line.code}{', fatal' if line.fatal else ''}"
+                of_switches[words] = of_switches.get(words, 0) + 1
             elif line.place not in self._places:
                 self._unplaced.add(line)
+        for words, count in of_switches.items():
+            log(f"{words}, {count} times, by the kernel's log")
         self._count_logged(line for line in lines if not line.switch and line.place in self._places)
 
     def _count_logged(self, lines: Iterable[Line]) -> None:

@@ -143,6 +143,14 @@ def test_the_real_log() -> None:
 def test_places() -> None:
     assert place("00000000:43:00.0") == place("0000:43:00") == place("0000:43:00.0") == "0000:43:00"
     assert place("00010000:C1:00.0") == "10000:c1:00"
+    assert place("?") == "?"
+    assert place("1:2") == "1:2"
+
+
+def test_what_is_no_log_is_not_kept() -> None:
+    reader = KernelLog("/dev/zero")
+    assert reader.take(1.0) == []
+    assert len(reader._rest) <= 16_384  # noqa: SLF001  that it is bounded is the point
 
 
 # -- both sources ----------------------------------------------------------------------------------------------------
@@ -258,10 +266,11 @@ def test_a_driver_that_tells_nothing(eight: Machine, serve: ServiceFactory, log:
 def test_switches_that_fail(eight: Machine, serve: ServiceFactory, log: Log) -> None:
     service = serve(eight, kernel_log=str(log.path), xid_memory="10s")
     assert service.well().document["host"]["sxid_count"] == 0
-    log.say("nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up")
-    answer = service.until(lambda answer: answer.document["host"]["sxid_count"] == 1, "an SXid")
+    log.say(*10_000 * ["nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"])
+    answer = service.until(lambda answer: answer.document["host"]["sxid_count"] == 10_000, "all SXids")
     assert answer.document["host"]["sxid_last"] == 20034
     assert answer.document["host"]["sxid_recent"] == "NVSwitch 0000:06:00.0: SXid 20034"
+    assert service.said().count("NVSwitch") < 10, "a line a round"
     service.until(lambda answer: answer.document["host"]["sxid_recent"] == "", "an end of it")
     assert not [key for key in serve(eight).well().document["host"] if key.startswith("sxid")]
 

@@ -264,8 +264,11 @@ def test_what_a_killed_service_leaves_is_cleaned_up(eight: Machine, serve: Servi
         "document.json.lock",
         "document.json.worker.lock",
     }
-    service.config.write_text("document = /proc/none/document.json\n")
+    service.config.write_text(f"document = {service.folder}/none/document.json\n")
     assert service.run("serve", "--clean").returncode == 0, "there is nothing"
+    service.config.write_text(f"document = {service.folder}/document.json\n")
+    assert service.run("serve", "--clean").returncode == 0
+    assert not service.document.parent.with_name("document.json.lock").exists(), "it would be root's"
     service.config.write_text("documents = /x\n")
     assert service.run("serve", "--clean").returncode == 2
 
