@@ -263,6 +263,7 @@ def test_a_driver_that_tells_nothing(eight: Machine, serve: ServiceFactory, log:
         log.path.write_text("")
 
 
+@pytest.mark.slow
 def test_switches_that_fail(eight: Machine, serve: ServiceFactory, log: Log) -> None:
     service = serve(eight, kernel_log=str(log.path), xid_memory="10s")
     assert service.well().document["host"]["sxid_count"] == 0
