@@ -195,7 +195,8 @@ def build_links(found: Collection, clock: Callable[[], float] = time.time) -> di
     """
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     whole = build(found, clock)
-    gpus = [gpu for gpu in found.gpus if gpu.state == "ok" and gpu.parts.get(entity.name)]
+    there = sorted(found.gpus, key=lambda gpu: gpu.position)
+    gpus = [gpu for gpu in there if gpu.state == "ok" and gpu.parts.get(entity.name)]
     document = {part: whole[part] for part in ("version", "timestamp", "collector", "status")}
     # Lists, not addresses: 144 times a UUID would be a tenth of all that fits.
     document[entity.section] = {

@@ -103,7 +103,7 @@ def many(count: int) -> Collection:
     number = {"B": 123456789012, "Hz": 2619000000, "J": 123456789012.345, "s": 1234567.123456789}
     process = {"pid": 4194304, "type": "C", "name": "python3", "memory": 10**10, "uid": 70000, "container": "c" * 12}
     full: dict[str, Any] = {
-        metric.key: [process] * 8
+        metric.key: []
         if metric.kind == metrics.TEXT
         else "N" * 30
         if metric.kind == metrics.CHAR
@@ -122,6 +122,7 @@ def many(count: int) -> Collection:
                 },
                 "uuid": f"GPU-{position:036x}",
                 "index": position,
+                "process_list": [dict(process) for _ in range(8)],
             },
             {
                 "fan": tuple(Part({"{#FAN}": str(fan)}, {"speed": 30, "rpm": 3000}, ()) for fan in range(3)),
@@ -184,20 +185,34 @@ def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
 
 
 def test_eight_divided_gpus_fit_whole() -> None:
-    """All that an H100 answers, at large counters, with seven instances each, busy to the last."""
-    keys = json.loads(path_of("h100x8").read_text())["gpus"].popitem()[1].keys()
-    found = many(8)
+    """All that the service has of an H100 and of seven instances each, busy to the last."""
+    said = json.loads(path_of("h100-mig").read_text())
+    (told,), (row,) = said["gpus"].values(), said["discovery"]["gpus"]
+    lacks = tuple(token for token in row["{#LACKS}"].strip(",").split(",") if token in GPU_READERS)
+    high = {"%": 99.99, "W": 699.99, "°C": 88, "Hz": 1980000000, "Bps": 12345678901.23, "unixtime": 1700000000}
+    sampled = {
+        metric.key: ",13,31,43," if metric.kind == metrics.CHAR else kind(high.get(metric.unit, 12345))
+        for metric in SAMPLED_METRICS
+        if metric.reader != "sampled_utilization"  # a divided GPU does not say it
+        for kind in (float if metric.kind == metrics.FLOAT else int,)
+    }
     gpus = [
         gpu._replace(
-            readings={key: value for key, value in gpu.readings.items() if key in keys},
+            readings={
+                **told,
+                **sampled,
+                **{key: gpu.readings[key] for key in ("uuid", "index", "process_list")},
+            },
             parts={"mig": gpu.parts["mig"]},
+            lacks=(*lacks, "sampled_utilization"),
         )
-        for gpu in found.gpus
+        for gpu in many(8).gpus
     ]
-    made = document.build(found._replace(gpus=gpus))
+    made = document.build(many(8)._replace(gpus=gpus))
     assert len(document.render(made)) <= LIMIT
     assert made["collector"]["errors"] == []
     assert len(made["mig"]) == 56
+    assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 16
 
 
 def test_each_link_of_the_largest_hosts_fits() -> None:
@@ -207,6 +222,13 @@ def test_each_link_of_the_largest_hosts_fits() -> None:
     assert made["collector"]["errors"] == []
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     assert len(made["discovery"][entity.section]) == sum(map(len, made[entity.section].values())) == 144
+
+
+def test_gpus_are_in_the_drivers_order_whichever_answers_first() -> None:
+    found = many(3)
+    late = found._replace(gpus=found.gpus[::-1])
+    for build in (document.build, document.build_links):
+        assert document.render(build(late, lambda: 0)) == document.render(build(found, lambda: 0))
 
 
 def test_only_the_largest_processes_are_listed_and_all_count_for_their_users() -> None:
