@@ -52,7 +52,7 @@ GROUPS = (
     Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
     Group("xid", "health", "XID errors; with the resident collector only"),
     Group("gpm", "load", "how busy the parts of a GPU are (Hopper and newer); with the resident collector only"),
-    Group("peaks", "load", "peaks and means between two polls, PCIe throughput; with the resident collector only"),
+    Group("peaks", "load", "peaks and means between two polls; some, and PCIe, with the resident collector only"),
     Group("modes", "configuration", "persistence and MIG mode"),
     Group("codec", "codec", "video encoder and decoder"),
     Group("mig", "memory", "MIG instances"),

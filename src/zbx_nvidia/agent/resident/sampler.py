@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.catalog.sampled import AVERAGE, GPM_READERS, P95, PEAK, SAMPLED_METRICS
-from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.catalog.sampled import BUFFERED_READERS, GPM_READERS, SAMPLED_METRICS
+from zbx_nvidia.driver.buffers import Buffer, summary
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
 
@@ -35,26 +37,17 @@ class Window:
 
     def __init__(self, horizon: float) -> None:
         self._horizon = horizon
-        self._values: deque[tuple[float, float]] = deque()
+        self._values: list[tuple[float, float]] = []
 
-    def add(self, now: float, value: float) -> None:
+    def add(self, at: float, value: float) -> None:
         """Take one value in."""
-        self._values.append((now, value))
+        self._values.append((at, value))
 
     def made(self, now: float) -> dict[str, float]:
         """What the values come to; nothing where there are none."""
-        values = self._values
-        while values and values[0][0] < now - self._horizon:
-            values.popleft()
-        if not values:
-            return {}
-        ordered = sorted(value for _, value in values)
-        count = len(ordered)
-        return {
-            PEAK: ordered[-1],
-            AVERAGE: round(sum(ordered) / count, 2),
-            P95: ordered[-(-95 * count // 100) - 1],  # the nearest rank: a value that was measured
-        }
+        # Not only at the front: what the driver has seen itself comes later than what we have seen meanwhile.
+        self._values = [value for value in self._values if value[0] >= now - self._horizon]
+        return summary([value for _, value in self._values])._asdict() if self._values else {}
 
 
 class Sampler:
@@ -72,6 +65,7 @@ class Sampler:
         self._wanted = wanted
         self._probe: Probe | None = None
         self._windows: dict[str, Window] = {}
+        self._buffers: dict[str, Buffer] = {}
         self._lacking: set[str] = set()
         self._again: set[str] = set()  # those of them that are asked once more
 
@@ -102,6 +96,7 @@ class Sampler:
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Readings by catalogue key, and the readers that the card cannot serve."""
         readings: dict[str, Any] = {}
+        self._add_the_drivers_own(now)
         for reader, window in self._windows.items():
             if values := window.made(now):
                 readings.update({metric.key: _of_kind(metric, values[metric.field]) for metric in _ROWS[reader]})
@@ -111,10 +106,30 @@ class Sampler:
         self._again = set(self._lacking)
         return readings, lacks
 
+    def _add_the_drivers_own(self, now: float) -> None:
+        """Put the samples that the driver has taken since the last time beside ours, which go on as if there were none.
+
+        They are finer, but their buffer may be short, empty, or missing; and to ask for them once a document costs less
+        than a look.
+        """
+        for reader in BUFFERED_READERS:
+            if reader not in self._windows:
+                continue
+            try:
+                if reader not in self._buffers:
+                    self._buffers[reader] = Buffer(self._index, reader.removeprefix(_PREFIX))
+                for at, value in self._buffers[reader].take(now, time.time()):
+                    self._windows[reader].add(at, value)
+            except (Absent, NotNow, Refused):
+                continue
+            except NvmlError:
+                self._buffers.pop(reader, None)
+
     def forget(self) -> None:
         """Begin anew."""
         self._probe = None
         self._windows.clear()
+        self._buffers.clear()
         self._lacking.clear()
         self._again.clear()
 

@@ -6,8 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.unit.agent.resident.service import QUICK
 from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
@@ -25,19 +23,6 @@ if TYPE_CHECKING:
 # -- peaks -----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300))
-def test_what_is_made_of_samples(values: list[int]) -> None:
-    window = Window(1000)
-    for place, value in enumerate(values):
-        window.add(float(place), value)
-    made = window.made(float(len(values)))
-    assert made["peak"] == max(values)
-    assert made["average"] == pytest.approx(sum(values) / len(values), abs=0.01)
-    assert made["p95"] in values
-    assert sum(value <= made["p95"] for value in values) >= 0.95 * len(values)
-    assert sum(value < made["p95"] for value in values) < 0.95 * len(values)
-
-
 def test_a_window_forgets() -> None:
     window = Window(60)
     for second in range(1000):
@@ -46,6 +31,15 @@ def test_a_window_forgets() -> None:
     assert window.made(1059.0)["peak"] == 1
     assert window.made(1060.0) == {}
     assert window.made(1060.0) == {}
+
+
+def test_a_window_forgets_what_came_late_by_its_own_time() -> None:
+    window = Window(60)
+    for at, value in ((100.0, 1), (101.0, 2), (95.0, 50), (98.0, 40), (104.0, 3)):
+        window.add(at, value)
+    assert window.made(104.0)["peak"] == 50
+    assert window.made(156.0)["peak"] == 40
+    assert window.made(159.0)["peak"] == 3
 
 
 def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: ServiceFactory) -> None:
@@ -107,6 +101,30 @@ def test_pcie_throughput(eight: Machine, serve: ServiceFactory) -> None:
     assert answer.by_index[0]["sampled_pcie_sent"] == 2e9
     assert "sampled_pcie_received" in answer.lacks()
     assert "sampled_pcie_sent" in serve(eight, pcie="0").well().lacks()
+
+
+def test_what_the_driver_has_seen_itself_counts(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Also what lay between two samples of ours, which are far apart here."""
+    node = machine("gtx1070")
+    node.set(
+        "gpu 0", utilization_gpu="step(1, 98, 2)", power_usage="step(9000, 149000, 2)", clock_sm="step(139, 1890, 2)"
+    )
+    node.set("gpu 0", power_instant=20_000)
+    service = serve(node, samples="60s", window="60s")
+    gpu = service.well().by_index[0]
+    assert (gpu["sampled_utilization_peak"], gpu["sampled_utilization_p95"]) == (98, 98)
+    assert 40 < gpu["sampled_utilization_average"] < 60
+    assert gpu["sampled_power_peak"] == 149
+    assert gpu["sampled_clock_sm_peak"] == 1_890_000_000
+    # Where the driver has none, or says nothing new, ours go on alone.
+    node.set("gpu 0", nvmlDeviceGetSamples="!NOT_SUPPORTED", utilization_gpu=7)
+    service = serve(node, window="30s", samples="0.1s")
+    assert service.well().by_index[0]["sampled_utilization_peak"] == 7
+    node.set("gpu 0", nvmlDeviceGetSamples="!NOT_FOUND", utilization_gpu=8)
+    answer = service.until(lambda answer: answer.by_index[0]["sampled_utilization_peak"] == 8, "our own samples")
+    assert not {"sampled_utilization", "sampled_power"} & answer.lacks()
+    node.set("gpu 0", nvmlDeviceGetSamples=None, utilization_gpu="9 + 0 * t")
+    service.until(lambda answer: answer.by_index[0]["sampled_utilization_peak"] == 9, "both")
 
 
 # -- GPM -------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from zbx_nvidia.agent.resident.config import parse
 from zbx_nvidia.agent.resident.supervisor import Supervisor, _write_file
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.metrics import GPU_METRICS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_READERS, SAMPLED_METRICS, SAMPLED_READERS
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -47,8 +47,12 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
         assert answer.document.get(part) == poll.document.get(part)
     for index, gpu in poll.by_index.items():
         mine = answer.by_index[index]
-        assert {key: value for key, value in mine.items() if key not in SAMPLED} == gpu
-        assert set(SAMPLED_READERS) <= poll.lacks(index)
+        assert {key: value for key, value in mine.items() if key not in SAMPLED} == {
+            key: value for key, value in gpu.items() if key not in SAMPLED
+        }
+        assert set(SAMPLED_READERS) - set(BUFFERED_READERS) <= poll.lacks(index)
+        # What a poll has of them, the service has too.
+        assert SAMPLED & gpu.keys() <= mine.keys()
         assert poll.lacks(index) - set(SAMPLED_READERS) == answer.lacks(index) - set(SAMPLED_READERS)
         served = {metric.reader for metric in SAMPLED_METRICS if metric.key in mine}
         assert served | (answer.lacks(index) & set(SAMPLED_READERS)) == set(SAMPLED_READERS)
@@ -278,12 +282,12 @@ def pss(pid: int) -> int:
 
 
 def test_nothing_is_decided_by_the_wall_clock() -> None:
-    """It may jump. It is for the document's timestamp, and for the time at which an XID came."""
+    """It may jump. It is for the document's timestamp, the time at which an XID came, and the driver's own samples."""
     folder = Path(resident.__file__).parent
     users = {
         path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
     }
-    assert users == {"xids.py"}
+    assert users == {"sampler.py", "xids.py"}
     assert len(list(folder.glob("*.py"))) > 8
 
 
