@@ -94,8 +94,13 @@ def metrics() -> str:
 
 
 def _switch_of(entity: Entity) -> str:
-    (group,) = (group for group in GROUPS if group.name == entity.metrics[0].group)
-    line = f"Switch: `{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default."
+    names = {metric.group for metric in entity.metrics}
+    switches = [
+        f"`{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default"
+        for group in GROUPS
+        if group.name in names
+    ]
+    line = f"Switch{'es' if len(switches) > 1 else ''}: {'; '.join(switches)}."
     if entity.document == LINKS_DOCUMENT:
         line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
     return line

@@ -14,7 +14,7 @@ from zbx_nvidia.agent.document import Gpu, Part, Problem
 from zbx_nvidia.agent.processes import Listing, names
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
-from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.device import Device
@@ -43,7 +43,10 @@ def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
 
 
 _METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
-_PART_METRICS = {entity.name: _by_reader(entity.metrics) for entity in ENTITIES}
+_PART_METRICS = {
+    entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
+    for entity in ENTITIES
+}
 
 _HOST_READERS: dict[str, Callable[[], str]] = {
     "driver_version": system.driver_version,
@@ -91,7 +94,8 @@ def read_once(index: int) -> Gpu:
         As `read_gpu`.
     """
     gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
-    return gpu._replace(lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+    mig = tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in gpu.parts.get("mig", ()))
+    return gpu._replace(parts={**gpu.parts, "mig": mig}, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
 
 
 def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS) -> Gpu:  # noqa: C901  one answer of the driver a line

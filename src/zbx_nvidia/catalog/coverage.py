@@ -136,7 +136,11 @@ METRICS = (
     Row("MIG mode", ("gpu.mig_mode",)),
     Row("MIG instances listed", ("mig.profile", "mig.multiprocessors")),
     Row("MIG memory by instance", ("mig.memory_used", "mig.memory_total", "mig.memory_used_percent")),
-    Row("MIG utilization by instance", (), "NVML has it through GPM alone, from Hopper on: not yet."),
+    Row(
+        "MIG utilization by instance",
+        ("mig.gpm_sm", "mig.gpm_occupancy", "mig.gpm_tensor", "mig.gpm_memory", "mig.gpm_graphics"),
+        "Resident mode only, from Hopper on: NVML has it through GPM alone.",
+    ),
     Row(
         "Processes",
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),

@@ -17,7 +17,7 @@ from zbx_nvidia.catalog.metrics import (
     UNSIGNED,
     Metric,
 )
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 
 
 class Entity(NamedTuple):
@@ -87,7 +87,7 @@ ENTITIES = (
         "mig", "MIG instance", "mig", "{#MIG}", "$.mig['{#MIG}']", ("{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"),
         "MIG {#GI}/{#CI} {#PROFILE}",
         GPU_FILTERS, True, DOCUMENT,
-        "Each MIG instance, by its UUID. What it has of the GPU's engines and links, the GPU counts as a whole.",
+        "Each MIG instance, by its UUID. How busy it is, GPM alone says; of all else the GPU counts it as a whole.",
         _part(
             "mig", "mig",
             (
@@ -110,6 +110,13 @@ ENTITIES = (
                 "multiprocessors", "Multiprocessors", UNSIGNED, "", "multiprocessors", STATIC, "",
                 "nvmlDeviceGetAttributes_v2", "Streaming multiprocessors of the instance.",
             ),
+        )
+        + tuple(
+            metric._replace(
+                entity="mig", call="nvmlGpmMigSampleGet, nvmlGpmMetricsGet",
+                text=f"{metric.text} Of the GPU instance as a whole.",
+            )
+            for metric in GPM_METRICS
         ),
     ),
     Entity(

@@ -123,7 +123,8 @@ SAMPLED_METRICS = (
 # Everything of a GPU that is an item, but for its presence.
 GPU_ITEMS = (*GPU_METRICS, *GPU_RATES, *SAMPLED_METRICS)
 
-GPM_READERS = tuple(metric.reader for metric in SAMPLED_METRICS if metric.group == "gpm")
+GPM_METRICS = tuple(metric for metric in SAMPLED_METRICS if metric.group == "gpm")
+GPM_READERS = tuple(metric.reader for metric in GPM_METRICS)
 SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRICS))
 # Of these the driver keeps samples itself: one look shows the last seconds.
 BUFFERED_METRICS = tuple(metric for metric in SAMPLED_METRICS if _BUFFER in metric.call)

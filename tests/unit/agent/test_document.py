@@ -16,7 +16,7 @@ from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, 
 from zbx_nvidia.catalog import metrics, status
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 
 READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
@@ -111,6 +111,7 @@ def many(count: int) -> Collection:
         for metric in READABLE
     }
     instance = {"memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99, "multiprocessors": 16}
+    instance |= {metric.key: 99.99 for metric in GPM_METRICS}
     every = [
         Gpu(
             position,

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from zbx_nvidia.agent.document import Collection, Gpu, build
+from zbx_nvidia.agent.document import Collection, Gpu, Part, build
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import PRESENT
-from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
@@ -174,7 +174,8 @@ def golden_documents() -> list[dict[str, Any]]:
     process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5}
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
     readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
-    gpu = Gpu(0, "ok", readings, {}, (), ())
+    instance = Part({"{#MIG}": "MIG-0"}, {metric.key: 0 for metric in GPM_METRICS}, ())
+    gpu = Gpu(0, "ok", readings, {"mig": (instance,)}, (), ())
     made = build(Collection(status.OK, "", {}, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
     return [*documents, made]
 

@@ -14,6 +14,7 @@ from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
 
 if TYPE_CHECKING:
+    from zbx_nvidia.agent.document import Part
     from zbx_nvidia.catalog.metrics import Metric
 
 _PREFIX = "sampled_"
@@ -135,7 +136,7 @@ class Sampler:
 
 
 class Activity:
-    """How busy the parts of a GPU were, from its own counters (GPM). Used by the same thread.
+    """How busy the parts of a GPU and its MIG instances were, by their own counters (GPM). Used by the same thread.
 
     Args:
         index: Its place in the driver's order.
@@ -148,27 +149,44 @@ class Activity:
         self._horizon = horizon
         self._wanted = wanted
         self._gpm: Gpm | None = None
-        self._samples: deque[tuple[float, Any]] = deque()
+        # UUID and GPU instance id of a MIG instance, or nothing for the GPU itself -> its samples.
+        self._samples: dict[tuple[str, int] | None, deque[tuple[float, Any]]] = {}
 
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Readings by catalogue key, from the oldest sample to one taken now, and the readers that the card lacks."""
+        return self._made(None, now)
+
+    def of_instances(self, instances: tuple[Part, ...], now: float) -> tuple[Part, ...]:
+        """MIG instances with such readings of their own."""
+        keys = [(part.macros["{#MIG}"], int(part.macros["{#GI}"])) for part in instances]
+        # An instance that is gone, or was made anew, has nothing in common with the one that is there now.
+        for key in self._samples.keys() - {*keys, None}:
+            self._forget(key)
+        found = []
+        for part, key in zip(instances, keys, strict=True):
+            readings, lacks = self._made(key, now)
+            found.append(part._replace(readings={**part.readings, **readings}, lacks=(*part.lacks, *lacks)))
+        return tuple(found)
+
+    def _made(self, key: tuple[str, int] | None, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         if not self._wanted:
             return {}, GPM_READERS
         try:
             if self._gpm is None:
                 self._gpm = Gpm(self._index)
-            self._samples.append((now, self._gpm.take()))
-            while self._samples[0][0] < now - self._horizon:
-                free(self._samples.popleft()[1])
-            (since, first), (_, last) = self._samples[0], self._samples[-1]
+            samples = self._samples.setdefault(key, deque())
+            samples.append((now, self._gpm.take(key[1] if key else None)))
+            while samples[0][0] < now - self._horizon:
+                free(samples.popleft()[1])
+            (since, first), (_, last) = samples[0], samples[-1]
             if now - since < _APART:
                 return {}, ()
             values = self._gpm.between(first, last)
         except Absent:
-            self.forget()
+            self._forget(key)
             return {}, GPM_READERS
         except NvmlError:
-            self.forget()
+            self._forget(key)
             return {}, ()
         return (
             {f"gpm_{name}": value for name, value in values.items()},
@@ -177,10 +195,15 @@ class Activity:
 
     def forget(self) -> None:
         """Begin anew."""
+        for key in list(self._samples):
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, int] | None) -> None:
         self._gpm = None
-        while self._samples:
+        samples = self._samples.pop(key, deque())
+        while samples:
             with contextlib.suppress(NvmlError):
-                free(self._samples.pop()[1])
+                free(samples.pop()[1])
 
 
 def _of_kind(metric: Metric, value: float) -> float:

@@ -191,7 +191,11 @@ class Reader(threading.Thread):
         now = time.monotonic()
         readings, lacks = self._sampler.made(now)
         busy, lacks_too = self._activity.made(now)
-        return gpu._replace(readings={**gpu.readings, **readings, **busy}, lacks=(*gpu.lacks, *lacks, *lacks_too))
+        return gpu._replace(
+            readings={**gpu.readings, **readings, **busy},
+            parts={**gpu.parts, "mig": self._activity.of_instances(gpu.parts["mig"], now)},
+            lacks=(*gpu.lacks, *lacks, *lacks_too),
+        )
 
 
 class Users:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.agent.collector import get, python
 from tests.unit.agent.resident.service import QUICK
 from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
 from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
 from zbx_nvidia.catalog.remedies import CLASSES
-from zbx_nvidia.catalog.sampled import SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Machine, MachineFactory
+    from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
 
 
@@ -148,6 +152,124 @@ def test_how_busy_the_parts_are(machine: MachineFactory, serve: ServiceFactory) 
     node.set("gpu 0", state="ok")
     service.until(lambda answer: 0 in answer.by_index and "gpm_sm" in answer.by_index[0], "it is back")
     assert "gpm_sm" in serve(node, gpm="no").well().lacks()
+
+
+def test_how_busy_the_instances_are(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Each by itself; the GPU as a whole may say nothing of it in MIG mode."""
+    node = machine("h100-mig")
+    node.set("gpu 0", {"gpm.2": 33, "nvmlGpmSampleGet": "!NOT_SUPPORTED"})
+    node.set("gpu 0 mig 0", {"gpm.2": 61, "gpm.5": "!NOT_SUPPORTED"})
+    node.set("gpu 0 mig 1", {"gpm.2": 7})
+    service = serve(node)
+    first = instances(service.well())
+    assert not [key for _, readings, _ in first.values() for key in readings if key.startswith("gpm")]
+    assert not [token for _, _, lacks in first.values() for token in lacks if token.startswith("gpm")]
+    answer = service.until(lambda answer: "gpm_sm" in instances(answer)["2"][1], "two samples")
+    found = instances(answer)
+    assert [found[gi][1]["gpm_sm"] for gi in ("2", "3", "9", "10")] == [61, 7, 0, 0]
+    assert (found["2"][2] & GPM, found["3"][2] & GPM) == ({"gpm_tensor"}, set())
+    assert "gpm_tensor" not in found["2"][1]
+    assert answer.lacks() >= GPM
+    assert "gpm_sm" not in answer.by_index[0]
+    off = instances(serve(node, gpm="no").well())
+    assert all(lacks >= GPM for _, _, lacks in off.values())
+
+
+def test_an_instance_that_is_made_anew_has_no_past(machine: MachineFactory, serve: ServiceFactory) -> None:
+    node = machine("h100-mig")
+    node.set("gpu 0 mig 0", {"gpm.2": 60})
+    service = serve(node)
+    answer = service.until(lambda answer: "gpm_sm" in instances(answer)["2"][1], "two samples")
+    old, readings, _ = instances(answer)["2"]
+    assert readings["gpm_sm"] == 60
+    new = "MIG-00000000-1111-2222-3333-444444444444"
+    node.set("gpu 0 mig 0", {"gpm.2": 10, "uuid": new})
+    answer = service.until(lambda answer: "gpm_sm" in answer.document["mig"].get(new, {}), "the new one")
+    assert answer.document["mig"][new]["gpm_sm"] == 10
+    assert old not in answer.document["mig"]
+    node.remove("gpu 0 mig 0")
+    answer = service.until(lambda answer: new not in answer.document["mig"], "one that is gone")
+    assert instances(answer)["3"][1]["gpm_sm"] == 0
+    assert (answer.code, answer.errors) == (0, [])
+    node.set("gpu 0", mig_mode_current=0)
+    answer = service.until(lambda answer: "mig" not in answer.document, "a whole GPU")
+    assert "gpm_sm" in answer.by_index[0]
+
+
+def test_without_gpm_the_instances_lack_it(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Before Hopper, and where a process a poll has one look."""
+    assert all(lacks >= GPM for _, _, lacks in instances(serve(machine("a100-mig")).well()).values())
+    assert all(lacks >= GPM for _, _, lacks in instances(get(machine("h100-mig").env)).values())
+
+
+GPM = set(GPM_READERS)
+
+
+def instances(answer: Answer) -> dict[str, tuple[str, dict[str, object], set[str]]]:
+    """UUID, readings and what it lacks of each, by the id of its GPU instance."""
+    return {
+        row["{#GI}"]: (row["{#MIG}"], answer.document["mig"][row["{#MIG}"]], set(row["{#LACKS}"].split(",")))
+        for row in answer.document["discovery"]["mig"]
+    }
+
+
+SAMPLES = """
+import pynvml, sys
+live, most = 0, 0
+def counted(function, step):
+    def call(*arguments):
+        global live, most
+        found = function(*arguments)
+        live += step
+        most = max(most, live)
+        return found
+    return call
+pynvml.nvmlGpmSampleAlloc = counted(pynvml.nvmlGpmSampleAlloc, 1)
+pynvml.nvmlGpmSampleFree = counted(pynvml.nvmlGpmSampleFree, -1)
+from pathlib import Path
+from zbx_nvidia.agent.collect import read_gpu
+from zbx_nvidia.agent.resident.sampler import Activity
+from zbx_nvidia.driver import system
+system.start()
+whole, less, lost = (Path(name) for name in sys.argv[2:])
+activity = Activity(0, 10.0, wanted=True)
+now = 1000.0
+for round in range(300):
+    # An instance goes and comes, and once the GPU is lost; each round is 2 s.
+    state = lost if round == 200 else less if round // 7 % 2 else whole
+    fresh = Path(sys.argv[1] + ".new")
+    fresh.write_text(state.read_text())
+    fresh.replace(sys.argv[1])
+    gpu = read_gpu(0)
+    if gpu.state == "lost":
+        activity.forget()
+        assert live == 0, live
+    else:
+        activity.made(now)
+        activity.of_instances(gpu.parts["mig"], now)
+    now += 2.0
+held = live
+activity.forget()
+print(most, held, live)
+"""
+
+
+def test_samples_are_given_back(machine: MachineFactory, tmp_path: Path) -> None:
+    """Those that are too old, those of instances that are gone, and those of calls that fail."""
+    node = machine("h100-mig")
+    node.set("gpu 0 mig 2", nvmlGpmMigSampleGet="!UNKNOWN")
+    states = []
+    for name in ("whole", "less", "lost"):
+        if name == "less":
+            node.remove("gpu 0 mig 1")
+        elif name == "lost":
+            node.set("gpu 0", state="lost")
+        states.append(tmp_path / name)
+        states[-1].write_text(node.path.read_text())
+    most, held, live = map(int, python(SAMPLES, node.env, str(node.path), *map(str, states)).split())
+    # Six of 10 s for the GPU and each of its instances.
+    assert 6 * 4 <= held <= most <= 6 * 5 + 1
+    assert live == 0
 
 
 # -- XID errors ------------------------------------------------------------------------------------------------------
