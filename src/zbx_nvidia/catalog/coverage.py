@@ -146,7 +146,11 @@ METRICS = (
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
         "Names, never arguments: those can hold secrets.",
     ),
-    Row("Utilization by process", (), "Needs a process that samples: not yet in the resident collector."),
+    Row(
+        "Utilization by process",
+        ("gpu.process_list", "user.utilization"),
+        "Resident mode only: the driver tells what came after a time. Not of a GPU in MIG mode.",
+    ),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row(
         "vGPU",

@@ -66,6 +66,11 @@ def _part(entity: str, group: str, *rows: tuple[str, str, str, str, str, str, st
     return tuple(metrics)
 
 
+_OF_USER = (
+    "What the user's processes used of the multiprocessors of all GPUs since the last reading: 100 % is one whole GPU. "
+    "With the resident collector only, and not of a GPU in MIG mode."
+)
+
 ENTITIES = (
     Entity(
         "fan", "Fan", "fans", "{#UUID}/{#FAN}", "$.fans['{#UUID}/{#FAN}']", ("{#FAN}",), "fan {#FAN}",
@@ -177,6 +182,11 @@ ENTITIES = (
             (
                 "gpus", "GPUs in use", UNSIGNED, "", "", LIVE, "", "nvmlDeviceGetComputeRunningProcesses_v3",
                 "GPUs on which the user has processes.",
+            ),
+            (
+                "utilization", "GPU utilization", UNSIGNED, "%", "utilization", LIVE, "",
+                "nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
+                _OF_USER,
             ),
         ),
     ),

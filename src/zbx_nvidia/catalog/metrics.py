@@ -67,7 +67,7 @@ GROUPS = (
     Group("confidential", "configuration", "confidential computing", on=False),
     Group("bar1", "memory", "BAR1, the window through which the CPU sees the frame buffer", on=False),
     Group("process_list", "processes", "the processes of a GPU, by name and user", on=False),
-    Group("users", "processes", "GPU memory by user", on=False),
+    Group("users", "processes", "GPU memory and utilisation by user", on=False),
 )
 
 
@@ -775,9 +775,10 @@ GPU_METRICS = (
     ),
     _gpu(
         "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
-        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName", "",
+        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo", "",
         "The largest processes of the host, those of this card: pid, name (no arguments), type (C computes, G draws, M "
-        "by MPS), memory in B, user, container or Slurm job, MIG GPU instance.",
+        "by MPS), memory in B, user, container or Slurm job, MIG GPU instance; with the resident collector also what "
+        "it used of multiprocessors, memory controller, encoder and decoder since the last reading, in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

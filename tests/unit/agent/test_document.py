@@ -225,6 +225,21 @@ def test_each_link_of_the_largest_hosts_fits() -> None:
     assert len(made["discovery"][entity.section]) == sum(map(len, made[entity.section].values())) == 144
 
 
+def test_what_a_user_uses_is_known_in_whole_or_not_at_all() -> None:
+    """A divided GPU does not tell it of its processes."""
+    whole = {"pid": 1, "type": "C", "uid": 1, "utilization": 60}
+    divided = {"pid": 2, "type": "C", "uid": 2, "mig": 3}
+    gpus = [
+        Gpu(0, "ok", {"uuid": "GPU-0", "process_list": [whole, {**whole, "pid": 3, "uid": 2}]}, {}, (), ()),
+        Gpu(1, "ok", {"uuid": "GPU-1", "process_list": [divided, {**whole, "pid": 4, "utilization": 50}]}, {}, (), ()),
+    ]
+    made = document.build(Collection(status.OK, "", {}, 2, gpus, [], [], {}, "resident", 0.1))
+    assert made["users"]["1"] == {"memory": 0, "processes": 2, "gpus": 2, "utilization": 110}
+    assert made["users"]["2"] == {"memory": 0, "processes": 2, "gpus": 2}
+    lacks = {row["{#USER}"]: row["{#LACKS}"] for row in made["discovery"]["users"]}
+    assert lacks == {"1": ",,", "2": ",utilization,"}
+
+
 def test_gpus_are_in_the_drivers_order_whichever_answers_first() -> None:
     found = many(3)
     late = found._replace(gpus=found.gpus[::-1])

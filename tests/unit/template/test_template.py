@@ -171,7 +171,7 @@ def golden_documents() -> list[dict[str, Any]]:
     assert len(documents) >= 4
     # No process of a simulated card runs on this machine: whose they are and since when, only this one knows. And what
     # a poll cannot see, only the service writes: tests/unit/agent/resident shows that it does.
-    process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5}
+    process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5, "utilization": 7}
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
     readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
     instance = Part({"{#MIG}": "MIG-0"}, {metric.key: 0 for metric in GPM_METRICS}, ())

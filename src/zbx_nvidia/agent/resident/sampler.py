@@ -12,9 +12,10 @@ from zbx_nvidia.driver.buffers import Buffer, summary
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
+from zbx_nvidia.driver.usage import IDLE, Usage
 
 if TYPE_CHECKING:
-    from zbx_nvidia.agent.document import Part
+    from zbx_nvidia.agent.document import Gpu, Part
     from zbx_nvidia.catalog.metrics import Metric
 
 _PREFIX = "sampled_"
@@ -204,6 +205,34 @@ class Activity:
         while samples:
             with contextlib.suppress(NvmlError):
                 free(samples.pop()[1])
+
+
+class Shares:
+    """What the processes of a GPU used of it. Used by the same thread.
+
+    Args:
+        index: Its place in the driver's order.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._usage: Usage | None = None
+
+    def added(self, gpu: Gpu, now: float) -> dict[str, Any]:
+        """The process list of a GPU with what each used since the last time, as far as the driver says it."""
+        listed = gpu.readings.get("process_list")
+        if not listed:
+            return {}
+        try:
+            if self._usage is None:
+                self._usage = Usage(self._index)
+            used = self._usage.take(now, time.time())
+        except (Absent, NotNow, Refused):
+            return {}
+        except NvmlError:
+            self._usage = None
+            return {}
+        return {"process_list": [{**entry, **used.get(entry["pid"], IDLE)._asdict()} for entry in listed]}
 
 
 def _of_kind(metric: Metric, value: float) -> float:

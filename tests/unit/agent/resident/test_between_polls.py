@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +19,6 @@ from zbx_nvidia.catalog.sampled import GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Machine, MachineFactory
     from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
@@ -410,3 +410,54 @@ def test_what_a_card_lacks_is_lacking_in_every_document(machine: MachineFactory,
     assert "sampled_pcie_sent" in lacking
     for _ in range(4):
         assert service.next().lacks() & set(SAMPLED_READERS) == lacking
+
+
+# -- who uses what ---------------------------------------------------------------------------------------------------
+
+
+def test_what_each_process_and_user_uses(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """A process of which the driver has no sample has used nothing; a poll knows of none."""
+    node = machine("t4")
+    for pid in (5000675, 5005762):
+        node.remove(f"gpu 0 process {pid}")
+    mine, parent = os.getpid(), os.getppid()
+    shares = {"utilization_memory": 31, "encoder_utilization": 7, "decoder_utilization": 2}
+    node.set(f"gpu 0 process {mine}", {"name": "busy", "compute": 1, "sm_utilization": 61, **shares})
+    node.set(f"gpu 0 process {parent}", {"name": "idle", "compute": 1})
+    service = serve(node)
+    me = Path(f"/proc/{mine}").owner()
+    answer = service.until(lambda answer: answer.code == 0 and me in answer.document["users"], "the name of a user")
+    used = {entry["pid"]: {key: entry[key] for key in KEYS} for entry in answer.by_index[0]["process_list"]}
+    assert list(used[mine].values()) == [61, 31, 7, 2]
+    assert list(used[parent].values()) == [0, 0, 0, 0]
+    assert answer.document["users"][me]["utilization"] == 61
+    assert answer.document["discovery"]["users"][0]["{#LACKS}"] == ",,"
+    node.set(f"gpu 0 process {mine}", sm_utilization=20)
+    service.until(lambda answer: answer.document["users"][me]["utilization"] == 20, "another share")
+    poll = get(node.env)
+    assert not [key for entry in poll.by_index[0]["process_list"] for key in KEYS if key in entry]
+    assert "utilization" not in poll.document["users"][me]
+    assert poll.document["discovery"]["users"][0]["{#LACKS}"] == ",utilization,"
+    # A driver that does not say it, for the first time or again.
+    node.set("gpu 0", dict.fromkeys(CALLS, "!NOT_SUPPORTED"))
+    answer = service.until(lambda answer: "utilization" not in answer.document["users"][me], "silence")
+    assert answer.document["discovery"]["users"][0]["{#LACKS}"] == ",utilization,"
+    assert [entry["pid"] for entry in answer.by_index[0]["process_list"]] == [entry["pid"] for entry in listed(poll)]
+    assert answer.errors == []
+    node.set("gpu 0", dict.fromkeys(CALLS, "!NOT_FOUND"))
+    service.until(lambda answer: answer.document["users"][me].get("utilization") == 0, "nobody")
+
+
+KEYS = ("utilization", "utilization_memory", "utilization_encoder", "utilization_decoder")
+CALLS = ("nvmlDeviceGetProcessesUtilizationInfo", "nvmlDeviceGetProcessUtilization")
+
+
+def listed(answer: Answer) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = answer.by_index[0]["process_list"]
+    return found
+
+
+def test_processes_of_a_divided_gpu(machine: MachineFactory, serve: ServiceFactory) -> None:
+    answer = serve(machine("h100-mig")).well()
+    assert len(listed(answer)) == 3
+    assert not [key for entry in listed(answer) for key in KEYS if key in entry]

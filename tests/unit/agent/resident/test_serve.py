@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.agent.collector import checked, get
+from tests.unit.agent.resident.service import of_a_poll
 from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.document import Collection, Gpu
 from zbx_nvidia.agent.resident.config import parse
@@ -47,9 +48,7 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
         assert answer.document.get(part) == poll.document.get(part)
     for index, gpu in poll.by_index.items():
         mine = answer.by_index[index]
-        assert {key: value for key, value in mine.items() if key not in SAMPLED} == {
-            key: value for key, value in gpu.items() if key not in SAMPLED
-        }
+        assert of_a_poll(mine) == of_a_poll(gpu)
         assert set(SAMPLED_READERS) - set(BUFFERED_READERS) <= poll.lacks(index)
         # What a poll has of them, the service has too.
         assert SAMPLED & gpu.keys() <= mine.keys()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.agent.collector import Answer, end, get, stat
+from tests.unit.agent.resident.service import of_a_poll
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -52,11 +53,6 @@ def links(folder: Path) -> list[Path]:
 # -- calls that do not come back -------------------------------------------------------------------------------------
 
 
-def steady(readings: dict[str, Any]) -> dict[str, Any]:
-    """Without what is made of samples: a poll has those of the driver, the service its own too."""
-    return {key: value for key, value in readings.items() if not key.startswith("sampled_")}
-
-
 @pytest.mark.parametrize("values", [{"state": "hang"}, {"power_instant": "!HANG"}, {"nvmlDeviceGetUUID": "!HANG"}])
 def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: Answer, values: dict[str, Any]) -> None:
     healthy = eight.path.read_text()
@@ -73,8 +69,7 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     second = service.until(lambda answer: age(answer) > 2, "an age that grows")
     assert second.document["timestamp"] > first.document["timestamp"]
     for index in set(range(8)) - {5}:
-        mine = {key: value for key, value in second.by_index[index].items() if key in well.by_index[index]}
-        assert steady(mine) == steady(well.by_index[index])
+        assert of_a_poll(second.by_index[index]) == of_a_poll(well.by_index[index])
     assert 5 not in second.by_index
     # Left alone, and none beside it.
     assert service.worker() == worker
@@ -143,8 +138,7 @@ def test_a_gpu_is_lost_and_back(eight: Machine, serve: ServiceFactory, well: Ans
     assert len(answer.document["presence"]) == 7
     eight.set("gpu 3", state="ok")
     answer = service.until(lambda answer: answer.document["host"]["gpus_lost"] == 0, "the GPU")
-    there = {key: value for key, value in answer.by_index[3].items() if key in well.by_index[3]}
-    assert steady(there) == steady(well.by_index[3])
+    assert of_a_poll(answer.by_index[3]) == of_a_poll(well.by_index[3])
 
 
 @pytest.mark.slow
