@@ -18,7 +18,7 @@ for series; do
     scripts/docker-context.sh "$series"
     say "Building the images of Zabbix $series (the first time takes two minutes)"
     log=$logs/images-$series.log
-    if ! ZABBIX_SERIES=$series docker compose --progress plain build 2>&1 </dev/null | tee "$log" | steps; then
+    if ! ZABBIX_SERIES=$series docker compose --profile machine --progress plain build 2>&1 </dev/null | tee "$log" | steps; then
         tail -n 30 "$log" >&2
         fail "the images of Zabbix $series were not built; the whole log is in $log"
     fi
