@@ -196,6 +196,7 @@ class Activity:
 
     def forget(self) -> None:
         """Begin anew."""
+        self._gpm = None
         for key in list(self._samples):
             self._forget(key)
 
@@ -207,7 +208,7 @@ class Activity:
                 free(samples.pop()[1])
 
 
-class Shares:
+class Consumers:
     """What the processes of a GPU used of it. Used by the same thread.
 
     Args:
