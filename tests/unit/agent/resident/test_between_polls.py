@@ -398,7 +398,7 @@ def test_the_table_of_codes() -> None:
     assert {kinds[code] for code in (13, 31, 43)} == {"application"}
     assert {code for code, kind in kinds.items() if kind == "restart"} >= {79}
     assert {kinds[code] for code in (46, 62, 64, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158)} == {"reset"}
-    assert {xid.code for xid in XIDS if xid.notify} == {63, 94}
+    assert {xid.code for xid in XIDS if xid.notify} == {63, 94, 157, 164}
 
 
 def test_what_a_card_lacks_is_lacking_in_every_document(machine: MachineFactory, serve: ServiceFactory) -> None:
