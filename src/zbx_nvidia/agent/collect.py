@@ -16,7 +16,7 @@ from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
 
     Args:
         send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
-            start; else ("host", (versions, gpu_count, slots, problems)), then ("gpu", Gpu) for each, and at last
+            start; else ("host", (versions, gpu_count, slots, problems, spent)), then ("gpu", Gpu) for each, and at last
             ("users", {uid: name}).
         read: How one GPU is read: `read_once` unless said otherwise.
     """
@@ -71,7 +71,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     except NvmlError as error:
         send("failed", (error.code, error.message))
         return
-    send("host", (versions, count, system.slots(), problems))
+    send("host", (versions, count, system.slots(), problems, spent()))
     uids: set[int] = set()
     threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
     for thread in threads:
@@ -98,12 +98,15 @@ def read_once(index: int) -> Gpu:
     return gpu._replace(parts={**gpu.parts, "mig": mig}, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
 
 
-def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS) -> Gpu:  # noqa: C901  one answer of the driver a line
+def read_gpu(  # noqa: C901  one answer of the driver a line
+    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False
+) -> Gpu:
     """Read one GPU.
 
     Args:
         index: Its place in the driver's order.
         readers: What is read of the GPU itself.
+        arguments: Whether to tell the arguments of the programs that use it.
 
     Returns:
         What it answered; lost and sick are states, not exceptions.
@@ -114,7 +117,7 @@ def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS) -> Gpu:  # noqa
     alive = False
     try:
         device = Device(index)
-        listing = Listing(device)
+        listing = Listing(device, arguments=arguments)
         for reader in readers:
             try:
                 values = getattr(listing if reader in _LISTING else device, reader)()
@@ -180,6 +183,7 @@ def read_links(index: int) -> Gpu:
 def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set[int]) -> None:
     try:
         gpu = (read or read_once)(index)
+        gpu = gpu._replace(spent=spent())
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
         gpu = sick(index, error)
     uids.update(uids_of(gpu))

@@ -121,3 +121,9 @@ def of_a_poll(readings: dict[str, Any]) -> dict[str, Any]:
         for entry in found.pop("process_list", [])
     ]
     return {**found, "process_list": processes}
+
+
+def pss(pid: int, kind: str = "Pss") -> int:
+    """In kB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
