@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.documents import path_of
@@ -84,6 +84,7 @@ def collections(draw: st.DrawFn) -> Collection:
     )
 
 
+@settings(deadline=None)  # the first document loads the schema
 @given(collections())
 def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
     made = document.build(found)
