@@ -104,11 +104,12 @@ def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory) -> 
         answer = service.answer()
         if answer.text == text:
             continue
-        text = answer.text
+        # What the first shows may have been before the service was: the driver remembers it.
+        first, text = not text, answer.text
         for index, readings in answer.by_index.items():
             for key, peak in peaks.items():
                 shown = readings[f"sampled_{key}_peak"] == peak
-                if shown and (key, index) not in up:
+                if shown and (key, index) not in up and not first:
                     seen[key].setdefault(index, []).append(time.monotonic())
                 (up.add if shown else up.discard)((key, index))
     trials = 0
