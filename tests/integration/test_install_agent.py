@@ -240,7 +240,7 @@ def test_an_agent_that_does_not_start_again_is_left_as_it_was(host: Host) -> Non
 def test_interrupted_in_the_middle(host: Host) -> None:
     host.shell(
         "mkdir /etc/systemd/system/zabbix-agent.service.d && printf "
-        f"""'[Service]\\nExecStartPre=/bin/sh -c "test ! -e {DROP_INS["agentd"]} || sleep 15"\\nType=exec\\n' """
+        f"""'[Service]\\nExecStartPre=/bin/sh -c "test ! -e {DROP_INS["agentd"]} || sleep 6"\\nType=exec\\n' """
         ">/etc/systemd/system/zabbix-agent.service.d/slow.conf && systemctl daemon-reload"
     )
     host.start("agentd")
