@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 from zbx_nvidia import __version__
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from zbx_nvidia.agent.document import Collection
 
 USAGE = """\
-usage: zbx-nvidia-agent get|links [--deadline SECONDS]
+usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent serve [--config FILE] [--check | --clean]
        zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document
 links       print those of their NVLinks, one by one
 --deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
+--beside    leave the driver alone while the service that writes this document has released it
 
 serve       stay, and keep that document ready in a file
 --config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
@@ -48,7 +51,8 @@ def main() -> None:
     elif arguments[:1] in (["get"], ["links"]):
         # It lives for a moment and leaves by os._exit: to look for cycles is a twentieth of all that it does.
         gc.disable()
-        _print(get(_deadline(arguments[1:]), links=arguments[0] == "links"))
+        deadline, beside = _options(arguments[1:])
+        _print(get(deadline, links=arguments[0] == "links", beside=beside))
     elif arguments[:1] in (["serve"], ["release"]):
         # In a module that `get` does not import.
         from zbx_nvidia.agent.resident.command import run  # noqa: PLC0415  see above
@@ -58,12 +62,18 @@ def main() -> None:
         _usage("one command is needed" if not arguments else f"unknown command: {arguments[0]}")
 
 
-def get(deadline: float | None = None, *, links: bool = False) -> str:
+def get(deadline: float | None = None, *, links: bool = False, beside: str = "") -> str:
     """Collect once and return the document, or that of the NVLinks, as text.
 
     Never raises: all trouble is in the document.
+
+    Args:
+        deadline: In s, counted from the start of the process; None for the usual one.
+        links: Whether to read the NVLinks one by one, and nothing else.
+        beside: Document of a service on this host: while that has released the driver, nobody may take it up.
     """
     from zbx_nvidia.agent import document  # noqa: PLC0415  --version and --help need it not
+    from zbx_nvidia.catalog import status as states  # noqa: PLC0415  as above
 
     build = document.build_links if links else document.build
     try:
@@ -72,6 +82,8 @@ def get(deadline: float | None = None, *, links: bool = False) -> str:
         # Windows has no fork, and nothing of what goes with it.
         return document.render(build(_failed(error, 0.0)))
     try:
+        if beside and _released(beside):
+            return document.render(build(document.failed(states.RELEASED, "", oneshot.process_age())))
         found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links)
         return document.render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
@@ -85,6 +97,19 @@ def _failed(error: Exception, duration: float) -> Collection:
     return document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", duration)
 
 
+def _released(path: str) -> bool:
+    import json  # noqa: PLC0415  as above
+
+    from zbx_nvidia.catalog.status import RELEASED  # noqa: PLC0415  as above
+
+    try:
+        with open(path, "rb") as file:
+            return bool(json.load(file)["status"]["code"] == RELEASED.code)
+    except (OSError, ValueError, LookupError, TypeError):
+        # No service runs, or it is no document: nothing speaks against a reading.
+        return False
+
+
 def _print(text: str) -> None:
     # Not sys.stdout, which is None when the caller has closed it. Nobody who listens is no reason to complain.
     data = text.encode("ascii") + b"\n"
@@ -95,22 +120,34 @@ def _print(text: str) -> None:
     os._exit(0)
 
 
-def _deadline(arguments: list[str]) -> float | None:
-    if not arguments:
-        return None
-    if len(arguments) == 2 and arguments[0] == "--deadline":  # noqa: PLR2004  the option and its value
-        try:
-            seconds = float(arguments[1])
-        except ValueError:
-            seconds = 0.0
-        if 0 < seconds <= 600:  # noqa: PLR2004  the longest timeout that any agent knows
-            return seconds
-        _usage(f"--deadline takes seconds above 0 and up to 600, not {arguments[1]}")
-    _usage(f"unknown option: {arguments[0]}")
-    return None
+def _options(arguments: list[str]) -> tuple[float | None, str]:
+    """Deadline and document of a service, of `get` and `links`."""
+    deadline, beside = None, ""
+    while arguments:
+        option, *values = arguments
+        if option not in {"--deadline", "--beside"}:
+            _usage(f"unknown option: {option}")
+        if not values:
+            _usage(f"{option} takes a value")
+        if option == "--deadline":
+            deadline = _seconds(values[0])
+        else:
+            beside = values[0]
+        arguments = values[1:]
+    return deadline, beside
 
 
-def _usage(complaint: str) -> None:
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 600:  # noqa: PLR2004  the longest timeout that any agent knows
+        _usage(f"--deadline takes seconds above 0 and up to 600, not {text}")
+    return seconds
+
+
+def _usage(complaint: str) -> NoReturn:
     sys.stderr.write(f"zbx-nvidia-agent: {complaint}; see zbx-nvidia-agent --help\n")
     sys.exit(2)
 

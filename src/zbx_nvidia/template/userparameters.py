@@ -71,5 +71,5 @@ def render_alias(file: str = FILE, command: str = COMMAND) -> str:
         "# Alias beats a UserParameter of the same key without a word. Restart the agent.\n"
         f"Alias={DOCUMENT}:vfs.file.contents[{file}]\n"
         "# Each NVLink, where that item is enabled in Zabbix.\n"
-        f"UserParameter={LINKS_DOCUMENT},{command} links\n"
+        f"UserParameter={LINKS_DOCUMENT},{command} links --beside {file}\n"
     )

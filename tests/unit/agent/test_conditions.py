@@ -435,6 +435,7 @@ def test_listener_that_has_left(machine: MachineFactory) -> None:
         ["get", "--deadline", "601"],
         ["get", "--deadline", "soon"],
         ["get", "--quiet"],
+        ["links", "--beside"],
         ["get", "--deadline", "1", "2"],
     ],
 )

@@ -346,6 +346,21 @@ def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory) ->
     assert holders(eight.path) == [service.worker()]
 
 
+def test_a_poll_beside_the_service_lets_go_with_it(eight: Machine, serve: ServiceFactory) -> None:
+    """That of the NVLinks is a process a poll in resident mode too."""
+    service = serve(eight)
+    service.well()
+    beside = ("--beside", str(service.document))
+    assert sum(map(len, get(eight.env, *beside, command="links").document["links"].values())) == 144
+    assert service.run("release").returncode == 0
+    answer = get(eight.env, *beside, command="links")
+    assert (answer.code, answer.document["links"]) == (1004, {})
+    assert service.run("release", "--for", "0").returncode == 0
+    service.well()
+    assert get(eight.env, *beside, command="links").code == 0
+    assert get(eight.env, "--beside", "/nowhere", command="links").code == 0, "no service, no reason to wait"
+
+
 def test_release_can_be_ended_and_prolonged(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     service.well()
