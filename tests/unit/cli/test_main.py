@@ -207,7 +207,7 @@ def test_userparameters_of_both_ways_to_run() -> None:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert lines == [
         "Alias=nvidia.get:vfs.file.contents[/run/x/d.json]",
-        "UserParameter=nvidia.links.get,/usr/bin/z links",
+        "UserParameter=nvidia.links.get,/usr/bin/z links --beside /run/x/d.json",
     ]
     assert run("userparameters", "--mode", "both").exit_code == 2
     refused = run("userparameters", "--file", "/run/x/d.json")
