@@ -14,6 +14,8 @@ from zbx_nvidia.errors import ZbxNvidiaError
 # when it runs: the help must not wait for YAML and HTTP.
 COMMANDS = {
     "show": "zbx_nvidia.cli.show:show",
+    "install-agent": "zbx_nvidia.cli.host:install_agent",
+    "uninstall-agent": "zbx_nvidia.cli.host:uninstall_agent",
     "install-template": "zbx_nvidia.cli.templates:install_template",
     "uninstall-template": "zbx_nvidia.cli.templates:uninstall_template",
     "add-host": "zbx_nvidia.cli.hosts:add_host",

@@ -117,7 +117,8 @@ def _encrypted(plain: socket.socket, psk: Psk, where: str) -> ssl.SSLSocket:
     except (ssl.SSLError, ConnectionResetError, BrokenPipeError) as error:
         reason = getattr(error, "reason", "") or error
         raise EncryptionError(
-            f"{where} refuses the encryption with the key of identity {psk.identity!r}: {reason}"
+            f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
+            f"{reason}"
         ) from None
 
 
@@ -198,5 +199,6 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
     if "access" in complaint.lower():
         raise DroppedError(_dropped(where, encrypted=True))
     raise EncryptionError(
-        f"{where} refuses the encryption with the key of identity {psk.identity!r}: {complaint[:200]}"
+        f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
+        f"{complaint[:200]}"
     )

@@ -80,6 +80,7 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "") -> Done:
             check=False,
             env=environment,
             cwd="/",
+            umask=0o022,
             **(_as(user) if user else {}),
         )
     except subprocess.TimeoutExpired as error:

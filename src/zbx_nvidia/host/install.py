@@ -1,0 +1,379 @@
+"""Has the Zabbix agents of this host serve the document, and takes that back."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import agents, configuration, files, journal, programs, proof, service, settings, steps, system
+from zbx_nvidia.host.agents import FILE
+from zbx_nvidia.host.journal import Journal
+from zbx_nvidia.host.plan import Plan, readable_by
+from zbx_nvidia.host.steps import Act, Compile, File, Last
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zbx_nvidia.host.agents import Agent
+    from zbx_nvidia.host.proof import Proof
+    from zbx_nvidia.host.settings import Wish
+    from zbx_nvidia.host.steps import Step
+
+    # Mode, path of zbx-nvidia-agent and path of the resident document -> the text of the file.
+    Render = Callable[[str, str, str], str]
+    Say = Callable[[str], None]
+
+ONESHOT, RESIDENT = "oneshot", "resident"
+KEYS = (DOCUMENT, LINKS_DOCUMENT)
+PROGRAM = "program"  # what the journal's entries of compiled modules are for
+HEAD = "# Set by zbx-nvidia install-agent:\n"
+
+
+class Order(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        kind: Which agents: agentd, agent2 or auto.
+        mode: oneshot or resident.
+        command: Path of zbx-nvidia-agent.
+        render: Makes the text of the UserParameter file.
+        wish: Parameters of the agent besides.
+    """
+
+    kind: str
+    mode: str
+    command: Path
+    render: Render
+    wish: Wish
+
+
+class Result(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        changed: Whether anything was.
+        proofs: By the agent, what it answered.
+        notes: What people have to know besides.
+    """
+
+    changed: bool
+    proofs: tuple[tuple[Agent, Proof], ...]
+    notes: tuple[str, ...]
+
+
+def install(order: Order, say: Say, *, dry_run: bool) -> Result:
+    """Install, or change an installation.
+
+    Args:
+        order: What.
+        say: Told each step before it is done.
+        dry_run: Whether to say it only.
+
+    Raises:
+        HostError: It cannot be done, and nothing has changed.
+    """
+    settings.check(order.wish)
+    _root("install-agent")
+    found = agents.find(order.kind)
+    known = journal.load() or Journal()
+    plan = Plan(known)
+    work = [_Work(agent, plan, order) for agent in found]
+    program = {agent.user: programs.check(order.command, agent.user) for agent in found}
+    for one in work:
+        plan.steps.append(Last(one.as_before))
+    missing = programs.uncompiled(next(iter(program.values())))
+    if missing:
+        plan.compile(Compile(next(iter(program.values())), missing))
+    modes = {**known.modes, **{str(agent.config): order.mode for agent in found}}
+    if RESIDENT in modes.values():
+        service.install(plan, order.command)
+    for one in work:
+        one.configure()
+    if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
+        # After the agents: until they are told otherwise they read what it writes.
+        restarts = [step for one in work for step in one.restart()]
+        plan.steps += restarts
+        service.remove(plan)
+    else:
+        for one in work:
+            plan.steps += one.restart()
+    plan.journal = dataclasses.replace(plan.journal, modes=modes)
+    changed = _carry_out(plan, say, dry_run=dry_run, prove=[Act([], one.prove) for one in work])
+    notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
+    return Result(changed, tuple((one.agent, one.proof) for one in work if one.proof), tuple(notes))
+
+
+def uninstall(say: Say, *, dry_run: bool) -> Result:
+    """Take away what was installed.
+
+    Raises:
+        HostError: It cannot be done, and nothing has changed.
+    """
+    _root("uninstall-agent")
+    known = journal.load()
+    if known is None:
+        return Result(changed=False, proofs=(), notes=())
+    plan = Plan(known, gone=True)
+    there = [_Running(agent) for kind in configuration.KINDS for agent in _agents(kind)]
+    plan.steps += [Last(one.as_before) for one in there]
+    touched = plan.take_away([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
+    for one in there:
+        if str(one.agent.config) in touched and one.before:
+            plan.steps += one.restarting()
+    if any(entry.of == service.OF for entry in known.entries):
+        service.remove(plan)
+    plan.take_away([entry for entry in known.entries if entry.of == PROGRAM])
+    _carry_out(plan, say, dry_run=dry_run, prove=[])
+    notes = [*plan.notes, *(note for one in there for note in one.notes)]
+    return Result(changed=True, proofs=(), notes=tuple(notes))
+
+
+class _Running:
+    """An agent as it ran before, and how it is had to read its configuration anew."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.before = agents.running(agent)
+        self.touched = False
+        self.notes: list[str] = []
+
+    def restarting(self) -> list[Step]:
+        """The step that restarts it; none where nobody knows how."""
+        command = _restart_command(self.agent)
+        if command:
+            return [Act([f"$ {command}"], self._restart)]
+        self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
+        return []
+
+    def as_before(self) -> None:
+        """When all is undone: it runs as it did."""
+        if self.touched and self.before is not None:
+            _restart(self.agent)
+
+    def _restart(self) -> None:
+        self.touched = True
+        _restart(self.agent)
+
+
+class _Work(_Running):
+    """What is done for one agent."""
+
+    def __init__(self, agent: Agent, plan: Plan, order: Order) -> None:
+        super().__init__(agent)
+        self.plan, self.order = plan, order
+        self.of = str(agent.config)
+        self.found = configuration.read(agent.config, agent.kind)
+        self.reload_will_do = False
+        self.changed = False
+        self.proof: Proof | None = None
+        if self.found.problems:
+            raise HostError(f"{self.found.problems[0]}: put that right first")
+
+    def configure(self) -> None:
+        """The file, the parameters, the key."""
+        path = self._drop_in()
+        self._nobody_else_serves(path)
+        known = self.plan.journal.settings.get(self.of, {})
+        # Our own file is not what somebody else has stated.
+        others = self.found._replace(
+            statements=tuple(one for one in self.found.statements if one.file.resolve() != path.resolve())
+        )
+        wanted = settings.wanted(self.agent, others, self.order.wish, known)
+        before = len(self.plan.steps)
+        for name in list(wanted):
+            for statement in others.all(name):
+                self._state(statement, wanted[name])
+        ours = {name: value for name, value in wanted.items() if not others.all(name)}
+        text = self.order.render(self.order.mode, str(self.order.command), str(service.document()))
+        if ours:
+            text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
+        old = files.state(path)
+        self.plan.whole(path, text.encode(), self.of, takes_over=_only_ours)
+        self._key(wanted)
+        self.changed = len(self.plan.steps) > before
+        self.reload_will_do = len(self.plan.steps) == before + 1 and _differ_in_user_parameters_alone(
+            old.data.decode("utf-8", "replace") if old else "", text
+        )
+        told = {**self.plan.journal.settings, self.of: wanted} if wanted else self.plan.journal.settings
+        self.plan.journal = dataclasses.replace(self.plan.journal, settings=told)
+
+    def restart(self) -> list[Step]:
+        """Have the agent read it; nothing where it does not run, or nothing has changed."""
+        if not self.changed:
+            return []
+        found: list[Step] = [Act([], self._takes_it)]
+        if self.before is None:
+            self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
+        elif self.reload_will_do:
+            found.append(Act([f"$ {self._reload_command()}"], self._reload))
+        else:
+            found += self.restarting()
+        return found
+
+    def prove(self) -> None:
+        """Ask the agent."""
+        if self.before and self.changed and not self.touched:
+            # It still runs with what it read before.
+            text = proof.by_program(self.agent, DOCUMENT)
+            document = proof.checked(text, self.order.mode, self.agent)
+            asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
+            self.proof = proof.Proof(document, asked, "it has to be restarted before it answers so")
+            return
+        try:
+            self.proof = proof.prove(self.agent, self.order.mode)
+        except HostError as error:
+            deny = configuration.read(self.agent.config, self.agent.kind).all("DenyKey")
+            hint = f"; {deny[0].file}:{deny[0].line} states DenyKey={deny[0].value}" if deny else ""
+            raise HostError(f"{error}{hint}") from None
+
+    def _drop_in(self) -> Path:
+        path = agents.drop_in(self.agent)
+        if path is not None:
+            return path
+        config = self.agent.config
+        path = config.with_suffix(".d") / FILE
+        self.notes.append(f"{config} had no Include line that leads to a {FILE}: it has one now")
+        self.plan.lines(config, self.of, lambda data: files.appended(data, f"Include={path}"))
+        return path
+
+    def _nobody_else_serves(self, path: Path) -> None:
+        for statement in (*self.found.all("UserParameter"), *self.found.all("Alias")):
+            key = re.split(r"[,:\[]", statement.value)[0]
+            if key in KEYS and statement.file.resolve() != path.resolve():
+                raise HostError(
+                    f"{statement.file}:{statement.line} states {statement.name}={key} already, and no agent takes two: "
+                    "remove that line"
+                )
+
+    def _state(self, statement: configuration.Statement, value: str) -> None:
+        if statement.value != value:
+            line = f"{statement.name}={value}"
+            self.plan.lines(statement.file, self.of, lambda data: files.edited(data, statement.line, line))
+
+    def _key(self, wanted: dict[str, str]) -> None:
+        if not self.order.wish.psk:
+            return
+        path = Path(wanted["TLSPSKFile"])
+        identity = wanted["TLSPSKIdentity"]
+        self.notes.append(
+            f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
+            f"{shlex.quote(settings.host_name(self.found))} --psk-identity {shlex.quote(identity)} --psk-file FILE"
+        )
+        if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
+            return
+        if not path.exists():
+            self.plan.key(path, self.agent.user, self.of, settings.new_key)
+            return
+        problem = settings.key_problem(path.read_text(encoding="ascii", errors="replace"))
+        if problem:
+            raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
+        if not readable_by(path, self.agent.user):
+            raise HostError(f"{path} cannot be read by the user {self.agent.user}: chown {self.agent.user} {path}")
+
+    def _takes_it(self) -> None:
+        """The agent's own program reads it all before the agent has to."""
+        proof.by_program(self.agent, "agent.ping")
+
+    def _reload_command(self) -> str:
+        return f"{self.agent.program} -c {self.agent.config} -R userparameter_reload"
+
+    def _reload(self) -> None:
+        self.touched = True
+        done = system.run(*self._reload_command().split(" "), timeout=20)
+        served = not done.code and steps.wait(self._answers, 5)
+        if not served:
+            # An agent that has lost its PID file or its socket.
+            _restart(self.agent)
+
+    def _answers(self) -> bool:
+        try:
+            proof.prove(self.agent, self.order.mode, patience=0)
+        except HostError:
+            return False
+        return True
+
+
+def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> bool:
+    """Do the steps, or say them alone; whether there were any."""
+    listed = [step for step in plan.steps if step.lines()]
+    for step in listed:
+        # All of a file before it is written; later one can read it where it is.
+        details = step.details() if dry_run and isinstance(step, File) else []
+        for line in (*step.lines(), *details):
+            say(f"  {line}")
+    if not dry_run:
+        recorded = [plan.before(), *plan.steps, *prove, plan.after()] if plan.has_news else [*plan.steps, *prove]
+        steps.carry_out(recorded)
+    return bool(listed)
+
+
+def _root(command: str) -> None:
+    if os.geteuid() != 0:
+        raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
+
+
+def _agents(kind: str) -> tuple[Agent, ...]:
+    try:
+        return agents.find(kind)
+    except HostError:
+        return ()
+
+
+def _only_ours(data: bytes) -> bool:
+    """Whether a file holds nothing but what an installation by hand puts there."""
+    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
+    statements = [line for line in lines if line and not line.startswith("#")]
+    return all(re.match(r"(UserParameter|Alias)\s*=\s*nvidia\.(links\.)?get[,:]", line) for line in statements)
+
+
+def _differ_in_user_parameters_alone(old: str, new: str) -> bool:
+    def others(text: str) -> list[str]:
+        lines = [line.strip() for line in text.splitlines()]
+        return sorted(line for line in lines if line and not line.startswith(("#", "UserParameter=")))
+
+    return others(old) == others(new)
+
+
+def _init_script(agent: Agent) -> Path | None:
+    """What starts an agent where there is no systemd."""
+    if system.has_systemd():
+        return None
+    names = (name.removesuffix(".service") for name in agents.UNITS[agent.kind])
+    return next((path for path in (Path("/etc/init.d") / name for name in names) if os.access(path, os.X_OK)), None)
+
+
+def _restart_command(agent: Agent) -> str:
+    script = _init_script(agent)
+    return f"systemctl restart {agent.unit}" if agent.unit else f"{script} restart" if script else ""
+
+
+def _start_command(agent: Agent) -> str:
+    return f"systemctl enable --now {agent.unit}" if agent.unit else f"{agent.program} -c {agent.config}"
+
+
+def _restart(agent: Agent) -> None:
+    """Restart an agent, and wait until it runs.
+
+    Raises:
+        HostError: It does not come back; with what its own program says of its configuration.
+    """
+    command = _restart_command(agent)
+    if not command:
+        return
+    before = agents.running(agent)
+    system.run("systemctl", "reset-failed", agent.unit) if agent.unit else None
+    done = system.run(*command.split(" "))
+
+    def runs() -> bool:
+        now = agents.running(agent)
+        return now is not None and (before is None or now.pid != before.pid)
+
+    if done.code or not steps.wait(runs, proof.STARTS_WITHIN):
+        proof.by_program(agent, "agent.ping")
+        raise HostError(f"{agent.name} does not start again ({command}): {done.complaint}")
