@@ -110,7 +110,7 @@ class Chain(Generic[Scene]):
     def __init__(self) -> None:
         self.links: list[Link[Scene]] = []
 
-    def link(  # noqa: PLR0913  a row of a table
+    def link(
         self,
         name: str,
         title: str,
@@ -152,7 +152,7 @@ def unchecked(text: str) -> Seen:
     return Seen(UNCHECKED, text)
 
 
-def wrong(key: str, text: str = "", **names: object) -> Exception:
+def wrong(key: str, text: str = "", /, **names: object) -> Exception:
     """The exception with which a look says that its link has the fault of that key.
 
     Args:

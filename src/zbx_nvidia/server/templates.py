@@ -177,9 +177,9 @@ def _edited(zabbix: Connection, file: Object, server: Object, changes: list[Chan
 
     Between two versions, an edit cannot be told from what the versions changed: there the plan shows old and new.
     """
-    version = _version(file)
+    version = version_of(file)
     edits = list(dict.fromkeys(f"{change.kind} {change.name!r}" for change in changes if change.action != "remove"))
-    if not version or version != _version(server) or not edits:
+    if not version or version != version_of(server) or not edits:
         return ""
     return (
         f"Zabbix at {zabbix.url}: the template {file['template']!r} there is of this version, {version}, "
@@ -187,9 +187,10 @@ def _edited(zabbix: Connection, file: Object, server: Object, changes: list[Chan
     )
 
 
-def _version(template: Object) -> str:
+def version_of(template: Object) -> str:
     """The version a template says it has: its vendor's, else (6.0 knows no vendors) the one its description ends in."""
-    vendor: str = template.get("vendor", {}).get("version", "")
+    # In a file, and in an answer of the API.
+    vendor: str = template.get("vendor", {}).get("version", "") or template.get("vendor_version", "")
     described = re.search(r"(\d+(?:\.\d+)+)\.?\s*$", template.get("description", ""))
     return vendor or (described[1] if described else "")
 
