@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zbx_nvidia.cli.connection import connection_options
+from zbx_nvidia.cli.connection import FILE, connection_options
 from zbx_nvidia.cli.plans import carry_out, plan_options
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zbx_nvidia.cli.connection import Connect
 
 GROUP = "NVIDIA GPUs"
@@ -70,7 +72,13 @@ def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[st
     metavar="MACRO=VALUE",
     help="Host macro, with or without {$}; repeatable.",
 )
-@click.option("--overwrite", is_flag=True, help="Change the interface, macros and proxy that the host has already.")
+@click.option("--psk-identity", default="", metavar="NAME", help="Encrypt with the pre-shared key of this identity.")
+@click.option(
+    "--psk-file", type=FILE, help="File that holds that key, as zbx-nvidia install-agent --psk made it on the host."
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Change the interface, macros, proxy and encryption that the host has already."
+)
 @plan_options
 @connection_options
 def add_host(  # noqa: PLR0913  one for each option
@@ -84,6 +92,8 @@ def add_host(  # noqa: PLR0913  one for each option
     proxy: str,
     tags: tuple[tuple[str, str], ...],
     macros: dict[str, str],
+    psk_identity: str,
+    psk_file: Path | None,
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
@@ -91,18 +101,23 @@ def add_host(  # noqa: PLR0913  one for each option
     """Add a GPU host, or add to a host what it lacks.
 
     NAME is the host's technical name. An existing host keeps its templates, groups, tags and macros. Where its
-    interface, its proxy or a macro differs from what is asked, nothing is done unless --overwrite is given.
+    interface, its proxy, its encryption or a macro differs from what is asked, nothing is done unless --overwrite is
+    given. A key that is there already cannot be read from Zabbix, and is taken for the right one.
 
     \b
     Example:
       export ZABBIX_URL=https://zabbix.example.com/zabbix
       zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \\
         --address 192.0.2.10 --tag location=rack7 --macro NVIDIA.NODATA=10m
+      zbx-nvidia add-host gpu01 --token-file ~/.zabbix-token \\
+        --address 192.0.2.10 --psk-identity zbx-nvidia-gpu01 --psk-file gpu01.psk
     """  # noqa: D301  \b is how click is told to leave lines alone
     if variant == "passive" and not address:
         raise UsageError("--address is needed: the server asks the agent there (with --variant active it does not)")
     if port and not address:
         raise UsageError("--port without --address: give both")
+    if bool(psk_identity) != bool(psk_file):
+        raise UsageError("--psk-identity and --psk-file belong together: give both")
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.template import TEMPLATE_NAMES  # noqa: PLC0415  so that the help is quick
 
@@ -117,6 +132,19 @@ def add_host(  # noqa: PLR0913  one for each option
         proxy=proxy,
         tags=tags,
         macros=macros,
+        psk_identity=psk_identity,
+        psk=_key(psk_file) if psk_file else "",
     )
     with connect() as zabbix:
         carry_out([hosts.plan_host(zabbix, wanted, overwrite=overwrite)], dry_run=dry_run, as_json=as_json)
+
+
+def _key(file: Path) -> str:
+    """The key in a file."""
+    from zbx_nvidia.host.settings import key_problem  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.server.connection import secret  # noqa: PLC0415  as above
+
+    text = secret(file, "--psk-file").strip()
+    if problem := key_problem(text):
+        raise UsageError(f"--psk-file {file}: the key is {problem}")
+    return text

@@ -69,8 +69,8 @@ def credentials(
     if token_file and password_file:
         raise UsageError("--token-file and --password-file exclude each other: give one of them")
     if password_file:
-        return _login(user, _secret(password_file, "--password-file"), "--password-file")
-    token = _secret(token_file, "--token-file") if token_file else environ.get("ZABBIX_TOKEN", "")
+        return _login(user, secret(password_file, "--password-file"), "--password-file")
+    token = secret(token_file, "--token-file") if token_file else environ.get("ZABBIX_TOKEN", "")
     if token:
         # It becomes an HTTP header: anything else would fail there, with the token in the exception's text.
         if not re.fullmatch(r"[!-~]+", token):
@@ -91,8 +91,13 @@ def _login(user: str | None, password: str, source: str) -> Credentials:
     return Credentials(user=user, password=password)
 
 
-def _secret(path: Path, option: str) -> str:
-    """The secret in a file, without the line end that editors add."""
+def secret(path: Path, option: str) -> str:
+    """The secret in a file, without the line end that editors add.
+
+    Args:
+        path: of the file.
+        option: that named it, for complaints.
+    """
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").rstrip("\r\n")

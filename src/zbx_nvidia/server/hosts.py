@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
-from zbx_nvidia.server.plan import Change, Plan
+from zbx_nvidia.server.plan import Change, Kept, Plan
 
 if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
@@ -18,6 +18,8 @@ Object = dict[str, Any]
 
 AGENT = "1"  # Zabbix's number for an interface of an agent
 AGENT_PORT = "10050"
+PSK = "2"  # Zabbix's number for encryption with a pre-shared key, of either direction
+ENCRYPTIONS = {1: "none", 2: "PSK", 4: "certificate"}  # of tls_accept any sum of these
 TEXT = "0"  # Zabbix's number for a macro whose value can be read
 
 
@@ -36,6 +38,8 @@ class Wanted:
         proxy: name of the proxy that monitors it; empty to leave that as it is.
         tags: pairs of tag and value.
         macros: values by macro, {$NAME}.
+        psk_identity: encrypt both ways with the key of this name; empty to leave that as it is.
+        psk: that key, as hexadecimal digits.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Wanted:
     proxy: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     macros: dict[str, str] = field(default_factory=dict)
+    psk_identity: str = ""
+    psk: str = field(default="", repr=False)
 
 
 def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) -> Plan:
@@ -78,6 +84,7 @@ def _new(zabbix: Connection, wanted: Wanted, templateid: str, proxyid: str) -> P
         "tags": [{"tag": tag, "value": value} for tag, value in wanted.tags],
         "macros": [{"macro": macro, "value": value} for macro, value in wanted.macros.items()],
         **(versions.monitored_by_proxy(zabbix.version, proxyid) if proxyid else {}),
+        **(_encryption(wanted) if wanted.psk else {}),
     }
 
     def apply() -> None:
@@ -96,6 +103,8 @@ def _summary(wanted: Wanted, groups: tuple[str, ...]) -> str:
         parts.append(f"interface {wanted.address}:{wanted.port or AGENT_PORT}")
     if wanted.proxy:
         parts.append(f"proxy {wanted.proxy}")
+    if wanted.psk:
+        parts.append(f"encryption with the PSK {wanted.psk_identity}")
     parts += [f"tag {tag}={value}" for tag, value in wanted.tags]
     parts += [f"macro {macro}={value}" for macro, value in wanted.macros.items()]
     return "; ".join(parts)
@@ -109,6 +118,7 @@ class _Update:
         self.changes: list[Change] = []
         self.request: Object = {}
         self.conflicts: list[str] = []
+        self.kept: list[Kept] = []
 
     def add(self, kind: str, what: str) -> None:
         self.changes.append(Change("add", kind, what))
@@ -140,6 +150,8 @@ def _existing(  # noqa: PLR0913  ids that were looked up once
         _set_interface(wanted, host, update)
     if proxyid:
         _set_proxy(zabbix, wanted, host, proxyid, update)
+    if wanted.psk:
+        _set_encryption(wanted, host, update, overwrite=overwrite)
     refusal = ""
     if update.conflicts and not overwrite:
         refusal = (
@@ -147,7 +159,9 @@ def _existing(  # noqa: PLR0913  ids that were looked up once
             f"{'; '.join(update.conflicts)}: give --overwrite to change that"
         )
     request = {"hostid": host["hostid"], **update.request}
-    return Plan("host", wanted.name, update.changes, refusal=refusal, apply=lambda: zabbix.call("host.update", request))
+    return Plan(
+        "host", wanted.name, update.changes, update.kept, refusal, apply=lambda: zabbix.call("host.update", request)
+    )  # fmt: skip
 
 
 def _add_groups(zabbix: Connection, wanted: Wanted, host: Object, update: _Update) -> None:
@@ -226,6 +240,32 @@ def _set_proxy(zabbix: Connection, wanted: Wanted, host: Object, proxyid: str, u
         # Who monitors a host is a setting too: the server itself, until now.
         update.overwrite("proxy", "", "(none)", wanted.proxy)
     update.request.update(versions.monitored_by_proxy(zabbix.version, proxyid))
+
+
+def _set_encryption(wanted: Wanted, host: Object, update: _Update, *, overwrite: bool) -> None:
+    # Identity and key can be written and never read. Where the host encrypts with some key already, it is taken for the
+    # right one: to set it again at each run would never be "nothing changes".
+    if (host["tls_connect"], host["tls_accept"]) == (PSK, PSK) and not overwrite:
+        update.kept.append(
+            Kept("PSK, which Zabbix tells nobody, so that it was not compared", "", "", "", "--overwrite")
+        )
+        return
+    old = f"to the agent {_encryptions(host['tls_connect'])}, from it {_encryptions(host['tls_accept'])}"
+    update.overwrite("encryption", "", old, f"both ways the PSK {wanted.psk_identity}")
+    update.request.update(_encryption(wanted))
+
+
+def _encryption(wanted: Wanted) -> Object:
+    return {
+        "tls_connect": PSK,
+        "tls_accept": PSK,
+        "tls_psk_identity": wanted.psk_identity,
+        "tls_psk": wanted.psk,
+    }
+
+
+def _encryptions(number: str) -> str:
+    return " or ".join(name for bit, name in ENCRYPTIONS.items() if int(number) & bit)
 
 
 def _interface(wanted: Wanted) -> Object:
