@@ -77,17 +77,18 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
 
 def chain() -> tuple[Link[Any], ...]:
     """Every link, in order."""
-    from zbx_nvidia.host import agent_links, driver_links  # noqa: PLC0415  as above
+    from zbx_nvidia.host import agent_links, driver_links, resident_links  # noqa: PLC0415  as above
     from zbx_nvidia.server import health  # noqa: PLC0415  as above
 
-    return (*driver_links.CHAIN.links, *agent_links.CHAIN.links, *health.CHAIN.links)
+    return (*driver_links.CHAIN.links, *resident_links.CHAIN.links, *agent_links.CHAIN.links, *health.CHAIN.links)
 
 
 def _host(walk: Walk, kind: str) -> Scene:
-    from zbx_nvidia.host import agent_links, driver_links, scene  # noqa: PLC0415  as above
+    from zbx_nvidia.host import agent_links, driver_links, resident_links, scene  # noqa: PLC0415  as above
 
     here = scene.Scene(kind)
     walk.add(driver_links.CHAIN.links, here)
+    walk.add(resident_links.CHAIN.links, here)
     walk.add(agent_links.CHAIN.links, here)
     return here
 

@@ -231,6 +231,14 @@ def where(statement: Statement) -> str:
     return f"{statement.file}:{statement.line}"
 
 
+def span(seconds: float) -> str:
+    """A time for people."""
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def _claims(found: Configuration | None) -> tuple[Statement, ...]:
     lines = found.statements if found else ()
     return tuple(line for line in lines if line.name in {"UserParameter", "Alias"} and key_of(line) == DOCUMENT)

@@ -27,10 +27,11 @@ UNAVAILABLE, AVAILABLE = "2", "1"
 WITHOUT_DATA = "1"  # a maintenance during which nothing is collected
 NO_ENCRYPTION, PSK, CERTIFICATE = 1, 2, 4
 WORDS = {NO_ENCRYPTION: "unencrypted", PSK: "psk", CERTIFICATE: "cert"}
+STOPPED = "1"  # Zabbix's number for a server that was shut down
 SILENT = 60  # s after which a server or proxy that writes its time every few counts as gone
 APART = 60  # s that two clocks may differ
 MISSES = 3  # intervals that a value may fail to come
-LATE = 10  # s for all that is between question and value
+LATE = 5  # s for all that is between question and value
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -189,7 +190,7 @@ def front_end(scene: Scene) -> Seen:
     SERVER,
     Fault(
         "down",
-        "The front end answers, but the Zabbix server behind it has given no sign of life for {age}.",
+        "The front end answers, but the Zabbix server behind it does not run: its last sign of life is {age} old.",
         "On the server's host:\n    systemctl restart zabbix-server\n    journalctl -u zabbix-server -n 20",
     ),
     needs=("frontend",),
@@ -203,8 +204,9 @@ def running(scene: Scene) -> Seen:
     if not nodes:
         return unseen("it does not say")
     age = scene.now - max(float(node["lastaccess"]) for node in nodes)
-    if age > SILENT:
-        raise wrong("down", f"no sign of life for {age:.0f} s", age=f"{age:.0f} s")
+    # One that is stopped says so; one that is killed cannot.
+    if age > SILENT or all(node["status"] == STOPPED for node in nodes):
+        raise wrong("down", "it does not run", age=f"{max(age, 0):.0f} s")
     return good("it has written its time just now")
 
 
