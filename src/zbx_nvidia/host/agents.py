@@ -94,14 +94,14 @@ def running(agent: Agent) -> Process | None:
 
 def drop_in(agent: Agent) -> Path | None:
     """The path at which the agent reads a file named nvidia.conf; None where no Include line leads to one."""
-    read = configuration.read(agent.config, agent.kind)
-    ways = [include for include in read.includes if configuration.leads_to(include, FILE, agent.kind)]
-    named = [file for include in read.includes if include.folder is None for file in include.files if file.name == FILE]
-    # That of agent 2's plugins is another's: Zabbix's NVIDIA plugin has an nvidia.conf of its own there.
-    ways.sort(key=lambda include: include.folder is not None and include.folder.name == "plugins.d")
-    if named:
-        return named[0]
-    return ways[0].folder / FILE if ways and ways[0].folder is not None else None
+    for include in configuration.read(agent.config, agent.kind).includes:
+        if include.folder is None:
+            if include.files[0].name == FILE:
+                return include.files[0]
+        # That directory is for agent 2's plugins: Zabbix's own for NVIDIA has an nvidia.conf there.
+        elif include.folder.name != "plugins.d" and configuration.leads_to(include, FILE, agent.kind):
+            return include.folder / FILE
+    return None
 
 
 class _Candidate(NamedTuple):

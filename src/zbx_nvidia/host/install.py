@@ -243,7 +243,9 @@ class _Work(_Running):
         return path
 
     def _nobody_else_serves(self, path: Path) -> None:
-        for statement in (*self.found.all("UserParameter"), *self.found.all("Alias")):
+        for statement in self.found.statements:
+            if statement.name not in {"UserParameter", "Alias"}:
+                continue
             key = re.split(r"[,:\[]", statement.value)[0]
             if key in KEYS and statement.file.resolve() != path.resolve():
                 raise HostError(
@@ -341,8 +343,8 @@ def _differ_in_user_parameters_alone(old: str, new: str) -> bool:
 
 
 def _init_script(agent: Agent) -> Path | None:
-    """What starts an agent where there is no systemd."""
-    if system.has_systemd():
+    """What starts an agent where there is another init than systemd; in a container it would end the container."""
+    if system.has_systemd() or Path("/proc/1/comm").read_text(encoding="ascii", errors="replace").strip() != "init":
         return None
     names = (name.removesuffix(".service") for name in agents.UNITS[agent.kind])
     return next((path for path in (Path("/etc/init.d") / name for name in names) if os.access(path, os.X_OK)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pwd
 import shutil
@@ -59,6 +60,8 @@ def install(plan: Plan, command: Path) -> None:
         return
     (before,) = system.units(SERVICE) or (None,)
     plan.steps.append(Last(lambda: _as_before(active=bool(before and before.active))))
+    if not before:
+        plan.steps.append(Last(_clear))
     unit = _data("zbx-nvidia.service").replace(PROGRAM.encode(), str(command).encode())
     changed = plan.whole(UNIT, unit, OF, takes_over=lambda data: b"zbx-nvidia-agent serve" in data)
     if plan.state(CONFIG) is None:
@@ -93,19 +96,47 @@ def remove(plan: Plan) -> None:
     if before:
         plan.steps.append(Command("systemctl", "daemon-reload"))
     if RUNTIME.is_dir():
-        plan.steps.append(Act([f"- {RUNTIME}/"], lambda: shutil.rmtree(RUNTIME, ignore_errors=True)))
+        plan.steps.append(Act([f"- {RUNTIME}/"], _clear))
     if USER in plan.journal.users and _exists(USER):
-        plan.steps.append(Act([f"$ userdel {USER}"], remove_user, _make_user_again))
+
+        def away() -> None:
+            if not remove_user():
+                plan.notes.append(f"The user {USER} stays: a process of its own still waits for the driver")
+
+        plan.steps.append(Act([f"$ userdel {USER}"], away, _make_user_again))
     plan.journal = replace(plan.journal, users=(), enabled=False)
 
 
-def remove_user() -> None:
-    """Take the user away, and its group."""
+def remove_user() -> bool:
+    """Take the user away, and its group; False where it is needed still."""
+    # The last process of a service that was stopped may take a moment.
+    if not steps.wait(lambda: not _lingers(), 3):
+        return False
     if _exists(USER):
         steps.must("userdel", USER)
     # With it goes its group, unless login.defs says otherwise.
     if system.run("getent", "group", USER).code == 0:
         steps.must("groupdel", USER)
+    return True
+
+
+def _clear() -> None:
+    """Take away what it has written."""
+    if steps.wait(lambda: not _lingers(), 3):
+        shutil.rmtree(RUNTIME, ignore_errors=True)
+
+
+def _lingers() -> bool:
+    """Whether a process of the service is left: one that hangs in the driver is never ended, and holds a lock there."""
+    try:
+        uid = pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return False
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if place.stat().st_uid == uid:
+                return True
+    return False
 
 
 def _make_user() -> None:

@@ -204,7 +204,7 @@ class Last:
 class Act:
     """A step of somebody else's making."""
 
-    def __init__(self, lines: list[str], apply: Callable[[], None], undo: Callable[[], None] | None = None) -> None:
+    def __init__(self, lines: list[str], apply: Callable[[], None], undo: Callable[[], object] | None = None) -> None:
         self._lines, self._apply, self._undo = lines, apply, undo
         self.done = False
 
@@ -235,21 +235,20 @@ def carry_out(steps: list[Step]) -> None:
         HostError: What failed, and whatever of it could not be undone.
     """
     done: list[Step] = []
-    try:
-        with _told_to_end():
+    with _told_to_end():
+        try:
             for step in steps:
                 done.append(step)
                 step.apply()
-    except (HostError, OSError, KeyboardInterrupt, Interrupted) as error:
-        left = undo(done)
-        state = f", and could not be undone: {'; '.join(left)}" if left else "; all that was done is undone"
-        if not isinstance(error, HostError | OSError):
-            raise HostError(f"interrupted{state}") from None
-        raise HostError(f"{_text(error)}{state}") from None
-    except BaseException:
-        # A fault of this program: not hidden, but not left in the middle either.
-        undo(done)
-        raise
+        except (HostError, OSError, Interrupted) as error:
+            left = undo(done)
+            state = f", and could not be undone: {'; '.join(left)}" if left else "; all that was done is undone"
+            text = "interrupted" if isinstance(error, Interrupted) else _text(error)
+            raise HostError(text + state) from None
+        except BaseException:
+            # A fault of this program: not hidden, but not left in the middle either.
+            undo(done)
+            raise
 
 
 def undo(done: list[Step]) -> list[str]:
@@ -282,11 +281,15 @@ def _text(error: HostError | OSError) -> str:
 @contextmanager
 def _told_to_end() -> Iterator[None]:
     """Being ended is a failure like others, and is undone."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def end(_number: int, _frame: object) -> None:
+        # Once is enough: what follows is the undoing, which nothing is to interrupt.
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         raise Interrupted
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:

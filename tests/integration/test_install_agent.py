@@ -1,0 +1,554 @@
+"""`zbx-nvidia install-agent` on hosts with systemd and both agents as Debian leaves them, before a real server."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.machines import CONFIGS, PRODUCT, SERVICES, Machine, machine
+from tests.integration.watched import Client
+from zbx_nvidia import __version__
+from zbx_nvidia.template import TEMPLATE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import Stack
+    from tests.integration.machines import Run
+
+pytestmark = pytest.mark.integration
+
+NAME = "installed"  # of the machine
+ACTIVE = "installed-active"  # what its agent 2 calls itself
+PORTS = {"agentd": 10050, "agent2": 10060}  # of two agents on one host
+DROP_INS = {
+    "agentd": "/etc/zabbix/zabbix_agentd.conf.d/nvidia.conf",
+    "agent2": "/etc/zabbix/zabbix_agent2.d/nvidia.conf",
+}
+LOGS = {"agentd": "/var/log/zabbix-agent/zabbix_agentd.log", "agent2": "/var/log/zabbix/zabbix_agent2.log"}
+JOURNAL = "/var/lib/zbx-nvidia/install.json"
+UNIT = "/etc/systemd/system/zbx-nvidia.service"
+KEY = "/etc/zabbix/zbx-nvidia.psk"
+# What useradd and userdel keep a copy of, as it was before them.
+TREE = r"""
+find /etc /opt /usr/lib /var/lib/zbx-nvidia -not -path '/etc/*-' -not -path /etc/.pwd.lock -printf '%p %M %U %G %s %l\n' 2>/dev/null | sed -E 's/^(\S+ d\S+ \S+ \S+) [0-9]+/\1/' | sort
+find /etc /opt/zbx-nvidia -type f -not -path '/etc/*-' -exec sha256sum {} + | sort -k 2
+"""  # noqa: E501  a directory's size is the file system's business
+
+
+class Host:
+    """The machine, as somebody finds it who has never heard of this project."""
+
+    def __init__(self, there: Machine) -> None:
+        self.there = there
+        self.shell = there.shell
+        there.shell("mkdir /root/etc && cp -a /etc/zabbix /root/etc/")
+        there.write("/etc/zabbix/zabbix_agent2.d/port.conf", f"ListenPort={PORTS['agent2']}\n")
+        there.shell("cp -a /etc/zabbix /root/pristine")
+
+    def clean(self) -> None:
+        """Take everything away that a test that failed may have left."""
+        self.there.product("uninstall-agent")
+        self.shell(
+            "systemctl stop zabbix-agent zabbix-agent2; rm -rf /etc/zabbix /etc/systemd/system/zabbix-agent*.d; "
+            "cp -a /root/pristine /etc/zabbix; systemctl daemon-reload; systemctl reset-failed"
+        )
+
+    def start(self, *kinds: str) -> None:
+        for kind in kinds:
+            self.shell(f"systemctl start {SERVICES[kind]}")
+            self.until(lambda kind=kind: self.get(kind, "agent.ping").code == 0)
+
+    def get(self, kind: str, key: str = "nvidia.get") -> Run:
+        """What its agent answers, as a server hears it."""
+        return self.there.run("zabbix_get", "-s", "127.0.0.1", "-p", str(PORTS[kind]), "-k", key)
+
+    def mode(self, kind: str) -> str:
+        """By which way the agent's document came."""
+        found = json.loads(self.get(kind).out)
+        assert found["collector"]["version"] == __version__
+        assert found["presence"]
+        return str(found["collector"]["mode"])
+
+    def pid(self, unit: str) -> str:
+        return self.shell(f"systemctl show --property MainPID --value {unit}").strip()
+
+    def logged(self, kind: str, pattern: str) -> str:
+        """The line of the agent's log that says so; "" if there is none."""
+        found = re.search(f".*(?:{pattern}).*", self.there.read(LOGS[kind]))
+        return found[0] if found else ""
+
+    def tree(self) -> set[str]:
+        return set(self.shell(TREE).splitlines())
+
+    def ok(self, *arguments: str) -> str:
+        done = self.there.product(*arguments)
+        assert done.code == 0, done
+        assert not done.err
+        return done.out
+
+    def refused(self, *arguments: str, code: int = 1) -> str:
+        """The one line that says why not."""
+        done = self.there.product(*arguments)
+        assert done.code == code, done
+        lines = done.err.splitlines()
+        assert len(lines) == 1, done
+        assert lines[0].startswith("Error: ")
+        return lines[0]
+
+    def until(self, check: Any, timeout: float = 30) -> None:
+        end = time.monotonic() + timeout
+        while not check():
+            assert time.monotonic() < end, f"nothing after {timeout:g} s"
+            time.sleep(0.2)
+
+    @contextmanager
+    def untouched(self, *kinds: str) -> Iterator[None]:
+        """Nothing has changed afterwards, and the agents run and know nothing of us."""
+        before = self.tree()
+        yield
+        assert self.tree() ^ before == set()
+        for kind in kinds:
+            assert self.get(kind, "agent.ping").out == "1\n"
+            assert "ZBX_NOTSUPPORTED" in self.get(kind).out + self.get(kind).err
+        assert self.shell("systemctl --failed --no-legend") == ""
+        assert self.there.run("test", "-e", JOURNAL).code == 1
+        assert self.there.run("test", "-e", "/run/zbx-nvidia").code == 1
+
+
+@pytest.fixture(scope="module")
+def machine_of_series(stack: Stack) -> Iterator[Host]:
+    with machine(stack.series, NAME, f"{stack.project}_default") as there:
+        yield Host(there)
+
+
+@pytest.fixture
+def host(machine_of_series: Host) -> Iterator[Host]:
+    yield machine_of_series
+    machine_of_series.clean()
+
+
+@pytest.mark.parametrize("kind", ["agentd", "agent2"])
+def test_a_process_a_poll(host: Host, kind: str) -> None:
+    host.start(kind)
+    with host.untouched(kind):
+        dry = host.ok("install-agent", "--dry-run")
+        assert f"  + {DROP_INS[kind]}\n" in dry
+        assert "      | UserParameter=nvidia.get,/opt/zbx-nvidia/bin/zbx-nvidia-agent get\n" in dry
+        assert dry.endswith("Dry run: nothing was changed.\n")
+    with host.untouched(kind):
+        before = host.pid(SERVICES[kind])
+        out = host.ok("install-agent")
+        assert "-R userparameter_reload\n" in out
+        assert "serves nvidia.get: OK, GPUs: 1 (asked at 127.0.0.1:" in out
+        assert host.mode(kind) == "oneshot"
+        assert host.get(kind, "nvidia.links.get").out.startswith("{")
+        assert host.shell(f"stat -c '%A %U %G' {DROP_INS[kind]} {JOURNAL}").splitlines() == [
+            "-rw-r--r-- root root",
+            "-rw------- root root",
+        ]
+        installed = host.tree()
+        again = host.ok("install-agent")
+        assert again.startswith("Nothing changes.\n")
+        assert host.tree() == installed
+        assert host.pid(SERVICES[kind]) == before  # it was never restarted
+        assert host.ok("uninstall-agent", "--dry-run").endswith("Dry run: nothing was changed.\n")
+        assert host.tree() == installed
+        host.ok("uninstall-agent")
+    assert "Nothing" in host.ok("uninstall-agent")
+
+
+def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        host.ok("install-agent")
+        oneshot = host.tree()
+        out = host.ok("install-agent", "--mode", "resident")
+        assert "systemctl enable zbx-nvidia.service" in out
+        assert host.shell("systemctl is-active zbx-nvidia; systemctl is-enabled zbx-nvidia") == "active\nenabled\n"
+        assert host.shell(f"stat -c %U /proc/{host.pid('zbx-nvidia')}") == "zbx-nvidia\n"
+        for kind in PORTS:
+            assert host.mode(kind) == "resident"
+            text = host.there.read(DROP_INS[kind])
+            assert "Alias=nvidia.get:vfs.file.contents[/run/zbx-nvidia/document.json]\n" in text
+            assert "UserParameter=nvidia.get," not in text  # it would be beaten in silence
+        pids = [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
+        assert host.ok("install-agent", "--mode", "resident").startswith("Nothing changes.\n")
+        assert pids == [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
+        host.ok("install-agent", "--mode", "oneshot")
+        assert [host.mode(kind) for kind in PORTS] == ["oneshot", "oneshot"]
+        assert host.there.run("systemctl", "is-active", "zbx-nvidia").out == "inactive\n"
+        assert host.there.run("getent", "passwd", "zbx-nvidia").code == 2
+        # The journal too: its size is in there, and what it says.
+        assert host.tree() ^ oneshot == set()
+        host.ok("install-agent", "--mode", "resident")
+        host.ok("uninstall-agent")
+
+
+def test_one_of_two_agents(host: Host) -> None:
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        host.ok("install-agent", "--agent", "agent2")
+        assert host.mode("agent2") == "oneshot"
+        assert "ZBX_NOTSUPPORTED" in host.get("agentd").out + host.get("agentd").err
+        # One by the file, the other by a process: the service is there for the one.
+        host.ok("install-agent", "--agent", "agentd", "--mode", "resident")
+        assert (host.mode("agentd"), host.mode("agent2")) == ("resident", "oneshot")
+        host.ok("install-agent", "--agent", "agent2")
+        assert host.mode("agentd") == "resident"
+        host.ok("uninstall-agent")
+
+
+# What goes wrong is undone
+
+
+def test_an_agent_that_does_not_serve_the_key_is_left_as_it_was(host: Host) -> None:
+    host.shell("echo 'DenyKey=vfs.file.contents[*]' >/etc/zabbix/zabbix_agentd.conf.d/deny.conf")
+    host.start("agentd")
+    with host.untouched("agentd"):
+        line = host.refused("install-agent", "--mode", "resident")
+        assert "does not support nvidia.get" in line
+        assert "/etc/zabbix/zabbix_agentd.conf.d/deny.conf:1 states DenyKey=vfs.file.contents[*]" in line
+        assert line.endswith("all that was done is undone")
+        assert host.there.run("getent", "passwd", "zbx-nvidia").code == 2
+
+
+def test_an_agent_that_does_not_start_again_is_left_as_it_was(host: Host) -> None:
+    host.shell(
+        "mkdir /etc/systemd/system/zabbix-agent2.service.d && printf "
+        f"""'[Service]\\nExecStartPre=/bin/sh -c "! grep Alias {DROP_INS["agent2"]}"\\nRestartSec=1h\\n' """
+        ">/etc/systemd/system/zabbix-agent2.service.d/refuse.conf && systemctl daemon-reload"
+    )
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        line = host.refused("install-agent", "--mode", "resident")
+        assert "zabbix_agent2 does not start again (systemctl restart zabbix-agent2.service)" in line
+    # From an installation it goes back to that, not to nothing.
+    host.ok("install-agent")
+    before = host.tree()
+    host.refused("install-agent", "--mode", "resident", "--psk")
+    assert host.tree() ^ before == set()
+    assert [host.mode(kind) for kind in PORTS] == ["oneshot", "oneshot"]
+
+
+def test_interrupted_in_the_middle(host: Host) -> None:
+    host.shell(
+        "mkdir /etc/systemd/system/zabbix-agent.service.d && printf "
+        f"""'[Service]\\nExecStartPre=/bin/sh -c "test ! -e {DROP_INS["agentd"]} || sleep 60"\\nType=exec\\n' """
+        ">/etc/systemd/system/zabbix-agent.service.d/slow.conf && systemctl daemon-reload"
+    )
+    host.start("agentd")
+    with host.untouched("agentd"):
+        done = host.there.run("timeout", "--preserve-status", "3", PRODUCT, "install-agent", "--mode", "resident")
+        assert (done.code, done.err) == (1, "Error: interrupted; all that was done is undone\n")
+        host.until(lambda: host.get("agentd", "agent.ping").code == 0)
+
+
+def test_a_configuration_that_no_agent_takes_is_named(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched():
+        host.shell("echo Include=/nowhere/*.conf >>/etc/zabbix/zabbix_agentd.conf")
+        line = host.refused("install-agent")
+        assert re.search(r"/etc/zabbix/zabbix_agentd.conf:\d+: Include=/nowhere/\*.conf: /nowhere: No such file", line)
+        host.shell("cp -a /root/pristine/zabbix_agentd.conf /etc/zabbix/")
+
+
+# Who may run what
+
+
+def test_refused_programs(host: Host) -> None:
+    site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages/zbx_nvidia").strip()
+    main, pynvml = f"{site}/agent/main.py", f"{site[:-10]}pynvml.py"
+    host.shell(
+        "mkdir /root/p /srv/p && chmod 777 /srv/p && "
+        "cp -a /opt/zbx-nvidia/bin/zbx-nvidia-agent /root/p && cp -a /opt/zbx-nvidia/bin/zbx-nvidia-agent /srv/p"
+    )
+    host.start("agentd")
+    with host.untouched("agentd"):
+        for prepare, restore, program, expected in (
+            (f"chgrp games {site} && chmod g+w {site}", f"chgrp 0 {site} && chmod g-w {site}", "",
+             f"{site} can be written to by the group 60, who could have the agent run anything: chmod g-w {site}"),
+            (f"chmod o+w {main}", f"chmod o-w {main}", "", f"{main} can be written to by everybody, who could"),
+            (f"chown zabbix {pynvml}", f"chown 0 {pynvml}", "", f"{pynvml} can be written to by its owner zabbix"),
+            ("chmod o+w /opt", "chmod o-w /opt", "", "/opt can be written to by everybody, who could"),
+            (f"chmod o-rx {site}/catalog", f"chmod o+rx {site}/catalog", "",
+             f"{site}/catalog (mode 0750) cannot be read by the user zabbix, as which the Zabbix agent runs: install"),
+            # As pipx of root's would have it.
+            ("true", "true", "/root/p/zbx-nvidia-agent", "/root (mode 0700) cannot be read by the user zabbix"),
+            ("true", "true", "/srv/p/zbx-nvidia-agent", "/srv/p can be written to by everybody"),
+            ("true", "true", "/bin/none", "/bin/none is no program: give the absolute path of zbx-nvidia-agent"),
+            ("true", "true", "/bin/true", "/bin/true is of version"),
+        ):  # fmt: skip
+            host.shell(prepare)
+            line = host.refused("install-agent", *(["--command", program] if program else []))
+            host.shell(restore)
+            assert expected in line
+    host.shell("rm -rf /root/p /srv/p")
+
+
+def test_only_root(host: Host) -> None:
+    for command in ("install-agent", "uninstall-agent"):
+        done = host.there.run(PRODUCT, command, user="zabbix")
+        assert (done.code, done.out) == (1, "")
+        assert done.err == f"Error: only root can do this: sudo zbx-nvidia {command}\n"
+
+
+def test_modules_are_compiled(host: Host) -> None:
+    host.start("agentd")
+    site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages").strip()
+    host.shell(f"cp -a {site} /root/site && rm -rf {site}/zbx_nvidia/agent/__pycache__ {site}/__pycache__")
+    with host.untouched("agentd"):
+        # Root's own run would compile what it imports.
+        quiet = ("env", "PYTHONDONTWRITEBYTECODE=1", PRODUCT)
+        assert "-m compileall (" in host.there.ok(*quiet, "install-agent")
+        made = host.shell(f"ls {site}/zbx_nvidia/agent/__pycache__ {site}/__pycache__")
+        assert re.search(r"^oneshot\.cpython-3\d+\.pyc$", made, re.MULTILINE)
+        assert re.search(r"^pynvml\.cpython-3\d+\.pyc$", made, re.MULTILINE)
+        host.there.ok(*quiet, "uninstall-agent")
+    host.shell(f"rm -rf {site} && mv /root/site {site}")
+
+
+# What others have made
+
+
+def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
+    host.start("agentd")
+    host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1", "--host-metadata", "nvidia-gpu")
+    config, drop_in = CONFIGS["agentd"], DROP_INS["agentd"]
+    assert "\nServer=127.0.0.1,192.0.2.1\n" in host.there.read(config)
+    assert "\nServerActive=192.0.2.1\n" in host.there.read(config)  # it would call itself
+    assert "\nHostMetadata=nvidia-gpu\n" in host.there.read(drop_in)
+    host.shell(f"echo Timeout=10 >>{drop_in}; sed -i s/^Server=.*/Server=127.0.0.1,198.51.100.9/ {config}")
+    assert f"{drop_in} was changed by hand since zbx-nvidia wrote it" in host.refused("install-agent")
+    out = host.ok("uninstall-agent")
+    assert f"{drop_in}: kept, for it was changed by hand since\n" in out
+    assert f"{config}: kept, for it was changed by hand since: the line that was 'Server=127.0.0.1,192.0.2.1'\n" in out
+    text = host.there.read(config)
+    assert "\nServer=127.0.0.1,198.51.100.9\n" in text
+    assert "\nServerActive=127.0.0.1\n" in text
+    assert "Timeout=10\n" in host.there.read(drop_in)
+
+
+def test_a_setting_that_is_stated_twice(host: Host) -> None:
+    """agentd reads a directory in no order: both lines have to say the same."""
+    host.shell("printf 'Server=127.0.0.1\\r\\n# theirs\\n' >/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
+    host.start("agentd")
+    with host.untouched("agentd"):
+        host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1")
+        text = host.there.ok("cat", "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
+        assert text.startswith("Server=127.0.0.1,192.0.2.1")
+        assert "\nServer=127.0.0.1,192.0.2.1\n" in host.there.read(CONFIGS["agentd"])
+        assert host.ok("install-agent").startswith("Nothing changes.\n")  # what was told once is not taken back
+        host.ok("uninstall-agent")
+
+
+def test_an_installation_by_hand_is_taken_over(host: Host) -> None:
+    path = DROP_INS["agentd"]
+    host.shell(f"{PRODUCT} userparameters --mode resident >{path}; echo '# mine' >>{path}; chmod 640 {path}")
+    host.shell(f"chgrp zabbix {path}")
+    host.start("agentd")
+    before = host.tree()
+    host.ok("install-agent")
+    assert host.mode("agentd") == "oneshot"
+    host.ok("uninstall-agent")
+    assert host.tree() ^ before == set()
+    host.shell(f"mv {path} /etc/zabbix/zabbix_agentd.conf.d/other.conf")
+    line = host.refused("install-agent")
+    assert "/etc/zabbix/zabbix_agentd.conf.d/other.conf:4 states Alias=nvidia.get already" in line
+    host.shell(f"echo Timeout=9 >{path}; rm /etc/zabbix/zabbix_agentd.conf.d/other.conf")
+    assert f"{path} is there already and not zbx-nvidia's" in host.refused("install-agent")
+
+
+def test_a_configuration_without_an_include(host: Host) -> None:
+    config = CONFIGS["agent2"]
+    host.shell(f"sed -i '/^Include=.etc/d' {config}; printf '%s' 'ListenPort={PORTS['agent2']}' >>{config}")
+    host.start("agent2")
+    with host.untouched("agent2"):
+        out = host.ok("install-agent")
+        assert "      + Include=/etc/zabbix/zabbix_agent2.d/nvidia.conf\n" in out
+        assert f"{config} had no Include line that leads to a nvidia.conf: it has one now\n" in out
+        assert host.mode("agent2") == "oneshot"
+        assert host.ok("install-agent").startswith("Nothing changes.\n")
+        host.ok("uninstall-agent")
+
+
+def test_where_the_agent_cannot_be_asked(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched("agentd"):
+        out = host.ok("install-agent", "--server", "192.0.2.1")
+        assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
+        assert "Not proven further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
+        host.ok("uninstall-agent")
+    host.shell("printf 'StartAgents=0\\nHostname=x\\n' >/etc/zabbix/zabbix_agentd.conf.d/active.conf")
+    host.shell("systemctl restart zabbix-agent")
+    out = host.ok("install-agent")
+    assert "Not proven further: it answers no questions (StartAgents=0).\n" in out
+    host.shell("systemctl stop zabbix-agent")
+    out = host.ok("install-agent", "--agent", "agentd", "--host-metadata", "x")
+    assert "Not proven further: it does not run" in out
+    assert host.there.run("systemctl", "is-active", "zabbix-agent").out == "inactive\n"
+
+
+def test_without_systemd(stack: Stack) -> None:
+    """The GPU host of the demo: agentd is the container, and its file a link to the agent's user's own."""
+
+    def product(*arguments: str) -> str:
+        return stack.exec("workstation", "sh", "-c", f'{PRODUCT} "$@" 2>&1 || true', "sh", *arguments, user="root")
+
+    path = DROP_INS["agentd"]
+    about = "stat -L -c '%A %U' $0; sha256sum $0"
+    before = stack.exec("workstation", "sh", "-c", about, path)
+    line = product("install-agent", "--mode", "resident", "--dry-run")
+    assert line.startswith("Error: there is no systemd here to run the service: have '/opt/zbx-nvidia/bin/zbx-nvidia-a")
+    out = product("install-agent")
+    assert "zabbix_agentd serves nvidia.get: OK" in out
+    assert stack.exec("workstation", "sh", "-c", about, path).startswith("-rw-r--r-- root")  # now root's alone
+    assert product("install-agent").startswith("Nothing changes.\n")
+    out = product("install-agent", "--host-metadata", "x")
+    assert "zabbix_agentd was started by nothing that is known here: restart it, or its container\n" in out
+    assert "Not proven further: it has to be restarted before it answers so.\n" in out
+    product("uninstall-agent")
+    assert stack.exec("workstation", "sh", "-c", about, path) == before
+    assert json.loads(stack.get("workstation", "nvidia.get"))["collector"]["mode"] == "oneshot"
+
+
+# With a server
+
+
+class Watching:
+    """The server's side."""
+
+    def __init__(self, stack: Stack, client: Client) -> None:
+        self.stack, self.api, self.client = stack, stack.api, client
+
+    def remove(self, *names: str) -> None:
+        found = self.api.host.get(filter={"host": list(names)}, output=["hostid"])
+        if found:
+            self.api.host.delete(*[row["hostid"] for row in found])
+
+    def value(self, name: str) -> str:
+        """How many GPUs the host has; "" while nothing has come."""
+        rows = self.api.item.get(host=name, filter={"key_": "nvidia.host.gpu_count"}, output=["lastvalue", "lastclock"])
+        return str(rows[0]["lastvalue"]) if rows and rows[0]["lastclock"] != "0" else ""
+
+    def templates(self, name: str) -> list[str]:
+        """Of a host, if there is one."""
+        rows = self.api.host.get(filter={"host": name}, selectParentTemplates=["host"])
+        return [template["host"] for row in rows for template in row["parentTemplates"]]
+
+
+@pytest.fixture(scope="module")
+def server(stack: Stack) -> Iterator[Watching]:
+    # A token: a login with a password takes 7.0 a second, by design.
+    tokenid = stack.api.token.create(name="Installed")["tokenids"][0]
+    token = str(stack.api.token.generate(tokenid)[0]["token"])
+    found = Watching(stack, Client(stack.url, ZABBIX_TOKEN=token))
+    found.client.ok("install-template", "--variant", "both")
+    yield found
+    stack.api.token.delete(tokenid)
+
+
+@pytest.fixture
+def watching(server: Watching) -> Iterator[Watching]:
+    yield server
+    server.remove(NAME, ACTIVE)
+
+
+def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: Path) -> None:
+    """agentd is asked, agent 2 calls: both with the key of the host, and with a wrong one nothing comes."""
+    host.shell(f"sed -i 's/^Hostname=.*/Hostname={ACTIVE}/' {CONFIGS['agent2']}")
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        out = host.ok("install-agent", "--psk", "--server", "server,127.0.0.1")
+        right = host.there.read(KEY).strip()
+        assert re.fullmatch("[0-9a-f]{64}", right)
+        assert host.shell(f"stat -c '%A %U' {KEY}") == "-rw------- zabbix\n"
+        for name in (NAME, ACTIVE):
+            assert f"The key of identity 'zbx-nvidia-{name}' lies in {KEY}." in out
+        assert right not in out
+        assert right not in host.there.read(JOURNAL)
+        assert host.get("agentd").code != 0  # nobody is answered without it
+        assert host.ok("install-agent", "--psk").startswith("Nothing changes.\n")
+        assert host.there.read(KEY).strip() == right
+
+        file = tmp_path / "key"
+        file.touch(0o600)
+        variants = {NAME: ["--address", NAME], ACTIVE: ["--variant", "active"]}
+
+        def add(name: str) -> str:
+            psk = ["--psk-identity", f"zbx-nvidia-{name}", "--psk-file", str(file)]
+            return watching.client.ok("add-host", name, "--macro", "NVIDIA.INTERVAL=2s", *variants[name], *psk)
+
+        file.write_text("0" * 64)
+        for name in variants:
+            add(name)
+        host.until(lambda: host.logged("agentd", "zbx_tls_accept"))
+        host.shell("systemctl restart zabbix-agent2")
+        host.until(lambda: host.logged("agent2", "cannot connect"))
+        assert [watching.value(name) for name in variants] == ["", ""]
+
+        file.write_text(right + "\n")
+        for name in variants:
+            out = add(name)
+            assert "PSK, which Zabbix tells nobody" in out  # and it is taken for the right one
+            assert "nothing changes" in out
+        # Not --overwrite, which would do: the server asks again only 15 s after an error.
+        watching.remove(*variants)
+        for name in variants:
+            assert right not in add(name)
+        host.shell("systemctl restart zabbix-agent2")
+        for name in variants:
+            host.until(lambda name=name: watching.value(name) == "1", 60)
+        host.ok("uninstall-agent")
+
+
+def test_encryption_of_a_host_that_is_there(watching: Watching, tmp_path: Path) -> None:
+    client, file = watching.client, tmp_path / "key"
+    file.touch(0o600)
+    file.write_text("1" * 32)
+    psk = ["--psk-identity", "other", "--psk-file", str(file)]
+    client.ok("add-host", NAME, "--address", NAME)
+    line = client.refused("add-host", NAME, "--address", NAME, *psk)
+    assert "encryption is 'to the agent none, from it none', not 'both ways the PSK other'" in line
+    assert "1" * 32 not in line
+    client.ok("add-host", NAME, "--address", NAME, *psk, "--overwrite")
+    (row,) = watching.api.host.get(filter={"host": NAME}, output=["tls_connect", "tls_accept"])
+    assert (row["tls_connect"], row["tls_accept"]) == ("2", "2")
+    file.write_text("2" * 512)
+    out = client.ok("add-host", NAME, "--address", NAME, *psk, "--overwrite")
+    assert "Done." in out
+    for wrong in ("2" * 31, "2" * 33, "2" * 514, "x" * 32):
+        file.write_text(wrong)
+        done = client("add-host", NAME, "--address", NAME, *psk, "--overwrite")
+        assert done.code == 2
+        assert f"--psk-file {file}: the key is " in done.err
+        assert wrong not in done.err + done.out
+
+
+def test_autoregistration(host: Host, watching: Watching) -> None:
+    api = watching.api
+    (template,) = api.template.get(filter={"host": TEMPLATE_NAMES["active"]}, output=["templateid"])
+    action = api.action.create(
+        name="GPU hosts",
+        eventsource="2",
+        filter={"evaltype": "0", "conditions": [{"conditiontype": "24", "operator": "2", "value": "nvidia-gpu"}]},
+        operations=[{"operationtype": "6", "optemplate": [{"templateid": template["templateid"]}]}],
+    )["actionids"][0]
+    host.start("agentd")
+    try:
+        with host.untouched("agentd"):
+            host.ok("install-agent", "--server", "server,127.0.0.1", "--host-metadata", "nvidia-gpu")
+            host.until(lambda: watching.templates(NAME))
+            assert watching.templates(NAME) == [TEMPLATE_NAMES["active"]]
+            host.ok("uninstall-agent")
+    finally:
+        api.action.delete(action)
+    host.shell("echo HostMetadataItem=system.uname >/etc/zabbix/zabbix_agentd.conf.d/item.conf")
+    line = host.refused("install-agent", "--host-metadata", "nvidia-gpu")
+    assert "item.conf:1 states HostMetadataItem=, which HostMetadata= would override" in line
