@@ -65,6 +65,13 @@ service() {{
     for _ in $(seq 100); do [ -s /run/zbx-nvidia/document.json ] && return; sleep 0.1; done
     return 1
 }}
+closed_to_the_server() {{
+    cp -a /etc/zabbix /root/
+    sed -i 's/^Server=.*/Server=127.0.0.1/' $(grep -rl ^Server= /etc/zabbix)
+    agentd
+    up
+}}
+open_to_the_server() {{ cp -a /root/zabbix /etc/; rm -r /root/zabbix; agentd; up; }}
 agentd_d=/etc/zabbix/zabbix_agentd.conf.d
 agent2_d=/etc/zabbix/zabbix_agent2.d
 """

@@ -15,11 +15,13 @@ from zbx_nvidia.cli.connection import optional_connection_options
 from zbx_nvidia.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from zbx_nvidia.cli.connection import Connect
-    from zbx_nvidia.findings import Finding, Link, Walk
+    from zbx_nvidia.findings import Finding, Link
     from zbx_nvidia.host.scene import Scene
+    from zbx_nvidia.server import health
     from zbx_nvidia.server.connection import Connection
 
 WIDTH = 80
@@ -56,44 +58,44 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
         --token-file ~/.zabbix-token --host gpu01
     """
     from zbx_nvidia.findings import Walk, first_fault  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.host.scene import Scene  # noqa: PLC0415  as above
+    from zbx_nvidia.server import health  # noqa: PLC0415  as above
 
     if server_only and not (connect and name):
         raise UsageError("--server-only needs --url and --host: the server, and the host's name there")
-    walk = Walk()
+    here = None if server_only else Scene(kind)
     with ExitStack() as stack:
-        scene = None if server_only else _host(walk, kind)
-        if connect is not None:
-            _server(walk, stack, connect, name, scene)
+        there = _at_the_server(stack, connect, name, here) if connect is not None else None
+        walk = Walk()
+        for link in chain():
+            scene = there if link in health.CHAIN.links else here
+            if scene is not None:
+                walk.add([link], scene)
         found = walk.findings()
     fault = first_fault(found)
     if as_json:
         click.echo(json.dumps(_data(found, fault, asked=connect is not None), indent=2))
     else:
-        for line in _lines(found, fault, asked=connect is not None, root=scene is None or scene.root):
+        for line in _lines(found, fault, asked=connect is not None, root=here is None or here.root):
             click.echo(line)
     if fault is not None:
         raise click.exceptions.Exit(1)
 
 
 def chain() -> tuple[Link[Any], ...]:
-    """Every link, in order."""
+    """Every link, in order: what the agent says of those who ask it comes after the settings that may explain it."""
     from zbx_nvidia.host import agent_links, driver_links, resident_links  # noqa: PLC0415  as above
     from zbx_nvidia.server import health  # noqa: PLC0415  as above
 
-    return (*driver_links.CHAIN.links, *resident_links.CHAIN.links, *agent_links.CHAIN.links, *health.CHAIN.links)
+    *agent, refused = agent_links.CHAIN.links
+    server = health.CHAIN.links
+    at = [link.id for link in server].index("reach")
+    return (*driver_links.CHAIN.links, *resident_links.CHAIN.links, *agent, *server[:at], refused, *server[at:])
 
 
-def _host(walk: Walk, kind: str) -> Scene:
-    from zbx_nvidia.host import agent_links, driver_links, resident_links, scene  # noqa: PLC0415  as above
-
-    here = scene.Scene(kind)
-    walk.add(driver_links.CHAIN.links, here)
-    walk.add(resident_links.CHAIN.links, here)
-    walk.add(agent_links.CHAIN.links, here)
-    return here
-
-
-def _server(walk: Walk, stack: ExitStack, connect: Connect, name: str, scene: Scene | None) -> None:
+def _at_the_server(
+    stack: ExitStack, connect: Callable[[], AbstractContextManager[Connection]], name: str, scene: Scene | None
+) -> health.Scene:
     from zbx_nvidia.catalog.entities import DOCUMENT  # noqa: PLC0415  as above
     from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT  # noqa: PLC0415  as above
     from zbx_nvidia.host import agent_links, facts  # noqa: PLC0415  as above
@@ -106,13 +108,11 @@ def _server(walk: Walk, stack: ExitStack, connect: Connect, name: str, scene: Sc
     except ServerError as error:
         zabbix = error
     (timestamp,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
-    expected = health.Expected(
-        dict.fromkeys(TEMPLATE_NAMES.values(), __version__), DOCUMENT, timestamp, PRESENT.item_key
-    )
+    templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
+    expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key)
     known = facts.of(scene) if scene is not None else None
     about = health.Facts(known.addresses, known.port, known.accepts, known.connects) if known else None
-    there = health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)
-    walk.add(health.CHAIN.links, there)
+    return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)
 
 
 def _lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:
@@ -127,7 +127,6 @@ def _lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bo
         line = f"  {marks[finding.seen.state]} {finding.title:{TITLE}} {text}".rstrip()
         yield line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
     if not asked:
-        yield "Zabbix server"
         yield f"  {marks['unseen']} not looked at: give --url, and a token (see --help)"
     for finding in found:
         if finding.seen.state == "note":

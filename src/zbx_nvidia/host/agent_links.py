@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Statement
 
 AGENT = "Zabbix agent"
+ASKED = "Zabbix server"  # as which the agent sees whoever asks
 READ = ("agent", "config")
 SLOW_CLOCK = 2.0  # s: the kernel tells the start of the host in whole seconds
 PATIENCE = 5.0  # s for an answer that takes no time
@@ -601,7 +602,7 @@ def _about_access(said: str) -> bool:
 @link(
     "refused",
     "Those who ask",
-    AGENT,
+    ASKED,
     Fault(
         "address",
         "The agent has refused {address} {count} times in the last minutes: its Server={server} does not name that "

@@ -307,7 +307,8 @@ def program(scene: Scene) -> Seen:
     if not path.is_file():
         raise wrong("missing", path=path)
     if scene.root or scene.me == scene.reader:
-        for stop in (*reversed(path.parents), path):
+        way = (*reversed(path.parents), path)
+        for stop in way if not _may(scene, path, "-x") else ():
             if not _may(scene, stop, "-x"):
                 mode = f"mode {stat.S_IMODE(stop.stat().st_mode):04o}"
                 raise wrong(

@@ -29,7 +29,7 @@ REFUSALS = (
     ("key", re.compile(r"from (\S+?):.*(?:handshake|decrypt|bad record|tls_accept|TLS)")),
 )
 IDENTITY = re.compile(r'cannot find requested PSK identity "([^"]*)"')
-COMPLAINT = re.compile(r"cannot|error|fail|invalid|unknown|panic|duplicate|already|denied", re.IGNORECASE)
+COMPLAINT = re.compile(r"cannot|error|fail|invalid|wrong|unknown|panic|duplicate|already|denied", re.IGNORECASE)
 
 
 class Refusal(NamedTuple):
@@ -106,13 +106,14 @@ def moment(line: str) -> float | None:
 
 
 def last_words(agent: Agent, found: Configuration) -> str:
-    """Why an agent ended, as far as it said so."""
-    spoken = [line.strip() for line in (*lines(agent, found)[-12:], *journal(agent.unit, 12)) if COMPLAINT.search(line)]
+    """Why an agent ended, as far as it said so: on its output, where systemd keeps it, or else in its log."""
+    output = journal(agent.unit, 40)
+    starts = [number for number, line in enumerate(output) if line.startswith(("Started ", "Starting "))]
     # systemd's own lines say that it failed, not why.
-    telling = [line for line in spoken if not line.startswith(agent.unit)] or spoken
-    best = [line for line in telling if "child process" not in line and "goroutine" not in line] or telling
-    return (
-        re.sub(r"^(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]: ERROR:)\s+", "", best[-1])[:300]
-        if best
-        else ""
-    )
+    own = [line for line in output[starts[-1] if starts else 0 :] if not line.startswith((agent.unit, "Start"))]
+    for spoken in (own, lines(agent, found)[-12:]):
+        telling = [line for line in spoken if COMPLAINT.search(line) and "child process" not in line]
+        if telling:
+            stamp = r"^\s*(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]:( ERROR:)?)\s+"
+            return re.sub(stamp, "", telling[-1])[:300]
+    return ""

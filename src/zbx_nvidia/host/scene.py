@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog.entities import DOCUMENT
+from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import agents as installed
 from zbx_nvidia.host import configuration, processes, system
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PROGRAM = "zbx-nvidia-agent"
 ONESHOT, RESIDENT = "oneshot", "resident"
 COLLECTS_WITHIN = 20.0  # s; the program itself leaves after 2.5
+PAUSES = 5.0  # s to wait for another collection
 SLACK = 5.0  # s that a document may be late on a busy host
 
 
@@ -184,13 +186,18 @@ class Scene:
             return Collected(self.written, json.dumps(self.written), 0.0, "")
         if not self.program.is_file():
             return Collected(None, "", 0.0, f"{self.program} is not there")
-        started = time.monotonic()
-        try:
-            done = self.as_user(self.reader, str(self.program), "get", timeout=COLLECTS_WITHIN)
-        except HostError as error:
-            return Collected(None, "", 0.0, str(error))
-        seconds = time.monotonic() - started
-        document = parsed(done.out)
+        end = time.monotonic() + PAUSES
+        while True:
+            started = time.monotonic()
+            try:
+                done = self.as_user(self.reader, str(self.program), "get", timeout=COLLECTS_WITHIN)
+            except HostError as error:
+                return Collected(None, "", 0.0, str(error))
+            seconds = time.monotonic() - started
+            document = parsed(done.out)
+            # The agent may be collecting at this moment, and two at once there never are.
+            if document is None or document["status"]["code"] != STILL_STUCK.code or time.monotonic() > end:
+                break
         why = "" if document is not None else (done.complaint if done.code else f"it printed {done.out[:60]!r}")
         return Collected(document, done.out, seconds, why)
 

@@ -14,7 +14,6 @@ from zbx_nvidia.errors import ServerError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unseen, wrong
 from zbx_nvidia.server import versions
 from zbx_nvidia.server.hosts import AGENT
-from zbx_nvidia.server.templates import version_of
 
 if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
@@ -235,7 +234,7 @@ def template(scene: Scene) -> Seen:
     if not found:
         raise wrong("missing", name=names[0], url=scene.zabbix.url)
     for name, row in found.items():
-        there, own = version_of(row), scene.expected.templates[name]
+        there, own = versions.template_version(row), scene.expected.templates[name]
         if there != own:
             raise wrong("version", name=name, found=there or "unknown", own=own, url=scene.zabbix.url)
     return good(", ".join(f"{name} {scene.expected.templates[name]}" for name in found))
