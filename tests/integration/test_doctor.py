@@ -791,3 +791,103 @@ def test_exactly_one_thing_is_broken(place: Place, broken: Fault) -> None:
     assert broken.says in f"{named['text']} {named['cause']} {named['cure']}", named
     until(lambda: place.doctor(broken.host, *broken.view), None, patience)
     place.sick = False
+
+
+def test_a_container_that_shows_neither_bus_nor_module_is_healthy_while_nvml_answers(place: Place) -> None:
+    one = place.machines[ONE]
+    script(
+        one,
+        "mount -t tmpfs none /sys/bus/pci/devices; mount -t tmpfs none /proc/driver; rm /dev/nvidia0 /dev/nvidiactl",
+    )
+    try:
+        said = place.doctor(ONE)
+    finally:
+        script(
+            one,
+            "umount /sys/bus/pci/devices /proc/driver; "
+            "mknod -m 0666 /dev/nvidiactl c 195 255; mknod -m 0666 /dev/nvidia0 c 195 0",
+        )
+    assert said["healthy"], said["fault"]
+    states = {link["id"]: (link["state"], link["text"]) for link in said["links"]}
+    assert states["bus"] == ("unseen", "no device of vendor 10de; but it works: NVML answers and Every GPU answers")
+    assert states["module"][0] == states["devices"][0] == "unseen"
+
+
+@pytest.mark.parametrize("host", [ONE, TWO])
+def test_no_process_of_root_opens_the_library(place: Place, host: str) -> None:
+    """As strace sees it, whoever does it, in every process that the doctor starts."""
+    there = place.machines[host]
+    for breaks, mends in (("true", "true"), ("answers no_driver", "well"), ("systemctl stop zbx-nvidia", "service")):
+        if host == ONE and mends == "service":
+            continue
+        script(there, breaks)
+        calls = "trace=openat,open,fork,vfork,clone,clone3,setuid,setreuid,setresuid"
+        there.run("strace", "-f", "-o", "/root/calls", "-e", calls, PRODUCT, "doctor")
+        opened = openers(there.read("/root/calls"))
+        script(there, mends)
+        reader = int(there.ok("id", "-u", "zabbix" if host == ONE else "zbx-nvidia"))
+        # A fresh document of the service needs no process; that of its own opens it elsewhere.
+        assert opened == (set() if host == TWO and mends != "service" else {reader}), breaks
+
+
+def openers(calls: str) -> set[int]:
+    """The users whose processes opened the library: they became who they are before, or are as their parents."""
+    parents: dict[str, str] = {}
+    users: dict[str, int] = {}
+    opened = set()
+    for line in calls.splitlines():
+        pid, _, call = line.partition(" ")
+        if born := re.search(r"(?:fork|clone3?)(?:\(| resumed>).*= (\d+)$", call):
+            parents[born[1]] = pid
+        elif became := re.search(r"set(?:re|res)?uid\((\d+)", call):
+            users[pid] = int(became[1])
+        elif "libnvidia-ml" in call:
+            opened.add(pid)
+    found = set()
+    for pid in opened:
+        while pid not in users and pid in parents:
+            pid = parents[pid]  # noqa: PLW2901  upwards
+        found.add(users.get(pid, 0))
+    return found
+
+
+@pytest.mark.parametrize("user", ["nobody", "zabbix"])
+def test_without_root_it_says_what_it_could_not_see(place: Place, user: str) -> None:
+    done = place.machines[ONE].run(PRODUCT, "doctor", user=user)
+    assert (done.code, done.err) == (0, ""), done
+    assert "use sudo" in done.out
+    assert "Nothing is wrong, as far as can be seen without root" in done.out
+    assert f"/opt/zbx-nvidia/bin/zbx-nvidia-agent, as {user}" in done.out
+
+
+def test_what_a_tired_administrator_reads(place: Place) -> None:
+    one = place.machines[ONE]
+    script(one, "systemctl stop zabbix-agent")
+    try:
+        plain = one.run("env", "LC_ALL=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0", PRODUCT, "doctor")
+    finally:
+        script(one, "agentd; up")
+    assert plain.code == 1
+    plain.out.encode("ascii")
+    assert all(len(line) <= 80 for line in plain.out.splitlines())
+    assert "  X Agent running            zabbix_agentd does not run." in plain.out
+    assert "  - Agent's port             not checked: first Agent running" in plain.out
+    assert plain.out.endswith(
+        "The fault: Agent running (running)\n  zabbix_agentd does not run.\n  Start it, now and with the host:\n"
+        "      systemctl enable --now zabbix-agent.service\n"
+    )
+
+
+def test_both_agents_on_one_host(place: Place) -> None:
+    """The one that knows nvidia.get is looked at, and the other is named; --agent chooses."""
+    one = place.machines[ONE]
+    script(one, "echo ListenPort=10052 >$agent2_d/t.conf; systemctl start zabbix-agent2")
+    try:
+        said = place.doctor(ONE)
+        other = place.doctor(ONE, "--agent", "agent2")
+    finally:
+        script(one, "systemctl stop zabbix-agent2; rm $agent2_d/t.conf")
+    (agent,) = [link for link in said["links"] if link["id"] == "agent"]
+    assert (said["healthy"], agent["state"], agent["fault"]) == (True, "note", "both")
+    assert "zbx-nvidia doctor --agent agent2" in agent["cure"]
+    assert other["fault"]["id"] == "userparameter"

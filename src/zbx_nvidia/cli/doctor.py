@@ -74,9 +74,9 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
         found = walk.findings()
     fault = first_fault(found)
     if as_json:
-        click.echo(json.dumps(_data(found, fault, asked=connect is not None), indent=2))
+        click.echo(json.dumps(as_data(found, fault, asked=connect is not None), indent=2))
     else:
-        for line in _lines(found, fault, asked=connect is not None, root=here is None or here.root):
+        for line in as_lines(found, fault, asked=connect is not None, root=here is None or here.root):
             click.echo(line)
     if fault is not None:
         raise click.exceptions.Exit(1)
@@ -115,7 +115,7 @@ def _at_the_server(
     return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)
 
 
-def _lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:
+def as_lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:
     """What was found, for people: no line but a command is longer than 80 columns."""
     marks = MARKS if _speaks_utf8() else PLAIN_MARKS
     part = ""
@@ -155,7 +155,7 @@ def _speaks_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def _data(found: list[Finding], fault: Finding | None, *, asked: bool) -> dict[str, Any]:
+def as_data(found: list[Finding], fault: Finding | None, *, asked: bool) -> dict[str, Any]:
     """The same for machines."""
     return {
         "version": __version__,
