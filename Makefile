@@ -41,7 +41,7 @@ lint: venv ## ruff, mypy, shellcheck
 	@.venv/bin/ruff format --check --quiet || { echo "error: run .venv/bin/ruff format" >&2; exit 1; }
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR \
-	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/create-database
+	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/healthy docker/*/create-database
 
 generate: venv ## rewrite the generated templates, UserParameters, documents and docs
 	@$(PYTHON) scripts/generate.py

@@ -124,8 +124,9 @@ def _of_processes() -> Iterator[_Candidate]:
     for process in live:
         config = _config(process.config, process.program)
         unit = services.get(process.unit)
-        # A service that it is one of many processes of is not what runs it.
-        name = unit.name if unit and unit.pid == process.pid else ""
+        # A service that it is one of many processes of is not what runs it; and of a script in /etc/init.d systemd
+        # knows no process.
+        name = unit.name if unit and unit.pid in {process.pid, 0} else ""
         if config is not None:
             agent = Agent(process.kind, process.program, config, name, process.user)
             yield _Candidate(agent, running=True, enabled=True)

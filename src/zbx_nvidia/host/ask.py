@@ -142,7 +142,10 @@ def _answer(wire: socket.socket, end: float, where: str) -> bytes:
         raise UnreachableError(f"{where} announces an answer of {max(length, whole)} bytes, which cannot be")
     data = _take(wire, length, end, where)
     if head[4] & COMPRESSED:
-        data = zlib.decompressobj().decompress(data, LONGEST)
+        try:
+            data = zlib.decompressobj().decompress(data, LONGEST)
+        except zlib.error as error:
+            raise UnreachableError(f"{where} sends an answer that cannot be unpacked: {error}") from None
     return data
 
 

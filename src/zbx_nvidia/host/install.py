@@ -206,7 +206,8 @@ class _Work(_Running):
     def restart(self) -> list[Step]:
         """Have the agent read it; nothing where it does not run, or nothing has changed."""
         if not self.changed:
-            return []
+            # What lies there may be what it has never read.
+            return [] if self.before is None or self._answers() else self.restarting()
         found: list[Step] = [Act([], self._takes_it)]
         if self.before is None:
             self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")

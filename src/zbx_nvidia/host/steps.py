@@ -13,7 +13,7 @@ from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import files, programs, system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from zbx_nvidia.host.files import State
@@ -118,7 +118,7 @@ class Folder:
         self.done = False
 
     def lines(self) -> list[str]:
-        return [f"{'+' if self.make else '-'} {self.path}/"]
+        return [f"+ {self.path}/" if self.make else f"- {self.path}/ (if nothing is in it)"]
 
     def apply(self) -> None:
         if self.make:
@@ -228,7 +228,7 @@ def must(*command: str, timeout: float = system.PATIENCE) -> system.Done:
     return done
 
 
-def carry_out(steps: list[Step]) -> None:
+def carry_out(steps: Sequence[Step]) -> None:
     """Do all of them; if one fails, undo those before it and that one.
 
     Raises:
@@ -251,7 +251,7 @@ def carry_out(steps: list[Step]) -> None:
             raise
 
 
-def undo(done: list[Step]) -> list[str]:
+def undo(done: Sequence[Step]) -> list[str]:
     """Undo steps, the last first; what went wrong with that."""
     left = []
     for step in reversed(done):

@@ -141,6 +141,9 @@ def test_token_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
         (["gpu01", "--address", "a", "--tag", "=x"], "'=x' has no tag: write it as location=rack7"),
         (["gpu01", "--address", "a", "--macro", "lower=1"], "'lower=1' is not a macro and its value"),
         (["gpu01", "--address", "a", "--macro", "NVIDIA.X"], "'NVIDIA.X' is not a macro and its value"),
+        (["gpu01", "--address", "a", "--psk-identity", "x"], "--psk-identity and --psk-file belong together"),
+        (["gpu01", "--address", "a", "--psk-file", "x"], "--psk-identity and --psk-file belong together"),
+        (["gpu01", "--address", "a", "--psk-identity", "x", "--psk-file", "/none"], "--psk-file /none: cannot be read"),
         ([], "Missing argument 'NAME'"),
     ],
 )
@@ -164,6 +167,33 @@ def test_macros_are_taken_with_and_without_their_signs(text: str, macro: str, va
     from zbx_nvidia.cli.hosts import add_host, parse_macros  # noqa: PLC0415  not needed by the others
 
     assert parse_macros(click.Context(add_host), click.Option(["--macro"]), (text,)) == {macro: value}
+
+
+@pytest.mark.parametrize("key", ["x3cret" * 8, "5ec4e7" * 5, "5ec4e7" * 90, "5ec4e7" * 7 + "5"])
+def test_a_key_that_zabbix_would_not_take_is_not_shown(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    path.write_text(key)
+    psk = ("--psk-identity", "x", "--psk-file", str(path))
+    result = run("add-host", "gpu01", "--address", "a", *psk, ZABBIX_URL="http://127.0.0.1:1", ZABBIX_TOKEN="t")  # noqa: S106  as above
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: --psk-file {path}: the key is ")
+    assert key[:12] not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--psk-identity", "x"], "Error: --psk-identity has no use without --psk"),
+        (["--server", "a\nAllowRoot=1"], "Error: --server 'a\\nAllowRoot=1': one line of up to 1024 bytes"),
+        (["--mode", "both"], "Invalid value for '--mode'"),
+        (["--agent", "agent3"], "Invalid value for '--agent'"),
+    ],
+)
+def test_install_agent_refuses_what_it_cannot_honour(arguments: list[str], message: str) -> None:
+    result = run("install-agent", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_userparameters_of_both_ways_to_run() -> None:
