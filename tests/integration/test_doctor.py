@@ -45,6 +45,9 @@ class Place:
         self.key = ("", "")
         self.rule = ""
         self.sick = False
+        self.bare: list[
+            dict[str, Any]
+        ] = []  # what the doctor said of a server without our template, and without a host
         self.version: versions.Version = (6, 0) if stack.series == "6.0" else (7, 0)
 
     def doctor(self, host: str, *arguments: str) -> dict[str, Any]:
@@ -148,7 +151,9 @@ def place(stack: Stack) -> Iterator[Place]:
         token = stack.api.token.generate(tokenid)[0]["token"]
         for host in (one, two):
             host.ok("sh", "-c", "umask 077; cat >/root/token", input=token)
+        there.bare.append(there.doctor(ONE, *API))
         one.ok(PRODUCT, "install-template", *API)
+        there.bare.append(there.doctor(ONE, *API))
         macro = ("--macro", "NVIDIA.INTERVAL=2s")
         one.ok(PRODUCT, "add-host", ONE, "--address", ONE, *macro, *API)
         secret = ("--psk-identity", key["TLSPSKIdentity"], "--psk-file", key["TLSPSKFile"])
@@ -352,8 +357,8 @@ ON_THE_HOST = [
         "gpus",
         "fewer",
         "2 GPUs on the bus",
-        "cp -r $slot /sys/bus/pci/devices/0000:02:00.0",
-        "rm -r /sys/bus/pci/devices/0000:02:00.0",
+        "cp -r $slot /sys/bus/pci/devices/0000:02:00.0; mknod -m 0666 /dev/nvidia1 c 195 1",
+        "rm -r /sys/bus/pci/devices/0000:02:00.0 /dev/nvidia1",
     ),
     fault(
         ONE,
@@ -391,6 +396,14 @@ ON_THE_HOST = [
         "agent.conf:3",
         "echo nonsense >>/etc/zbx-nvidia/agent.conf",
         "sed -i 3d /etc/zbx-nvidia/agent.conf",
+    ),
+    fault(
+        TWO,
+        "service",
+        "missing",
+        "install-agent --mode resident",
+        "systemctl stop zbx-nvidia; mv /etc/systemd/system/zbx-nvidia.service /root/; systemctl daemon-reload",
+        "mv /root/zbx-nvidia.service /etc/systemd/system/; systemctl daemon-reload; service",
     ),
     fault(
         TWO,
@@ -618,15 +631,6 @@ AT_THE_SERVER = [
     fault(
         ONE,
         "template",
-        "missing",
-        "install-template",
-        lambda place: place.api.template.update(templateid=place.template()["templateid"], host="Of old"),
-        lambda place: place.api.template.update(templateid=place.template()["templateid"], host=TEMPLATE),
-        *API,
-    ),
-    fault(
-        ONE,
-        "template",
         "version",
         "0.0.9",
         lambda place: place.versioned("0.0.9"),
@@ -752,6 +756,14 @@ AT_THE_SERVER = [
         *API,
     ),
 ]
+
+
+def test_a_server_that_has_neither_template_nor_host(place: Place) -> None:
+    first, second = (said["fault"] for said in place.bare)
+    assert (first["id"], first["fault"]) == ("template", "missing")
+    assert "zbx-nvidia install-template --url http://web:8080" in first["cure"]
+    assert (second["id"], second["fault"]) == ("host", "missing")
+    assert f"zbx-nvidia add-host {ONE}" in second["cure"]
 
 
 def test_two_healthy_hosts(place: Place) -> None:
@@ -892,3 +904,27 @@ def test_both_agents_on_one_host(place: Place) -> None:
     assert (said["healthy"], agent["state"], agent["fault"]) == (True, "note", "both")
     assert "zbx-nvidia doctor --agent agent2" in agent["cure"]
     assert other["fault"]["id"] == "userparameter"
+
+
+def test_a_user_who_may_read_the_host_alone(place: Place) -> None:
+    """Neither template nor state of the server are for that user: not seen, and no fault."""
+    api = place.api
+    (role,) = api.role.get(filter={"name": "User role"}, output=["roleid"])
+    (group,) = api.hostgroup.get(filter={"name": "NVIDIA GPUs"}, output=["groupid"])
+    kind = "hostgroup_rights" if place.version >= (6, 2) else "rights"
+    rights = {kind: [{"id": group["groupid"], "permission": 2}]}
+    usergroup = api.usergroup.create(name="Readers", **rights)["usrgrpids"][0]
+    user = {"username": "reader", "passwd": "Marker-s3cret-9f2c", "roleid": role["roleid"]}
+    userid = api.user.create(**user, usrgrps=[{"usrgrpid": usergroup}])["userids"][0]
+    one = place.machines[ONE]
+    try:
+        one.ok("sh", "-c", "cat >/root/password", input=user["passwd"])
+        login = ("--user", "reader", "--password-file", "/root/password")
+        done = one.product("doctor", "--json", "--url", "http://web:8080", *login)
+    finally:
+        api.do_request("user.delete", [userid])
+        api.do_request("usergroup.delete", [usergroup])
+    said = json.loads(done.out)
+    assert said["healthy"], said["fault"]
+    states = {link["id"]: link["state"] for link in said["links"]}
+    assert (states["template"], states["server"], states["values"]) == ("unseen", "unseen", "good")

@@ -141,7 +141,10 @@ def told_at_all(scene: Scene) -> Seen:
 def _stray(scene: Scene) -> Path | None:
     """A file beside the configuration that was meant to be read."""
     read = set(scene.configuration.files)
-    for path in sorted(scene.agent.config.parent.rglob("*")):
+    folder = scene.agent.config.parent
+    # Not all of /etc, where some distributions put the main file.
+    folders = [folder] if "zabbix" in folder.name else sorted(folder.glob("zabbix*"))
+    for path in sorted(path for one in folders for path in one.rglob("*")):
         try:
             if path in read or not path.is_file() or path.stat().st_size > LARGEST:
                 continue

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import zbx_nvidia
 from zbx_nvidia.agent import document
 from zbx_nvidia.catalog import status as states
+from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import system
 from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene
@@ -46,10 +47,17 @@ def devices(scene: Scene) -> list[Device]:
     found = []
     bus = scene.at("/sys/bus/pci/devices")
     for place in sorted(bus.iterdir()) if bus.is_dir() else []:
-        if _line(place / "vendor") == "0x10de" and _line(place / "class").startswith("0x03"):
+        # A card that is shared out has virtual functions on the bus too, which are for virtual machines.
+        virtual = (place / "physfn").is_symlink()
+        if _line(place / "vendor") == "0x10de" and _line(place / "class").startswith("0x03") and not virtual:
             driver = place / "driver"
             found.append(Device(place.name, driver.readlink().name if driver.is_symlink() else ""))
     return found
+
+
+def nodes(scene: Scene) -> list[Path]:
+    """The device files of GPUs. A container has those of the GPUs that it is given, but shows the whole bus."""
+    return [path for path in sorted(scene.at("/dev").glob("nvidia*")) if re.fullmatch(r"nvidia\d+", path.name)]
 
 
 def module_version(scene: Scene) -> str:
@@ -171,7 +179,7 @@ def rights(scene: Scene) -> Seen:
     """Whether the user that reads the driver may open /dev/nvidiactl and /dev/nvidia0, 1, ...; nothing is opened."""
     if not module_version(scene):
         return unseen("not those of the usual driver")
-    cards = [path for path in sorted(scene.at("/dev").glob("nvidia*")) if re.fullmatch(r"nvidia\d+", path.name)]
+    cards = nodes(scene)
     control = scene.at("/dev/nvidiactl")
     for path in (control, *(cards or [scene.at("/dev/nvidia0")])):
         if not path.exists():
@@ -257,7 +265,10 @@ def _group(number: int) -> str:
 )
 def library(scene: Scene) -> Seen:
     """Whether the linker finds it, the reader may read it, and its version is that of the kernel module."""
-    done = system.run("ldconfig", "-p")
+    try:
+        done = system.run("ldconfig", "-p")
+    except HostError:
+        return unseen("this system has no ldconfig to ask")
     paths = [line.rpartition("=> ")[2].strip() for line in done.out.splitlines() if line.split()[:1] == [LIBRARY]]
     # Those of 32-bit programs come behind.
     paths.sort(key=lambda path: "/i386-" in path or path.startswith("/usr/lib32/"))
@@ -487,9 +498,10 @@ def gpus(scene: Scene) -> Seen:
     late = scene.status == states.DEADLINE_EXCEEDED.code
     if host.get("gpus_sick") and not late:
         raise wrong("sick", host["sick"], which=host["sick"])
-    bound = [device for device in devices(scene) if device.driver == "nvidia"]
-    if len(bound) > host.get("gpu_count", 0):
-        raise wrong("fewer", bus=len(bound), count=host.get("gpu_count", 0))
+    bound = sum(device.driver == "nvidia" for device in devices(scene))
+    count = host.get("gpu_count", 0)
+    if bound > count < len(nodes(scene)):
+        raise wrong("fewer", bus=bound, count=count)
     problems = found["collector"].get("errors", [])
     if problems and not late:
         which = ", ".join(dict.fromkeys(f"{one['metric']} ({one['message']})" for one in problems[:3]))

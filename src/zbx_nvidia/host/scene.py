@@ -119,9 +119,10 @@ class Scene:
 
     @cached_property
     def reader(self) -> str:
-        """Who reads the driver: the agent's user, or that of the service."""
-        if self.way == RESIDENT:
-            return (self.service.user if self.service else "") or USER
+        """Who reads the driver: the agent's user, or that of the service, if there is such a user."""
+        own = (self.service.user if self.service else "") or USER
+        if self.way == RESIDENT and _number(own) >= 0:
+            return own
         return self.agent.user if self.agents else "nobody"
 
     @cached_property

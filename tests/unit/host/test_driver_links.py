@@ -46,6 +46,8 @@ def test_a_gpu_is_a_display_of_nvidias(tmp_path: Path) -> None:
     device(tmp_path, "0000:01:00.1", kind="0x040300", driver="snd_hda_intel")  # its sound
     device(tmp_path, "0000:41:00.0", kind="0x030200")  # a card without a plug for a display
     device(tmp_path, "0000:42:00.0", vendor="0x1a03", driver="ast")  # the server's own display
+    device(tmp_path, "0000:41:00.4", kind="0x030200")  # a virtual function of the second card
+    (tmp_path / "sys/bus/pci/devices/0000:41:00.4/physfn").symlink_to("../0000:41:00.0")
     assert seen(tmp_path, "bus") == Seen(GOOD, "2: 0000:01:00.0, 0000:41:00.0")
 
 
