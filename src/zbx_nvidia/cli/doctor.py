@@ -96,7 +96,7 @@ def chain() -> tuple[Link[Any], ...]:
 def _at_the_server(
     stack: ExitStack, connect: Callable[[], AbstractContextManager[Connection]], name: str, scene: Scene | None
 ) -> health.Scene:
-    from zbx_nvidia.catalog.entities import DOCUMENT  # noqa: PLC0415  as above
+    from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS  # noqa: PLC0415  as above
     from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT  # noqa: PLC0415  as above
     from zbx_nvidia.host import agent_links, facts  # noqa: PLC0415  as above
     from zbx_nvidia.server import health  # noqa: PLC0415  as above
@@ -109,7 +109,9 @@ def _at_the_server(
         zabbix = error
     (timestamp,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
     templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
-    expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key)
+    kinds = [kind for _, kind in GPU_FILTERS]
+    filters = tuple(f"{{$NVIDIA.{kind}.{way}}}" for kind in kinds for way in ("MATCHES", "NOT_MATCHES"))
+    expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
     known = facts.of(scene) if scene is not None else None
     about = health.Facts(known.addresses, known.port, known.accepts, known.connects) if known else None
     return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)

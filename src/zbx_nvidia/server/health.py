@@ -57,13 +57,17 @@ class Expected(NamedTuple):
         templates: Version by name of the template.
         master: Key of the item that is asked for.
         timestamp: Key of the item that holds when the document was made.
-        present: What the keys of the items begin with that each GPU has.
+        present: What the keys of the items begin with of which each discovered thing has one.
+        thing: What is discovered.
+        filters: The macros that keep it from being discovered.
     """
 
     templates: dict[str, str]
     master: str
     timestamp: str
     present: str
+    thing: str
+    filters: tuple[str, ...]
 
 
 class Facts(NamedTuple):
@@ -514,7 +518,7 @@ def reach(scene: Scene) -> Seen:
 
 @link(
     "item",
-    "Item nvidia.get",
+    "Item that is asked for",
     SERVER,
     Fault(
         "unsupported",
@@ -596,14 +600,15 @@ def supported(scene: Scene) -> Seen:
     ),
     Fault(
         "nothing",
-        "Values arrive, and Zabbix has discovered no GPU on the host {name!r}.",
-        "See what the filters let pass: the macros {{$NVIDIA.GPU.MATCHES}}, {{$NVIDIA.UUID.MATCHES}} and their "
-        "NOT_MATCHES, on the host and on the template; and whether the rules are enabled.",
+        "Values arrive, and Zabbix has discovered no {thing} on the host {name!r}.",
+        "See what the filters let pass, on the host and on the template: the macros {filters}. And whether the "
+        "discovery "
+        "rules are enabled.",
     ),
     needs=("values",),
 )
 def discovery(scene: Scene) -> Seen:
-    """Whether the discovery rules are well, and the GPUs have their items."""
+    """Whether the discovery rules are well, and what is discovered has its items."""
     request = {"hostids": [(scene.host or {})["hostid"]], "output": ["name", "key_", "state", "error"]}
     prefix = scene.expected.master.partition(".")[0] + "."
     for rule in scene.zabbix.call("discoveryrule.get", request):
@@ -612,8 +617,9 @@ def discovery(scene: Scene) -> Seen:
             raise wrong("error", said, rule=rule["name"], said=said, url=scene.zabbix.url)
     count = sum(key.startswith(scene.expected.present) for key in scene.items)
     if not count:
-        raise wrong("nothing", "no GPU", name=scene.name)
-    return good(f"{count} GPU{'s' * (count != 1)}")
+        thing, filters = scene.expected.thing, ", ".join(scene.expected.filters)
+        raise wrong("nothing", f"no {thing}", name=scene.name, thing=thing, filters=filters)
+    return good(f"{count} {scene.expected.thing}{'s' * (count != 1)}")
 
 
 @link(
