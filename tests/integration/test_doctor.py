@@ -244,27 +244,10 @@ ON_THE_HOST = [
     fault(
         ONE,
         "module",
-        "vfio",
-        "vfio-pci",
-        "mv /proc/driver/nvidia/version /root/; ln -sfn ../drivers/vfio-pci $slot/driver; answers no_driver",
-        "mv /root/version /proc/driver/nvidia/; ln -sfn ../drivers/nvidia $slot/driver; well",
-    ),
-    fault(
-        ONE,
-        "module",
         "not-loaded",
         "modprobe nvidia",
         "mv /proc/driver/nvidia/version /root/; rm $slot/driver; answers no_driver",
         "mv /root/version /proc/driver/nvidia/; ln -s ../drivers/nvidia $slot/driver; well",
-    ),
-    fault(
-        ONE,
-        "module",
-        "not-built",
-        "dkms",
-        "mkdir -p /lib/modules/$(uname -r); mv /proc/driver/nvidia/version /root/; rm $slot/driver; answers no_driver",
-        "rmdir /lib/modules/$(uname -r); mv /root/version /proc/driver/nvidia/; ln -s ../drivers/nvidia "
-        "$slot/driver; well",
     ),
     fault(
         ONE,
@@ -342,14 +325,6 @@ ON_THE_HOST = [
         "lost",
         "fallen off the bus",
         "sed 's/^\\[gpu 0\\]/[gpu 0]\\nstate = lost/' /root/profile >$profile.new; mv $profile.new $profile",
-        "well",
-    ),
-    fault(
-        ONE,
-        "gpus",
-        "sick",
-        "reset it",
-        "sed 's/^\\[gpu 0\\]/[gpu 0]\\nstate = sick/' /root/profile >$profile.new; mv $profile.new $profile",
         "well",
     ),
     fault(
@@ -537,21 +512,13 @@ ON_THE_HOST = [
         "cp -p /etc/zabbix/zbx-nvidia.psk /root/; echo 00112233aabb >/etc/zabbix/zbx-nvidia.psk; agent2",
         "cp -p /root/zbx-nvidia.psk /etc/zabbix/; agent2; up",
     ),
-    fault(
-        TWO,
-        "psk",
-        "missing",
-        "zbx-nvidia.psk",
-        "mv /etc/zabbix/zbx-nvidia.psk /root/; agent2",
-        "mv /root/zbx-nvidia.psk /etc/zabbix/; agent2; up",
-    ),
     fault(ONE, "running", "stopped", "systemctl enable --now", "systemctl stop zabbix-agent", "agentd; up"),
     fault(
         ONE,
         "running",
         "failed",
         "Timeout",
-        "echo Timeout=999 >$agentd_d/t.conf; agentd",
+        "echo Timeout=999 >$agentd_d/t.conf; agentd; until systemctl is-failed -q zabbix-agent; do sleep 0.1; done",
         "rm $agentd_d/t.conf; agentd; up",
     ),
     fault(
@@ -560,9 +527,10 @@ ON_THE_HOST = [
         "container",
         "in a container",
         "systemctl stop zabbix-agent; install -d -o zabbix /run/zabbix; "
-        "unshare --pid --fork setpriv --reuid zabbix --regid zabbix --clear-groups zabbix_agentd -f >/dev/null 2>&1 "
-        "& sleep 0.7",
-        "kill $(pgrep -x -o zabbix_agentd); while pgrep -x zabbix_agentd >/dev/null; do sleep 0.1; done; agentd; up",
+        "unshare --pid --kill-child setpriv --reuid zabbix --regid zabbix --clear-groups zabbix_agentd -f "
+        ">/dev/null 2>&1 "
+        "& echo $! >/root/pid; up",
+        "kill $(cat /root/pid); sleep 0.3; agentd; up",
     ),
     fault(
         ONE,

@@ -640,8 +640,8 @@ def _about_access(said: str) -> bool:
     Fault(
         "once",
         "The agent has refused {address} once in the last minutes.",
-        "If that is the Zabbix server or its proxy, add it to Server= in {file}; if somebody looks for open ports, "
-        "nothing.",
+        "Nothing, if it was interrupted, or somebody looks for open ports. If that is the Zabbix server or its proxy, "
+        "look again in two minutes.",
         NOTE,
     ),
     needs=("running",),
@@ -660,7 +660,7 @@ def refused(scene: Scene) -> Seen:
     last = seen[0]
     server = found.all("Server")
     count = sum(one.address == last.address for one in seen)
-    kind = "once" if last.kind == "address" and count < OFTEN else last.kind
+    kind = "once" if count < OFTEN else last.kind
     raise wrong(
         kind,
         f"{last.address} was refused {span(last.ago)} ago",

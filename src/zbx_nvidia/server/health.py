@@ -396,7 +396,8 @@ def proxied(scene: Scene) -> Seen:
         "ADDRESS --overwrite --url {url}",
     ),
     needs=("linked",),
-    outvoted_by=("values",),
+    # Something between them may translate addresses and ports.
+    outvoted_by=("reach",),
 )
 def interface(scene: Scene) -> Seen:
     """Whether Zabbix asks the host at an address that it has, and at its agent's port."""
@@ -602,8 +603,7 @@ def supported(scene: Scene) -> Seen:
         "nothing",
         "Values arrive, and Zabbix has discovered no {thing} on the host {name!r}.",
         "See what the filters let pass, on the host and on the template: the macros {filters}. And whether the "
-        "discovery "
-        "rules are enabled.",
+        "discovery rules are enabled.",
     ),
     needs=("values",),
 )
