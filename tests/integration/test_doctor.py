@@ -527,10 +527,10 @@ ON_THE_HOST = [
         "container",
         "in a container",
         "systemctl stop zabbix-agent; install -d -o zabbix /run/zabbix; "
-        "unshare --pid --kill-child setpriv --reuid zabbix --regid zabbix --clear-groups zabbix_agentd -f "
-        ">/dev/null 2>&1 "
-        "& echo $! >/root/pid; up",
-        "kill $(cat /root/pid); sleep 0.3; agentd; up",
+        "unshare --pid --fork setpriv --reuid zabbix --regid zabbix --clear-groups zabbix_agentd -f >/dev/null 2>&1 & "
+        "container=$!; up; cat /proc/$container/task/$container/children >/root/pid",
+        # The first process of a container takes all others with it.
+        "kill -9 $(cat /root/pid); sleep 0.3; agentd; up",
     ),
     fault(
         ONE,
