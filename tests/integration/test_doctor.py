@@ -6,6 +6,7 @@ fault is a row: what breaks, what mends, and the link that must be named.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from pyzabbix import ZabbixAPIException
 
 from tests.integration.machines import PRODUCT, Machine, machine
 from tests.integration.stage import script, stage
@@ -70,6 +72,12 @@ class Place:
     def item(self, key: str) -> str:
         (row,) = self.api.item.get(hostids=self.hosts[ONE], filter={"key_": key}, output=["itemid"])
         return str(row["itemid"])
+
+    def ask_now(self) -> None:
+        """Have the server ask at once, as a person would: 7.0 lets half a minute pass after it could not."""
+        with contextlib.suppress(ZabbixAPIException):  # it hears of an item that was enabled a second later
+            time.sleep(1.5)
+            self.api.task.create(type=6, request={"itemid": self.item("nvidia.get")})
 
     def template(self) -> dict[str, Any]:
         (row,) = self.api.template.get(filter={"uuid": self.uuid}, output="extend")
@@ -770,6 +778,8 @@ def test_exactly_one_thing_is_broken(place: Place, broken: Fault) -> None:
         do(broken.mends)
     assert named["fault"] == broken.key, named
     assert broken.says in f"{named['text']} {named['cause']} {named['cure']}", named
+    if broken.view:
+        place.ask_now()
     until(lambda: place.doctor(broken.host, *broken.view), None, patience)
     place.sick = False
 
