@@ -3,10 +3,11 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 SERIES ?= 7.0
+SECONDS ?= 600
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel generate lint test-unit test-all-unit test-integration test demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel generate lint test-unit test-all-unit test-integration test soak demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,10 @@ test-integration: venv wheel engine ## the tests against real Zabbix 6.0 and 7.0
 	@scripts/images.sh 6.0 7.0
 	@scripts/test-venv.sh
 	@$(TEST_PYTHON) -m pytest -m integration --numprocesses 2 tests/integration
+
+soak: wheel simulator ## the resident collector for 10 minutes, 40,000 rounds of it (SECONDS=600)
+	@scripts/test-venv.sh
+	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/agent/resident/test_soak.py
 
 lint: venv ## ruff, mypy, shellcheck
 	@echo "> Checking style and types"

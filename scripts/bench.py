@@ -106,13 +106,15 @@ def main() -> None:
     console.print(table)
 
     table = Table(
-        title="The service, at two samples a second; the simulated driver's own time is in it", title_justify="left"
+        title="The service, at two samples a second: share of a processor, in all and in the (simulated) driver",
+        title_justify="left",
     )
-    for heading in ("GPUs", "Share of a processor", "Memory (PSS)"):
+    for heading in ("GPUs", "In all", "In calls of the driver", "The service's own", "Memory (PSS)"):
         table.add_column(heading, justify="right")
     for gpus in (1, 8):
         service = results[AGENTS[1], gpus, "resident"]["service"]
-        table.add_row(str(gpus), f"{100 * service['cpu']:.2f} %", f"{service['pss'] / 1e6:.1f} MB")
+        shares = (service["cpu"], service["driver"], service["cpu"] - service["driver"])
+        table.add_row(str(gpus), *(f"{100 * share:.2f} %" for share in shares), f"{service['pss'] / 1e6:.1f} MB")
     console.print(table)
 
     size = results[AGENTS[0], 8, "oneshot"]["bytes"]

@@ -359,7 +359,8 @@ def _head() -> dict[str, Any]:
                         }
                     ),
                 },
-            }
+            },
+            required=("version", "mode", "duration", "error_count", "errors"),
         ),
         "status": _object({**_values(HOST_METRICS, "status"), "name": {"type": "string"}}),
     }

@@ -108,6 +108,13 @@ static bool is_scope(const char *text) {
     return *text && (!text[strspn(text, "0123456789")] || !strcmp(text, "sum"));
 }
 
+/* 7-9 */
+static bool is_range(const char *text) {
+    const size_t first = strspn(text, "0123456789");
+    const size_t last = text[first] == '-' ? strspn(text + first + 1, "0123456789") : 0;
+    return first > 0 && last > 0 && !text[first + 1 + last];
+}
+
 enum key_kind key_kind(const char *key) {
     const size_t length = strlen(key);
     if (!strncmp(key, "var.", 4) && length > 4)
@@ -118,6 +125,8 @@ enum key_kind key_kind(const char *key) {
     }
     if (is_one_of(key, length, ERROR_KEYS, COUNT(ERROR_KEYS)))
         return KEY_ERROR_ONLY;
+    if (!strncmp(key, "xid.", 4) && strchr(key, '-'))
+        return is_range(key + 4) ? KEY_NUMBER : KEY_UNKNOWN;
     const char *dot = strchr(key, '.');
     if (dot && !is_scope(dot + 1))
         return KEY_UNKNOWN;

@@ -1,6 +1,6 @@
 /*
  * Events. An XID is a line `xid.SEQUENCE = CODE` in the profile: each set that registered the GPU before the line was
- * written is given it once. A set that registers later never sees it, as with the real driver.
+ * written is given it once. A set that registers later never sees it, as with the real driver. `xid.1-1000` is a thousand.
  */
 #include "call.h"
 #include "hang.h"
@@ -54,23 +54,33 @@ EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) {
     return call_end(&call, known ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT);
 }
 
-/* `xid` is number 0, `xid.7` 7; -1 if the key is no XID's. */
-static long long sequence_of(const char *key) {
+/* `xid` is number 0, `xid.7` 7, `xid.7-9` 7 to 9; false if the key is no XID's. */
+static bool sequence_of(const char *key, long long *first, long long *last) {
     if (strncmp(key, "xid", 3) || (key[3] && key[3] != '.'))
-        return -1;
-    return key[3] ? atoll(key + 4) : 0;
+        return false;
+    const char *const dash = strchr(key, '-');
+    *first = key[3] ? atoll(key + 4) : 0;
+    *last = dash ? atoll(dash + 1) : *first;
+    return true;
 }
 
-/* The next XID of the GPU after `seen`; with `last` the last one that there is. */
-static const struct entry *find_xid(const struct call *call, int gpu, long long seen, bool last) {
+/*
+ * The next XID of the GPU after `seen`, and its number; with `last` the last one that there is. One look passes all keys
+ * of the GPU: of a storm each event has one, so it is written as a single key with the numbers of all.
+ */
+static const struct entry *find_xid(const struct call *call, int gpu, long long seen, bool last, long long *number) {
     const struct section *const sections[] = {&call->profile->gpus[gpu], &call->profile->defaults};
     const struct entry *found = NULL;
     for (size_t s = 0; s < COUNT(sections); s++)
         for (size_t i = 0; i < sections[s]->count; i++) {
-            const struct entry *entry = &sections[s]->entries[i];
-            const long long sequence = sequence_of(entry->key);
-            if (sequence > seen && (!found || (sequence > sequence_of(found->key)) == last))
-                found = entry;
+            long long lowest, highest;
+            if (!sequence_of(sections[s]->entries[i].key, &lowest, &highest) || highest <= seen)
+                continue;
+            const long long next = last ? highest : lowest > seen ? lowest : seen + 1;
+            if (found && (next > *number) != last)
+                continue;
+            found = &sections[s]->entries[i];
+            *number = next;
         }
     return found;
 }
@@ -83,13 +93,14 @@ EXPORT nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long 
         result = NVML_ERROR_NOT_SUPPORTED;
     if (result != NVML_SUCCESS)
         return call_end(&call, result);
-    const struct entry *old = find_xid(&call, call.gpu, -1, true);
+    long long old = -1;
+    find_xid(&call, call.gpu, -1, true, &old);
     driver_lock();
     if (!is_set(set)) {
         result = NVML_ERROR_INVALID_ARGUMENT;
     } else {
         if (!set->gpus[call.gpu].types)
-            set->gpus[call.gpu].seen = old ? sequence_of(old->key) : -1;
+            set->gpus[call.gpu].seen = old;
         set->gpus[call.gpu].types |= types;
     }
     driver_unlock();
@@ -108,13 +119,14 @@ static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventD
     for (int gpu = 0; gpu < PROFILE_GPUS; gpu++) {
         if (!(set->gpus[gpu].types & nvmlEventTypeXidCriticalError))
             continue;
-        const struct entry *entry = find_xid(call, gpu, set->gpus[gpu].seen, false);
+        long long number = 0;
+        const struct entry *entry = find_xid(call, gpu, set->gpus[gpu].seen, false, &number);
         if (!entry)
             continue;
         const struct call of_gpu = {.profile = call->profile, .gpu = gpu, .unit = gpu, .t = call->t};
         double code = 0;
-        set->gpus[gpu].seen = sequence_of(entry->key);
-        const nvmlReturn_t result = call_entry(&of_gpu, entry, 0, &code);
+        set->gpus[gpu].seen = number;
+        const nvmlReturn_t result = call_entry(&of_gpu, entry, (unsigned int)number, &code);
         if (result == NVML_SUCCESS)
             *data = (nvmlEventData_t){.device = gpu_handle(gpu),
                                       .eventType = nvmlEventTypeXidCriticalError,

@@ -31,7 +31,7 @@ def frozen(document: dict[str, Any]) -> str:
     rows = [row for rows in document["discovery"].values() for row in rows]
     fixed = json.loads(json.dumps(document))
     fixed["timestamp"] = 0
-    fixed["collector"] |= {"version": "VERSION", "duration": 0}
+    fixed["collector"] |= {"version": "VERSION", "duration": 0, "driver_time": 0, "driver_cpu": 0}
     assert all(row["{#VERSION}"] == document["collector"]["version"] for row in rows)
     for kind in fixed["discovery"].values():
         for row in kind:

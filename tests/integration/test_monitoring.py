@@ -243,6 +243,7 @@ class Fault(NamedTuple):
         gpu: What the simulated driver shows of one GPU; which one, the wave decides.
         processes: What it shows of each process on that GPU.
         machine: What it shows of the machine.
+        log: What the kernel says.
         macros: Host macros that the case needs.
         gpu_macros: Macros with that GPU's UUID as context.
         program: What the agent runs instead of the collector, if not the collector itself.
@@ -254,6 +255,7 @@ class Fault(NamedTuple):
     gpu: dict[str, object] = {}  # noqa: RUF012  read only
     processes: dict[str, object] = {}  # noqa: RUF012  read only
     machine: dict[str, object] = {}  # noqa: RUF012  read only
+    log: str = ""
     macros: dict[str, str] = {}  # noqa: RUF012  read only
     gpu_macros: dict[str, str] = {}  # noqa: RUF012  read only
     program: str = ""
@@ -280,6 +282,7 @@ FAULTS = {
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
     "errors": Fault("workstation", gpu={"temperature": "!NO_PERMISSION"}, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
+    "sxid": Fault("gpu-server", log="nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"),
     "missing": Fault("gpu-server", machine={"gpu_count": 7}, alone=True),
     "temperature": Fault("workstation", gpu={"temperature": 97}),
     "temperature_margin": Fault("gpu-server", gpu={"margin_temperature": 1}),
@@ -372,7 +375,9 @@ def test_every_alert_has_its_fault() -> None:
 def problems(stack: Any, host: str) -> list[dict[str, Any]]:
     """Open problems of a host that are not silenced by a dependency."""
     rows: list[dict[str, Any]] = stack.api.problem.get(
-        hostids=[host_id(stack, host)], output=["name", "severity", "opdata", "objectid"], selectTags="extend"
+        hostids=[host_id(stack, host)],
+        output=["name", "severity", "opdata", "objectid", "clock", "ns"],
+        selectTags="extend",
     )
     return rows
 
@@ -409,6 +414,14 @@ def other_program(stack: Any, host: str, text: str) -> Iterator[None]:
         stack.exec(host, "mv", f"{path}.real", path, user="root")
 
 
+def say_as_kernel(stack: Any, host: str, message: str) -> None:
+    """In the file that the host's service takes for /dev/kmsg; machine and container have one monotonic clock."""
+    if message:
+        now = time.monotonic()
+        line = f"3,{int(1000 * now)},{int(1e6 * now)},-;{message}\n"
+        stack.exec(host, "sh", "-c", "cat >>/run/zabbix/kernel.log", input=line)
+
+
 @contextlib.contextmanager
 def silence(stack: Any, host: str, *, wanted: bool) -> Iterator[None]:
     container = f"{stack.project}-{host}-1"
@@ -430,6 +443,7 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             macros = fault.macros | {f'{{{name}:"{uuid}"}}': value for name, value in fault.gpu_macros.items()}
             undo.enter_context(host_macros(stack, fault.host, macros))
             undo.enter_context(other_program(stack, fault.host, fault.program))
+            say_as_kernel(stack, fault.host, fault.log)
             undo.enter_context(silence(stack, fault.host, wanted=fault.silence))
             if fault.gpu or fault.machine:
                 undo.callback(to_base, stack, fault.host)
@@ -495,6 +509,33 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     finally:
         to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
+def test_an_xid_is_a_problem_within_a_poll(monitored: Any) -> None:
+    """From the driver on: until the service's next document, and then until Zabbix asks."""
+    service = 1  # s: the interval of the service of these containers
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    waited = []
+    try:
+        for gpu in (1, 2, 3, 4, 5):
+            number = f"xid.{int(time.time())}"  # one that no other test has thrown
+            monitored.set_profile("gpu-server", f"gpu {gpu}", **{number: 79})
+            thrown = time.time()
+            row = monitored.wait(
+                lambda gpu=gpu: next(
+                    (row for row in problems(monitored, "gpu-server") if row["name"].startswith(f"GPU {gpu} ")), None
+                ),
+                30,
+                "the alarm",
+            )
+            assert "must be restarted" in row["name"]
+            waited.append(int(row["clock"]) + int(row["ns"]) / 1e9 - thrown)
+            time.sleep(0.37)  # not always at the same moment of a poll
+    finally:
+        to_base(monitored, "gpu-server")
+    print("from an XID to its problem:", ", ".join(f"{seconds:.1f} s" for seconds in waited))  # noqa: T201  a measurement
+    assert max(waited) < POLL + service + 1
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
 
 
 def test_a_margin_below_zero_counts_only_with_a_reason(monitored: Any) -> None:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Stack
 
 FROZEN = 1_800_000_000  # a clock that stands still: readings do not move between the document and the item
-MOVING = {"timestamp", "collector.duration", "gpu.process_oldest"}  # all the same
+MOVING = {
+    "timestamp",
+    "collector.duration",
+    "collector.driver_time",
+    "collector.driver_cpu",
+    "gpu.process_oldest",
+}  # all the same
 # What an agent runs, by the key of its check.
 COMMANDS = dict(
     line.removeprefix("UserParameter=").split(",", 1)

@@ -16,7 +16,7 @@ from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import SAMPLED_READERS
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
 
     Args:
         send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
-            start; else ("host", (versions, gpu_count, slots, problems)), then ("gpu", Gpu) for each, and at last
+            start; else ("host", (versions, gpu_count, slots, problems, spent)), then ("gpu", Gpu) for each, and at last
             ("users", {uid: name}).
         read: How one GPU is read: `read_gpu` unless said otherwise.
     """
@@ -67,7 +67,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     except NvmlError as error:
         send("failed", (error.code, error.message))
         return
-    send("host", (versions, count, system.slots(), problems))
+    send("host", (versions, count, system.slots(), problems, spent()))
     uids: set[int] = set()
     threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
     for thread in threads:
@@ -80,11 +80,12 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send("users", names(uids))
 
 
-def read_gpu(index: int) -> Gpu:  # noqa: C901  one answer of the driver a line
+def read_gpu(index: int, *, arguments: bool = False) -> Gpu:  # noqa: C901  one answer of the driver a line
     """Read one GPU.
 
     Args:
         index: Its place in the driver's order.
+        arguments: Whether to tell the arguments of the programs that use it.
 
     Returns:
         What it answered; lost and sick are states, not exceptions.
@@ -95,7 +96,7 @@ def read_gpu(index: int) -> Gpu:  # noqa: C901  one answer of the driver a line
     alive = False
     try:
         device = Device(index)
-        listing = Listing(device)
+        listing = Listing(device, arguments=arguments)
         for reader in GPU_READERS:
             try:
                 values = getattr(listing if reader in _LISTING else device, reader)()
@@ -162,7 +163,7 @@ def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set
     try:
         gpu = (read or read_gpu)(index)
         # What needs more than one look is not to be had in one.
-        gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS))
+        gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS), spent=spent())
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
         gpu = sick(index, error)
     uids.update(uids_of(gpu))

@@ -76,6 +76,7 @@ class Gpu(NamedTuple):
         parts: Its parts by the name of their entity.
         lacks: Readers that the card cannot serve.
         problems: Readings in error.
+        spent: What the driver took for it, in s: by the clock, and of a processor.
     """
 
     position: int
@@ -84,6 +85,7 @@ class Gpu(NamedTuple):
     parts: dict[str, tuple[Part, ...]]
     lacks: tuple[str, ...]
     problems: tuple[Problem, ...]
+    spent: tuple[float, float] = (0.0, 0.0)
 
 
 class Collection(NamedTuple):
@@ -92,7 +94,7 @@ class Collection(NamedTuple):
     Attributes:
         status: How it ended.
         detail: What to add to the status' own words; "" for nothing.
-        host: Versions, by catalogue key.
+        host: Versions and what else is the host's, by catalogue key.
         gpu_count: GPUs that the driver counts; None when it was not asked.
         gpus: Those that have answered, in any order.
         slots: PCI addresses that the kernel module has bound.
@@ -100,11 +102,12 @@ class Collection(NamedTuple):
         users: Names of the users of processes, as far as known, by number.
         mode: `oneshot` or `resident`.
         duration: In s.
+        spent: What the driver took for the host as a whole, as of `Gpu`; None when nothing of that is known.
     """
 
     status: Status
     detail: str
-    host: dict[str, str]
+    host: dict[str, Any]
     gpu_count: int | None
     gpus: list[Gpu]
     slots: list[str]
@@ -112,6 +115,7 @@ class Collection(NamedTuple):
     users: dict[int, str]
     mode: str
     duration: float
+    spent: tuple[float, float] | None = None
 
 
 def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str, Any]:
@@ -130,6 +134,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             "version": __version__,
             "mode": found.mode,
             "duration": round(found.duration, 4),
+            **_spent(found),
             # A card that is lost or sick is a matter of its own, and would drown all others.
             "error_count": len(found.problems) + sum(len(gpu.problems) for gpu in healthy),
             "errors": [
@@ -300,6 +305,17 @@ def _shed(document: dict[str, Any], group: str) -> None:
     collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
     collector["errors"].insert(0, Problem("", group, 0, "left out: the document would be too large")._asdict())
     collector["error_count"] += 1
+
+
+def _spent(found: Collection) -> dict[str, float]:
+    """What the driver took of all that."""
+    if found.spent is None:
+        return {}
+    parts = [found.spent, *(gpu.spent for gpu in found.gpus)]
+    return {
+        "driver_time": round(sum(time for time, _ in parts), 4),
+        "driver_cpu": round(sum(cpu for _, cpu in parts), 4),
+    }
 
 
 def _silent(found: Collection) -> list[int]:

@@ -13,7 +13,7 @@ from zbx_nvidia import __version__
 
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS]
-       zbx-nvidia-agent serve [--config FILE] [--check]
+       zbx-nvidia-agent serve [--config FILE] [--check | --clean]
        zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document
@@ -23,6 +23,7 @@ links       print those of their NVLinks, one by one
 serve       stay, and keep that document ready in a file
 --config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
 --check     say what is wrong with the configuration, and do nothing else
+--clean     remove the file that a service has left that was killed, and do nothing else
 
 release     have `serve` let go of the driver, for a reset of a GPU, a change of MIG or a new driver
 --for       for how long (default 10m; 0 takes it up again)

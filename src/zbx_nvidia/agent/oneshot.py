@@ -104,7 +104,7 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
         status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
     if "host" not in known:
         return failed(status, detail, duration)
-    versions, count, slots, problems = known["host"]
+    versions, count, slots, problems, spent = known["host"]
     gpus = [gpu_of(value) for kind, value in messages if kind == "gpu"]
     if status is not states.OK:
         silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
@@ -120,12 +120,13 @@ def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadlin
         known.get("users", {}),
         "oneshot",
         duration,
+        spent,
     )
 
 
 def gpu_of(value: tuple[Any, ...]) -> Gpu:
     """A GPU from the plain tuple as which it came."""
-    position, state, readings, parts, lacks, problems = value
+    position, state, readings, parts, lacks, problems, spent = value
     return Gpu(
         position,
         state,
@@ -133,6 +134,7 @@ def gpu_of(value: tuple[Any, ...]) -> Gpu:
         {entity: tuple(Part(*part) for part in there) for entity, there in parts.items()},
         lacks,
         tuple(Problem(*problem) for problem in problems),
+        spent,
     )
 
 

@@ -1,6 +1,7 @@
 """Whose a process on a GPU is: what /proc says beyond NVML's PID.
 
-Of a process' command line only the program's name leaves the host: arguments can hold secrets.
+Of a process' command line only the program's name leaves the host, unless the service's configuration asks for all of
+it: arguments can hold secrets.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ NAMES_WAIT = 0.25
 _ID = 64
 _SHORT_ID = 12
 _HEXADECIMAL = frozenset("0123456789abcdef")
+# Characters that are shown of a program's arguments: there is no limit to those of some.
+_ARGUMENTS = 200
 
 
 class Listing:
@@ -38,10 +41,12 @@ class Listing:
 
     Args:
         device: The card.
+        arguments: Whether to tell the arguments of programs.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *, arguments: bool = False) -> None:
         self._device = device
+        self._arguments = arguments
         self._entries: list[dict[str, Any]] | None = None
 
     def process_list(self) -> list[dict[str, Any]]:
@@ -49,7 +54,7 @@ class Listing:
         if self._entries is None:
             listed = self._device.process_list()
             local = visible(_driver_version()) if listed else True
-            self._entries = [describe(process, local=local) for process in listed]
+            self._entries = [describe(process, local=local, arguments=self._arguments) for process in listed]
         return self._entries
 
     def process_oldest(self) -> int:
@@ -82,17 +87,18 @@ def visible(driver_version: str, folder: str = PROC) -> bool:
         return False
 
 
-def describe(process: Process, *, local: bool, folder: str = PROC) -> dict[str, Any]:
+def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bool = False) -> dict[str, Any]:
     """One entry of a process list.
 
     Args:
         process: As NVML has it.
         local: Whether `folder` knows its PID.
         folder: /proc.
+        arguments: Whether to tell those of the program.
 
     Returns:
-        `pid`, `type`, and as far as known `name`, `memory` in B, `mig` (GPU instance), `uid`, `container`, `job`, and
-        `age` in s.
+        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `uid`, `container`,
+        `job`, and `age` in s.
     """
     entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
     with contextlib.suppress(NvmlError):
@@ -103,7 +109,21 @@ def describe(process: Process, *, local: bool, folder: str = PROC) -> dict[str, 
         entry["mig"] = process.gpu_instance
     if local:
         entry.update(_of_proc(f"{folder}/{process.pid}"))
+    if local and arguments and (words := _arguments_of(f"{folder}/{process.pid}")):
+        entry["arguments"] = words
     return entry
+
+
+def _arguments_of(folder: str) -> str:
+    """What stands behind the program in its command line; nothing when it has ended, or is a thread of the kernel."""
+    try:
+        with open(f"{folder}/cmdline", "rb") as file:
+            words = file.read(4 * _ARGUMENTS + 4096).rstrip(b"\0").split(b"\0")[1:]
+    except OSError:
+        return ""
+    text = b" ".join(words).decode("utf-8", "replace")
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= _ARGUMENTS else f"{text[: _ARGUMENTS - 3]}..."
 
 
 def _of_proc(folder: str) -> dict[str, Any]:

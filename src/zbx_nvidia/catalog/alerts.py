@@ -172,6 +172,20 @@ ALERTS = (
         "Install the expected driver, or set {$NVIDIA.EXPECTED.DRIVER} for this host.",
     ),
     Alert(
+        "host", "sxid",
+        "Fatal error of an NVSwitch",
+        "Fatal error of an NVSwitch: {ITEM.LASTVALUE1}",
+        HIGH, "availability",
+        "length(last(@host.sxid_recent))>0",
+        "",
+        ("driver",),
+        "{ITEM.LASTVALUE1}",
+        "A switch of the NVLink fabric has reported an SXid error that it calls fatal: traffic between GPUs was lost, "
+        "and what uses them was ended.",
+        "Look the code up in NVIDIA's Fabric Manager User Guide; drain the host and reset its GPUs and switches, or "
+        "restart it. If it comes again, have the switch or its baseboard replaced.",
+    ),
+    Alert(
         "gpu", "missing",
         "Lost or missing",
         "{#NAME} at {#PCI} is lost or missing (serial number {#SERIAL})",

@@ -172,7 +172,15 @@ METRICS = (
     Row("GPU count, GPU lost", ("host.gpu_count", "host.gpus_lost", "host.gpus_sick", "gpu.present")),
     Row(
         "The collector's own health",
-        ("status.code", "timestamp", "collector.duration", "collector.error_count", "collector.version"),
+        (
+            "status.code",
+            "timestamp",
+            "collector.duration",
+            "collector.driver_time",
+            "collector.driver_cpu",
+            "collector.error_count",
+            "collector.version",
+        ),
     ),
 )
 
@@ -187,7 +195,7 @@ ALERTS = (
     Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery",)),
-    Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info"), "Resident mode only."),
+    Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info", "sxid"), "Resident mode only."),
     Row("Uncorrectable ECC", ("ecc_uncorrected",)),
     Row("Corrected ECC rate", ("ecc_corrected",)),
     Row("Row remap failure", ("remap_failure",)),

@@ -175,6 +175,15 @@ HOST_METRICS = (
         "From the start of the process, or from the question to the driver, to the document.",
     ),
     _top(
+        "collector", "driver_time", "Time in the driver", FLOAT, "s", LIVE, "",
+        "How long the calls into the driver took, those for all GPUs together, which run side by side; of the resident "
+        "collector all since the last document.",
+    ),
+    _top(
+        "collector", "driver_cpu", "Processor time in the driver", FLOAT, "s", LIVE, "",
+        "What they took of a processor: the rest of what the collector takes is its own.",
+    ),
+    _top(
         "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",
         "Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of lost and "
         "sick cards do not count.",
@@ -214,6 +223,19 @@ HOST_METRICS = (
     _top(
         "host", "sick", "Sick GPUs", CHAR, "", SLOW, "",
         "Which GPUs are sick: index, slot and UUID as far as known; empty when none is.",
+    ),
+    _top(
+        "host", "sxid_count", "SXid errors", UNSIGNED, "", LIVE, "",
+        "Errors of NVSwitches, as far as the kernel's log goes back; with the resident collector and its key "
+        "kernel_log only.",
+    ),
+    _top(
+        "host", "sxid_last", "Last SXid error", UNSIGNED, "", LIVE, "",
+        "Code of the last of them; NVIDIA's Fabric Manager User Guide says what it means.",
+    ),
+    _top(
+        "host", "sxid_recent", "Recent fatal SXid errors", CHAR, "", SLOW, "",
+        "Switches and codes of fatal ones of the last minutes (xid_memory of the service); empty when there were none.",
     ),
 )  # fmt: skip
 
@@ -776,8 +798,9 @@ GPU_METRICS = (
     _gpu(
         "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
         "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName", "",
-        "The largest processes of the host, those of this card: pid, name (no arguments), type (C computes, G draws, M "
-        "by MPS), memory in B, user, container or Slurm job, MIG GPU instance.",
+        "The largest processes of the host, those of this card: pid, name (arguments only where the service's "
+        "configuration asks for them), type (C computes, G draws, M by MPS), memory in B, user, container or Slurm "
+        "job, MIG GPU instance.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

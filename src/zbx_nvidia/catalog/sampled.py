@@ -88,7 +88,8 @@ SAMPLED_METRICS = (
     ),
     _xid(
         "xid_last", "Last XID error", UNSIGNED,
-        "Code of the last XID error since the service was started; no value until there is one.",
+        "Code of the last XID error since the service was started, or the host where the service reads the kernel's "
+        "log; no value until there is one.",
         valuemap="NVIDIA XID",
     ),
     _xid(
@@ -100,7 +101,9 @@ SAMPLED_METRICS = (
         "none. Alarms stand on it.",
     ),
     _xid(
-        "xid_count", "XID errors", UNSIGNED, "All since the service was started, each repetition counted.",
+        "xid_count", "XID errors", UNSIGNED,
+        "All since the service was started, or the host where the service reads the kernel's log, each repetition "
+        "counted.",
     ),
     _xid(
         "xid_events", "XID events", UNSIGNED,

@@ -11,6 +11,8 @@ Raised here and nowhere else, so that no caller needs to know pynvml's codes.
 
 from __future__ import annotations
 
+import threading
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import pynvml
@@ -76,6 +78,23 @@ class Lost(NvmlError):
     """The device, or the driver, is gone."""
 
 
+class _Spent(threading.local):
+    """What the calls of one thread took, in s: by the clock, and of a processor."""
+
+    time = 0.0
+    cpu = 0.0
+
+
+_spent = _Spent()
+
+
+def spent() -> tuple[float, float]:
+    """What this thread's calls took since it last asked: s by the clock, and s of a processor."""
+    taken = (_spent.time, _spent.cpu)
+    _spent.time = _spent.cpu = 0.0
+    return taken
+
+
 def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  whatever pynvml returns
     """Call NVML.
 
@@ -88,6 +107,7 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
         Refused: No permission, or any other error.
         Lost: The device is gone.
     """
+    since, cpu = perf_counter(), thread_time()
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
@@ -96,6 +116,9 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
     except pynvml.NVMLLibraryMismatchError as error:
         # Not an NVMLError: pynvml raises it where the library lacks the version of a call that it was built for.
         raise Absent(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, str(error)) from None
+    finally:
+        _spent.time += perf_counter() - since
+        _spent.cpu += thread_time() - cpu
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:

@@ -1156,7 +1156,7 @@ def _running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]
 def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
     function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as above
     count = ctypes.c_uint(0)
-    code = function(handle, ctypes.byref(count), None)
+    code = call(function, handle, ctypes.byref(count), None)
     if code == pynvml.NVML_SUCCESS:  # asked for the size, it means that there is none
         return []
     if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
@@ -1164,7 +1164,7 @@ def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None,
     # Room for what starts meanwhile.
     count.value = 2 * count.value + 5
     room = ctypes.create_string_buffer(count.value * stride)
-    call(_check, function(handle, ctypes.byref(count), room))
+    call(_check, call(function, handle, ctypes.byref(count), room))
     infos = []
     for place in range(count.value):
         info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)

@@ -105,6 +105,8 @@ def install(order: Order, say: Say, *, dry_run: bool) -> Result:
             plan.steps += one.restart()
     plan.journal = dataclasses.replace(plan.journal, modes=modes)
     changed = _carry_out(plan, say, dry_run=dry_run, prove=[Act([], one.prove) for one in work])
+    if missing and not dry_run and programs.uncompiled(next(iter(program.values()))):
+        plan.notes.append(f"The modules of {order.command} could not be compiled: each poll costs twice as much")
     notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
     return Result(changed, tuple((one.agent, one.proof) for one in work if one.proof), tuple(notes))
 
@@ -310,9 +312,14 @@ def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> boo
         details = step.details() if dry_run and isinstance(step, File) else []
         for line in (*step.lines(), *details):
             say(f"  {line}")
-    if not dry_run:
-        recorded = [plan.before(), *plan.steps, *prove, plan.after()] if plan.has_news else [*plan.steps, *prove]
-        steps.carry_out(recorded)
+    if dry_run:
+        return bool(listed)
+    if plan.has_news:
+        steps.carry_out([plan.before(), *plan.steps, *prove, plan.after()])
+    else:
+        # Nothing that could be undone.
+        for step in prove:
+            step.apply()
     return bool(listed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import pwd
@@ -147,8 +148,8 @@ class _Look:
             self._writable(path, f"its owner {_owner(about.st_uid)}", f"chown root {path}")
         elif mode & stat.S_IWOTH and not sticky:
             self._writable(path, "everybody", f"chmod o-w {path}")
-        elif mode & stat.S_IWGRP and about.st_gid != 0 and not sticky:
-            self._writable(path, f"the group {about.st_gid}", f"chmod g-w {path}")
+        elif mode & stat.S_IWGRP and not sticky and (members := _members(about.st_gid)):
+            self._writable(path, f"{members[0]}, of its group {about.st_gid}", f"chmod g-w {path}")
         shift = 6 if about.st_uid == self.uid else 3 if about.st_gid in self.groups else 0
         needed = needed | os.X_OK if stat.S_ISDIR(mode) else needed
         if self.uid != 0 and needed & ~(mode >> shift) & 7:
@@ -216,6 +217,16 @@ def _modules(path: Path, interpreter: Path, user: str, look: _Look) -> tuple[Pat
     look.tree(Path(package))
     look.at(Path(pynvml))
     return Path(package), Path(pynvml)
+
+
+def _members(gid: int) -> list[str]:
+    """Who is in a group besides root. In Debian's `staff`, which may write to /usr/local, nobody is."""
+    try:
+        listed = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        listed = []
+    first = [entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == gid]
+    return sorted({*listed, *first} - {"root"})
 
 
 def _owner(uid: int) -> str:

@@ -212,6 +212,7 @@ class Connection:
         self._login = login
         self._timeout = timeout
         self._user = login.user
+        self._sent: set[str] = set()  # secrets besides those
         self._accepted = False  # whether the front end has accepted the credentials
 
     def log_in(self) -> None:
@@ -249,6 +250,8 @@ class Connection:
 
     def call(self, method: str, params: Mapping[str, Any] | list[Any] | None = None) -> Any:  # noqa: ANN401  JSON
         """Calls a method of the API and returns its result; one that only reads is tried again when it finds no one."""
+        if isinstance(params, dict) and params.get("tls_psk"):
+            self._sent.add(str(params["tls_psk"]))
         return self._attempt(
             method,
             lambda: self._api.do_request(method, params)["result"],
@@ -290,7 +293,7 @@ class Connection:
         return explain.refusal(self.url, method, said, who=who, unauthorised=self._unauthorised())
 
     def _redact(self, text: str) -> str:
-        for secret in (self._login.token, self._login.password, str(self._api.auth)):
+        for secret in (self._login.token, self._login.password, str(self._api.auth), *self._sent):
             if secret:
                 text = text.replace(secret, "***")
         return " ".join(text.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -19,6 +20,8 @@ from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tests.conftest import Machine
 
 AGENT = Path(sysconfig.get_path("scripts")) / "zbx-nvidia-agent"
 CLOCK = 1_700_000_000  # one moment for all machines, so that two documents can be compared
@@ -94,6 +97,18 @@ def checked(output: bytes, seconds: float = 0.0) -> Answer:
     for uuid, readings in document.get("gpus", {}).items():
         assert readings.get("uuid", uuid) == uuid  # it goes where all of a group is shed
     return Answer(text, document, seconds)
+
+
+@contextlib.contextmanager
+def program(node: Machine, *more: str) -> Iterator[None]:
+    """A program with secrets in its command line uses the GPU of this T4."""
+    with subprocess.Popen(["/bin/sh", "-c", "read wait", "--token", "secret", *more], stdin=subprocess.PIPE) as sleeper:
+        for pid in (5000675, 5005762):
+            node.remove(f"gpu 0 process {pid}")
+        node.set(f"gpu 0 process {sleeper.pid}", {"name": "/opt/ai/trainer --token secret", "compute": 1})
+        yield
+        assert sleeper.stdin
+        sleeper.stdin.close()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.unit.agent.collector import CLOCK, Answer, get
+from tests.unit.agent.collector import CLOCK, Answer, get, program
 from zbx_nvidia.agent import processes
 from zbx_nvidia.driver.device import Process
 
@@ -50,7 +50,17 @@ def test_a_process_of_this_machine(machine: MachineFactory) -> None:
 
 
 def test_arguments_never_leave_the_host(machine: MachineFactory) -> None:
-    assert "secret" not in get(with_process(machine).env).text
+    """Neither those that the driver tells, nor those that /proc has."""
+    node = machine("t4")
+    with program(node):
+        (entry,) = listed(get(node.env))
+        assert entry["name"] == "trainer"
+        assert "user" in entry, "it was looked up in /proc"
+        assert "secret" not in get(node.env).text
+
+
+def test_arguments_of_a_program_that_has_ended() -> None:
+    assert "arguments" not in processes.describe(Process(NO_PID, "C", None, None), local=True, arguments=True)
 
 
 def test_no_process(machine: MachineFactory) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "marker-password-7c1f"  # noqa: S105  what this test searches for
 TOKEN = "marker-token-93ab"  # noqa: S105
+PSK = "9f2c" * 16
 SESSION = "5e55" * 8  # what the front in conftest.py gives
 LOGINS = {"token": Credentials(token=TOKEN), "password": Credentials(user="robot", password=PASSWORD)}
 
@@ -120,15 +121,17 @@ def test_no_secret_is_told(
         try:
             with connect(front.url, login, timeout=0.3 if answer is late else 10) as zabbix:
                 zabbix.call("host.get", {"output": ["hostid"]})
-                zabbix.call("host.create", {"host": "h"})
+                zabbix.call("host.create", {"host": "h", "tls_psk": PSK})
         except ServerError as error:
             texts += told(error)
     texts += [*log.seen, *capture.readouterr()]
     sent = [repr(one) for one in front.requests]
     if method != "apiinfo.version" and answer is not late:
         assert any(PASSWORD in one for one in sent), "the password was never sent"
+    if method == "host.create":
+        assert any(PSK in one for one in sent), "the key was never sent"
     assert any("urllib3" in one for one in log.seen), "the libraries' log was not turned on"
-    for secret in (PASSWORD, TOKEN, SESSION):
+    for secret in (PASSWORD, TOKEN, SESSION, PSK):
         assert not [text for text in texts if secret in text]
 
 

@@ -45,6 +45,20 @@ def test_an_xid_reaches_those_that_registered_before(machine: MachineFactory, nv
     assert [wait(ask, "all")[1:3] for _ in range(3)] == [[13, 0], [48, 3], [63, 3]]
 
 
+def test_many_xids_in_one_line(machine: MachineFactory, nvml: ClientFactory) -> None:
+    node = machine("t4")
+    ask = nvml(node)
+    new_set(ask, "xids", 0)
+    node.set("gpu 0", {"xid.1": 31, "xid.2-4": "40 + scope", "xid.5": 79})
+    new_set(ask, "late", 0)
+    assert [wait(ask, "xids")[1] for _ in range(5)] == [31, 42, 43, 44, 79]
+    assert wait(ask, "xids") == wait(ask, "late") == "NVMLError_Timeout"
+    node.set("gpu 0", {"xid.6-100005": 13})
+    found = ask("[(lambda d: d.eventData)(nvmlEventSetWait_v2(s.late, 0)) for _ in range(100_000)]")
+    assert found == [13] * 100_000
+    assert wait(ask, "late") == "NVMLError_Timeout"
+
+
 def test_a_wait_ends_when_the_event_comes(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("t4")
     ask = nvml(node)

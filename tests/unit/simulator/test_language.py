@@ -253,6 +253,10 @@ def test_names_that_are_not_utf_8(machine: MachineFactory, nvml: ClientFactory) 
         ("[gpu 0 process 1]\n[process *]\nused_memory = 1 +", "is missing"),
         ("fan_speed.x = 1", "is no key"),
         ("var.A = 1", "is no key"),
+        ("xid.5- = 1", "is no key"),
+        ("xid.-5 = 1", "is no key"),
+        ("xid.5-6-7 = 1", "is no key"),
+        ("fan_speed.1-2 = 1", "is no key"),
         ("[machine]\nstate = ill", "no_driver"),
     ],
 )

@@ -16,7 +16,7 @@ import yaml
 from zbx_nvidia.agent.document import Collection, Gpu, build
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.entities import ENTITIES
-from zbx_nvidia.catalog.metrics import PRESENT
+from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
 from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
@@ -175,7 +175,8 @@ def golden_documents() -> list[dict[str, Any]]:
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
     readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
     gpu = Gpu(0, "ok", readings, {}, (), ())
-    made = build(Collection(status.OK, "", {}, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
+    logged = {metric.key: 0 for metric in HOST_METRICS if metric.key.startswith("sxid")}
+    made = build(Collection(status.OK, "", logged, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
     return [*documents, made]
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RELEASE = "10m"
-_OPTIONS = {"serve": {"--config": True, "--check": False}, "release": {"--config": True, "--for": True}}
+_OPTIONS = {
+    "serve": {"--config": True, "--check": False, "--clean": False},
+    "release": {"--config": True, "--for": True},
+}
 _ANSWER = 60.0  # s: longer than any call into a driver that is well
 
 
@@ -42,9 +45,9 @@ def run(arguments: list[str], complain: Callable[[str], None]) -> int:
             sys.stdout.write("The configuration is good.\n")
             return 0
         if command == "serve":
-            from zbx_nvidia.agent.resident.supervisor import serve  # noqa: PLC0415  release needs none of it
+            from zbx_nvidia.agent.resident import supervisor  # noqa: PLC0415  release needs none of it
 
-            return serve(path)
+            return supervisor.clean(path) if "--clean" in options else supervisor.serve(path)
         return _release(path, options.get("--for", RELEASE))
     except UsageError as error:
         sys.stderr.write(f"zbx-nvidia-agent: {error}\n")
@@ -64,7 +67,9 @@ def _release(path: str | None, text: str) -> int:
     except OSError as error:
         sys.stderr.write(f"zbx-nvidia-agent: {door}: {error.strerror or error}; does zbx-nvidia-agent serve run?\n")
         return 1
-    if answer not in {"released", "resumed"}:
+    if answer != ("released" if time else "resumed"):
+        if answer == "resumed":
+            answer = "error: the driver was taken up again before it was let go of"
         sys.stderr.write(f"zbx-nvidia-agent: {answer or 'the service has ended'}\n")
         return 1
     sys.stdout.write(f"{answer}\n")

@@ -13,6 +13,8 @@ PATH = "/etc/zbx-nvidia/agent.conf"
 DAY = 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _WORDS = {"yes": True, "no": False}
+_PATHS = {"document", "kernel_log"}
+_NONE = "no"  # where there need be no path
 
 
 class Key(NamedTuple):
@@ -49,6 +51,10 @@ KEYS = (
         "How long the driver may take for an answer. From then on the document says for how long nothing has come.",
     ),
     Key(
+        "idle", "0", 1, 120, True,
+        "The same while all GPUs are idle, which are not sampled then either, so that they can sleep. 0: as always.",
+    ),
+    Key(
         "samples", "0.5s", 0.05, 60, True,
         "How often utilisation, power, temperatures and clock are looked at in between, for peaks and means. 0: never.",
     ),
@@ -76,6 +82,14 @@ KEYS = (
         "xid_memory", "10m", 10, DAY, False,
         "For how long an XID code is among the recent ones, on which the alarms stand.",
     ),
+    Key(
+        "kernel_log", _NONE, None, 0, False,
+        "The kernel's log, /dev/kmsg, as a second source of XID errors and the one of SXid errors (NVSwitches), or no.",
+    ),
+    Key(
+        "arguments", "no", None, 0, False,
+        "Whether the arguments of programs leave the host, in the list of processes: they can hold secrets. yes or no.",
+    ),
 )  # fmt: skip
 
 
@@ -85,6 +99,7 @@ class Config(NamedTuple):
     document: str
     interval: float
     stall: float
+    idle: float
     samples: float
     window: float
     pcie: float
@@ -92,6 +107,8 @@ class Config(NamedTuple):
     xid: bool
     xid_repeat: float
     xid_memory: float
+    kernel_log: str
+    arguments: bool
 
 
 def load(path: str | None) -> Config:
@@ -144,8 +161,10 @@ def parse(text: str, name: str = PATH) -> Config:
         ("pcie", "window"),
         ("interval", "xid_repeat"),
         ("interval", "xid_memory"),
+        ("idle", "xid_memory"),
+        ("interval", "idle"),
     ):
-        if getattr(config, shorter) > getattr(config, longer):
+        if getattr(config, shorter) > getattr(config, longer) and (longer != "idle" or config.idle):
             number = max(lines.get(shorter, 0), lines.get(longer, 0))
             raise UsageError(f"{name}:{number}: {longer} is shorter than {shorter}")
     return config
@@ -200,7 +219,9 @@ def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
             zero = "0, or " if key.zero else ""
             raise UsageError(f"{key.name} must be {zero}{key.lowest:g}s to {key.highest:g}s, not {text}")
         return value
-    if key.default in _WORDS:
+    if key.default == text == _NONE and key.name in _PATHS:
+        return ""
+    if key.default in _WORDS and key.name not in _PATHS:
         if text not in _WORDS:
             raise UsageError(f"{key.name} must be yes or no, not {text[:60]}")
         return _WORDS[text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 from zbx_nvidia.catalog.remedies import CLASSES
@@ -11,6 +12,12 @@ from zbx_nvidia.catalog.xid import kind_of
 MAX_CODES = 64
 # Codes that fit into a text of 255 characters.
 _MAX_RECENT = 36
+# Who tells of an error; how far apart, in s, the times may be that the two say of it; and within what errors of the log
+# are kept as one number.
+DRIVER, LOG = "driver", "log"
+_SAME = 5.0
+_APART = 1.0
+_MAX_SPANS = 16
 
 
 class Seen(NamedTuple):
@@ -23,6 +30,23 @@ class Seen(NamedTuple):
 
     counted: float
     last: float
+
+
+class Span:
+    """Errors of one code between two times.
+
+    Args:
+        count: How many.
+        first: When the first came, by the monotonic clock.
+        last: When the last came.
+    """
+
+    __slots__ = ("count", "first", "last")
+
+    def __init__(self, count: int, first: float, last: float) -> None:
+        self.count = count
+        self.first = first
+        self.last = last
 
 
 class Ledger:
@@ -39,17 +63,29 @@ class Ledger:
         self._count = self._events = 0
         self._classes = {kind.key: 0 for kind in CLASSES}
         self._codes: dict[int, Seen] = {}
-        self._last: tuple[int, int] | None = None
+        self._last: tuple[int, int, float] | None = None
+        # By code and source: what the other source has not told.
+        self._untold: dict[tuple[int, str], deque[Span]] = {}
 
-    def add(self, code: int, count: int, when: float, now: float) -> None:
+    def add(  # noqa: PLR0913, PLR0917  what there is to say of an error
+        self, code: int, count: int, when: float, now: float, first: float | None = None, source: str = DRIVER
+    ) -> int:
         """Take in what has come since the last time.
 
         Args:
             code: The code.
             count: How often it came.
             when: When it came last, Unix time.
-            now: Now, by the monotonic clock.
+            now: The same by the monotonic clock.
+            first: When the first of them came.
+            source: Who says so.
+
+        Returns:
+            How many of them the other source had not told already.
         """
+        count = self._new(code, count, now if first is None else first, now, source)
+        if not count:
+            return 0
         self._count += count
         self._classes[kind_of(code).key] += count
         seen = self._codes.pop(code, None)
@@ -57,14 +93,40 @@ class Ledger:
             self._events += 1
             seen = Seen(now, now)
         # The last that came is at the end.
-        self._codes[code] = Seen(seen.counted, now)
+        self._codes[code] = Seen(seen.counted, max(seen.last, now))
         while len(self._codes) > MAX_CODES:
             del self._codes[next(iter(self._codes))]
-        self._last = (code, int(when))
+        if self._last is None or now >= self._last[2]:  # not by when: the wall clock may have been set back
+            self._last = (code, int(when), now)
+        return count
+
+    def _new(self, code: int, count: int, first: float, last: float, source: str) -> int:
+        """How many of these are news.
+
+        The log tells each error with its time, the driver so many between two times: what the one has told and the
+        other not is kept, and the next that the other tells of that time is held against it.
+        """
+        other = DRIVER if source == LOG else LOG
+        for span in self._untold.get((code, other), ()):
+            if span.first - _SAME <= last and span.last + _SAME >= first:
+                known = min(count, span.count)
+                span.count -= known
+                count -= known
+        if count:
+            spans = self._untold.setdefault((code, source), deque(maxlen=_MAX_SPANS))
+            if spans and 0 <= first - spans[-1].last <= _APART:
+                spans[-1].count += count
+                spans[-1].last = last
+            else:
+                spans.append(Span(count, first, last))
+        while len(self._untold) > 2 * MAX_CODES:
+            del self._untold[next(iter(self._untold))]
+        return count
 
     def recent(self, now: float) -> list[int]:
         """Codes that came lately, the last one at the end."""
-        return [code for code, seen in self._codes.items() if now - seen.last < self.memory][-_MAX_RECENT:]
+        known = sorted(self._codes.items(), key=lambda row: row[1].last)
+        return [code for code, seen in known if now - seen.last < self.memory][-_MAX_RECENT:]
 
     def readings(self, now: float) -> dict[str, Any]:
         """Readings by catalogue key."""

@@ -1,7 +1,8 @@
 """The process that writes the document, and never calls NVML: so it can always answer and always leave.
 
 One loop over file descriptors and times. All times are of the monotonic clock: the wall clock, which may jump, stands
-in the document's `timestamp` and at XIDs, and nothing is decided by it.
+in the document's `timestamp` and at XIDs, and nothing is decided by it. The kernel's log is read here too: it goes on
+while there is no worker.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ from zbx_nvidia.agent.document import Collection, Gpu, Problem
 from zbx_nvidia.agent.messages import CHUNK, Receiver
 from zbx_nvidia.agent.resident import config as configuration
 from zbx_nvidia.agent.resident import notify
-from zbx_nvidia.agent.resident.ledger import Ledger
+from zbx_nvidia.agent.resident.kernel_log import KernelLog, Switches, Waiting, place
+from zbx_nvidia.agent.resident.ledger import LOG, Ledger
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.catalog.xid import BY_CODE
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zbx_nvidia.agent.resident.config import Config
+    from zbx_nvidia.agent.resident.kernel_log import Line
     from zbx_nvidia.catalog.status import Status
 
 MODE = "resident"
 HOST = -1  # beside the positions of GPUs: the worker as a whole
-NUMBER = 4  # bytes of the number of a round
+NUMBER, IDLE = 4, 1 << 31  # bytes of the number of a round, and the bit of it that says to leave the GPUs in peace
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is started again, doubled each time
 # A lost GPU that was reset is seen again by a process that begins anew, and by no other. Whoever resets one has the
 # driver released before, and that is such a beginning: this is for the rest, and costs the other GPUs their samples.
 RENEW_LOST = 600.0
 LAST_WAIT = 0.7  # s that the end waits for the worker: with it, SIGTERM takes less than a second
 _LOCK_PAUSE = 0.2
+_XID = "xid"  # the reader of all that is told of XIDs
 _LIBRARY = "libnvidia-ml.so"
 _START = """\
 import sys
@@ -74,6 +80,7 @@ class Host(NamedTuple):
     total: int
     slots: list[str]
     problems: list[Problem]
+    spent: tuple[float, float]
 
 
 class Worker(NamedTuple):
@@ -124,6 +131,32 @@ def serve(path: str | None) -> int:
     return Supervisor(path, config).run()
 
 
+def clean(path: str | None) -> int:
+    """Remove the document of a service that was killed, so that nobody goes on reading it.
+
+    Args:
+        path: As of `serve`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: As of `serve`.
+    """
+    config = configuration.load(path)
+    if not os.path.exists(config.document + ".lock"):
+        return 0  # there was none; and one that root made here, the service could not take
+    try:
+        lock = _locked(config.document + ".lock")
+        if lock is not None:  # else it is being written
+            _remove(config.document)
+            os.close(lock)
+    except OSError as error:
+        log(f"{config.document}: {error.strerror}: {error.filename}")
+        return 1
+    return 0
+
+
 class Supervisor:
     """The loop.
 
@@ -152,11 +185,18 @@ class Supervisor:
         self._next = 0.0  # when the next round is due
         self._asked: dict[int, float] = {}  # GPUs that owe an answer, and since when; HOST is the worker as a whole
         self._lost_since: float | None = None
+        self._idle_since: float | None = None  # since when no GPU has had work
         self._released: float | None = None  # until when
         self._waiting: list[socket.socket] = []  # those who want to know when the driver is free
         self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
         self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
         self._able: dict[int, bool | None] = {}
+        self._refusals: dict[int, Problem] = {}  # of the wait for XIDs
+        self._log = KernelLog(config.kernel_log)
+        self._complaint = ""  # that it cannot be read
+        self._switches = Switches(config.xid_memory)
+        self._places: dict[str, str] = {}  # PCI address -> UUID
+        self._unplaced = Waiting()
         self._unwritable = False
         self._said = ""
         self._announced = False
@@ -176,9 +216,7 @@ class Supervisor:
                     key.data()
         finally:
             notify.send("STOPPING=1")
-            self._remove()
-            with contextlib.suppress(OSError):
-                os.unlink(self._config.document + ".sock")
+            _remove(self._config.document)
             door.close()
         self._leave()
         return self._code
@@ -216,10 +254,13 @@ class Supervisor:
             # Not everybody has answered, and the time for it is not over.
             self._next = now + self._config.interval
             return
-        self._next += self._config.interval
+        interval = self._config.idle if self._idle(now) else self._config.interval
+        self._next += interval
         if self._next <= now:
             # The machine slept, or this is the first: what was missed is not made up.
-            self._next = now + self._config.interval
+            self._next = now + interval
+        # Before the worker says what the driver has told it: so the two are held against each other.
+        self._read_log(now)
         if self._ready and not self._ending:
             self._renew(now)
         if self._ready and not self._ending:
@@ -282,7 +323,13 @@ class Supervisor:
         assert self._worker is not None  # noqa: S101  it is ready
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
             # A worker whose main thread hangs leaves the numbers in the pipe, which has room for a day of them.
-            os.write(self._worker.control, self._number.to_bytes(NUMBER, "big"))
+            order = self._number | (IDLE if self._idle(now) else 0)
+            os.write(self._worker.control, order.to_bytes(NUMBER, "big"))
+
+    def _idle(self, now: float) -> bool:
+        """Whether the GPUs are to be left in peace: no work for as long as peaks look back."""
+        since = self._idle_since
+        return bool(self._config.idle) and since is not None and now - since >= self._config.window
 
     def _hear(self) -> None:
         """Take what the worker says."""
@@ -325,20 +372,21 @@ class Supervisor:
         self._failure = None
 
     def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
-        number, versions, count, slots, problems, xids = value
-        for index, uuid, able, codes in xids:
+        number, versions, count, slots, problems, xids, spent = value
+        self._refusals.clear()
+        for index, uuid, able, refusal, codes in xids:
             self._able[index] = able
+            if refusal is not None:
+                self._refusals[index] = Problem("", _XID, *refusal)
             if not uuid:
                 continue
             self._uuids[index] = uuid
-            if uuid not in self._ledgers:
-                self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
-            ledger = self._ledgers[uuid]
-            for code, times, when in codes:
-                ledger.add(code, times, when, now)
-                log(f"GPU {index}: XID {code} ({_meaning(code)}), {times} times")
+            ledger = self._ledger(uuid)
+            for code, times, first, last in codes:
+                if new := ledger.add(code, times, _wall(last), last, first):
+                    log(f"GPU {index}: XID {code} ({_meaning(code)}), {new} times")
         if self._round is not None and number == self._round.number:
-            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems])
+            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems], spent)
             for index in range(count):
                 if index not in self._round.gpus:
                     self._asked.setdefault(index, now)
@@ -356,6 +404,9 @@ class Supervisor:
     def _hear_gpu(self, now: float, value: tuple[Any, ...]) -> None:
         number, plain = value
         gpu = oneshot.gpu_of(plain)
+        if self._log.reads and {"pci", "uuid"} <= gpu.readings.keys():
+            self._places[where := place(gpu.readings["pci"])] = gpu.readings["uuid"]
+            self._count_logged(self._unplaced.take(where))
         self._asked.pop(gpu.position, None)
         if self._round is not None and number == self._round.number:
             self._round.gpus[gpu.position] = gpu
@@ -372,8 +423,10 @@ class Supervisor:
         self._worker = None
         self._ready = False
         self._round = None
+        self._idle_since = None
         self._asked.clear()
         self._able.clear()
+        self._refusals.clear()
         if self._released is not None:
             self._failure = None
             self._write_without(now)
@@ -449,19 +502,26 @@ class Supervisor:
         gpus = [self._with_xids(now, gpu) for gpu in round_.gpus.values()]
         lost = any(gpu.state == "lost" for gpu in gpus)
         self._lost_since = (self._lost_since or now) if lost else None
+        if not owing and all(_without_work(gpu) for gpu in gpus):
+            self._idle_since = self._idle_since or now
+        else:
+            if self._idle(now):
+                self._next = min(self._next, now + self._config.interval)
+            self._idle_since = None
         self._pause = FIRST_PAUSE
         self._write(
             Collection(
                 status,
                 detail,
-                host.versions,
+                {**host.versions, **(self._switches.readings(now) if self._log.reads else {})},
                 host.total,
                 gpus,
                 host.slots,
-                host.problems,
+                [*host.problems, *([Problem("", "kernel_log", 0, self._complaint)] if self._complaint else [])],
                 self._users,
                 MODE,
                 now - round_.started,
+                host.spent,
             )
         )
 
@@ -492,10 +552,15 @@ class Supervisor:
         """A GPU with what the ledger has of it."""
         able = self._able.get(gpu.position)
         ledger = self._ledgers.get(gpu.readings.get("uuid") or self._uuids.get(gpu.position, ""))
+        if gpu.state == "ok" and self._log.reads:
+            return gpu._replace(readings={**gpu.readings, **self._ledger(gpu.readings["uuid"]).readings(now)})
+        if gpu.state == "ok" and (refusal := self._refusals.get(gpu.position)):
+            # Neither there nor lacking, but in error: as with every reading that the driver refuses.
+            return gpu._replace(problems=(*gpu.problems, refusal._replace(gpu=gpu.readings["uuid"])))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
-        if gpu.state == "ok" and not able:
-            return gpu._replace(lacks=(*gpu.lacks, "xid"))
+        if gpu.state == "ok" and (able is False or ledger is None or not self._config.xid):
+            return gpu._replace(lacks=(*gpu.lacks, _XID))
         if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
             # Its readings are void; what the driver said before it went is what helps now.
             words = f"XID {recent[-1]}: {_meaning(recent[-1])}"
@@ -517,7 +582,7 @@ class Supervisor:
             _write_file(self._config.document, text.encode("ascii") + b"\n")
         except OSError as error:
             # What cannot be renewed must not go on being read.
-            self._remove()
+            _remove(self._config.document, "", ".new")
             if not self._unwritable:
                 log(f"{self._config.document} cannot be written, and was removed: {error.strerror}")
             self._unwritable = True
@@ -548,10 +613,40 @@ class Supervisor:
             self._announced = True
             notify.send("READY=1")
 
-    def _remove(self) -> None:
-        for path in (self._config.document, self._config.document + ".new"):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+    # -- the kernel's log ----------------------------------------------------------------------------------------------
+
+    def _read_log(self, now: float) -> None:
+        lines = self._log.take(now)
+        if self._log.complaint != self._complaint:
+            self._complaint = self._log.complaint
+            if self._complaint or self._log.reads:
+                log(self._complaint or "the kernel's log is read again")
+        of_switches: dict[str, int] = {}
+        for line in lines:
+            if line.switch:
+                self._switches.add(line)
+                words = f"NVSwitch {line.place}: SXid {line.code}{', fatal' if line.fatal else ''}"
+                of_switches[words] = of_switches.get(words, 0) + 1
+            elif line.place not in self._places:
+                self._unplaced.add(line)
+        for words, count in of_switches.items():
+            log(f"{words}, {count} times, by the kernel's log")
+        self._count_logged(line for line in lines if not line.switch and line.place in self._places)
+
+    def _count_logged(self, lines: Iterable[Line]) -> None:
+        new: dict[tuple[str, int], int] = {}
+        for line in lines:
+            ledger = self._ledger(self._places[line.place])
+            count = ledger.add(line.code, 1, _wall(line.when), line.when, source=LOG)
+            new[line.place, line.code] = new.get((line.place, line.code), 0) + count
+        for (where, code), count in new.items():
+            if count:
+                log(f"GPU at {where}: XID {code} ({_meaning(code)}), {count} times, by the kernel's log")
+
+    def _ledger(self, uuid: str) -> Ledger:
+        if uuid not in self._ledgers:
+            self._ledgers[uuid] = Ledger(self._config.xid_repeat, self._config.xid_memory)
+        return self._ledgers[uuid]
 
     # -- orders ------------------------------------------------------------------------------------------------------
 
@@ -585,6 +680,8 @@ class Supervisor:
             self._config = config
             for ledger in self._ledgers.values():
                 ledger.repeat, ledger.memory = config.xid_repeat, config.xid_memory
+            self._switches.memory = config.xid_memory
+            self._log.use(config.kernel_log)
             if worker_differs:
                 self._end_worker()
             self._next = time.monotonic()
@@ -624,9 +721,7 @@ class Supervisor:
             return
         self._waiting.append(guest)
         if time_ <= 0:
-            if self._released is not None:
-                self._resume(now)
-            self._tell("resumed")
+            self._resume(now)
             return
         if self._worker is None and not self._is_free():
             # A worker of an earlier service still hangs: nobody may believe that the driver is free.
@@ -654,11 +749,14 @@ class Supervisor:
         self._waiting.clear()
 
     def _resume(self, now: float) -> None:
-        log("taking the driver up again")
-        self._released = None
-        self._failure = None
-        if self._worker is None:
-            self._start_at = now
+        if self._released is not None:
+            log("taking the driver up again")
+            self._released = None
+            self._failure = None
+            if self._worker is None:
+                self._start_at = now
+        # Also those who still wait for it to be let go of: they must not wait for what does not come any more.
+        self._tell("resumed")
 
     def _leave(self) -> None:
         """Let the worker end, and wait a moment for it; one that hangs is left to itself."""
@@ -676,10 +774,21 @@ class Supervisor:
         log("the worker has not come back from the driver, and is left to itself")
 
 
+def _without_work(gpu: Gpu) -> bool:
+    """Whether nothing runs on it. A process may be there, and do nothing; where it is not known what it does, none."""
+    work = [gpu.readings[key] for key in ("utilization", "sampled_utilization_peak") if key in gpu.readings]
+    return gpu.state == "ok" and not any(work or [gpu.readings.get("processes", 1)])
+
+
+def _wall(when: float) -> float:
+    """Unix time of a moment of the monotonic clock."""
+    return time.time() - (time.monotonic() - when)
+
+
 def _for_worker(config: Config) -> tuple[float, ...]:
     """The arguments of the worker's `main`."""
     horizon = config.window + config.interval
-    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid))
+    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid), float(config.arguments))
 
 
 def _pipe() -> tuple[int, int]:
@@ -704,6 +813,13 @@ def _locked(path: str) -> int | None:
             return None
         raise
     return descriptor
+
+
+def _remove(path: str, *ends: str) -> None:
+    """Remove what nobody may read any more: unless said otherwise, all but the locks."""
+    for end in ends or ("", ".new", ".sock"):
+        with contextlib.suppress(OSError):
+            os.unlink(path + end)
 
 
 def _write_file(path: str, data: bytes) -> None:

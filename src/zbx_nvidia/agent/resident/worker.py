@@ -1,11 +1,11 @@
 """The process that keeps NVML open, started by the supervisor with a fresh interpreter.
 
-Standard input brings the numbers of rounds, four bytes each; at its end the worker lets go of the driver and ends. What
-it finds leaves by standard output as messages:
+Standard input brings the numbers of rounds, four bytes each, whose first bit says that GPUs are not to be sampled until
+the next; at its end the worker lets go of the driver and ends. What it finds leaves by standard output as messages:
 
     ("failed", (code, message))                         NVML does not answer: the worker ends
     ("ready", version)                                  it does
-    ("host", (round, versions, count, slots, problems, xids))
+    ("host", (round, versions, count, slots, problems, xids, spent))
     ("gpu", (round, gpu))                               each when it is read
     ("asked", (round, users))                           every GPU has been asked; names of the users of processes
     ("broken", message)                                 a fault of ours: the worker ends
@@ -30,7 +30,7 @@ from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import NvmlError
+from zbx_nvidia.driver.calls import NvmlError, spent
 from zbx_nvidia.driver.events import XidWatch
 
 if TYPE_CHECKING:
@@ -38,13 +38,15 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.agent.document import Gpu
 
-NUMBER = 4  # bytes of the number of a round
+NUMBER, IDLE = 4, 1 << 31  # as the supervisor has them
 _STREAMS = 3
 _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
 
-def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) -> NoReturn:
+def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
+    samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
+) -> NoReturn:
     """Read whenever asked, until nobody asks any more. Never returns.
 
     Args:
@@ -53,6 +55,7 @@ def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) ->
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
         gpm: Whether to read GPM.
         xid: Whether to wait for XIDs.
+        arguments: Whether to tell the arguments of programs.
     """
     for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Whoever stops a whole group of processes means the supervisor.
@@ -63,7 +66,7 @@ def main(samples: float, horizon: float, pcie: float, gpm: float, xid: float) ->
     watchers: dict[int, Watcher] = {}
 
     def begin(index: int) -> None:
-        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm)
+        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
         readers[index].start()
         if xid:
             watchers[index] = Watcher(index, XidWatch)
@@ -100,16 +103,20 @@ def _answer(
     system.gpu_count()
     sender.send("ready", __version__)
     users = Users()
-    while number := int.from_bytes(_read(control), "big"):
+    while order := int.from_bytes(_read(control), "big"):
+        number, idle = order & ~IDLE, bool(order & IDLE)
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
         count = system.gpu_count()
         for index in range(count):
             if index not in readers:
                 begin(index)
-        xids = tuple((index, watcher.uuid, watcher.able, watcher.tally.take()) for index, watcher in watchers.items())
-        sender.send("host", (number, versions, count, system.slots(), problems, xids))
+        xids = tuple(
+            (index, watcher.uuid, watcher.able, watcher.refusal, watcher.tally.take())
+            for index, watcher in watchers.items()
+        )
+        sender.send("host", (number, versions, count, system.slots(), problems, xids, spent()))
         for index in range(count):
-            readers[index].ask(number)
+            readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send("asked", (number, dict(users.names)))
 
@@ -124,14 +131,16 @@ class Reader(threading.Thread):
         horizon: As of `main`.
         pcie: As of `main`.
         gpm: As of `main`.
+        arguments: As of `main`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as of `main`
-        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float
+        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float, arguments: float
     ) -> None:
         super().__init__(daemon=True)
         self._index = index
         self._sender = sender
+        self._arguments = bool(arguments)
         self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
         wanted = tuple(reader for readers, _ in self._every for reader in readers)
         self._sampler = Sampler(index, horizon, wanted)
@@ -140,17 +149,19 @@ class Reader(threading.Thread):
         self._wake = threading.Event()
         self._done = threading.Event()
         self._number = 0
+        self._idle = False
         self._ends = False
         # Whose the processes were when it was last read.
         self.uids: set[int] = set()
 
-    def ask(self, number: int) -> None:
-        """Have everything read, and give it a head start before the next GPU is asked.
+    def ask(self, number: int, *, idle: bool) -> None:
+        """Have everything read, sampled or not from now on, and give it a head start before the next GPU is asked.
 
         One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call cost
         twice the CPU time. One that does not is left to itself.
         """
         self._done.clear()
+        self._idle = idle
         self._number = number
         self._wake.set()
         self._done.wait(HEAD_START)
@@ -165,21 +176,23 @@ class Reader(threading.Thread):
         served = 0
         while not self._ends:
             now = time.monotonic()
-            for place, (readers, every) in enumerate(self._every):
+            every_one = () if self._idle else self._every
+            for place, (readers, every) in enumerate(every_one):
                 if now >= self._due[place]:
                     # From now on, and not from when it was due: what was missed while the driver slept is not made up.
                     self._due[place] = now + every
                     self._sampler.sample(readers, now)
             if self._number != served:
                 served = self._number
-                self._sender.send("gpu", (served, self._read()))
+                # With what its samples since the last time have taken.
+                self._sender.send("gpu", (served, self._read()._replace(spent=spent())))
                 self._done.set()
-            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
+            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
             self._wake.clear()
 
     def _read(self) -> Gpu:
         try:
-            gpu = read_gpu(self._index)
+            gpu = read_gpu(self._index, arguments=self._arguments)
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
         self.uids = uids_of(gpu)
@@ -190,6 +203,8 @@ class Reader(threading.Thread):
             return gpu
         now = time.monotonic()
         readings, lacks = self._sampler.made(now)
+        if self._idle:
+            readings = {}  # of a time in which nobody looked
         busy, lacks_too = self._activity.made(now)
         return gpu._replace(readings={**gpu.readings, **readings, **busy}, lacks=(*gpu.lacks, *lacks, *lacks_too))
 

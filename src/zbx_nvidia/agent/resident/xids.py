@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.resident.ledger import MAX_CODES
-from zbx_nvidia.driver.calls import Absent, NvmlError
+from zbx_nvidia.driver.calls import Absent, Lost, NvmlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,27 +22,28 @@ class Tally:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._codes: dict[int, list[float]] = {}
+        self._codes: dict[int, list[float]] = {}  # how often, when first, when last
         self._last = 0
 
     def add(self, code: int) -> None:
         """Count one."""
+        now = time.monotonic()
         with self._turn:
             known = self._codes.get(code)
             if known is None:
                 if len(self._codes) >= MAX_CODES:
                     code = self._last
-                known = self._codes.setdefault(code, [0, 0.0])
+                known = self._codes.setdefault(code, [0, now, now])
             known[0] += 1
-            known[1] = time.time()
+            known[2] = now
             self._last = code
 
-    def take(self) -> tuple[tuple[int, int, float], ...]:
-        """(code, how often, when last) of each, in the order of their last times; then it starts at 0."""
+    def take(self) -> tuple[tuple[int, int, float, float], ...]:
+        """(code, how often, when first, when last) of each, by the last; then it starts at 0."""
         with self._turn:
             codes, self._codes = self._codes, {}
-        found = [(code, int(count), when) for code, (count, when) in codes.items()]
-        return tuple(sorted(found, key=lambda row: row[2]))
+        found = [(code, int(count), first, last) for code, (count, first, last) in codes.items()]
+        return tuple(sorted(found, key=lambda row: row[3]))
 
 
 class Watcher(threading.Thread):
@@ -57,6 +59,8 @@ class Watcher(threading.Thread):
         self.tally = Tally()
         # Whether the card reports XIDs: None until it is known, and while it cannot be had.
         self.able: bool | None = None
+        # Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
+        self.refusal: tuple[int, str] | None = None
         # Whose they are; "" until it is known.
         self.uuid = ""
         # Set once a first attempt has shown it.
@@ -71,29 +75,35 @@ class Watcher(threading.Thread):
             try:
                 watch = self._watch(self._index)
             except Absent:
-                self.able = False
+                self.able, self.refusal = False, None
                 self.tried.set()
                 return
-            except NvmlError:
-                self.able = None
-                self.tried.set()
-                self._end.wait(_PAUSE)
+            except Exception as error:  # noqa: BLE001  a thread that ended by a fault of ours would never be missed
+                self._pause(error)
                 continue
             self.able, self.uuid = True, watch.uuid
             self.tried.set()
             try:
                 while not self._end.is_set():
                     code = watch.wait(_PATIENCE)
+                    self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
                         self.tally.add(code)
-            except NvmlError:
+            except Exception as error:  # noqa: BLE001  as above
                 # The wait for a lost GPU fails at once, again and again.
-                self.able = None
-                self._end.wait(_PAUSE)
-            try:
+                self._pause(error)
+            with contextlib.suppress(NvmlError):
                 watch.close()
-            except NvmlError:
-                continue
+
+    def _pause(self, error: Exception) -> None:
+        """Keep why there is nothing to wait for, and let some time pass before the next attempt."""
+        self.able = None
+        if isinstance(error, NvmlError):
+            self.refusal = None if isinstance(error, Lost) else (error.code, error.message)
+        else:
+            self.refusal = (0, f"collector: {type(error).__name__}: {error}")
+        self.tried.set()
+        self._end.wait(_PAUSE)
 
     def stop(self) -> None:
         """End soon; `join` says when."""

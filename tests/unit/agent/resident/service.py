@@ -109,3 +109,9 @@ class Service:
             check=False,
             timeout=30,
         )
+
+
+def pss(pid: int, kind: str = "Pss") -> int:
+    """In kB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))

@@ -59,6 +59,9 @@ def test_values_are_taken() -> None:
         ("document = /run/zbx-nvidia/", 1, "document must be the absolute path of a file"),
         ("window = 10s\nsamples = 20s", 2, "window is shorter than samples"),
         ("xid_repeat = 5s\ninterval = 10s", 2, "xid_repeat is shorter than interval"),
+        ("idle = 2s", 1, "idle is shorter than interval"),
+        ("idle = 3m", 1, "idle must be 0, or 1s to 120s, not 3m"),
+        ("kernel_log = yes", 1, "kernel_log must be the absolute path of a file"),
         ("interval = 1h\nxid_repeat = 2h", 1, "xid_memory is shorter than interval"),
     ],
 )

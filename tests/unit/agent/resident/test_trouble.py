@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.agent.collector import Answer, end, get, stat
+from tests.unit.agent.collector import AGENT, Answer, end, get, stat
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -269,6 +271,38 @@ def test_no_room_for_the_document(eight: Machine, serve: ServiceFactory) -> None
     assert service.said().count("cannot be written, and was removed") == 1
 
 
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="no file system can be mounted here",
+)
+def test_a_full_disk(eight: Machine, serve: ServiceFactory) -> None:
+    """A real one, of a few pages, mounted for the service alone; and then there is room again."""
+    service = serve(eight)
+    service.well()
+    service.stop()
+    place = service.document.parent
+    program = f"mount -t tmpfs -o size=128k none {place} && exec {AGENT} serve --config {service.config}"
+    with service.log.open("ab") as log:
+        service.process = subprocess.Popen(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", program], env=service.env, stderr=log
+        )
+    service.document = Path(f"/proc/{service.process.pid}/root/{service.document}")
+    service.well()
+    filler = service.document.with_name("filler")
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            continue
+    until = time.monotonic() + 10
+    while service.document.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert "No space left on device" in service.said()
+    filler.unlink()
+    service.until(lambda _: True, "a document")
+    service.next()
+    assert "is written again" in service.said()
+
+
 def test_room_again(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     service.well()
@@ -320,6 +354,29 @@ def test_release_can_be_ended_and_prolonged(eight: Machine, serve: ServiceFactor
         assert "For 600 s more" in service.answer().message
     assert service.run("release", "--for", "0").stdout == "resumed\n"
     service.well(3)
+
+
+@pytest.mark.parametrize("ended", ["by another", "by its time"])
+def test_a_release_that_is_over_before_it_has_begun(eight: Machine, serve: ServiceFactory, ended: str) -> None:
+    """Nobody may take a driver for free that is held again."""
+    service = serve(eight, stall="10s")
+    service.well()
+    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(4) 95")
+    time.sleep(1.5)  # it is in the call
+    first = subprocess.Popen(
+        [AGENT, "release", *(["--for", "1s"] if ended == "by its time" else []), "--config", service.config],
+        env=service.env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.5)
+    if ended == "by another":
+        assert service.run("release", "--for", "0").stdout == "resumed\n"
+    _, words = first.communicate(timeout=10)
+    assert first.returncode == 1
+    assert words == "zbx-nvidia-agent: error: the driver was taken up again before it was let go of\n"
+    eight.set("gpu 2", temperature_threshold_mem_max=None)
+    service.well()
 
 
 def test_release_while_a_call_hangs_says_so(eight: Machine, serve: ServiceFactory) -> None:
