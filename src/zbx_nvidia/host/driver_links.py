@@ -534,9 +534,9 @@ def _models(found: dict[str, Any]) -> list[str]:
     needs=("gpus",),
 )
 def persistence(scene: Scene) -> Seen:
-    """Whether the cards stay awake between two polls; the resident collector keeps them so by itself."""
+    """Whether the cards stay awake between two polls; of the resident collector the agent does not wait for them."""
     if scene.way == RESIDENT:
-        return unseen("the resident collector keeps the cards awake")
+        return unseen("the agent does not wait for the cards")
     found = scene.collected.document
     modes = [gpu.get("persistence_mode") for gpu in found["gpus"].values()] if found else []
     if 0 in modes:

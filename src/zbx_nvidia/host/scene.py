@@ -161,7 +161,8 @@ class Scene:
     @property
     def oldest(self) -> float:
         """How old its document may be, in s."""
-        return self.resident.interval + self.resident.stall + SLACK
+        # While all GPUs are idle it is written seldom, if the service is told so.
+        return max(self.resident.interval, self.resident.idle) + self.resident.stall + SLACK
 
     @cached_property
     def written(self) -> dict[str, Any] | None:
