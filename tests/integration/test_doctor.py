@@ -143,7 +143,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(stack: Stack) -> Iterator[Place]:
     network = f"{stack.project}_default"
-    with machine(stack.series, ONE, network) as one, machine(stack.series, TWO, network) as two:
+    with impatient(stack), machine(stack.series, ONE, network) as one, machine(stack.series, TWO, network) as two:
         there = Place(stack, one, two)
         stage(one)
         stage(two)
@@ -174,6 +174,22 @@ def place(stack: Stack) -> Iterator[Place]:
         finally:
             stack.api.do_request("host.delete", list(there.hosts.values()))
             stack.api.do_request("token.delete", [tokenid])
+
+
+@contextlib.contextmanager
+def impatient(stack: Stack) -> Iterator[None]:
+    """A server that takes a host for unreachable within seconds, not the usual 45, and asks it again as soon."""
+    file = "/etc/zabbix/zabbix_server.conf"
+    usual = stack.exec("server", "cat", file)
+    quick = "\nUnreachablePeriod=1\nUnreachableDelay=1\nUnavailableDelay=1\n"
+    server = f"{stack.project}-server-1"
+    try:
+        stack.exec("server", "sh", "-c", f"cat >{file}", user="root", input=usual + quick)
+        subprocess.run(["docker", "restart", server], capture_output=True, check=True)
+        yield
+    finally:
+        stack.exec("server", "sh", "-c", f"cat >{file}", user="root", input=usual)
+        subprocess.run(["docker", "restart", server], capture_output=True, check=True)
 
 
 def until(ask: Callable[[], dict[str, Any]], link: str | None, patience: float) -> dict[str, Any]:
