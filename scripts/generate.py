@@ -19,7 +19,7 @@ from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Metric
-from zbx_nvidia.catalog.sampled import GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.cli.doctor import chain
 from zbx_nvidia.findings import NOTE
@@ -182,8 +182,13 @@ def metrics() -> str:
 
 
 def _switch_of(entity: Entity) -> str:
-    (group,) = (group for group in GROUPS if group.name == entity.metrics[0].group)
-    line = f"Switch: `{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default."
+    names = {metric.group for metric in entity.metrics}
+    switches = [
+        f"`{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default"
+        for group in GROUPS
+        if group.name in names
+    ]
+    line = f"Switch{'es' if len(switches) > 1 else ''}: {'; '.join(switches)}."
     if entity.document == LINKS_DOCUMENT:
         line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
     return line
@@ -241,7 +246,7 @@ def costs() -> str:
             "them on. Besides, a host has "
             f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
             "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only. "
-            f"The resident collector adds up to {len(SAMPLED_METRICS)} items and "
+            f"The resident collector adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
             f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers a GPU.\n"
         ),
         "| Machine | Items | Triggers | Values an hour | Items, all on | Triggers | Values an hour |",

@@ -2,6 +2,7 @@
  * What the driver measures by itself: its ring buffers, and GPM, Hopper's counters, whose metrics lie between two samples.
  */
 #include "call.h"
+#include "expression.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +10,17 @@
 
 #define SAMPLE_RATE 6 /* a second, as real buffers are filled */
 #define SAMPLES 120   /* 20 s of them */
+
+/* What was sampled at a moment. It lies in the driver's memory: however slow the card is, this is not. */
+static nvmlReturn_t sampled(const struct call *call, const struct entry *entry, double *value) {
+    const char *fault = NULL;
+    if (!entry)
+        return NVML_ERROR_NOT_SUPPORTED;
+    if (entry->error >= 0)
+        return (nvmlReturn_t)entry->error;
+    const int outcome = expression_evaluate(call->profile, call->unit, entry, call->t, 0, value, &fault);
+    return outcome == EXPRESSION_FAULT ? NVML_ERROR_UNKNOWN : (nvmlReturn_t)outcome;
+}
 
 /* The buffer holds the profile's expression at every sixth of a second. Stamps are in us. */
 EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t type, unsigned long long since,
@@ -28,7 +40,8 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t
     if (!KEYS[type])
         return call_end(&call, NVML_ERROR_NOT_SUPPORTED);
     double number = 0;
-    nvmlReturn_t result = call_number(&call, KEYS[type], &number);
+    const struct entry *entry = profile_find(call.profile, call.unit, KEYS[type]);
+    nvmlReturn_t result = sampled(&call, entry, &number);
     if (result == NVML_SUCCESS && mig_enabled(&call, call.gpu) && type != NVML_TOTAL_POWER_SAMPLES &&
         type != NVML_PROCESSOR_CLK_SAMPLES && type != NVML_MEMORY_CLK_SAMPLES)
         result = NVML_ERROR_NOT_SUPPORTED; /* utilisation of a GPU that is in parts */
@@ -44,7 +57,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t
         const unsigned long long stamp = as_ull(call.t * 1e6);
         if (stamp <= since)
             continue;
-        result = call_number(&call, KEYS[type], &number);
+        result = sampled(&call, entry, &number);
         samples[found++] = (nvmlSample_t){.timeStamp = stamp, .sampleValue.uiVal = as_uint(number)};
     }
     if (result == NVML_SUCCESS)

@@ -10,7 +10,7 @@ import pytest
 from tests.golden.documents import PROFILES, REWRITE, frozen, orphans, path_of
 from tests.unit.agent.collector import CLOCK, get, python
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
-from zbx_nvidia.catalog.sampled import SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SAMPLED_READERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +138,20 @@ def fans(handle):
     except NVMLError_FunctionNotFound:  # r510
         return [nvmlDeviceGetFanSpeed(handle)]
     return [nvmlDeviceGetFanSpeed_v2(handle, fan) for fan in range(count)]
+
+def samples(buffer, made, divisor=1):
+    # In the document's units.
+    def ask(handle):
+        kind, found = nvmlDeviceGetSamples(handle, buffer, 0)
+        assert kind == NVML_VALUE_TYPE_UNSIGNED_INT
+        return made([sample.sampleValue.uiVal / divisor for sample in found])
+    return ask
+
+def mean(values):
+    return round(sum(values) / len(values), 2)
+
+def nineteen_of_twenty(values):
+    return min(value for value in values if sum(other <= value for other in values) >= 0.95 * len(values))
 
 ASK = {
     "name": lambda h: nvmlDeviceGetName(h),
@@ -273,6 +287,14 @@ ASK = {
     "capture_sessions": lambda h: nvmlDeviceGetFBCStats(h).sessionsCount,
     "capture_fps": lambda h: nvmlDeviceGetFBCStats(h).averageFPS,
     "capture_latency": lambda h: nvmlDeviceGetFBCStats(h).averageLatency,
+    "sampled_utilization_peak": samples(NVML_GPU_UTILIZATION_SAMPLES, max),
+    "sampled_utilization_average": samples(NVML_GPU_UTILIZATION_SAMPLES, mean),
+    "sampled_utilization_p95": samples(NVML_GPU_UTILIZATION_SAMPLES, nineteen_of_twenty),
+    "sampled_power_peak": samples(NVML_TOTAL_POWER_SAMPLES, max, 1000),
+    "sampled_power_average": samples(NVML_TOTAL_POWER_SAMPLES, mean, 1000),
+    "sampled_power_p95": samples(NVML_TOTAL_POWER_SAMPLES, nineteen_of_twenty, 1000),
+    "sampled_clock_sm_peak": samples(NVML_PROCESSOR_CLK_SAMPLES, max, 1e-6),
+    "sampled_clock_sm_average": samples(NVML_PROCESSOR_CLK_SAMPLES, mean, 1e-6),
 }
 
 def ask(handle, question):
@@ -370,6 +392,8 @@ def given(value: Any) -> bool:
 
 
 def converted(key: str, value: Any) -> Any:
+    if key.startswith("sampled_"):
+        return value
     (unit,) = (metric.unit for metric in GPU_METRICS if metric.key == key)
     if unit == "s":
         return value / (MICRO if key.endswith("latency") else NANO)
@@ -387,8 +411,8 @@ def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFa
     for index, gpu in answer.by_index.items():
         served, lacks = set(), answer.lacks(index)
         assert answer.rows[index]["{#LACKS}"][0] == answer.rows[index]["{#LACKS}"][-1] == ","
-        for reader in GPU_READERS:
-            keys = {metric.key for metric in GPU_METRICS if metric.reader == reader}
+        for reader in (*GPU_READERS, *BUFFERED_READERS):
+            keys = {metric.key for metric in (*GPU_METRICS, *BUFFERED_METRICS) if metric.reader == reader}
             assert keys <= gpu.keys() or not keys & gpu.keys(), f"{reader} is there in part"
             if keys <= gpu.keys():
                 served.add(reader)

@@ -30,7 +30,7 @@ from tests.integration.watched import (
 )
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT, METRICS
 from zbx_nvidia.catalog.metrics import GROUPS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 from zbx_nvidia.template.build import switch
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ HEALTHY: dict[str, tuple[str, Changes]] = {
     "a100-instances": ("a100-mig", {}),
 }
 # Those that have the resident collector too: what it has of all others is the same code.
-RESIDENT = ("gtx1070", "h100x8", "a100-mig")
+RESIDENT = ("gtx1070", "h100x8", "h100-mig", "a100-mig")
 SERVICES = ("workstation", "gpu-server")
 # Machines that are ill on purpose: the alarms that they raise, and why.
 ILL: dict[str, tuple[set[str], str]] = {}
@@ -256,12 +256,16 @@ def test_every_item_has_the_documents_value(watched: Stack, name: str) -> None:
 
 
 def complete(said: dict[str, Any]) -> bool:
-    """Whether every GPU has each reading of the resident collector, or lacks it."""
-    rows = {row["{#UUID}"]: row["{#LACKS}"] for row in said["discovery"].get("gpus", [])}
+    """Whether every GPU and MIG instance has each reading of the resident collector, or lacks it."""
+    rows = [
+        (said[section][row[macro]], row["{#LACKS}"], metrics)
+        for section, macro, metrics in (("gpus", "{#UUID}", SAMPLED_METRICS), ("mig", "{#MIG}", GPM_METRICS))
+        for row in said["discovery"].get(section, [])
+    ]
     return bool(rows) and all(
-        metric.key in said["gpus"][uuid] or f",{metric.reader}," in lacks or metric.key in UNTIL_AN_XID
-        for uuid, lacks in rows.items()
-        for metric in SAMPLED_METRICS
+        metric.key in readings or f",{metric.reader}," in lacks or metric.key in UNTIL_AN_XID
+        for readings, lacks, metrics in rows
+        for metric in metrics
     )
 
 

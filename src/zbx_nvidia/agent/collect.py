@@ -14,7 +14,7 @@ from zbx_nvidia.agent.document import Gpu, Part, Problem
 from zbx_nvidia.agent.processes import Listing, names
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
-from zbx_nvidia.catalog.sampled import SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
@@ -30,19 +30,23 @@ if TYPE_CHECKING:
 _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
 # What the machine has, whichever card is asked.
 _OF_THE_MACHINE = frozenset({"confidential"})
+_SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
 _SEVERAL_FANS = 2
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
 def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
-    return {
-        reader: [metric for metric in metrics if metric.reader == reader]
-        for reader in dict.fromkeys(metric.reader for metric in metrics)
-    }
+    rows: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        rows.setdefault(metric.reader, []).append(metric)
+    return rows
 
 
-_METRICS = _by_reader(GPU_METRICS)
-_PART_METRICS = {entity.name: _by_reader(entity.metrics) for entity in ENTITIES}
+_METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
+_PART_METRICS = {
+    entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
+    for entity in ENTITIES
+}
 
 _HOST_READERS: dict[str, Callable[[], str]] = {
     "driver_version": system.driver_version,
@@ -58,7 +62,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
         send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
             start; else ("host", (versions, gpu_count, slots, problems, spent)), then ("gpu", Gpu) for each, and at last
             ("users", {uid: name}).
-        read: How one GPU is read: `read_gpu` unless said otherwise.
+        read: How one GPU is read: `read_once` unless said otherwise.
     """
     try:
         system.start()
@@ -80,11 +84,28 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send("users", names(uids))
 
 
-def read_gpu(index: int, *, arguments: bool = False) -> Gpu:  # noqa: C901  one answer of the driver a line
+def read_once(index: int) -> Gpu:
+    """Read one GPU that nobody looks at between two polls: what the driver remembers is all that is known of then.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Returns:
+        As `read_gpu`.
+    """
+    gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
+    mig = tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in gpu.parts.get("mig", ()))
+    return gpu._replace(parts={**gpu.parts, "mig": mig}, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+
+
+def read_gpu(  # noqa: C901  one answer of the driver a line
+    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False
+) -> Gpu:
     """Read one GPU.
 
     Args:
         index: Its place in the driver's order.
+        readers: What is read of the GPU itself.
         arguments: Whether to tell the arguments of the programs that use it.
 
     Returns:
@@ -97,7 +118,7 @@ def read_gpu(index: int, *, arguments: bool = False) -> Gpu:  # noqa: C901  one 
     try:
         device = Device(index)
         listing = Listing(device, arguments=arguments)
-        for reader in GPU_READERS:
+        for reader in readers:
             try:
                 values = getattr(listing if reader in _LISTING else device, reader)()
             except Absent:
@@ -112,7 +133,7 @@ def read_gpu(index: int, *, arguments: bool = False) -> Gpu:  # noqa: C901  one 
                 problems.append(Problem("", reader, 0, _fault(error)))
             else:
                 readings.update(_named(_METRICS[reader], values))
-                alive = alive or reader not in _IDENTITY | _OF_THE_MACHINE
+                alive = alive or reader not in _SAYS_NOTHING
         parts = {"fan": _fans(device), "mig": _mig(device), "vgpu": _vgpus(device)}
     except Lost as error:
         return _unwell(index, "lost", readings, error)
@@ -161,9 +182,8 @@ def read_links(index: int) -> Gpu:
 
 def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set[int]) -> None:
     try:
-        gpu = (read or read_gpu)(index)
-        # What needs more than one look is not to be had in one.
-        gpu = gpu._replace(lacks=(*gpu.lacks, *SAMPLED_READERS), spent=spent())
+        gpu = (read or read_once)(index)
+        gpu = gpu._replace(spent=spent())
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
         gpu = sick(index, error)
     uids.update(uids_of(gpu))
@@ -188,6 +208,8 @@ def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN40
     return {metric.key: getattr(values, metric.field) if metric.field else values for metric in metrics}
 
 
+# What is not to be had in one look.
+_NEEDS_MORE_LOOKS = tuple(reader for reader in SAMPLED_READERS if reader not in BUFFERED_READERS)
 # Readers that need more than the driver.
 _LISTING = frozenset({"process_list", "process_oldest"})
 # What the rows of its links need to know of a GPU.

@@ -33,6 +33,7 @@ _CHAR = 255  # characters that Zabbix keeps of a CHAR value
 _ANSWERS = (OK, RELEASED)
 # What may stand in a JSONPath's quotes besides letters and digits: 'DOMAIN\\user' may not.
 _QUOTABLE = frozenset("_.@$+-")
+_UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -200,7 +201,8 @@ def build_links(found: Collection, clock: Callable[[], float] = time.time) -> di
     """
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     whole = build(found, clock)
-    gpus = [gpu for gpu in found.gpus if gpu.state == "ok" and gpu.parts.get(entity.name)]
+    there = sorted(found.gpus, key=lambda gpu: gpu.position)
+    gpus = [gpu for gpu in there if gpu.state == "ok" and gpu.parts.get(entity.name)]
     document = {part: whole[part] for part in ("version", "timestamp", "collector", "status")}
     # Lists, not addresses: 144 times a UUID would be a tenth of all that fits.
     document[entity.section] = {
@@ -232,16 +234,34 @@ def address(entity: Entity, macros: dict[str, str]) -> str:
 
 def _users(gpus: list[Gpu], names: dict[int, str]) -> dict[str, tuple[Gpu | None, Part]]:
     """Those who hold most GPU memory, by name."""
-    held: dict[str, dict[str, Any]] = {}
+    held: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for gpu in gpus:
-        for user in {_user(entry, names) for entry in gpu.readings.get("process_list", ()) if "uid" in entry}:
-            own = [e for e in gpu.readings["process_list"] if "uid" in e and _user(e, names) == user]
-            sums = held.setdefault(user, {"memory": 0, "processes": 0, "gpus": 0})
-            sums["memory"] += sum(_memory(entry) for entry in own)
-            sums["processes"] += len(own)
-            sums["gpus"] += 1
-    largest = sorted(held, key=lambda user: (-int(held[user]["memory"]), user))[:MAX_USERS]
-    return {user: (None, Part({"{#USER}": user}, held[user], ())) for user in largest}
+        for entry in gpu.readings.get("process_list", ()):
+            if "uid" in entry:
+                held.setdefault(_user(entry, names), []).append((gpu.position, entry))
+    readings = {user: _sums(own) for user, own in held.items()}
+    largest = sorted(held, key=lambda user: (-int(readings[user]["memory"]), user))[:MAX_USERS]
+    return {
+        user: (None, Part({"{#USER}": user}, readings[user], () if "utilization" in readings[user] else _UNKNOWN))
+        for user in largest
+    }
+
+
+def _sums(held: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """What a user's processes come to, each with the GPU that it is on."""
+    entries = [entry for _, entry in held]
+    # In part it would be too low: a divided GPU does not say it of its processes.
+    used = {"utilization": sum(entry["utilization"] for entry in entries)} if all(map(_tells, entries)) else {}
+    return {
+        "memory": sum(map(_memory, entries)),
+        "processes": len(entries),
+        "gpus": len({gpu for gpu, _ in held}),
+        **used,
+    }
+
+
+def _tells(entry: dict[str, Any]) -> bool:
+    return "utilization" in entry
 
 
 def _user(entry: dict[str, Any], names: dict[int, str]) -> str:

@@ -149,13 +149,13 @@ def _child(pipe: int, *, links: bool) -> None:
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
             # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
-            from zbx_nvidia.agent.collect import collect, read_gpu, read_links  # noqa: PLC0415
+            from zbx_nvidia.agent.collect import collect, read_links, read_once  # noqa: PLC0415
 
             lock = _lock("links" if links else "get")
             if lock is None:
                 sender.send("stuck", None)
             else:
-                collect(sender.send, read_links if links else read_gpu)
+                collect(sender.send, read_links if links else read_once)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
             sender.send("broken", f"{type(error).__name__}: {error}")
         sender.send("done", None)

@@ -136,13 +136,21 @@ METRICS = (
     Row("MIG mode", ("gpu.mig_mode",)),
     Row("MIG instances listed", ("mig.profile", "mig.multiprocessors")),
     Row("MIG memory by instance", ("mig.memory_used", "mig.memory_total", "mig.memory_used_percent")),
-    Row("MIG utilization by instance", (), "NVML has it through GPM alone, from Hopper on: not yet."),
+    Row(
+        "MIG utilization by instance",
+        ("mig.gpm_sm", "mig.gpm_occupancy", "mig.gpm_tensor", "mig.gpm_memory", "mig.gpm_graphics"),
+        "Resident mode only, from Hopper on: NVML has it through GPM alone.",
+    ),
     Row(
         "Processes",
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
         "Names, never arguments: those can hold secrets.",
     ),
-    Row("Utilization by process", (), "Needs a process that samples: not yet in the resident collector."),
+    Row(
+        "Utilization by process",
+        ("gpu.process_list", "user.utilization"),
+        "Resident mode only: the driver tells what came after a time. Not of a GPU in MIG mode.",
+    ),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row(
         "vGPU",

@@ -17,7 +17,7 @@ from zbx_nvidia.catalog.metrics import (
     UNSIGNED,
     Metric,
 )
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 
 
 class Entity(NamedTuple):
@@ -66,6 +66,11 @@ def _part(entity: str, group: str, *rows: tuple[str, str, str, str, str, str, st
     return tuple(metrics)
 
 
+_OF_USER = (
+    "What the user's processes used of the multiprocessors of all GPUs since the last reading: 100 % is one whole GPU. "
+    "With the resident collector only, and not of a GPU in MIG mode."
+)
+
 ENTITIES = (
     Entity(
         "fan", "Fan", "fans", "{#UUID}/{#FAN}", "$.fans['{#UUID}/{#FAN}']", ("{#FAN}",), "fan {#FAN}",
@@ -87,7 +92,7 @@ ENTITIES = (
         "mig", "MIG instance", "mig", "{#MIG}", "$.mig['{#MIG}']", ("{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"),
         "MIG {#GI}/{#CI} {#PROFILE}",
         GPU_FILTERS, True, DOCUMENT,
-        "Each MIG instance, by its UUID. What it has of the GPU's engines and links, the GPU counts as a whole.",
+        "Each MIG instance, by its UUID. How busy it is, GPM alone says; of all else the GPU counts it as a whole.",
         _part(
             "mig", "mig",
             (
@@ -110,6 +115,13 @@ ENTITIES = (
                 "multiprocessors", "Multiprocessors", UNSIGNED, "", "multiprocessors", STATIC, "",
                 "nvmlDeviceGetAttributes_v2", "Streaming multiprocessors of the instance.",
             ),
+        )
+        + tuple(
+            metric._replace(
+                entity="mig", call="nvmlGpmMigSampleGet, nvmlGpmMetricsGet",
+                text=f"{metric.text} Of the GPU instance as a whole.",
+            )
+            for metric in GPM_METRICS
         ),
     ),
     Entity(
@@ -170,6 +182,11 @@ ENTITIES = (
             (
                 "gpus", "GPUs in use", UNSIGNED, "", "", LIVE, "", "nvmlDeviceGetComputeRunningProcesses_v3",
                 "GPUs on which the user has processes.",
+            ),
+            (
+                "utilization", "GPU utilization", UNSIGNED, "%", "utilization", LIVE, "",
+                "nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
+                _OF_USER,
             ),
         ),
     ),

@@ -52,7 +52,7 @@ GROUPS = (
     Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
     Group("xid", "health", "XID errors; with the resident collector only"),
     Group("gpm", "load", "how busy the parts of a GPU are (Hopper and newer); with the resident collector only"),
-    Group("peaks", "load", "peaks and means between two polls, PCIe throughput; with the resident collector only"),
+    Group("peaks", "load", "peaks and means between two polls; some, and PCIe, with the resident collector only"),
     Group("modes", "configuration", "persistence and MIG mode"),
     Group("codec", "codec", "video encoder and decoder"),
     Group("mig", "memory", "MIG instances"),
@@ -67,7 +67,7 @@ GROUPS = (
     Group("confidential", "configuration", "confidential computing", on=False),
     Group("bar1", "memory", "BAR1, the window through which the CPU sees the frame buffer", on=False),
     Group("process_list", "processes", "the processes of a GPU, by name and user", on=False),
-    Group("users", "processes", "GPU memory by user", on=False),
+    Group("users", "processes", "GPU memory and utilisation by user", on=False),
 )
 
 
@@ -797,10 +797,11 @@ GPU_METRICS = (
     ),
     _gpu(
         "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
-        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName", "",
+        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo", "",
         "The largest processes of the host, those of this card: pid, name (arguments only where the service's "
         "configuration asks for them), type (C computes, G draws, M by MPS), memory in B, user, container or Slurm "
-        "job, MIG GPU instance.",
+        "job, MIG GPU instance; with the resident collector also what it used of multiprocessors, memory controller, "
+        "encoder and decoder since the last reading, in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

@@ -1,6 +1,7 @@
-"""What only a process that stays can know: peaks between two polls, XID errors. One row each, as in `metrics`.
+"""What takes more than one look: peaks between two polls, XID errors. One row each, as in `metrics`.
 
-A collector that is started for each poll has these readers among {#LACKS}, so that their items are never created.
+A collector that is started for each poll has these readers among {#LACKS}, so that their items are never created; but
+for those of which the driver keeps samples itself.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ PEAK, AVERAGE, P95 = "peak", "average", "p95"
 # Method of the driver's `Probe` -> the metrics that are made of its samples: (what is made of them, key).
 _SAMPLED = (
     (
-        "utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates", (PEAK, AVERAGE, P95),
+        "utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples",
+        (PEAK, AVERAGE, P95),
     ),
     (
-        "power", "Power draw", FLOAT, "W", "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage", (PEAK, AVERAGE, P95),
+        "power", "Power draw", FLOAT, "W",
+        "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples", (PEAK, AVERAGE, P95),
     ),
     (
         "temperature", "Temperature", UNSIGNED, "°C", "nvmlDeviceGetTemperatureV", (PEAK, AVERAGE),
@@ -26,7 +29,7 @@ _SAMPLED = (
         "temperature_memory", "Memory temperature", UNSIGNED, "°C", "nvmlDeviceGetFieldValues", (PEAK,),
     ),
     (
-        "clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo", (PEAK, AVERAGE),
+        "clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo, nvmlDeviceGetSamples", (PEAK, AVERAGE),
     ),
 )  # fmt: skip
 _WORDS = {
@@ -34,6 +37,8 @@ _WORDS = {
     AVERAGE: ("mean of samples", "Mean of all samples of the last minute."),
     P95: ("95th percentile", "19 of 20 samples of the last minute were no higher."),
 }
+_BUFFER = "nvmlDeviceGetSamples"
+_BUFFERED = " With a process a poll, of the last seconds alone: what the driver remembers."
 _GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
 
 
@@ -61,7 +66,7 @@ SAMPLED_METRICS = (
     *(
         _row(
             f"sampled_{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
-            f"sampled_{key}", what, LIVE, call, _WORDS[what][1],
+            f"sampled_{key}", what, LIVE, call, _WORDS[what][1] + (_BUFFERED if _BUFFER in call else ""),
         )
         for key, name, kind, unit, call, made in _SAMPLED
         for what in made
@@ -121,5 +126,9 @@ SAMPLED_METRICS = (
 # Everything of a GPU that is an item, but for its presence.
 GPU_ITEMS = (*GPU_METRICS, *GPU_RATES, *SAMPLED_METRICS)
 
-GPM_READERS = tuple(metric.reader for metric in SAMPLED_METRICS if metric.group == "gpm")
+GPM_METRICS = tuple(metric for metric in SAMPLED_METRICS if metric.group == "gpm")
+GPM_READERS = tuple(metric.reader for metric in GPM_METRICS)
 SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRICS))
+# Of these the driver keeps samples itself: one look shows the last seconds.
+BUFFERED_METRICS = tuple(metric for metric in SAMPLED_METRICS if _BUFFER in metric.call)
+BUFFERED_READERS = tuple(dict.fromkeys(metric.reader for metric in BUFFERED_METRICS))

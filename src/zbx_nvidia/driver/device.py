@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pynvml
 
+from zbx_nvidia.driver import buffers
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number, text
 
 if TYPE_CHECKING:
@@ -361,6 +362,22 @@ class Device:
     def ofa_utilization(self) -> int:
         """Optical flow accelerator, in %. Since r535. nvidia-smi: utilization.ofa."""
         return number(call(pynvml.nvmlDeviceGetOfaUtilization, self._handle)[0])
+
+    # -- the driver's own samples ------------------------------------------------------------------------------------
+    def sampled_utilization(self) -> buffers.Summary:
+        """What the driver still has of it. nvidia-smi -q: GPU Utilization Samples."""
+        return self._buffered("utilization")
+
+    def sampled_power(self) -> buffers.Summary:
+        """What the driver still has of it. nvidia-smi -q: Power Samples."""
+        return self._buffered("power")
+
+    def sampled_clock_sm(self) -> buffers.Summary:
+        """What the driver still has of it. nvidia-smi -q: SM Clock Samples."""
+        return self._buffered("clock_sm")
+
+    def _buffered(self, name: str) -> buffers.Summary:
+        return buffers.summary([value for _, value in buffers.read(self._handle, name)])
 
     # -- memory ------------------------------------------------------------------------------------------------------
     def memory(self) -> Memory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pynvml
@@ -17,6 +16,7 @@ METRICS = {
     "tensor": pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
     "memory": pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
 }
+_HIGHEST = 101  # %; they are rounded
 
 
 class Gpm:
@@ -36,11 +36,14 @@ class Gpm:
         if not call(pynvml.nvmlGpmQueryDeviceSupport, self._handle).isSupportedDevice:
             raise Absent(0, "no GPM")
 
-    def take(self) -> Any:  # noqa: ANN401  of pynvml
-        """A sample, to be given back with `free`."""
+    def take(self, instance: int | None = None) -> Any:  # noqa: ANN401  of pynvml
+        """A sample of the GPU, or of one of its MIG GPU instances, to be given back with `free`."""
         sample = call(pynvml.nvmlGpmSampleAlloc)
         try:
-            call(pynvml.nvmlGpmSampleGet, self._handle, sample)
+            if instance is None:
+                call(pynvml.nvmlGpmSampleGet, self._handle, sample)
+            else:
+                call(pynvml.nvmlGpmMigSampleGet, self._handle, instance, sample)
         except BaseException:
             free(sample)
             raise
@@ -59,7 +62,8 @@ class Gpm:
         return {
             name: round(metric.value, 2)
             for name, metric in found
-            if metric.nvmlReturn == pynvml.NVML_SUCCESS and math.isfinite(metric.value)
+            # NaN is no share, and neither is what counters come to that began anew in between.
+            if metric.nvmlReturn == pynvml.NVML_SUCCESS and 0 <= metric.value <= _HIGHEST
         }
 
 

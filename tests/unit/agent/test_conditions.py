@@ -14,6 +14,7 @@ from tests.unit.agent.collector import AGENT, CLOCK, Answer, Poll, checked, get
 from zbx_nvidia.agent.document import MAX_ERRORS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 IDENTITY = {"index", "name", "uuid", "pci", "serial", "vbios"}
 OF_THE_MACHINE = {"confidential"}
 SECTIONS = ("gpus", *(entity.section for entity in ENTITIES if entity.document == DOCUMENT))
-KEYS = {reader: {metric.key for metric in GPU_METRICS if metric.reader == reader} for reader in GPU_READERS}
+READ = (*GPU_METRICS, *BUFFERED_METRICS)
+KEYS = {
+    reader: {metric.key for metric in READ if metric.reader == reader} for reader in (*GPU_READERS, *BUFFERED_READERS)
+}
 
 
 def assert_unharmed(answer: Answer, well: Answer, *broken: int) -> None:
@@ -37,9 +41,7 @@ def assert_unharmed(answer: Answer, well: Answer, *broken: int) -> None:
 
 def all_calls(error: str, *, identity: bool) -> dict[str, str]:
     """A profile's orders that make every call for the catalogue end in an error; identity excepted if so wished."""
-    rows = [
-        metric for metric in GPU_METRICS if metric.reader != "index" and (identity or metric.reader not in IDENTITY)
-    ]
+    rows = [metric for metric in READ if metric.reader != "index" and (identity or metric.reader not in IDENTITY)]
     calls = {call for metric in rows for call in metric.call.split(", ")} | {"nvmlDeviceGetNumFans"}
     return dict.fromkeys(calls, f"!{error}")
 
@@ -219,7 +221,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     answer = get(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS
-    refused = len(set(GPU_READERS) - IDENTITY - OF_THE_MACHINE - {"persistence_mode"})
+    refused = len(KEYS.keys() - IDENTITY - OF_THE_MACHINE - {"persistence_mode"})
     assert answer.document["collector"]["error_count"] == 8 * refused
 
 
@@ -264,7 +266,7 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
 @pytest.mark.parametrize(
     ("profile", "values", "lacking"),
     [
-        ("t4", {"utilization_gpu": 0xFFFFFFFF}, {"utilization"}),
+        ("t4", {"utilization_gpu": 0xFFFFFFFF}, {"utilization", "sampled_utilization"}),
         ("t4", {"utilization_memory": 0xFFFFFFFF}, {"utilization"}),
         ("t4", {"encoder_utilization": 0xFFFFFFFF}, {"encoder_utilization"}),
         ("t4", {"decoder_utilization": 0x7FFFFFFF}, {"decoder_utilization"}),
@@ -282,12 +284,12 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
         ("h100x8", {"field.193": f"UNSIGNED_LONG_LONG {2**64}"}, {"temperature_shutdown_margin"}),
         ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
         ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
-        ("t4", {"power_usage": 0xFFFFFFFF}, {"power", "power_percent"}),
+        ("t4", {"power_usage": 0xFFFFFFFF}, {"power", "power_percent", "sampled_power"}),
         ("t4", {"enforced_power_limit": 0xFFFFFFFF}, {"power_limit", "power_percent"}),
         ("t4", {"enforced_power_limit": 0}, {"power_percent"}),
         ("t4", {"total_energy": 2**64}, {"energy"}),
         ("t4", {"total_energy": 2**63 - 1}, {"energy"}),
-        ("t4", {"clock_sm": 0xFFFFFFFF}, {"clock_sm"}),
+        ("t4", {"clock_sm": 0xFFFFFFFF}, {"clock_sm", "sampled_clock_sm"}),
         ("t4", {"performance_state": 32}, {"performance_state"}),
     ],
 )

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.documents import path_of
@@ -16,7 +16,7 @@ from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, 
 from zbx_nvidia.catalog import metrics, status
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 
 READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
@@ -84,6 +84,7 @@ def collections(draw: st.DrawFn) -> Collection:
     )
 
 
+@settings(deadline=None)  # the first document loads the schema
 @given(collections())
 def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
     made = document.build(found)
@@ -103,7 +104,7 @@ def many(count: int) -> Collection:
     number = {"B": 123456789012, "Hz": 2619000000, "J": 123456789012.345, "s": 1234567.123456789}
     process = {"pid": 4194304, "type": "C", "name": "python3", "memory": 10**10, "uid": 70000, "container": "c" * 12}
     full: dict[str, Any] = {
-        metric.key: [process] * 8
+        metric.key: []
         if metric.kind == metrics.TEXT
         else "N" * 30
         if metric.kind == metrics.CHAR
@@ -111,6 +112,7 @@ def many(count: int) -> Collection:
         for metric in READABLE
     }
     instance = {"memory_total": 10**10, "memory_used": 10**10, "memory_used_percent": 99.99, "multiprocessors": 16}
+    instance |= {metric.key: 99.99 for metric in GPM_METRICS}
     every = [
         Gpu(
             position,
@@ -122,6 +124,7 @@ def many(count: int) -> Collection:
                 },
                 "uuid": f"GPU-{position:036x}",
                 "index": position,
+                "process_list": [dict(process) for _ in range(8)],
             },
             {
                 "fan": tuple(Part({"{#FAN}": str(fan)}, {"speed": 30, "rpm": 3000}, ()) for fan in range(3)),
@@ -184,20 +187,34 @@ def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
 
 
 def test_eight_divided_gpus_fit_whole() -> None:
-    """All that an H100 answers, at large counters, with seven instances each, busy to the last."""
-    keys = json.loads(path_of("h100x8").read_text())["gpus"].popitem()[1].keys()
-    found = many(8)
+    """All that the service has of an H100 and of seven instances each, busy to the last."""
+    said = json.loads(path_of("h100-mig").read_text())
+    (told,), (row,) = said["gpus"].values(), said["discovery"]["gpus"]
+    lacks = tuple(token for token in row["{#LACKS}"].strip(",").split(",") if token in GPU_READERS)
+    high = {"%": 99.99, "W": 699.99, "°C": 88, "Hz": 1980000000, "Bps": 12345678901.23, "unixtime": 1700000000}
+    sampled = {
+        metric.key: ",13,31,43," if metric.kind == metrics.CHAR else kind(high.get(metric.unit, 12345))
+        for metric in SAMPLED_METRICS
+        if metric.reader != "sampled_utilization"  # a divided GPU does not say it
+        for kind in (float if metric.kind == metrics.FLOAT else int,)
+    }
     gpus = [
         gpu._replace(
-            readings={key: value for key, value in gpu.readings.items() if key in keys},
+            readings={
+                **told,
+                **sampled,
+                **{key: gpu.readings[key] for key in ("uuid", "index", "process_list")},
+            },
             parts={"mig": gpu.parts["mig"]},
+            lacks=(*lacks, "sampled_utilization"),
         )
-        for gpu in found.gpus
+        for gpu in many(8).gpus
     ]
-    made = document.build(found._replace(gpus=gpus))
+    made = document.build(many(8)._replace(gpus=gpus))
     assert len(document.render(made)) <= LIMIT
     assert made["collector"]["errors"] == []
     assert len(made["mig"]) == 56
+    assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 16
 
 
 def test_each_link_of_the_largest_hosts_fits() -> None:
@@ -207,6 +224,28 @@ def test_each_link_of_the_largest_hosts_fits() -> None:
     assert made["collector"]["errors"] == []
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     assert len(made["discovery"][entity.section]) == sum(map(len, made[entity.section].values())) == 144
+
+
+def test_what_a_user_uses_is_known_in_whole_or_not_at_all() -> None:
+    """A divided GPU does not tell it of its processes."""
+    whole = {"pid": 1, "type": "C", "uid": 1, "utilization": 60}
+    divided = {"pid": 2, "type": "C", "uid": 2, "mig": 3}
+    gpus = [
+        Gpu(0, "ok", {"uuid": "GPU-0", "process_list": [whole, {**whole, "pid": 3, "uid": 2}]}, {}, (), ()),
+        Gpu(1, "ok", {"uuid": "GPU-1", "process_list": [divided, {**whole, "pid": 4, "utilization": 50}]}, {}, (), ()),
+    ]
+    made = document.build(Collection(status.OK, "", {}, 2, gpus, [], [], {}, "resident", 0.1))
+    assert made["users"]["1"] == {"memory": 0, "processes": 2, "gpus": 2, "utilization": 110}
+    assert made["users"]["2"] == {"memory": 0, "processes": 2, "gpus": 2}
+    lacks = {row["{#USER}"]: row["{#LACKS}"] for row in made["discovery"]["users"]}
+    assert lacks == {"1": ",,", "2": ",utilization,"}
+
+
+def test_gpus_are_in_the_drivers_order_whichever_answers_first() -> None:
+    found = many(3)
+    late = found._replace(gpus=found.gpus[::-1])
+    for build in (document.build, document.build_links):
+        assert document.render(build(late, lambda: 0)) == document.render(build(found, lambda: 0))
 
 
 def test_only_the_largest_processes_are_listed_and_all_count_for_their_users() -> None:

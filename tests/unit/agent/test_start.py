@@ -32,6 +32,7 @@ os._exit = record
 
 # Beyond what these need there is nothing for which a poll should pay.
 PARENT = [
+    "gc",
     "__future__",
     "json",
     "typing",
@@ -111,6 +112,7 @@ def test_a_poll_loads_nothing_of_the_service(recorded: tuple[set[str], set[str],
     loaded = {name for name in parent | child if name.startswith("zbx_nvidia.")}
     assert not [name for name in loaded if "resident" in name]
     assert not loaded & {
-        f"zbx_nvidia.{name}" for name in ("driver.sampling", "driver.events", "driver.gpm", "catalog.xid")
+        f"zbx_nvidia.{name}"
+        for name in ("driver.sampling", "driver.events", "driver.gpm", "driver.usage", "catalog.xid")
     }
     assert not parent & {"selectors", "socket", "signal", "subprocess"}  # pynvml loads some of them

@@ -14,7 +14,14 @@ from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, Metric
-from zbx_nvidia.catalog.sampled import GPM_READERS, GPU_ITEMS, SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import (
+    BUFFERED_METRICS,
+    BUFFERED_READERS,
+    GPM_READERS,
+    GPU_ITEMS,
+    SAMPLED_METRICS,
+    SAMPLED_READERS,
+)
 from zbx_nvidia.catalog.xid import XIDS
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.gpm import METRICS as GPM
@@ -35,8 +42,12 @@ def test_keys_and_names_are_unique() -> None:
         assert len({metric.name for metric in rows}) == len(rows)
 
 
-READ = [(Device, metric) for metric in GPU_METRICS if hasattr(Device, metric.reader)] + [
-    (OF_DRIVER[entity.name], metric) for entity in ENTITIES if entity.name in OF_DRIVER for metric in entity.metrics
+READ = [(Device, metric) for metric in (*GPU_METRICS, *BUFFERED_METRICS) if hasattr(Device, metric.reader)] + [
+    (OF_DRIVER[entity.name], metric)
+    for entity in ENTITIES
+    if entity.name in OF_DRIVER
+    for metric in entity.metrics
+    if metric.reader not in GPM_READERS
 ]
 
 
@@ -56,9 +67,9 @@ def test_every_device_method_is_read_by_a_row() -> None:
     for entity in ENTITIES:
         if entity.name in OF_DRIVER:
             read = methods(OF_DRIVER[entity.name]) - identity[entity.name]
-            assert read == {metric.reader for metric in entity.metrics}, entity.name
+            assert read == {metric.reader for metric in entity.metrics} - set(GPM_READERS), entity.name
     listed = methods(Listing)
-    assert methods(Device) - LISTS | listed == {metric.reader for metric in GPU_METRICS}
+    assert methods(Device) - LISTS | listed == {metric.reader for metric in GPU_METRICS} | set(BUFFERED_READERS)
 
 
 def methods(thing: type) -> set[str]:

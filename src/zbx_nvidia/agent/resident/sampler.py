@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.catalog.sampled import AVERAGE, GPM_READERS, P95, PEAK, SAMPLED_METRICS
-from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, Refused
+from zbx_nvidia.catalog.sampled import BUFFERED_READERS, GPM_READERS, SAMPLED_METRICS
+from zbx_nvidia.driver.buffers import Buffer, summary
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
+from zbx_nvidia.driver.usage import IDLE, Usage
 
 if TYPE_CHECKING:
+    from zbx_nvidia.agent.document import Gpu, Part
     from zbx_nvidia.catalog.metrics import Metric
 
 _PREFIX = "sampled_"
@@ -35,26 +39,17 @@ class Window:
 
     def __init__(self, horizon: float) -> None:
         self._horizon = horizon
-        self._values: deque[tuple[float, float]] = deque()
+        self._values: list[tuple[float, float]] = []
 
-    def add(self, now: float, value: float) -> None:
+    def add(self, at: float, value: float) -> None:
         """Take one value in."""
-        self._values.append((now, value))
+        self._values.append((at, value))
 
     def made(self, now: float) -> dict[str, float]:
         """What the values come to; nothing where there are none."""
-        values = self._values
-        while values and values[0][0] < now - self._horizon:
-            values.popleft()
-        if not values:
-            return {}
-        ordered = sorted(value for _, value in values)
-        count = len(ordered)
-        return {
-            PEAK: ordered[-1],
-            AVERAGE: round(sum(ordered) / count, 2),
-            P95: ordered[-(-95 * count // 100) - 1],  # the nearest rank: a value that was measured
-        }
+        # Not only at the front: what the driver has seen itself comes later than what we have seen meanwhile.
+        self._values = [value for value in self._values if value[0] >= now - self._horizon]
+        return summary([value for _, value in self._values])._asdict() if self._values else {}
 
 
 class Sampler:
@@ -72,6 +67,7 @@ class Sampler:
         self._wanted = wanted
         self._probe: Probe | None = None
         self._windows: dict[str, Window] = {}
+        self._buffers: dict[str, Buffer] = {}
         self._lacking: set[str] = set()
         self._again: set[str] = set()  # those of them that are asked once more
 
@@ -102,6 +98,7 @@ class Sampler:
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Readings by catalogue key, and the readers that the card cannot serve."""
         readings: dict[str, Any] = {}
+        self._add_the_drivers_own(now)
         for reader, window in self._windows.items():
             if values := window.made(now):
                 readings.update({metric.key: _of_kind(metric, values[metric.field]) for metric in _ROWS[reader]})
@@ -111,16 +108,36 @@ class Sampler:
         self._again = set(self._lacking)
         return readings, lacks
 
+    def _add_the_drivers_own(self, now: float) -> None:
+        """Put the samples that the driver has taken since the last time beside ours, which go on as if there were none.
+
+        They are finer, but their buffer may be short, empty, or missing; and to ask for them once a document costs less
+        than a look.
+        """
+        for reader in BUFFERED_READERS:
+            if reader not in self._windows:
+                continue
+            try:
+                if reader not in self._buffers:
+                    self._buffers[reader] = Buffer(self._index, reader.removeprefix(_PREFIX))
+                for at, value in self._buffers[reader].take(now, time.time()):
+                    self._windows[reader].add(at, value)
+            except (Absent, NotNow, Refused):
+                continue
+            except NvmlError:
+                self._buffers.pop(reader, None)
+
     def forget(self) -> None:
         """Begin anew."""
         self._probe = None
         self._windows.clear()
+        self._buffers.clear()
         self._lacking.clear()
         self._again.clear()
 
 
 class Activity:
-    """How busy the parts of a GPU were, from its own counters (GPM). Used by the same thread.
+    """How busy the parts of a GPU and its MIG instances were, by their own counters (GPM). Used by the same thread.
 
     Args:
         index: Its place in the driver's order.
@@ -133,27 +150,44 @@ class Activity:
         self._horizon = horizon
         self._wanted = wanted
         self._gpm: Gpm | None = None
-        self._samples: deque[tuple[float, Any]] = deque()
+        # UUID and GPU instance id of a MIG instance, or nothing for the GPU itself -> its samples.
+        self._samples: dict[tuple[str, int] | None, deque[tuple[float, Any]]] = {}
 
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Readings by catalogue key, from the oldest sample to one taken now, and the readers that the card lacks."""
+        return self._made(None, now)
+
+    def of_instances(self, instances: tuple[Part, ...], now: float) -> tuple[Part, ...]:
+        """MIG instances with such readings of their own."""
+        keys = [(part.macros["{#MIG}"], int(part.macros["{#GI}"])) for part in instances]
+        # An instance that is gone, or was made anew, has nothing in common with the one that is there now.
+        for key in self._samples.keys() - {*keys, None}:
+            self._forget(key)
+        found = []
+        for part, key in zip(instances, keys, strict=True):
+            readings, lacks = self._made(key, now)
+            found.append(part._replace(readings={**part.readings, **readings}, lacks=(*part.lacks, *lacks)))
+        return tuple(found)
+
+    def _made(self, key: tuple[str, int] | None, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         if not self._wanted:
             return {}, GPM_READERS
         try:
             if self._gpm is None:
                 self._gpm = Gpm(self._index)
-            self._samples.append((now, self._gpm.take()))
-            while self._samples[0][0] < now - self._horizon:
-                free(self._samples.popleft()[1])
-            (since, first), (_, last) = self._samples[0], self._samples[-1]
+            samples = self._samples.setdefault(key, deque())
+            samples.append((now, self._gpm.take(key[1] if key else None)))
+            while samples[0][0] < now - self._horizon:
+                free(samples.popleft()[1])
+            (since, first), (_, last) = samples[0], samples[-1]
             if now - since < _APART:
                 return {}, ()
             values = self._gpm.between(first, last)
         except Absent:
-            self.forget()
+            self._forget(key)
             return {}, GPM_READERS
         except NvmlError:
-            self.forget()
+            self._forget(key)
             return {}, ()
         return (
             {f"gpm_{name}": value for name, value in values.items()},
@@ -163,9 +197,43 @@ class Activity:
     def forget(self) -> None:
         """Begin anew."""
         self._gpm = None
-        while self._samples:
+        for key in list(self._samples):
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, int] | None) -> None:
+        self._gpm = None
+        samples = self._samples.pop(key, deque())
+        while samples:
             with contextlib.suppress(NvmlError):
-                free(self._samples.pop()[1])
+                free(samples.pop()[1])
+
+
+class Consumers:
+    """What the processes of a GPU used of it. Used by the same thread.
+
+    Args:
+        index: Its place in the driver's order.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._usage: Usage | None = None
+
+    def added(self, gpu: Gpu, now: float) -> dict[str, Any]:
+        """The process list of a GPU with what each used since the last time, as far as the driver says it."""
+        listed = gpu.readings.get("process_list")
+        if not listed:
+            return {}
+        try:
+            if self._usage is None:
+                self._usage = Usage(self._index)
+            used = self._usage.take(now, time.time())
+        except (Absent, NotNow, Refused):
+            return {}
+        except NvmlError:
+            self._usage = None
+            return {}
+        return {"process_list": [{**entry, **used.get(entry["pid"], IDLE)._asdict()} for entry in listed]}
 
 
 def _of_kind(metric: Metric, value: float) -> float:

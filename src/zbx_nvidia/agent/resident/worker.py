@@ -27,7 +27,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
 from zbx_nvidia.agent.messages import CHUNK, Sender
 from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
-from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Sampler
+from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
 from zbx_nvidia.agent.resident.xids import Watcher
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import NvmlError, spent
@@ -145,6 +145,7 @@ class Reader(threading.Thread):
         wanted = tuple(reader for readers, _ in self._every for reader in readers)
         self._sampler = Sampler(index, horizon, wanted)
         self._activity = Activity(index, horizon, wanted=bool(gpm))
+        self._consumers = Consumers(index)
         self._due = [0.0] * len(self._every)
         self._wake = threading.Event()
         self._done = threading.Event()
@@ -206,7 +207,11 @@ class Reader(threading.Thread):
         if self._idle:
             readings = {}  # of a time in which nobody looked
         busy, lacks_too = self._activity.made(now)
-        return gpu._replace(readings={**gpu.readings, **readings, **busy}, lacks=(*gpu.lacks, *lacks, *lacks_too))
+        return gpu._replace(
+            readings={**gpu.readings, **readings, **busy, **self._consumers.added(gpu, now)},
+            parts={**gpu.parts, "mig": self._activity.of_instances(gpu.parts["mig"], now)},
+            lacks=(*gpu.lacks, *lacks, *lacks_too),
+        )
 
 
 class Users:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.agent.collector import AGENT, Answer, checked, stat
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
 
+SAMPLED = {metric.key for metric in SAMPLED_METRICS}
 QUICK = {"interval": "1s", "stall": "1s", "samples": "0.1s", "pcie": "1s", "window": "5s"}
 
 
@@ -109,6 +111,16 @@ class Service:
             check=False,
             timeout=30,
         )
+
+
+def of_a_poll(readings: dict[str, Any]) -> dict[str, Any]:
+    """What of a GPU's readings one look shows: without what is made of several, and what processes used in between."""
+    found = {key: value for key, value in readings.items() if key not in SAMPLED}
+    processes = [
+        {key: value for key, value in entry.items() if not key.startswith("utilization")}
+        for entry in found.pop("process_list", [])
+    ]
+    return {**found, "process_list": processes}
 
 
 def pss(pid: int, kind: str = "Pss") -> int:

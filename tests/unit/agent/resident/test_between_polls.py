@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from tests.unit.agent.collector import get, python
 from tests.unit.agent.resident.service import pss
 from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
 from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
 from zbx_nvidia.catalog.remedies import CLASSES
-from zbx_nvidia.catalog.sampled import SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.catalog.xid import XIDS
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
+    from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
 
 
 # -- peaks -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300))
-def test_what_is_made_of_samples(values: list[int]) -> None:
-    window = Window(1000)
-    for place, value in enumerate(values):
-        window.add(float(place), value)
-    made = window.made(float(len(values)))
-    assert made["peak"] == max(values)
-    assert made["average"] == pytest.approx(sum(values) / len(values), abs=0.01)
-    assert made["p95"] in values
-    assert sum(value <= made["p95"] for value in values) >= 0.95 * len(values)
-    assert sum(value < made["p95"] for value in values) < 0.95 * len(values)
 
 
 def test_a_window_forgets() -> None:
@@ -48,6 +37,15 @@ def test_a_window_forgets() -> None:
     assert window.made(1059.0)["peak"] == 1
     assert window.made(1060.0) == {}
     assert window.made(1060.0) == {}
+
+
+def test_a_window_forgets_what_came_late_by_its_own_time() -> None:
+    window = Window(60)
+    for at, value in ((100.0, 1), (101.0, 2), (95.0, 50), (98.0, 40), (104.0, 3)):
+        window.add(at, value)
+    assert window.made(104.0)["peak"] == 50
+    assert window.made(156.0)["peak"] == 40
+    assert window.made(159.0)["peak"] == 3
 
 
 def test_a_spike_between_two_polls_is_seen(machine: MachineFactory, serve: ServiceFactory) -> None:
@@ -106,11 +104,12 @@ def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory) -> 
         answer = service.answer()
         if answer.text == text:
             continue
-        text = answer.text
+        # What the first shows may have been before the service was: the driver remembers it.
+        first, text = not text, answer.text
         for index, readings in answer.by_index.items():
             for key, peak in peaks.items():
                 shown = readings[f"sampled_{key}_peak"] == peak
-                if shown and (key, index) not in up:
+                if shown and (key, index) not in up and not first:
                     seen[key].setdefault(index, []).append(time.monotonic())
                 (up.add if shown else up.discard)((key, index))
     trials = 0
@@ -157,6 +156,30 @@ def test_pcie_throughput(eight: Machine, serve: ServiceFactory) -> None:
     assert "sampled_pcie_sent" in serve(eight, pcie="0").well().lacks()
 
 
+def test_what_the_driver_has_seen_itself_counts(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Also what lay between two samples of ours, which are far apart here."""
+    node = machine("gtx1070")
+    node.set(
+        "gpu 0", utilization_gpu="step(1, 98, 2)", power_usage="step(9000, 149000, 2)", clock_sm="step(139, 1890, 2)"
+    )
+    node.set("gpu 0", power_instant=20_000)
+    service = serve(node, samples="60s", window="60s")
+    gpu = service.well().by_index[0]
+    assert (gpu["sampled_utilization_peak"], gpu["sampled_utilization_p95"]) == (98, 98)
+    assert 40 < gpu["sampled_utilization_average"] < 60
+    assert gpu["sampled_power_peak"] == 149
+    assert gpu["sampled_clock_sm_peak"] == 1_890_000_000
+    # Where the driver has none, or says nothing new, ours go on alone.
+    node.set("gpu 0", nvmlDeviceGetSamples="!NOT_SUPPORTED", utilization_gpu=7)
+    service = serve(node, window="30s", samples="0.1s")
+    assert service.well().by_index[0]["sampled_utilization_peak"] == 7
+    node.set("gpu 0", nvmlDeviceGetSamples="!NOT_FOUND", utilization_gpu=8)
+    answer = service.until(lambda answer: answer.by_index[0]["sampled_utilization_peak"] == 8, "our own samples")
+    assert not {"sampled_utilization", "sampled_power"} & answer.lacks()
+    node.set("gpu 0", nvmlDeviceGetSamples=None, utilization_gpu="9 + 0 * t")
+    service.until(lambda answer: answer.by_index[0]["sampled_utilization_peak"] == 9, "both")
+
+
 # -- GPM -------------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +201,124 @@ def test_how_busy_the_parts_are(machine: MachineFactory, serve: ServiceFactory) 
     node.set("gpu 0", state="ok")
     service.until(lambda answer: 0 in answer.by_index and "gpm_sm" in answer.by_index[0], "it is back")
     assert "gpm_sm" in serve(node, gpm="no").well().lacks()
+
+
+def test_how_busy_the_instances_are(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Each by itself; the GPU as a whole may say nothing of it in MIG mode."""
+    node = machine("h100-mig")
+    node.set("gpu 0", {"gpm.2": 33, "nvmlGpmSampleGet": "!NOT_SUPPORTED"})
+    node.set("gpu 0 mig 0", {"gpm.2": 61, "gpm.5": "!NOT_SUPPORTED"})
+    node.set("gpu 0 mig 1", {"gpm.2": 7})
+    service = serve(node)
+    first = instances(service.well())
+    assert not [key for _, readings, _ in first.values() for key in readings if key.startswith("gpm")]
+    assert not [token for _, _, lacks in first.values() for token in lacks if token.startswith("gpm")]
+    answer = service.until(lambda answer: "gpm_sm" in instances(answer)["2"][1], "two samples")
+    found = instances(answer)
+    assert [found[gi][1]["gpm_sm"] for gi in ("2", "3", "9", "10")] == [61, 7, 0, 0]
+    assert (found["2"][2] & GPM, found["3"][2] & GPM) == ({"gpm_tensor"}, set())
+    assert "gpm_tensor" not in found["2"][1]
+    assert answer.lacks() >= GPM
+    assert "gpm_sm" not in answer.by_index[0]
+    off = instances(serve(node, gpm="no").well())
+    assert all(lacks >= GPM for _, _, lacks in off.values())
+
+
+def test_an_instance_that_is_made_anew_has_no_past(machine: MachineFactory, serve: ServiceFactory) -> None:
+    node = machine("h100-mig")
+    node.set("gpu 0 mig 0", {"gpm.2": 60})
+    service = serve(node)
+    answer = service.until(lambda answer: "gpm_sm" in instances(answer)["2"][1], "two samples")
+    old, readings, _ = instances(answer)["2"]
+    assert readings["gpm_sm"] == 60
+    new = "MIG-00000000-1111-2222-3333-444444444444"
+    node.set("gpu 0 mig 0", {"gpm.2": 10, "uuid": new})
+    answer = service.until(lambda answer: "gpm_sm" in answer.document["mig"].get(new, {}), "the new one")
+    assert answer.document["mig"][new]["gpm_sm"] == 10
+    assert old not in answer.document["mig"]
+    node.remove("gpu 0 mig 0")
+    answer = service.until(lambda answer: new not in answer.document["mig"], "one that is gone")
+    assert instances(answer)["3"][1]["gpm_sm"] == 0
+    assert (answer.code, answer.errors) == (0, [])
+    node.set("gpu 0", mig_mode_current=0)
+    answer = service.until(lambda answer: "mig" not in answer.document, "a whole GPU")
+    assert "gpm_sm" in answer.by_index[0]
+
+
+def test_without_gpm_the_instances_lack_it(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """Before Hopper, and where a process a poll has one look."""
+    assert all(lacks >= GPM for _, _, lacks in instances(serve(machine("a100-mig")).well()).values())
+    assert all(lacks >= GPM for _, _, lacks in instances(get(machine("h100-mig").env)).values())
+
+
+GPM = set(GPM_READERS)
+
+
+def instances(answer: Answer) -> dict[str, tuple[str, dict[str, object], set[str]]]:
+    """UUID, readings and what it lacks of each, by the id of its GPU instance."""
+    return {
+        row["{#GI}"]: (row["{#MIG}"], answer.document["mig"][row["{#MIG}"]], set(row["{#LACKS}"].split(",")))
+        for row in answer.document["discovery"]["mig"]
+    }
+
+
+SAMPLES = """
+import pynvml, sys
+live, most = 0, 0
+def counted(function, step):
+    def call(*arguments):
+        global live, most
+        found = function(*arguments)
+        live += step
+        most = max(most, live)
+        return found
+    return call
+pynvml.nvmlGpmSampleAlloc = counted(pynvml.nvmlGpmSampleAlloc, 1)
+pynvml.nvmlGpmSampleFree = counted(pynvml.nvmlGpmSampleFree, -1)
+from pathlib import Path
+from zbx_nvidia.agent.collect import read_gpu
+from zbx_nvidia.agent.resident.sampler import Activity
+from zbx_nvidia.driver import system
+system.start()
+whole, less, lost = (Path(name) for name in sys.argv[2:])
+activity = Activity(0, 10.0, wanted=True)
+now = 1000.0
+for round in range(300):
+    # An instance goes and comes, and once the GPU is lost; each round is 2 s.
+    state = lost if round == 200 else less if round // 7 % 2 else whole
+    fresh = Path(sys.argv[1] + ".new")
+    fresh.write_text(state.read_text())
+    fresh.replace(sys.argv[1])
+    gpu = read_gpu(0)
+    if gpu.state == "lost":
+        activity.forget()
+        assert live == 0, live
+    else:
+        activity.made(now)
+        activity.of_instances(gpu.parts["mig"], now)
+    now += 2.0
+held = live
+activity.forget()
+print(most, held, live)
+"""
+
+
+def test_samples_are_given_back(machine: MachineFactory, tmp_path: Path) -> None:
+    """Those that are too old, those of instances that are gone, and those of calls that fail."""
+    node = machine("h100-mig")
+    node.set("gpu 0 mig 2", nvmlGpmMigSampleGet="!UNKNOWN")
+    states = []
+    for name in ("whole", "less", "lost"):
+        if name == "less":
+            node.remove("gpu 0 mig 1")
+        elif name == "lost":
+            node.set("gpu 0", state="lost")
+        states.append(tmp_path / name)
+        states[-1].write_text(node.path.read_text())
+    most, held, live = map(int, python(SAMPLES, node.env, str(node.path), *map(str, states)).split())
+    # Six of 10 s for the GPU and each of its instances.
+    assert 6 * 4 <= held <= most <= 6 * 5 + 1
+    assert live == 0
 
 
 # -- XID errors ------------------------------------------------------------------------------------------------------
@@ -360,3 +501,54 @@ def test_what_a_card_lacks_is_lacking_in_every_document(machine: MachineFactory,
     assert "sampled_pcie_sent" in lacking
     for _ in range(4):
         assert service.next().lacks() & set(SAMPLED_READERS) == lacking
+
+
+# -- who uses what ---------------------------------------------------------------------------------------------------
+
+
+def test_what_each_process_and_user_uses(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """A process of which the driver has no sample has used nothing; a poll knows of none."""
+    node = machine("t4")
+    for pid in (5000675, 5005762):
+        node.remove(f"gpu 0 process {pid}")
+    mine, parent = os.getpid(), os.getppid()
+    shares = {"utilization_memory": 31, "encoder_utilization": 7, "decoder_utilization": 2}
+    node.set(f"gpu 0 process {mine}", {"name": "busy", "compute": 1, "sm_utilization": 61, **shares})
+    node.set(f"gpu 0 process {parent}", {"name": "idle", "compute": 1})
+    service = serve(node)
+    me = Path(f"/proc/{mine}").owner()
+    answer = service.until(lambda answer: answer.code == 0 and me in answer.document["users"], "the name of a user")
+    used = {entry["pid"]: {key: entry[key] for key in KEYS} for entry in answer.by_index[0]["process_list"]}
+    assert list(used[mine].values()) == [61, 31, 7, 2]
+    assert list(used[parent].values()) == [0, 0, 0, 0]
+    assert answer.document["users"][me]["utilization"] == 61
+    assert answer.document["discovery"]["users"][0]["{#LACKS}"] == ",,"
+    node.set(f"gpu 0 process {mine}", sm_utilization=20)
+    service.until(lambda answer: answer.document["users"][me]["utilization"] == 20, "another share")
+    poll = get(node.env)
+    assert not [key for entry in poll.by_index[0]["process_list"] for key in KEYS if key in entry]
+    assert "utilization" not in poll.document["users"][me]
+    assert poll.document["discovery"]["users"][0]["{#LACKS}"] == ",utilization,"
+    # A driver that does not say it, for the first time or again.
+    node.set("gpu 0", dict.fromkeys(CALLS, "!NOT_SUPPORTED"))
+    answer = service.until(lambda answer: "utilization" not in answer.document["users"][me], "silence")
+    assert answer.document["discovery"]["users"][0]["{#LACKS}"] == ",utilization,"
+    assert [entry["pid"] for entry in answer.by_index[0]["process_list"]] == [entry["pid"] for entry in listed(poll)]
+    assert answer.errors == []
+    node.set("gpu 0", dict.fromkeys(CALLS, "!NOT_FOUND"))
+    service.until(lambda answer: answer.document["users"][me].get("utilization") == 0, "nobody")
+
+
+KEYS = ("utilization", "utilization_memory", "utilization_encoder", "utilization_decoder")
+CALLS = ("nvmlDeviceGetProcessesUtilizationInfo", "nvmlDeviceGetProcessUtilization")
+
+
+def listed(answer: Answer) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = answer.by_index[0]["process_list"]
+    return found
+
+
+def test_processes_of_a_divided_gpu(machine: MachineFactory, serve: ServiceFactory) -> None:
+    answer = serve(machine("h100-mig")).well()
+    assert len(listed(answer)) == 3
+    assert not [key for entry in listed(answer) for key in KEYS if key in entry]

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.agent.collector import checked, get, program, python
-from tests.unit.agent.resident.service import pss
+from tests.unit.agent.resident.service import of_a_poll, pss
 from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.document import Collection, Gpu
 from zbx_nvidia.agent.resident.config import parse
 from zbx_nvidia.agent.resident.supervisor import Supervisor, _write_file
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.metrics import GPU_METRICS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_READERS, SAMPLED_METRICS, SAMPLED_READERS
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -49,8 +49,10 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
         assert answer.document.get(part) == poll.document.get(part)
     for index, gpu in poll.by_index.items():
         mine = answer.by_index[index]
-        assert {key: value for key, value in mine.items() if key not in SAMPLED} == gpu
-        assert set(SAMPLED_READERS) <= poll.lacks(index)
+        assert of_a_poll(mine) == of_a_poll(gpu)
+        assert set(SAMPLED_READERS) - set(BUFFERED_READERS) <= poll.lacks(index)
+        # What a poll has of them, the service has too.
+        assert SAMPLED & gpu.keys() <= mine.keys()
         assert poll.lacks(index) - set(SAMPLED_READERS) == answer.lacks(index) - set(SAMPLED_READERS)
         served = {metric.reader for metric in SAMPLED_METRICS if metric.key in mine}
         assert served | (answer.lacks(index) & set(SAMPLED_READERS)) == set(SAMPLED_READERS)
@@ -420,12 +422,12 @@ def test_it_takes_little_memory(machine: MachineFactory, serve: ServiceFactory) 
 
 
 def test_nothing_is_decided_by_the_wall_clock() -> None:
-    """It may jump. It is for the document's timestamp, and for the time at which an XID came."""
+    """It may jump. It is for the document's timestamp, the time at which an XID came, and the driver's own samples."""
     folder = Path(resident.__file__).parent
     users = {
         path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
     }
-    assert users == {"supervisor.py"}
+    assert users == {"sampler.py", "supervisor.py"}
     assert len(list(folder.glob("*.py"))) > 8
 
 

@@ -1,0 +1,176 @@
+"""The driver's own samples: for each kind a ring buffer of the last seconds, finer than anybody polls."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pynvml
+
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MICRO = 1_000_000
+_AHEAD = 1_000_000  # us; a sample may come while it is asked for
+
+# Name -> number of the buffer, the highest value that can be true, and what makes base units of it.
+_KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
+    "utilization": (pynvml.NVML_GPU_UTILIZATION_SAMPLES, 100, int),
+    "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 0x7FFFFFFE, lambda value: value / 1000),  # mW
+    "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 0x7FFFFFFE, lambda value: int(value) * 1_000_000),  # MHz
+}
+_SAMPLE = ctypes.sizeof(pynvml.c_nvmlSample_t)
+# Type of a value -> its letter in `struct`: the sample holds a union, and the type says which member was written.
+_LETTERS = {
+    pynvml.NVML_VALUE_TYPE_DOUBLE: "d",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "I",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "L",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "Q",
+    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "q",
+    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "i",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "H",
+}
+
+
+class Summary(NamedTuple):
+    """What samples come to.
+
+    Attributes:
+        peak: The highest.
+        average: Their mean.
+        p95: The 95th percentile.
+    """
+
+    peak: float
+    average: float
+    p95: float
+
+
+def summary(values: list[float]) -> Summary:
+    """What these values, of which there is at least one, come to."""
+    ordered = sorted(values)
+    count = len(ordered)
+    # The nearest rank: a value that was measured.
+    return Summary(ordered[-1], round(sum(ordered) / count, 2), ordered[-(-95 * count // 100) - 1])
+
+
+def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # noqa: ANN401  of pynvml
+    """What a buffer holds.
+
+    Args:
+        handle: Of the GPU.
+        name: One of `_KINDS`.
+        since: Only samples later than this, in us of the Unix time.
+
+    Returns:
+        Times, in us, and values in base units.
+
+    Raises:
+        Absent: The card or the driver has no such buffer.
+        NotNow: There is nothing in it, or nothing new.
+        Refused: The driver does not let us.
+        Lost: The device is gone.
+    """
+    kind, highest, in_base_units = _KINDS[name]
+    # Not through pynvml's own function: to look at 120 structures one by one takes longer than all the rest.
+    function = call(pynvml._nvmlGetFunctionPointer, "nvmlDeviceGetSamples")  # noqa: SLF001  no other way to the library
+    after, of_type, count = ctypes.c_ulonglong(since), ctypes.c_uint(), ctypes.c_uint(0)
+    try:
+        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
+        if not count.value:
+            raise NotNow(0, "no sample")
+        room = ctypes.create_string_buffer(count.value * _SAMPLE)
+        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
+    except Refused as error:
+        if error.code == pynvml.NVML_ERROR_NOT_FOUND:
+            raise NotNow(error.code, error.message) from None
+        raise
+    letter = _LETTERS.get(of_type.value)
+    if letter is None:
+        raise Absent(0, f"unknown value type {of_type.value}")
+    padding = _SAMPLE - struct.calcsize(f"@Q{letter}")
+    found = struct.iter_unpack(f"@Q{letter}{padding}x", memoryview(room)[: count.value * _SAMPLE])
+    new = [(stamp, value) for stamp, value in found if stamp > since]  # what was never filled has no time
+    if not new:
+        raise NotNow(0, "no sample")
+    # "Not available" is a number that is too high, and NaN is neither high nor low.
+    samples = [(stamp, in_base_units(value)) for stamp, value in new if 0 <= value <= highest]
+    if not samples:
+        raise Absent(0, f"not a value: {new[-1][1]}")
+    return samples
+
+
+def _checked(function: Any, *arguments: object) -> None:  # noqa: ANN401  of pynvml
+    code = function(*arguments)
+    if code != pynvml.NVML_SUCCESS:
+        raise pynvml.NVMLError(code)
+
+
+class Mark:
+    """Up to where samples have been taken, so that each is taken once.
+
+    The driver stamps with the wall clock, which may jump: back, and all that comes would look like what is known.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._asked = 0.0
+
+    def since(self, now: float, wall: float) -> int:
+        """From when on samples are new, in us.
+
+        Args:
+            now: Of the monotonic clock, in s.
+            wall: Unix time, in s.
+        """
+        if self._seen > wall * _MICRO + _AHEAD:
+            self._seen = int((wall - (now - self._asked)) * _MICRO)
+        self._asked = now
+        return self._seen
+
+    def take(self, stamp: int, wall: float) -> bool:
+        """Whether a sample counts: one that is still to come was stamped before the clock was put back."""
+        if stamp > wall * _MICRO + _AHEAD:
+            return False
+        self._seen = max(self._seen, stamp)
+        return True
+
+
+class Buffer:
+    """A buffer of one GPU, of which each sample is taken once.
+
+    Args:
+        index: Its place in the driver's order.
+        name: What it holds.
+
+    Raises:
+        Lost: The driver counts the GPU but has lost it.
+        Refused: The driver gives no handle.
+    """
+
+    def __init__(self, index: int, name: str) -> None:
+        self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+        self._name = name
+        self._mark = Mark()
+
+    def take(self, now: float, wall: float) -> list[tuple[float, float]]:
+        """What is new, as (time, value); the first time all that there is.
+
+        Args:
+            now: Of the monotonic clock, in s; the times returned are of it too.
+            wall: Unix time, in s.
+
+        Raises:
+            Absent: The card or the driver has no such buffer.
+            NotNow: Nothing is new.
+            Refused: The driver does not let us.
+            Lost: The device is gone.
+        """
+        return [
+            (now - wall + stamp / _MICRO, value)
+            for stamp, value in read(self._handle, self._name, self._mark.since(now, wall))
+            if self._mark.take(stamp, wall)
+        ]

@@ -1,0 +1,100 @@
+"""What each process used of a GPU between two looks: the driver samples it, and tells what came after a time."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pynvml
+
+from zbx_nvidia.driver.calls import NotNow, Refused, call, first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WHOLE = 100  # %
+_MICRO = 1_000_000
+# Drivers sample about once a second: in less it would seem that nobody used the GPU.
+_LEAST = 2.0  # s
+_AHEAD = 1.0  # s; a sample may come while it is asked for
+# pynvml takes success, where it asked for a size, for a failure; the driver says that it found nothing. Both mean that
+# no process used the GPU.
+_NOBODY = frozenset({pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_NOT_FOUND})
+
+
+class Shares(NamedTuple):
+    """Shares of a GPU's engines that a process used, in %.
+
+    Attributes:
+        utilization: Of the multiprocessors.
+        utilization_memory: Of the memory controller.
+        utilization_encoder: Of the video encoder.
+        utilization_decoder: Of the video decoder.
+    """
+
+    utilization: int
+    utilization_memory: int
+    utilization_encoder: int
+    utilization_decoder: int
+
+
+# Of a process of which the driver has no sample: it lists those that used anything.
+IDLE = Shares(0, 0, 0, 0)
+
+
+class Usage:
+    """The processes of one GPU.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Raises:
+        Lost: The driver counts the GPU but has lost it.
+        Refused: The driver gives no handle.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+        self._asked = math.inf
+
+    def take(self, now: float, wall: float) -> dict[int, Shares]:
+        """Means since the last time, and of two seconds at least, by PID. nvidia-smi pmon.
+
+        Args:
+            now: Of the monotonic clock, in s.
+            wall: Unix time, in s.
+
+        Raises:
+            Absent: The card or the driver does not say; none does in MIG mode.
+            NotNow: There are more processes than a moment ago.
+            Refused: The driver does not let us.
+            Lost: The device is gone.
+        """
+        # By the clock as it is now, with which the driver stamps: it may have jumped since the last time.
+        since = int((wall - max(now - self._asked, _LEAST)) * _MICRO)
+        until = int((wall + _AHEAD) * _MICRO)
+        self._asked = now
+        samples = first(
+            lambda: self._ask(pynvml.nvmlDeviceGetProcessesUtilizationInfo, since),  # r550
+            lambda: self._ask(pynvml.nvmlDeviceGetProcessUtilization, since),
+        )
+        found: dict[int, list[tuple[int, ...]]] = {}
+        for sample in samples:
+            shares = (sample.smUtil, sample.memUtil, sample.encUtil, sample.decUtil)
+            # Entries without a time, and with shares of thousands of %, are what a driver has not filled.
+            if since < sample.timeStamp <= until and max(shares) <= _WHOLE:
+                found.setdefault(sample.pid, []).append(shares)
+        return {
+            pid: Shares(*(round(sum(engine) / len(taken)) for engine in zip(*taken, strict=True)))
+            for pid, taken in found.items()
+        }
+
+    def _ask(self, function: Callable[..., Any], since: int) -> Any:  # noqa: ANN401  structures of pynvml
+        try:
+            return call(function, self._handle, since)
+        except Refused as error:
+            if error.code in _NOBODY:
+                return []
+            if error.code == pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+                raise NotNow(error.code, error.message) from None
+            raise
