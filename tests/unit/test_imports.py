@@ -14,13 +14,14 @@ PACKAGE = Path(zbx_nvidia.__file__).parent
 # A part may import the parts named here, and `errors` and the package itself always.
 ALLOWED = {
     "errors": set(),
+    "findings": set(),
     "catalog": set(),
     "driver": set(),
     "agent": {"catalog", "driver"},
     "template": {"catalog"},
-    "server": set(),
-    "host": {"agent", "catalog"},
-    "cli": {"agent", "template", "server", "host", "catalog"},
+    "server": {"findings"},
+    "host": {"agent", "catalog", "findings"},
+    "cli": {"agent", "template", "server", "host", "catalog", "findings"},
 }
 THIRD_PARTY = {
     "pynvml": {"driver"},

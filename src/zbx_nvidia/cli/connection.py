@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 
-OPTIONS = (
-    click.option(
+
+def _url(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
         "--url",
         envvar="ZABBIX_URL",
-        required=True,
+        required=required,
         show_envvar=True,
         help="Address of the Zabbix front end, such as https://zabbix.example.com/zabbix.",
-    ),
+    )
+
+
+OPTIONS = (
     click.option(
         "--token-file",
         type=FILE,
@@ -52,11 +56,19 @@ OPTIONS = (
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options above, and, as its first argument, what opens the connection they describe."""
+    return _with_options(command, required=True)
 
+
+def optional_connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that also does without a server: its first argument is None where no address is given."""
+    return _with_options(command, required=False)
+
+
+def _with_options(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @functools.wraps(command)
     def connected(  # noqa: PLR0913  one for each option
         *,
-        url: str,
+        url: str | None,
         token_file: Path | None,
         user: str | None,
         password_file: Path | None,
@@ -68,11 +80,12 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         def connect() -> AbstractContextManager[Connection]:
             from zbx_nvidia.server import connection  # noqa: PLC0415  pyzabbix and requests take a third of a second
 
+            assert url is not None  # noqa: S101  see below
             login = connection.credentials(os.environ, user=user, token_file=token_file, password_file=password_file)
             return connection.connect(url, login, ca_file=ca_file, insecure=insecure, timeout=timeout)
 
-        command(connect, **arguments)
+        command(connect if url else None, **arguments)
 
-    for option in reversed(OPTIONS):
+    for option in reversed((_url(required=required), *OPTIONS)):
         connected = option(connected)
     return connected

@@ -19,6 +19,7 @@ COMMANDS = {
     "install-template": "zbx_nvidia.cli.templates:install_template",
     "uninstall-template": "zbx_nvidia.cli.templates:uninstall_template",
     "add-host": "zbx_nvidia.cli.hosts:add_host",
+    "doctor": "zbx_nvidia.cli.doctor:doctor",
     "template": "zbx_nvidia.cli.template:template",
     "userparameters": "zbx_nvidia.cli.template:userparameters",
     "completion": "zbx_nvidia.cli.completion:completion",

@@ -59,6 +59,20 @@ def agents() -> tuple[Process, ...]:
     return tuple(process for pid, process in sorted(found.items()) if parents[pid] not in found)
 
 
+def in_containers() -> tuple[tuple[str, int], ...]:
+    """Name and number of every agent that /proc shows and that runs in a container."""
+    found = []
+    for entry in sorted(PROC.iterdir()):
+        if entry.name.isdigit():
+            try:
+                name = entry.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
+            except OSError:
+                continue
+            if name in PROGRAMS.values() and not _of_this_host(entry):
+                found.append((name, int(entry.name)))
+    return tuple(found)
+
+
 def config_of(command: tuple[str, ...], folder: Path = Path("/")) -> Path | None:
     """The configuration that a command line names; None where it names none.
 

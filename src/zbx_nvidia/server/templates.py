@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -177,21 +176,14 @@ def _edited(zabbix: Connection, file: Object, server: Object, changes: list[Chan
 
     Between two versions, an edit cannot be told from what the versions changed: there the plan shows old and new.
     """
-    version = _version(file)
+    version = versions.template_version(file)
     edits = list(dict.fromkeys(f"{change.kind} {change.name!r}" for change in changes if change.action != "remove"))
-    if not version or version != _version(server) or not edits:
+    if not version or version != versions.template_version(server) or not edits:
         return ""
     return (
         f"Zabbix at {zabbix.url}: the template {file['template']!r} there is of this version, {version}, "
         f"but was edited: {_names(edits)}: --dry-run shows how, --overwrite takes it back"
     )
-
-
-def _version(template: Object) -> str:
-    """The version a template says it has: its vendor's, else (6.0 knows no vendors) the one its description ends in."""
-    vendor: str = template.get("vendor", {}).get("version", "")
-    described = re.search(r"(\d+(?:\.\d+)+)\.?\s*$", template.get("description", ""))
-    return vendor or (described[1] if described else "")
 
 
 def _names(names: list[str]) -> str:

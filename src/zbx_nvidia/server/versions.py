@@ -5,6 +5,7 @@ A version is a tuple of two numbers, (7, 0). A threshold is the first version th
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 Version = tuple[int, int]
@@ -70,3 +71,14 @@ def monitored_by_proxy(version: Version, proxyid: str) -> dict[str, str]:
     if version >= (7, 0):
         return {"monitored_by": "1", "proxyid": proxyid}
     return {"proxy_hostid": proxyid}
+
+
+# 6.4 gave templates a vendor, with a version.
+
+
+def template_version(template: dict[str, Any]) -> str:
+    """The version a template says it has: its vendor's, else (6.0 knows no vendors) the one its description ends in."""
+    # In a file, and in an answer of the API.
+    vendor: str = template.get("vendor", {}).get("version", "") or template.get("vendor_version", "")
+    described = re.search(r"(\d+(?:\.\d+)+)\.?\s*$", template.get("description", ""))
+    return vendor or (described[1] if described else "")

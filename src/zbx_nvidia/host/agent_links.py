@@ -1,0 +1,690 @@
+"""The links from the document to the agent's answer: its configuration, the service, the agent, who may ask."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zbx_nvidia.catalog.entities import DOCUMENT
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
+from zbx_nvidia.host import agents, log, processes, proof, rules, settings, system
+from zbx_nvidia.host.ask import DroppedError, EncryptionError, UnreachableError, UnsupportedError, ask
+from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, told, where
+
+if TYPE_CHECKING:
+    from zbx_nvidia.host.configuration import Statement
+
+AGENT = "Zabbix agent"
+ASKED = "Zabbix server"  # as which the agent sees whoever asks
+READ = ("agent", "config")
+SLOW_CLOCK = 2.0  # s: the kernel tells the start of the host in whole seconds
+PATIENCE = 5.0  # s for an answer that takes no time
+LARGEST = 1 << 16  # bytes of a file that could be a configuration
+DAY = 86_400.0
+OFTEN = 2  # refusals of one address: a server comes again, who scans the network seldom does
+NOT_FOUND = 127  # of a shell that finds no such command
+
+CHAIN: Chain[Scene] = Chain()
+link = CHAIN.link
+
+
+@link(
+    "agent",
+    "Agent installed",
+    AGENT,
+    Fault(
+        "none",
+        "There is no Zabbix agent on this host.",
+        "Install one, then let it serve the GPUs:\n    apt install zabbix-agent    # or zabbix-agent2\n    zbx-nvidia "
+        "install-agent",
+    ),
+    Fault(
+        "container",
+        "There is no Zabbix agent on this host, but {name} runs in a container (process {pid}).",
+        "Run the resident collector here, and give the container the directory of its document; or look from within "
+        "the container:\n    docker run -v /run/zbx-nvidia:/run/zbx-nvidia:ro ...",
+    ),
+    Fault(
+        "both",
+        "More than one agent is on this host; this is about {name}, with {config}.",
+        "For the other:\n    zbx-nvidia doctor --agent {other}",
+        NOTE,
+    ),
+)
+def installed(scene: Scene) -> Seen:
+    """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
+    if not scene.agents:
+        for name, pid in processes.in_containers():
+            raise wrong("container", name=name, pid=pid)
+        raise wrong("none", "none found")
+    agent = scene.agent
+    others = [one for one in scene.agents[1:] if one.kind != agent.kind]
+    if others:
+        raise wrong(
+            "both", f"{agent.name}, and another one", name=agent.name, config=agent.config, other=others[0].kind
+        )
+    return good(f"{agent.name} as {agent.user}, {agent.config}")
+
+
+@link(
+    "config",
+    "Agent's configuration",
+    AGENT,
+    Fault("unreadable", "{said}", "Look again as root:\n    sudo zbx-nvidia doctor"),
+    Fault(
+        "broken",
+        "The agent cannot start with its configuration: {said}",
+        "Put that line right, and restart the agent:\n    systemctl restart {unit}",
+    ),
+    needs=("agent",),
+)
+def configured(scene: Scene) -> Seen:
+    """Whether every file of it can be read, and every line is one."""
+    try:
+        found = scene.configuration
+    except HostError as error:
+        raise wrong("unreadable", said=error) from None
+    if found.problems:
+        raise wrong("broken", found.problems[0], said=found.problems[0], unit=_unit(scene))
+    return good(f"{len(found.files)} file{'s' * (len(found.files) != 1)}")
+
+
+@link(
+    "userparameter",
+    "UserParameter file",
+    AGENT,
+    Fault(
+        "unread",
+        "{file} says what nvidia.get is, but {name} does not read that file: it reads {includes}.",
+        "Put it where the agent looks, and restart it:\n    mv {file} {place}\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "closed",
+        "The user {user} may not read {file}, so the agent does not start, or does not know nvidia.get.",
+        "Open the file, and restart the agent:\n    chmod 0644 {file}\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "none",
+        "{name} is told nothing of nvidia.get.",
+        "Have it told, as root:\n    zbx-nvidia install-agent",
+    ),
+    needs=READ,
+)
+def told_at_all(scene: Scene) -> Seen:
+    """Whether a file that the agent reads says what nvidia.get is: a UserParameter line, or an Alias line."""
+    agent = scene.agent
+    if not scene.claims:
+        stray = _stray(scene)
+        if stray is None:
+            raise wrong("none", "no line for nvidia.get", name=agent.name)
+        includes = ", ".join(include.value for include in scene.configuration.includes) or "no other files"
+        raise wrong(
+            "unread",
+            f"{stray} is not read",
+            file=stray,
+            name=agent.name,
+            includes=includes,
+            place=agents.drop_in(agent) or f"{agent.config.parent}/...",
+            unit=_unit(scene),
+        )
+    file = scene.claims[0].file
+    if scene.root and agent.user != "root" and system.run("test", "-r", str(file), user=agent.user).code:
+        raise wrong("closed", user=agent.user, file=file, unit=_unit(scene))
+    return good(where(scene.claims[0]))
+
+
+def _stray(scene: Scene) -> Path | None:
+    """A file beside the configuration that was meant to be read."""
+    read = set(scene.configuration.files)
+    folder = scene.agent.config.parent
+    # Not all of /etc, where some distributions put the main file.
+    folders = [folder] if "zabbix" in folder.name else sorted(folder.glob("zabbix*"))
+    for path in sorted(path for one in folders for path in one.rglob("*")):
+        try:
+            if path in read or not path.is_file() or path.stat().st_size > LARGEST:
+                continue
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if re.search(rf"^\s*(UserParameter|Alias)\s*=\s*{re.escape(DOCUMENT)}\s*[,:]", text, re.MULTILINE):
+            return path
+    return None
+
+
+@link(
+    "claims",
+    "One line for nvidia.get",
+    AGENT,
+    Fault(
+        "beaten",
+        "nvidia.get is both an Alias ({alias}) and a UserParameter ({other}): the Alias wins without a word, and the "
+        "other line does nothing.",
+        "Keep the one that you want, remove the other, and restart the agent:\n    {edit}\n    systemctl restart "
+        "{unit}",
+    ),
+    Fault(
+        "twice",
+        "nvidia.get is claimed twice, at {first} and {second}: the agent does not start with that.",
+        "Remove one of them, and restart the agent:\n    {edit}\n    systemctl restart {unit}",
+    ),
+    needs=("userparameter",),
+)
+def claimed_once(scene: Scene) -> Seen:
+    """Whether nvidia.get is one line alone: an Alias beats a UserParameter, and a second UserParameter is an error."""
+    first, *others = scene.claims
+    if not others:
+        return good(f"as {first.name}")
+    aliases = [line for line in scene.claims if line.name == "Alias"]
+    plain = [line for line in scene.claims if line.name != "Alias"]
+    unit = _unit(scene)
+    if aliases and plain:
+        raise wrong(
+            "beaten",
+            "an Alias beats a UserParameter",
+            alias=where(aliases[0]),
+            other=where(plain[0]),
+            edit=f"editor {plain[0].file}",
+            unit=unit,
+        )
+    edit = f"editor {others[0].file}"
+    raise wrong(
+        "twice", f"also at {where(others[0])}", first=where(first), second=where(others[0]), edit=edit, unit=unit
+    )
+
+
+@link(
+    "command",
+    "What nvidia.get does",
+    AGENT,
+    Fault(
+        "missing",
+        "{at} names {command}, which is not there.",
+        "Have the line written anew, with the program that is there:\n    zbx-nvidia install-agent",
+    ),
+    Fault(
+        "fails",
+        "The command of {at}, run by the user {user}, gives no document: {said}",
+        "Run it yourself and see, then put the line right, or have it written anew:\n    runuser -u {user} -- sh -c "
+        "'{command}' | head -c 300\n    zbx-nvidia install-agent",
+    ),
+    Fault(
+        "elsewhere",
+        "{at} has the agent read {told}, but the service writes {file}.",
+        "Let both name the same file: the Alias line, or `document` in /etc/zbx-nvidia/agent.conf. Then restart "
+        "both:\n    zbx-nvidia install-agent --mode resident\n    systemctl restart zbx-nvidia {unit}",
+    ),
+    Fault(
+        "not-a-file",
+        "{at} makes nvidia.get an alias of {told}, which is not vfs.file.contents[...].",
+        "Have the line written anew:\n    zbx-nvidia install-agent --mode resident",
+    ),
+    needs=("claims", "program"),
+)
+def leads_to_the_document(scene: Scene) -> Seen:
+    """Whether the command of the UserParameter prints the document, or the Alias leads to the service's file."""
+    line = scene.claims[0]
+    if scene.way == RESIDENT:
+        path = _file_of(line)
+        if path is None:
+            raise wrong("not-a-file", at=where(line), told=told(line))
+        if path != scene.file:
+            raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=_unit(scene))
+        return good(f"reads {path}")
+    command = told(line)
+    if command == f"{scene.program} get":
+        return good(command)
+    try:
+        program = Path(shlex.split(command)[0])
+    except (ValueError, IndexError):
+        program = Path(command.partition(" ")[0])
+    if program.is_absolute() and not program.exists():
+        raise wrong("missing", f"{program} is not there", at=where(line), command=program)
+    if scene.agent.user == "root":
+        return unseen("the agent runs as root, and the doctor asks nothing as root")
+    done = scene.as_user(scene.agent.user, "sh", "-c", command, timeout=COLLECTS_WITHIN)
+    if done.code == NOT_FOUND:
+        raise wrong("missing", "command not found", at=where(line), command=program)
+    if parsed(done.out) is None:
+        said = done.complaint
+        raise wrong("fails", said, at=where(line), user=scene.agent.user, said=said, command=command)
+    return good(command)
+
+
+def _file_of(line: Statement) -> Path | None:
+    """What an Alias has the agent read."""
+    found = re.fullmatch(r"vfs\.file\.contents\[\s*\"?([^\",\]]+)\"?\s*(?:,[^\]]*)?\]", told(line))
+    return Path(found[1].strip()) if found else None
+
+
+@link(
+    "keys",
+    "AllowKey and DenyKey",
+    AGENT,
+    Fault(
+        "denied",
+        "{rule}={pattern} at {at} forbids {key}, which the agent needs for nvidia.get.",
+        "The first rule that fits decides: put this one before it, and restart the agent:\n    AllowKey={key}\n    "
+        "systemctl restart {unit}",
+    ),
+    needs=("userparameter",),
+)
+def allowed(scene: Scene) -> Seen:
+    """Whether the agent's rules let nvidia.get pass, or what its Alias leads to."""
+    key = told(scene.claims[0]) if scene.claims[0].name == "Alias" else DOCUMENT
+    line = rules.denies(scene.configuration, key)
+    if line is not None:
+        at = where(line)
+        raise wrong(
+            "denied",
+            f"{line.value} is denied at {at}",
+            rule=line.name,
+            pattern=line.value,
+            at=at,
+            key=key,
+            unit=_unit(scene),
+        )
+    count = sum(line.name in rules.RULES for line in scene.configuration.statements)
+    return good(f"{count} rules, none against it" if count else "no rules")
+
+
+@link(
+    "psk",
+    "Pre-shared key",
+    AGENT,
+    Fault(
+        "incomplete",
+        "The agent is to encrypt with a key, but {missing}= is not set.",
+        "Set TLSPSKIdentity= and TLSPSKFile=, or have it done:\n    zbx-nvidia install-agent --psk",
+    ),
+    Fault(
+        "missing",
+        "The key's file {file} is not there.",
+        "Make one, and give Zabbix the same key:\n    zbx-nvidia install-agent --psk",
+    ),
+    Fault(
+        "closed",
+        "The user {user} may not read the key's file {file}.",
+        "Give the file to the agent's user alone, and restart the agent:\n    chown {user} {file} && chmod 0400 {file}"
+        "\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "bad",
+        "The key in {file} is {problem}.",
+        "Make a new one, and give Zabbix the same (add-host --psk-file):\n    openssl rand -hex 32 > {file}\n    "
+        "systemctl restart {unit}",
+    ),
+    Fault(
+        "open",
+        "Everybody on this host can read the key in {file} ({mode}).",
+        "Close it; who has read it can pretend to be this host:\n    chmod 0400 {file}",
+        NOTE,
+    ),
+    needs=READ,
+)
+def key(scene: Scene) -> Seen:
+    """Where TLSAccept or TLSConnect names psk: identity and key's file, readable for the agent's user, long enough."""
+    found = scene.configuration
+    words = f"{found.last('TLSAccept')},{found.last('TLSConnect')}".split(",")
+    if "psk" not in [word.strip() for word in words]:
+        return unseen("not used")
+    for name in ("TLSPSKIdentity", "TLSPSKFile"):
+        if not found.last(name):
+            raise wrong("incomplete", missing=name)
+    file = Path(found.last("TLSPSKFile"))
+    user = scene.agent.user
+    if not scene.root and scene.me != user:
+        return unseen("only root can see it: use sudo")
+    if not file.exists():
+        raise wrong("missing", file=file)
+    if user not in {"root", scene.me} and system.run("test", "-r", str(file), user=user).code:
+        raise wrong("closed", user=user, file=file, unit=_unit(scene))
+    if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
+        raise wrong("bad", problem, file=file, problem=problem, unit=_unit(scene))
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o004:
+        raise wrong("open", "everybody can read it", file=file, mode=f"{mode:04o}")
+    return good(f"identity {found.last('TLSPSKIdentity')}")
+
+
+@link(
+    "running",
+    "Agent running",
+    AGENT,
+    Fault(
+        "stopped",
+        "{name} does not run.",
+        "Start it, now and with the host:\n    systemctl enable --now {unit}",
+    ),
+    Fault(
+        "failed",
+        "{name} does not run; its last words: {said}",
+        "Put that right, and start it:\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "container",
+        "{name} does not run on this host; one runs in a container (process {pid}).",
+        "Start that of this host, or look from within the container:\n    systemctl enable --now {unit}",
+    ),
+    needs=READ,
+)
+def running(scene: Scene) -> Seen:
+    """Whether the agent with this configuration runs."""
+    process = scene.running
+    if process is not None:
+        return good(f"process {process.pid}, for {span(time.time() - process.started)}")
+    agent = scene.agent
+    for _, pid in processes.in_containers():
+        raise wrong("container", name=agent.name, pid=pid, unit=_unit(scene))
+    if scene.root and agent.unit and _failed(agent.unit):
+        said = log.last_words(agent, scene.configuration)
+        if said:
+            raise wrong("failed", said, name=agent.name, said=said, unit=_unit(scene))
+    raise wrong("stopped", name=agent.name, unit=_unit(scene))
+
+
+def _failed(unit: str) -> bool:
+    """Whether it has ended by itself: systemd counts an agent that ends for its key's sake as a success."""
+    shown = system.run("systemctl", "show", "--property=ActiveState,Result,NRestarts,UnitFileState", unit).out
+    return "ActiveState=failed" in shown or "activating" in shown or "Result=success" not in shown
+
+
+@link(
+    "reloaded",
+    "Restarted since",
+    AGENT,
+    Fault(
+        "older",
+        "{file} was changed {changed} ago, and the agent has run for {age}: it does not know of the change.",
+        "Restart it:\n    systemctl restart {unit}",
+    ),
+    needs=("running",),
+    outvoted_by=("answer",),
+)
+def reloaded(scene: Scene) -> Seen:
+    """Whether the agent was started after the last change of its files."""
+    process = scene.running
+    if process is None:
+        return unchecked("it does not run")
+    changed = {path: path.stat().st_ctime for path in scene.configuration.files}
+    newest = max(changed, key=lambda path: changed[path])
+    if changed[newest] > process.started + SLOW_CLOCK:
+        now = time.time()
+        raise wrong(
+            "older",
+            f"{newest} is newer than the process",
+            file=newest,
+            unit=_unit(scene),
+            changed=span(now - changed[newest]),
+            age=span(now - process.started),
+        )
+    return good(f"after the last change, of {newest.name}")
+
+
+@link(
+    "port",
+    "Agent's port",
+    AGENT,
+    Fault(
+        "closed",
+        "The agent runs, but nobody answers at {address}:{port}: {said}",
+        "See ListenIP= and ListenPort= in the agent's configuration, and what it says:\n    ss -ltnp | grep "
+        ":{port}\n    "
+        "journalctl -u {unit} -n 20",
+    ),
+    Fault(
+        "other",
+        "At {address}:{port} another program answers, not a Zabbix agent.",
+        "See which, and give one of them another port (ListenPort=):\n    ss -ltnp | grep :{port}",
+    ),
+    Fault(
+        "encryption",
+        "The agent refuses a connection that is encrypted with its own key: {said}",
+        "The key or its identity was changed after the agent was started. Restart it:\n    systemctl restart {unit}",
+    ),
+    needs=("running", "psk"),
+    outvoted_by=("values",),
+)
+def listening(scene: Scene) -> Seen:
+    """Whether the agent answers agent.ping on its port; with its own key, where it takes no plain questions."""
+    place = proof.listens_at(scene.configuration)
+    if place is None:
+        return unseen("it takes no questions (StartAgents=0): it calls the server")
+    address, port = place
+    names: dict[str, object] = {"address": address, "port": port, "unit": _unit(scene)}
+    try:
+        psk = proof.psk(scene.configuration)
+    except HostError as error:
+        return unseen(str(error))
+    if psk is not None and not scene.root:
+        return unseen("only root can read the key that it wants: use sudo")
+    try:
+        ask(address, port, "agent.ping", timeout=PATIENCE, psk=psk)
+    except DroppedError:
+        return good(f"{address}:{port}; this host itself may not ask")
+    except EncryptionError as error:
+        raise wrong("encryption", "", said=error, **names) from None
+    except UnreachableError as error:
+        said = str(error)
+        raise wrong("other" if "does not speak" in said else "closed", said, said=said, **names) from None
+    return good(f"{address}:{port}{' with its key' if psk else ''}")
+
+
+SELINUX = re.compile(r'avc:\s+denied.*(?:comm="?zabbix_agent|scontext=\S*zabbix)')
+APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_agent)')
+
+
+@link(
+    "denials",
+    "SELinux and AppArmor",
+    AGENT,
+    Fault(
+        "selinux",
+        "SELinux denies the agent something: {said}",
+        "Make a rule of what was denied, look at it, and load it:\n    ausearch -m avc -ts today | grep zabbix | "
+        "audit2allow -M zbx-nvidia\n    semodule -i zbx-nvidia.pp",
+    ),
+    Fault(
+        "apparmor",
+        "AppArmor denies the agent something: {said}",
+        "Allow it in the profile's local part, and load that:\n    editor /etc/apparmor.d/local/usr.sbin.{name}\n    "
+        "systemctl reload apparmor",
+    ),
+    needs=("running",),
+    outvoted_by=("answer",),
+)
+def denials(scene: Scene) -> Seen:
+    """Whether the kernel's log or the audit log tells of a denial since the agent was started."""
+    if not scene.root:
+        return unseen("only root can see that: use sudo")
+    since = max(scene.running.started if scene.running else 0.0, time.time() - DAY)
+    for line in _audit(scene):
+        when = re.search(r"audit\((\d+)\.", line)
+        if when and float(when[1]) < since:
+            continue
+        for name, pattern in (("selinux", SELINUX), ("apparmor", APPARMOR)):
+            if pattern.search(line):
+                said = re.sub(r"^.*?(avc:|apparmor=)", r"\1", line)[:240]
+                raise wrong(name, "something was denied", said=said, name=scene.agent.name)
+    return good("no denials")
+
+
+def _audit(scene: Scene) -> list[str]:
+    """The last lines of the audit log, and the kernel's."""
+    found = []
+    try:
+        with scene.at("/var/log/audit/audit.log").open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - log.TAIL))
+            found = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        pass
+    if system.has_systemd():
+        words = ("journalctl", "--dmesg", "--no-pager", "--output", "cat", "--lines", "500")
+        found += system.run(*words).out.splitlines()
+    return found[::-1]
+
+
+@link(
+    "answer",
+    "Agent's answer",
+    AGENT,
+    Fault(
+        "unsupported",
+        "The agent answers nvidia.get with an error: {said}",
+        "Restart it, so that it reads its files anew; if that is no help, see its log:\n    systemctl restart "
+        "{unit}\n    "
+        "journalctl -u {unit} -n 20",
+    ),
+    Fault(
+        "confined",
+        "The agent cannot do what its user {user} can: {said} Something confines it: its unit, or SELinux or AppArmor.",
+        "See what its unit forbids (ProtectHome, InaccessiblePaths, ...), and allow the program and its document:\n    "
+        "systemctl cat {unit}\n    journalctl -k | grep -i denied | tail",
+    ),
+    Fault(
+        "other-way",
+        "The agent answers with the document of mode {mode}, and is told of {way}.",
+        "It does not know its files as they are now. Restart it:\n    systemctl restart {unit}",
+    ),
+    needs=("command", "fresh", "keys", "document", "port"),
+)
+def answers(scene: Scene) -> Seen:
+    """Whether the agent's answer to nvidia.get is the document, by the way that its files say."""
+    unit = _unit(scene)
+    try:
+        text, asked = _answer(scene)
+    except UnsupportedError as error:
+        said = str(error).partition(f"{DOCUMENT}: ")[2] or str(error)
+        key = "confined" if _works_outside(scene) and _about_access(said) else "unsupported"
+        raise wrong(key, said, said=said, user=scene.agent.user, unit=unit) from None
+    except HostError as error:
+        raise wrong("unsupported", str(error), said=error, unit=unit) from None
+    if text is None:
+        return unseen(asked)
+    found = parsed(text)
+    if found is None:
+        said = " ".join(text.split())[:160] or "an empty answer."
+        key = "confined" if _works_outside(scene) else "unsupported"
+        raise wrong(key, said, said=said, user=scene.agent.user, unit=unit)
+    mode = found["collector"].get("mode")
+    if mode != scene.way:
+        raise wrong("other-way", mode=mode, way=scene.way, unit=unit)
+    return good(f"{len(text)} bytes, {asked}")
+
+
+def _answer(scene: Scene) -> tuple[str | None, str]:
+    """What the agent says, and how it was asked."""
+    try:
+        place, psk = proof.listens_at(scene.configuration), proof.psk(scene.configuration)
+    except HostError:
+        place, psk = None, None
+    if place is not None and (psk is None or scene.root):
+        try:
+            return ask(*place, DOCUMENT, timeout=COLLECTS_WITHIN, psk=psk), "asked at its port"
+        except DroppedError:
+            pass
+    if not scene.root or scene.agent.user == "root":
+        return None, "the agent lets this host not ask"
+    # Its program, as its user and with its files: all but the process itself.
+    return proof.by_program(scene.agent, DOCUMENT), f"by {scene.agent.name} -t"
+
+
+def _works_outside(scene: Scene) -> bool:
+    return scene.collected.document is not None
+
+
+def _about_access(said: str) -> bool:
+    return bool(re.search(r"cannot open|cannot obtain|permission|no such file|not found|denied", said, re.IGNORECASE))
+
+
+@link(
+    "refused",
+    "Those who ask",
+    ASKED,
+    Fault(
+        "address",
+        "The agent has refused {address} {count} times in the last minutes: its Server={server} does not name that "
+        "address. If that is the Zabbix server or its proxy, nothing arrives there.",
+        "Add it in {file}, and restart the agent:\n    Server={server},{address}\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "plain",
+        "{address} asks without encryption, and the agent takes encrypted questions alone (TLSAccept={accept}).",
+        "Give the host in Zabbix the key (Encryption > Connections to host: PSK):\n    zbx-nvidia add-host {host} "
+        "--psk-file {keyfile} --psk-identity '{identity}'",
+    ),
+    Fault(
+        "encrypted",
+        "{address} asks with encryption, and the agent does not take that (TLSAccept={accept}).",
+        "Let the agent encrypt, or set the host in Zabbix to no encryption:\n    zbx-nvidia install-agent --psk",
+    ),
+    Fault(
+        "identity",
+        "{address} asks with a key of another identity than the agent's {identity!r}.",
+        "Give the host in Zabbix this identity and its key:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
+        "--psk-identity '{identity}' --overwrite",
+    ),
+    Fault(
+        "key",
+        "{address} cannot agree on an encryption with the agent: the key in Zabbix is another one than in "
+        "{keyfile}, or "
+        "one side uses certificates.",
+        "Give the host in Zabbix the key of this host:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
+        "--psk-identity '{identity}' --overwrite",
+    ),
+    Fault(
+        "once",
+        "The agent has refused {address} once in the last minutes.",
+        "Nothing, if it was interrupted, or somebody looks for open ports. If that is the Zabbix server or its proxy, "
+        "look again in two minutes.",
+        NOTE,
+    ),
+    needs=("running",),
+    outvoted_by=("values",),
+)
+def refused(scene: Scene) -> Seen:
+    """Whether the agent's log tells of somebody who asked in vain in the last minutes: a server that Server= lacks."""
+    if not scene.root and scene.me != scene.agent.user:
+        return unseen("only root can read the agent's log: use sudo")
+    found = scene.configuration
+    since = max(scene.running.started if scene.running else 0.0, time.time() - log.RECENT)
+    own = {address for address, _ in [proof.listens_at(found) or ("", 0)]}
+    seen = [one for one in log.refusals(log.lines(scene.agent, found), since) if one.address not in own]
+    if not seen:
+        return good("nobody was refused lately")
+    last = seen[0]
+    server = found.all("Server")
+    count = sum(one.address == last.address for one in seen)
+    kind = "once" if count < OFTEN else last.kind
+    raise wrong(
+        kind,
+        f"{last.address} was refused {span(last.ago)} ago",
+        address=last.address,
+        count=count,
+        server=server[-1].value if server else "",
+        file=server[-1].file if server else found.file,
+        accept=found.last("TLSAccept", "unencrypted"),
+        identity=found.last("TLSPSKIdentity"),
+        keyfile=found.last("TLSPSKFile") or "FILE",
+        host=host_name(scene),
+        unit=_unit(scene),
+    )
+
+
+def host_name(scene: Scene) -> str:
+    """What Zabbix is likely to call this host."""
+    if not scene.agents:
+        return socket.gethostname()
+    try:
+        return settings.host_name(scene.configuration)
+    except HostError:
+        return socket.gethostname()
+
+
+def _unit(scene: Scene) -> str:
+    return scene.agent.unit or "zabbix-agent"

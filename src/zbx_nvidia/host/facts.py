@@ -1,0 +1,60 @@
+"""What the server's side is compared with: the addresses of this host, and how its agent is to be asked."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host.ask import PORT
+
+if TYPE_CHECKING:
+    from zbx_nvidia.host.scene import Scene
+
+NET = Path("/proc/net")
+
+
+class Facts(NamedTuple):
+    """Of this host and its agent.
+
+    Attributes:
+        addresses: Every address of this host.
+        port: Of the agent.
+        accepts: What of unencrypted, psk and cert the agent takes from who asks it.
+        connects: Which of them it uses when it calls the server.
+    """
+
+    addresses: frozenset[str]
+    port: str
+    accepts: frozenset[str]
+    connects: str
+
+
+def of(scene: Scene) -> Facts | None:
+    """The facts; None where there is no agent, or its configuration cannot be read."""
+    if not scene.agents:
+        return None
+    try:
+        found = scene.configuration
+    except HostError:
+        return None
+    accepts = frozenset(word.strip() for word in found.last("TLSAccept", "unencrypted").split(","))
+    return Facts(addresses(), found.last("ListenPort", str(PORT)), accepts, found.last("TLSConnect", "unencrypted"))
+
+
+def addresses() -> frozenset[str]:
+    """Every address of this host, from /proc."""
+    found = set()
+    try:
+        trie = (NET / "fib_trie").read_text(encoding="ascii")
+        found.update(re.findall(r"\|-- (\S+)\n\s*/32 host LOCAL", trie))
+    except OSError:
+        pass
+    try:
+        lines = (NET / "if_inet6").read_text(encoding="ascii").splitlines()
+        found.update(str(ipaddress.IPv6Address(bytes.fromhex(line.split()[0]))) for line in lines)
+    except OSError:
+        pass
+    return frozenset(found)

@@ -1,0 +1,274 @@
+"""What the doctor finds on this host: each fact is looked up once, when a link asks for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zbx_nvidia.agent.resident import config
+from zbx_nvidia.catalog.entities import DOCUMENT
+from zbx_nvidia.catalog.status import STILL_STUCK
+from zbx_nvidia.errors import HostError, ZbxNvidiaError
+from zbx_nvidia.host import agents as installed
+from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host.service import USER
+from zbx_nvidia.host.steps import SERVICE
+
+if TYPE_CHECKING:
+    from zbx_nvidia.host.configuration import Configuration, Statement
+
+PROGRAM = "zbx-nvidia-agent"
+ONESHOT, RESIDENT = "oneshot", "resident"
+COLLECTS_WITHIN = 20.0  # s; the program itself leaves after 2.5
+PAUSES = 5.0  # s to wait for another collection
+SLACK = 5.0  # s that a document may be late on a busy host
+
+
+class Collected(NamedTuple):
+    """A document, from the service's file or made for this look.
+
+    Attributes:
+        document: None where there is none.
+        text: As it came.
+        seconds: What it took; 0 for one that lay ready.
+        why: Why there is none.
+    """
+
+    document: dict[str, Any] | None
+    text: str
+    seconds: float
+    why: str
+
+
+class Scene:
+    """This host.
+
+    Args:
+        kind: Which agent to look at: agentd, agent2, or auto.
+        base: Where its file system begins, for the files of the kernel and of its modules.
+    """
+
+    def __init__(self, kind: str = "auto", base: Path = Path("/")) -> None:
+        self.kind = kind
+        self.base = base
+        self.root = os.geteuid() == 0
+        self.me = _me()
+
+    def at(self, path: str) -> Path:
+        """A path of this host."""
+        return self.base / path.lstrip("/")
+
+    # -- the agent ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def agents(self) -> tuple[installed.Agent, ...]:
+        """Every agent that might be meant; one that serves the document before others."""
+        try:
+            found = installed.find(self.kind)
+        except HostError:
+            return ()
+        return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
+
+    @property
+    def agent(self) -> installed.Agent:
+        """The agent that is looked at; links that use it need the link `agent`."""
+        return self.agents[0]
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """Of the agent."""
+        return configuration.read(self.agent.config, self.agent.kind)
+
+    @cached_property
+    def claims(self) -> tuple[Statement, ...]:
+        """The agent's lines that say what nvidia.get is."""
+        return _claims(_read(self.agent)) if self.agents else ()
+
+    @cached_property
+    def running(self) -> processes.Process | None:
+        """The agent's process."""
+        return installed.running(self.agent) if self.agents else None
+
+    # -- the way to run ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def way(self) -> str:
+        """By what the agent is told; where it is told nothing, by whether the service is there."""
+        if self.claims:
+            return RESIDENT if any(line.name == "Alias" for line in self.claims) else ONESHOT
+        return RESIDENT if self.service is not None and self.service.enabled else ONESHOT
+
+    @cached_property
+    def service(self) -> system.Unit | None:
+        """That of the resident collector."""
+        return next(iter(system.units(SERVICE)), None)
+
+    @cached_property
+    def resident(self) -> config.Config:
+        """Its configuration; the defaults where it cannot be used, which is a link of its own."""
+        try:
+            return config.load(None)
+        except ZbxNvidiaError:
+            return config.parse("")
+
+    @cached_property
+    def reader(self) -> str:
+        """Who reads the driver: the agent's user, or that of the service, if there is such a user."""
+        own = (self.service.user if self.service else "") or USER
+        if self.way == RESIDENT and _number(own) >= 0:
+            return own
+        return self.agent.user if self.agents else "nobody"
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """What the unit of the reader gives it besides its own groups."""
+        unit = SERVICE if self.way == RESIDENT else self.agent.unit if self.agents else ""
+        if not unit or not system.has_systemd():
+            return ()
+        return tuple(system.run("systemctl", "show", "--property=SupplementaryGroups", "--value", unit).out.split())
+
+    @cached_property
+    def program(self) -> Path:
+        """The zbx-nvidia-agent of this installation."""
+        places = (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent)
+        return next((place / PROGRAM for place in places if (place / PROGRAM).is_file()), places[0] / PROGRAM)
+
+    def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:
+        """Run a command as that user; as whoever asks, where that is not root and so cannot be another.
+
+        Raises:
+            HostError: It would have to be run as root: never, for the driver's library makes device nodes then.
+        """
+        if _number(user) == 0:
+            raise HostError(f"nothing that asks the driver is run as {user}")
+        if not self.root:
+            return system.run(*command, timeout=timeout)
+        return system.run(*command, timeout=timeout, user=user, groups=self.groups)
+
+    # -- the document ------------------------------------------------------------------------------------------------
+
+    @property
+    def file(self) -> Path:
+        """Where the resident collector writes."""
+        return Path(self.resident.document)
+
+    @property
+    def oldest(self) -> float:
+        """How old its document may be, in s."""
+        # While all GPUs are idle it is written seldom, if the service is told so.
+        return max(self.resident.interval, self.resident.idle) + self.resident.stall + SLACK
+
+    @cached_property
+    def written(self) -> dict[str, Any] | None:
+        """What the service has written last."""
+        try:
+            found = json.loads(self.file.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @property
+    def age(self) -> float | None:
+        """How old that is, in s."""
+        try:
+            return time.time() - float((self.written or {})["timestamp"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @cached_property
+    def collected(self) -> Collected:
+        """A document: the service's, which asks the driver anyway; else one made as the reader, never as root."""
+        if self.way == RESIDENT and self.age is not None and self.age <= self.oldest:
+            return Collected(self.written, json.dumps(self.written), 0.0, "")
+        if not self.program.is_file():
+            return Collected(None, "", 0.0, f"{self.program} is not there")
+        end = time.monotonic() + PAUSES
+        while True:
+            started = time.monotonic()
+            try:
+                done = self.as_user(self.reader, str(self.program), "get", timeout=COLLECTS_WITHIN)
+            except HostError as error:
+                return Collected(None, "", 0.0, str(error))
+            seconds = time.monotonic() - started
+            document = parsed(done.out)
+            # The agent may be collecting at this moment, and two at once there never are.
+            if document is None or document["status"]["code"] != STILL_STUCK.code or time.monotonic() > end:
+                break
+        why = "" if document is not None else (done.complaint if done.code else f"it printed {done.out[:60]!r}")
+        return Collected(document, done.out, seconds, why)
+
+    @property
+    def status(self) -> int:
+        """The status of that document; -1 where there is none."""
+        document = self.collected.document
+        return int(document["status"]["code"]) if document else -1
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """The document, if that is what this is."""
+    try:
+        document: dict[str, Any] = json.loads(text)
+        int(document["status"]["code"])
+        float(document["timestamp"])
+        if not isinstance(document["gpus"], dict) or not isinstance(document["collector"], dict):
+            return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return document
+
+
+def key_of(statement: Statement) -> str:
+    """The key that a UserParameter or an Alias is for."""
+    mark = ":" if statement.name == "Alias" else ","
+    return statement.value.partition(mark)[0].strip()
+
+
+def told(statement: Statement) -> str:
+    """What it is to do: a command, or the key that an Alias leads to."""
+    mark = ":" if statement.name == "Alias" else ","
+    return statement.value.partition(mark)[2].strip()
+
+
+def where(statement: Statement) -> str:
+    """File and line."""
+    return f"{statement.file}:{statement.line}"
+
+
+def span(seconds: float) -> str:
+    """A time for people."""
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _claims(found: Configuration | None) -> tuple[Statement, ...]:
+    lines = found.statements if found else ()
+    return tuple(line for line in lines if line.name in {"UserParameter", "Alias"} and key_of(line) == DOCUMENT)
+
+
+def _read(agent: installed.Agent) -> Configuration | None:
+    try:
+        return configuration.read(agent.config, agent.kind)
+    except HostError:
+        return None
+
+
+def _me() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _number(user: str) -> int:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return int(user) if user.isdigit() else -1

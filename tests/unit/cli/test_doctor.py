@@ -1,0 +1,121 @@
+"""The doctor's links as a table, and what it prints."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.conftest import REPOSITORY
+from zbx_nvidia.cli import doctor
+from zbx_nvidia.cli.main import main
+from zbx_nvidia.findings import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen
+
+LINKS = doctor.chain()
+FAULTS = [(link, fault) for link in LINKS for fault in link.faults]
+PROGRAM = Path(sys.executable).parent / "zbx-nvidia"
+
+
+def test_every_link_has_its_own_name_and_fits_its_column() -> None:
+    ids = [link.id for link in LINKS]
+    assert len(set(ids)) == len(ids) > 30
+    for link in LINKS:
+        assert len(link.title) <= doctor.TITLE, link.title
+        assert link.text.startswith(("Whether ", "Which ", "What ", "How ", "When ", "Where ")), link.id
+        assert link.faults
+        assert len({fault.key for fault in link.faults}) == len(link.faults)
+
+
+def test_links_stand_on_links_before_them_and_are_outvoted_by_later_ones() -> None:
+    ids = [link.id for link in LINKS]
+    for number, link in enumerate(LINKS):
+        assert set(link.needs) <= set(ids[:number]), link.id
+        assert set(link.outvoted_by) <= set(ids[number + 1 :]), link.id
+
+
+@pytest.mark.parametrize(("link", "fault"), FAULTS, ids=[f"{link.id}-{fault.key}" for link, fault in FAULTS])
+def test_a_fault_has_cause_and_cure_in_words(link: Link[object], fault: Fault) -> None:
+    assert fault.state in {FAULT, NOTE}
+    assert fault.cause.rstrip('"').endswith((".", "}", ")")), link.id
+    assert fault.cure
+    names = {name for text in (fault.cause, fault.cure) for _, name, _, _ in string.Formatter().parse(text) if name}
+    assert all(name.isidentifier() for name in names), names
+    for line in fault.cure.splitlines():
+        assert line.startswith("    ") or line == line.strip()
+
+
+def test_the_documentation_has_every_link_and_every_fault() -> None:
+    text = (REPOSITORY / "docs" / "DOCTOR.md").read_text(encoding="utf-8")
+    for link, fault in FAULTS:
+        part = text.partition(f"(`{link.id}`)")[2].partition("\n## ")[0]
+        assert f"**{fault.key}**" in part, (link.id, fault.key)
+
+
+def finding(name: str, state: str, text: str, cause: str = "", cure: str = "") -> Finding:
+    return Finding(name, name.title(), "Part", Seen(state, text, "key" if cause else "", cause, cure))
+
+
+LONG = "word " * 40
+FOUND = [
+    finding("a", "good", LONG),
+    finding("b", NOTE, "two\nlines", LONG, "Do:\n    command"),
+    finding("c", FAULT, "broken", LONG, f"{LONG}\n    {'x' * 100}\nand then."),
+    finding("d", UNSEEN, ""),
+]
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "✗"), ("ascii", "X"), ("iso-8859-1", "X")])
+def test_what_is_printed_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, mark: str) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    lines = list(doctor.as_lines(FOUND, FOUND[2], asked=False, root=True))
+    text = "\n".join(lines)
+    text.encode(encoding)
+    assert all(len(line) <= 80 for line in lines if "xxx" not in line)
+    assert f"\n      {'x' * 100}\n" in text  # a command stays whole, to be copied
+    assert f"  {mark} C" in text
+    assert "two lines" in text
+    assert text.index("Note: B (b)") < text.index("The fault: C (c)")
+    assert "give --url" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--server-only"],
+        ["--server-only", "--host", "gpu01"],
+        ["--server-only", "--url", "http://127.0.0.1:1"],
+        ["--agent", "agent3"],
+    ],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("ZABBIX_")}
+    assert CliRunner().invoke(main, ["doctor", *arguments], env=clean).exit_code == 2
+
+
+def test_a_front_end_that_cannot_be_reached_is_a_fault_and_no_error() -> None:
+    arguments = ["doctor", "--server-only", "--host", "gpu01", "--url", "http://127.0.0.1:1", "--json"]
+    done = CliRunner().invoke(main, arguments, env={"ZABBIX_TOKEN": "x" * 64})
+    assert done.exit_code == 1
+    said = json.loads(done.output)
+    assert said["fault"]["id"] == "frontend"
+    assert "cannot be reached" in said["fault"]["cause"]
+    assert {link["state"] for link in said["links"][1:]} == {"unchecked"}
+
+
+def test_nothing_of_the_driver_is_loaded_by_the_doctor_itself() -> None:
+    code = (
+        "import sys\nfrom zbx_nvidia.cli.main import main\n"
+        "main(['doctor', '--json'], standalone_mode=False)\n"
+        "maps = open('/proc/self/maps').read()\n"
+        "sys.exit('pynvml' in sys.modules or 'libnvidia' in maps)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert '"links"' in done.stdout, done
