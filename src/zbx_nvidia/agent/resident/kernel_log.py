@@ -40,6 +40,8 @@ class Line(NamedTuple):
         code: The code of the error.
         fatal: Of a switch: whether traffic was lost for good.
         when: When it came, in s of the monotonic clock.
+        earliest: When it can have come at the earliest.
+        latest: When it can have come at the latest.
     """
 
     switch: bool
@@ -47,6 +49,8 @@ class Line(NamedTuple):
     code: int
     fatal: bool
     when: float
+    earliest: float
+    latest: float
 
 
 def place(address: str) -> str:
@@ -69,6 +73,9 @@ class KernelLog:
         self._path = ""
         self._descriptor: int | None = None
         self._rest = b""
+        # When all that there was had been read. The kernel stamps its log by a clock of its own, which is not set right
+        # with the others and drifts by seconds a week: what is new since then came since then, whatever is on it.
+        self._drained: float | None = None
         self._seen = -1  # the number of the last record: a log that is opened again begins at its beginning
         # Why it cannot be read; "" while it can, or is not wanted.
         self.complaint = ""
@@ -84,6 +91,7 @@ class KernelLog:
         if path != self._path:
             self._path = path
             self._close()
+            self._drained = None
             self.complaint = ""
 
     def take(self, now: float) -> list[Line]:
@@ -91,6 +99,7 @@ class KernelLog:
         if not self._path:
             return []
         found: list[Line] = []
+        drained = False
         try:
             if self._descriptor is None:
                 # Never one that waits: a named pipe would, for a writer.
@@ -98,6 +107,7 @@ class KernelLog:
             for _ in range(_TURN):
                 data = self._read(self._descriptor)
                 if not data:
+                    drained = True
                     break
                 *lines, rest = (self._rest + data).split(b"\n")
                 self._rest = rest[:_RECORD]  # what has no ends of lines is no log
@@ -107,6 +117,8 @@ class KernelLog:
             self.complaint = f"{self._path}: {error.strerror}"
         else:
             self.complaint = ""
+            if drained:
+                self._drained = now
         return found
 
     def _read(self, descriptor: int) -> bytes:
@@ -128,10 +140,13 @@ class KernelLog:
             return None
         self._seen = int(head[2])
         when = min(now, int(head[3]) / 1e6)
+        earliest, latest = when, when
+        if self._drained is not None:
+            when, earliest, latest = max(when, self._drained), self._drained, now
         if error := _XID.match(text, head.end()):
-            return Line(False, place(error[1].decode()), int(error[2]), False, when)
+            return Line(False, place(error[1].decode()), int(error[2]), False, when, earliest, latest)
         if error := _SXID.match(text, head.end()):
-            return Line(True, error[1].decode().lower(), int(error[2]), bool(error[3]), when)
+            return Line(True, error[1].decode().lower(), int(error[2]), bool(error[3]), when, earliest, latest)
         return None
 
     def _close(self) -> None:

@@ -103,8 +103,8 @@ class Ledger:
     def _new(self, code: int, count: int, first: float, last: float, source: str) -> int:
         """How many of these are news.
 
-        The log tells each error with its time, the driver so many between two times: what the one has told and the
-        other not is kept, and the next that the other tells of that time is held against it.
+        Both tell so many between two times, the log those from before it was first read with their time: what the one
+        has told and the other not is kept, and the next that the other tells of that time is held against it.
         """
         other = DRIVER if source == LOG else LOG
         for span in self._untold.get((code, other), ()):
@@ -114,9 +114,9 @@ class Ledger:
                 count -= known
         if count:
             spans = self._untold.setdefault((code, source), deque(maxlen=_MAX_SPANS))
-            if spans and 0 <= first - spans[-1].last <= _APART:
+            if spans and spans[-1].first <= first <= spans[-1].last + _APART:
                 spans[-1].count += count
-                spans[-1].last = last
+                spans[-1].last = max(spans[-1].last, last)
             else:
                 spans.append(Span(count, first, last))
         while len(self._untold) > 2 * MAX_CODES:

@@ -637,7 +637,7 @@ class Supervisor:
         new: dict[tuple[str, int], int] = {}
         for line in lines:
             ledger = self._ledger(self._places[line.place])
-            count = ledger.add(line.code, 1, _wall(line.when), line.when, source=LOG)
+            count = ledger.add(line.code, 1, _wall(line.when), line.latest, line.earliest, source=LOG)
             new[line.place, line.code] = new.get((line.place, line.code), 0) + count
         for (where, code), count in new.items():
             if count:

@@ -200,13 +200,14 @@ def test_the_latest_is_the_last_whoever_tells_it_later() -> None:
 def test_switches() -> None:
     switches = Switches(600)
     assert switches.readings(0.0) == {"sxid_count": 0, "sxid_recent": ""}
-    switches.add(Line(True, "0000:c1:00.0", 20034, True, 100.0))
-    switches.add(Line(True, "0000:c2:00.0", 12028, False, 101.0))
+    switches.add(Line(True, "0000:c1:00.0", 20034, True, 100.0, 100.0, 100.0))
+    switches.add(Line(True, "0000:c2:00.0", 12028, False, 101.0, 101.0, 101.0))
     recent = "NVSwitch 0000:c1:00.0: SXid 20034"
     assert switches.readings(200.0) == {"sxid_count": 2, "sxid_last": 12028, "sxid_recent": recent}
     assert switches.readings(700.0)["sxid_recent"] == ""
     for number in range(1000):
-        switches.add(Line(True, f"0000:c{number % 6}:00.0", 20000 + number, True, 1000.0 + number))
+        when = 1000.0 + number
+        switches.add(Line(True, f"0000:c{number % 6}:00.0", 20000 + number, True, when, when, when))
     text = str(switches.readings(2000.0)["sxid_recent"])
     assert text.startswith("NVSwitch 0000:c3:00.0: SXid 20999; ")
     assert len(text) <= 255
@@ -231,17 +232,21 @@ def test_what_came_before_and_during_a_release(eight: Machine, serve: ServiceFac
     assert [gpu[f"xid_{key}"] for key in ("count", "last", "recent")] == [4, 154, ",63,154,"]
 
 
-def test_one_that_both_sources_see(eight: Machine, serve: ServiceFactory, log: Log) -> None:
+@pytest.mark.parametrize("behind", [0, 60, -60])
+def test_one_that_both_sources_see(eight: Machine, serve: ServiceFactory, log: Log, behind: float) -> None:
+    """Also where the kernel's own clock has drifted a minute from the others."""
     service = serve(eight, kernel_log=str(log.path))
     service.well()
     for number in range(1, 6):
-        log.say(f"NVRM: Xid ({GPU_2}): 31, pid=1")
+        log.say(f"NVRM: Xid ({GPU_2}): 31, pid=1", ago=behind)
         eight.set("gpu 2", {f"xid.{number}": 31})
         time.sleep(0.4)
     service.until(lambda answer: answer.by_index[2]["xid_count"] >= 5, "five XIDs")
     service.next()
-    assert service.next().by_index[2]["xid_count"] == 5
-    log.say(f"NVRM: Xid ({GPU_2}): 13, of the log alone")
+    gpu = service.next().by_index[2]
+    assert gpu["xid_count"] == 5
+    assert abs(gpu["xid_last_time"] - time.time()) < 10
+    log.say(f"NVRM: Xid ({GPU_2}): 13, of the log alone", ago=behind)
     eight.set("gpu 2", {"xid.6": 45})
     answer = service.until(lambda answer: answer.by_index[2]["xid_count"] >= 7, "one of each")
     assert answer.by_index[2]["xid_count"] == 7
