@@ -98,7 +98,9 @@ def beside() -> Path:
                 f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
             )
         return Path(COMMAND)
-    places = (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent)
+    started = Path(sys.argv[0]).absolute()
+    # A link on PATH may lead to zbx-nvidia alone.
+    places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
     return next((place / AGENT for place in places if (place / AGENT).is_file()), places[0] / AGENT)
 
 

@@ -125,6 +125,11 @@ class Scene:
             return own
         return self.agent.user if self.agents else "nobody"
 
+    @property
+    def root_reads(self) -> bool:
+        """Whether it is root that reads the driver: then nothing can be tried, for the doctor asks nothing as root."""
+        return _number(self.reader) == 0
+
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """What the unit of the reader gives it besides its own groups."""
@@ -136,7 +141,9 @@ class Scene:
     @cached_property
     def program(self) -> Path:
         """The zbx-nvidia-agent of this installation."""
-        places = (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent)
+        started = Path(sys.argv[0]).absolute()
+        # A link on PATH may lead to zbx-nvidia alone.
+        places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
         return next((place / PROGRAM for place in places if (place / PROGRAM).is_file()), places[0] / PROGRAM)
 
     def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:
