@@ -33,9 +33,9 @@ MODULE = re.compile(r"nvidia(-(current|legacy|tesla)[\w-]*)?\.ko(\.\w+)?")
 # What nvidia-smi sets is gone after a start. NVIDIA's service is in a package of its own where it is packaged, and
 # Ubuntu's is told to leave the mode alone.
 LASTING = (
-    "at each start, by NVIDIA's service (in Debian a package of that name), where systemctl cat nvidia-persistenced shows "
-    "one without --no-persistence-mode:\n    systemctl enable --now nvidia-persistenced\nor else by a unit of your "
-    "own:\n    printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/nvidia-smi -pm 1\\n[Install]\\n"
+    "at each start, by NVIDIA's service (in Debian a package of that name), where systemctl cat nvidia-persistenced "
+    "shows one without --no-persistence-mode:\n    systemctl enable --now nvidia-persistenced\nor else by a unit of "
+    "your own:\n    printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/nvidia-smi -pm 1\\n[Install]\\n"
     "WantedBy=multi-user.target\\n' > /etc/systemd/system/nvidia-awake.service\n    systemctl enable nvidia-awake"
 )
 
