@@ -20,9 +20,7 @@ AGENT = "zbx-nvidia-agent"
 @click.option(
     "--mode",
     type=click.Choice(["oneshot", "resident"]),
-    default="oneshot",
-    show_default=True,
-    help="A process a poll, or a service that stays (docs/RESIDENT.md).",
+    help="A process a poll, or a service that stays (docs/RESIDENT.md).  [default: as it is; at first oneshot]",
 )
 @click.option(
     "--agent",
@@ -40,7 +38,7 @@ AGENT = "zbx-nvidia-agent"
 @click.option("--dry-run", is_flag=True, help="Print every file and command, and change nothing.")
 def install_agent(  # noqa: PLR0913  one for each option
     *,
-    mode: str,
+    mode: str | None,
     kind: str,
     server: str,
     psk: bool,
