@@ -50,7 +50,12 @@ link = CHAIN.link
         "none",
         "There is no Zabbix agent on this host.",
         "Install one, then let it serve the GPUs:\n    apt install zabbix-agent    # or zabbix-agent2\n    zbx-nvidia "
-        "install-agent",
+        "install-agent --mode {mode}",
+    ),
+    Fault(
+        "changeable",
+        "The agent of this host is not looked at: {said}.",
+        "Nothing is run that others than root can change. Do what is said there, and run the doctor again.",
     ),
     Fault(
         "container",
@@ -68,9 +73,11 @@ link = CHAIN.link
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
     if not scene.agents:
+        if "is not root's alone" in scene.no_agent:
+            raise wrong("changeable", "not root's alone", said=scene.no_agent)
         for name, pid in processes.in_containers():
             raise wrong("container", name=name, pid=pid)
-        raise wrong("none", "none found")
+        raise wrong("none", "none found", mode=scene.way)
     agent = scene.agent
     others = [one for one in scene.agents[1:] if one.kind != agent.kind]
     if others:
@@ -120,7 +127,7 @@ def configured(scene: Scene) -> Seen:
     Fault(
         "none",
         "{name} is told nothing of nvidia.get.",
-        "Have it told, as root:\n    zbx-nvidia install-agent",
+        "Have it told, as root:\n    zbx-nvidia install-agent --mode {mode}",
     ),
     needs=READ,
 )
@@ -130,7 +137,7 @@ def told_at_all(scene: Scene) -> Seen:
     if not scene.claims:
         stray = _stray(scene)
         if stray is None:
-            raise wrong("none", "no line for nvidia.get", name=agent.name)
+            raise wrong("none", "no line for nvidia.get", name=agent.name, mode=scene.way)
         includes = ", ".join(include.value for include in scene.configuration.includes) or "no other files"
         raise wrong(
             "unread",
@@ -213,13 +220,13 @@ def claimed_once(scene: Scene) -> Seen:
     Fault(
         "missing",
         "{at} names {command}, which is not there.",
-        "Have the line written anew, with the program that is there:\n    zbx-nvidia install-agent",
+        "Have the line written anew, with the program that is there:\n    zbx-nvidia install-agent --mode {mode}",
     ),
     Fault(
         "fails",
         "The command of {at}, run by the user {user}, gives no document: {said}",
         "Run it yourself and see, then put the line right, or have it written anew:\n    runuser -u {user} -- sh -c "
-        "'{command}' | head -c 300\n    zbx-nvidia install-agent",
+        "'{command}' | head -c 300\n    zbx-nvidia install-agent --mode {mode}",
     ),
     Fault(
         "elsewhere",
@@ -252,15 +259,15 @@ def leads_to_the_document(scene: Scene) -> Seen:
     except (ValueError, IndexError):
         program = Path(command.partition(" ")[0])
     if program.is_absolute() and not program.exists():
-        raise wrong("missing", f"{program} is not there", at=where(line), command=program)
+        raise wrong("missing", f"{program} is not there", at=where(line), command=program, mode=scene.way)
     if scene.agent.user == "root":
         return unseen("the agent runs as root, and the doctor asks nothing as root")
     done = scene.as_user(scene.agent.user, "sh", "-c", command, timeout=COLLECTS_WITHIN)
     if done.code == NOT_FOUND:
-        raise wrong("missing", "command not found", at=where(line), command=program)
+        raise wrong("missing", "command not found", at=where(line), command=program, mode=scene.way)
     if parsed(done.out) is None:
         said = done.complaint
-        raise wrong("fails", said, at=where(line), user=scene.agent.user, said=said, command=command)
+        raise wrong("fails", said, at=where(line), user=scene.agent.user, said=said, command=command, mode=scene.way)
     return good(command)
 
 
@@ -308,12 +315,12 @@ def allowed(scene: Scene) -> Seen:
     Fault(
         "incomplete",
         "The agent is to encrypt with a key, but {missing}= is not set.",
-        "Set TLSPSKIdentity= and TLSPSKFile=, or have it done:\n    zbx-nvidia install-agent --psk",
+        "Set TLSPSKIdentity= and TLSPSKFile=, or have it done:\n    zbx-nvidia install-agent --mode {mode} --psk",
     ),
     Fault(
         "missing",
         "The key's file {file} is not there.",
-        "Make one, and give Zabbix the same key:\n    zbx-nvidia install-agent --psk",
+        "Make one, and give Zabbix the same key:\n    zbx-nvidia install-agent --mode {mode} --psk",
     ),
     Fault(
         "closed",
@@ -343,13 +350,13 @@ def key(scene: Scene) -> Seen:
         return unseen("not used")
     for name in ("TLSPSKIdentity", "TLSPSKFile"):
         if not found.last(name):
-            raise wrong("incomplete", missing=name)
+            raise wrong("incomplete", missing=name, mode=scene.way)
     file = Path(found.last("TLSPSKFile"))
     user = scene.agent.user
     if not scene.root and scene.me != user:
         return unseen("only root can see it: use sudo")
     if not file.exists():
-        raise wrong("missing", file=file)
+        raise wrong("missing", file=file, mode=scene.way)
     if user not in {"root", scene.me} and system.run("test", "-r", str(file), user=user).code:
         raise wrong("closed", user=user, file=file, unit=_unit(scene))
     if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
@@ -492,10 +499,11 @@ def listening(scene: Scene) -> Seen:
         ask(address, port, "agent.ping", timeout=PATIENCE, psk=psk)
     except CannotAskError:
         return unseen(NO_TOOL)
-    except (DroppedError, ClosedError):
+    except (DroppedError, EncryptionError) as error:
         # Agent 2 looks at Server= before it talks of encryption.
-        return good(f"{address}:{port}; this host itself may not ask")
-    except EncryptionError as error:
+        closed = isinstance(error, ClosedError) and not proof.allows(scene.configuration.last("Server"), address)
+        if closed or isinstance(error, DroppedError):
+            return good(f"{address}:{port}; this host itself may not ask")
         raise wrong("encryption", "", said=error, **names) from None
     except UnreachableError as error:
         said = str(error)
@@ -670,7 +678,8 @@ def _about_access(said: str) -> bool:
     Fault(
         "encrypted",
         "{address} asks with encryption, and the agent does not take that (TLSAccept={accept}).",
-        "Let the agent encrypt, or set the host in Zabbix to no encryption:\n    zbx-nvidia install-agent --psk",
+        "Let the agent encrypt, or set the host in Zabbix to no encryption:\n    zbx-nvidia install-agent --mode "
+        "{mode} --psk",
     ),
     Fault(
         "identity",
@@ -721,6 +730,7 @@ def refused(scene: Scene) -> Seen:
         identity=found.last("TLSPSKIdentity"),
         keyfile=found.last("TLSPSKFile") or "FILE",
         host=host_name(scene),
+        mode=scene.way,
         unit=_unit(scene),
     )
 

@@ -59,6 +59,7 @@ class Scene:
         self.base = base
         self.root = os.geteuid() == 0
         self.me = _me()
+        self.no_agent = ""  # why there is none, once that was looked at
 
     def at(self, path: str) -> Path:
         """A path of this host."""
@@ -71,7 +72,8 @@ class Scene:
         """Every agent that might be meant; one that serves the document before others."""
         try:
             found = installed.find(self.kind)
-        except HostError:
+        except HostError as error:
+            self.no_agent = str(error)
             return ()
         return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
 

@@ -69,8 +69,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         (tmp_path / "d/nvidia.conf").write_text(PARAMETER)
         agent = Agent(AGENTD, Path("/usr/sbin/zabbix_agentd"), main, "zabbix-agent.service", "zabbix")
         process = Process(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
-        for name, value in {"root": True, "agents": (agent,), "running": process, "service": None}.items():
-            monkeypatch.setattr(scene, name, value)
+        vars(scene).update(root=True, agents=(agent,), running=process, service=None)
         there = Host(scene, tmp_path, port)
         there.log("agent #0 started [main process]", started)
         yield there
@@ -155,6 +154,36 @@ def test_an_agent_that_closes_before_it_encrypts_does_not_allow_this_machine(
     assert with_a_key.seen("port").state == state
     if state == GOOD:
         assert with_a_key.seen("answer").state == UNSEEN
+
+
+def test_an_agent_that_closes_although_it_allows_this_machine_has_another_key(
+    with_a_key: Host, zabbix_get: Path
+) -> None:
+    with (with_a_key.folder / "zabbix_agentd.conf").open("a", encoding="utf-8") as file:
+        file.write("Server=192.0.2.1,127.0.0.1\n")
+    zabbix_get.write_text("#!/bin/sh\necho 'Connection reset by peer' >&2\nexit 1\n", encoding="utf-8")
+    zabbix_get.chmod(0o755)
+    assert with_a_key.seen("port").key == "encryption"
+
+
+def test_an_agent_that_is_not_roots_alone_is_not_called_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.scene, "agents", ())
+    monkeypatch.setattr(host.scene, "no_agent", "/etc/a.conf, of /a, is not root's alone: chown root /a")
+    assert host.seen("agent").key == "changeable"
+
+
+@pytest.mark.parametrize(("service", "mode"), [(True, "resident"), (False, "oneshot")])
+def test_a_cure_leads_to_the_way_that_is_there(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    service: bool,  # noqa: FBT001  a parameter
+    mode: str,
+) -> None:
+    """Also where nothing tells how it was installed, since that was done by hand."""
+    (host.folder / "d/nvidia.conf").unlink()
+    unit = system.Unit("zbx-nvidia.service", active=True, enabled=service, pid=1, user="", command=())
+    monkeypatch.setattr(host.scene, "service", unit)
+    assert f"install-agent --mode {mode}" in host.seen("userparameter").cure
 
 
 def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
