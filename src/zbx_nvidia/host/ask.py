@@ -214,6 +214,9 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
     if done.code == 124:  # noqa: PLR2004  as of timeout(1)
         raise UnreachableError(f"{where} does not answer {key} within {timeout:g} s")
     text = done.out.rstrip("\n")
+    if text.startswith(f"{UNSUPPORTED}: Received empty response"):
+        # So 7.0 calls it, and ends with 0.
+        raise DroppedError(_dropped(where, encrypted=True))
     if text.startswith(f"{UNSUPPORTED}:"):
         raise UnsupportedError(f"{where} does not support {key}: {text.partition(':')[2].strip()[:300]}")
     if done.code == 0:

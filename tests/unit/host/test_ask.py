@@ -131,11 +131,13 @@ def test_with_a_key_and_the_connection_is_closed_at_once(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        # Of 6.0 and 7.0 on Debian.
-        ("TLS handshake returned error code 1: SSL_connect() I/O error: [104] Connection reset by peer", ClosedError),
+        # Of 6.0 and 7.0 on Debian, each of agent 2 and of agentd; and with OpenSSL.
         ("gnutls_handshake() failed: -110 The TLS connection was non-properly terminated.", ClosedError),
+        ("gnutls_handshake() failed: -54 Error in the pull function.", ClosedError),
         ("Check access restrictions in Zabbix agent configuration", DroppedError),
+        ("SSL_connect() I/O error: [104] Connection reset by peer", ClosedError),
         ("SSL_connect() set result code to SSL_ERROR_SSL: sslv3 alert bad record mac", EncryptionError),
+        ("gnutls_handshake() failed: -12 A TLS fatal alert has been received.", EncryptionError),
     ],
 )
 def test_what_zabbix_get_says(
@@ -149,3 +151,15 @@ def test_what_zabbix_get_says(
     with pytest.raises(error) as caught:
         ask("127.0.0.1", 1, "k", timeout=5, psk=Psk("me", file))
     assert type(caught.value) is error
+
+
+@pytest.mark.skipif(getattr(ssl, "HAS_PSK", False), reason="as above")
+def test_what_zabbix_get_says_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, file = tmp_path / "zabbix_get", tmp_path / "key"
+    said = "ZBX_NOTSUPPORTED: Received empty response from Zabbix Agent at [127.0.0.1]. Assuming that agent dropped"
+    program.write_text(f"#!/bin/sh\necho '{said} connection because of access permissions.'\n")
+    program.chmod(0o755)
+    file.write_text("00" * 32)
+    monkeypatch.setattr("zbx_nvidia.host.system.PATH", f"{tmp_path}:{os.defpath}")
+    with pytest.raises(DroppedError, match=r"its Server= does not allow this machine$"):
+        ask("127.0.0.1", 1, "k", timeout=5, psk=Psk("me", file))
