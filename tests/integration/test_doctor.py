@@ -872,6 +872,29 @@ def test_without_root_it_says_what_it_could_not_see(place: Place, user: str) -> 
     assert f"/opt/zbx-nvidia/bin/zbx-nvidia-agent, as {user}" in done.out
 
 
+def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
+    """Its program takes the file that it was never told of; its log says that it was told."""
+    one = place.machines[ONE]
+    script(
+        one,
+        "cp -a /etc/zabbix /root/; sed -i 's/^Server=.*/Server=server/' $(grep -rl ^Server= /etc/zabbix); "
+        "mv $agentd_d/nvidia.conf /root/; agentd; up; sleep 3; mv /root/nvidia.conf $agentd_d/",
+    )
+    try:
+        first = place.doctor(ONE)
+        script(one, "zabbix_agentd -R userparameter_reload; sleep 1.5")
+        second = place.doctor(ONE)
+    finally:
+        script(one, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agentd; up")
+    assert (first["fault"] or {}).get("id") == "reloaded", first["fault"]
+    (answer,) = [link for link in first["links"] if link["id"] == "answer"]
+    assert answer["state"] == "unseen"
+    assert "zabbix_agentd -t" in answer["text"]
+    assert second["healthy"], second["fault"]
+    (reloaded,) = [link for link in second["links"] if link["id"] == "reloaded"]
+    assert reloaded["state"] == "good"
+
+
 def test_what_a_tired_administrator_reads(place: Place) -> None:
     one = place.machines[ONE]
     script(one, "systemctl stop zabbix-agent")
