@@ -452,7 +452,9 @@ def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
         # The right program and a file of root's, but the key would be made for who has started it.
         "/usr/sbin/zabbix_agentd -f -c /srv/y.conf",
     ):
-        host.shell(f"setpriv --reuid nobody --clear-groups setsid {command} </dev/null >/dev/null 2>&1 &")
+        host.shell(
+            f"setpriv --reuid nobody --clear-groups setsid {command} </dev/null >/dev/null 2>&1 & echo $! >>/srv/pids"
+        )
     host.until(lambda: host.there.run("test", "-e", "/tmp/y.pid").code == 0)  # noqa: S108  there
     host.start("agentd")
     try:
@@ -465,7 +467,7 @@ def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
         line = host.refused("install-agent", "--agent", "agentd")
         assert f"{CONFIGS['agentd']} can be written to by its owner zabbix: chown root {CONFIGS['agentd']}" in line
     finally:
-        host.shell("kill $(ps -o pid= -u nobody); rm -r /srv/n /srv/y.conf")
+        host.shell("kill $(cat /srv/pids); rm -r /srv/n /srv/y.conf /srv/pids")
 
 
 def test_another_run_at_once(host: Host) -> None:
