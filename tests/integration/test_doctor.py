@@ -895,6 +895,36 @@ def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
     assert reloaded["state"] == "good"
 
 
+def test_an_agent_with_a_key_that_the_server_alone_may_ask(place: Place) -> None:
+    """Agent 2 closes the connection before it talks of encryption: its key is none the worse."""
+    two = place.machines[TWO]
+    script(
+        two,
+        "cp -a /etc/zabbix /root/; sed -i 's/^Server=.*/Server=server/' $(grep -rl ^Server= /etc/zabbix); agent2; up",
+    )
+    try:
+        said = place.doctor(TWO)
+    finally:
+        script(two, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agent2; up")
+    assert said["healthy"], said["fault"]
+    links = {link["id"]: link for link in said["links"]}
+    assert (links["port"]["state"], links["answer"]["state"]) == ("good", "unseen"), links["port"]
+
+
+def test_a_host_that_cannot_ask_with_a_key(place: Place) -> None:
+    """Where Python is older than 3.13, as most are, and there is no zabbix_get."""
+    two = place.machines[TWO]
+    tool = script(two, "type -p zabbix_get").strip()
+    script(two, f"mv {tool} /root/")
+    try:
+        said = place.doctor(TWO)
+    finally:
+        script(two, f"mv /root/zabbix_get {tool}")
+    assert said["healthy"], said["fault"]
+    (port,) = [link for link in said["links"] if link["id"] == "port"]
+    assert port["state"] == "good" if place.version >= (7, 0) else "install zabbix-get" in port["text"]
+
+
 def test_what_a_tired_administrator_reads(place: Place) -> None:
     one = place.machines[ONE]
     script(one, "systemctl stop zabbix-agent")
