@@ -44,6 +44,11 @@ link = CHAIN.link
         "install-agent",
     ),
     Fault(
+        "others",
+        "An agent that others than root can change is left alone: {said}.",
+        "Give it back to root, after a look at what it says:\n    {command}",
+    ),
+    Fault(
         "container",
         "There is no Zabbix agent on this host, but {name} runs in a container (process {pid}).",
         "Run the resident collector here, and give the container the directory of its document; or look from within "
@@ -59,6 +64,9 @@ link = CHAIN.link
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
     if not scene.agents:
+        if refusal := scene.refusal:
+            said, _, command = refusal.rpartition(": ")
+            raise wrong("others", said, said=said, command=command)
         for name, pid in processes.in_containers():
             raise wrong("container", name=name, pid=pid)
         raise wrong("none", "none found")

@@ -76,6 +76,17 @@ class Scene:
         return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
 
     @property
+    def refusal(self) -> str:
+        """Why an agent that is there counts for nothing; "" where there is none."""
+        try:
+            installed.find(self.kind)
+        except installed.NotRootsError as error:
+            return str(error)
+        except HostError:
+            return ""
+        return ""
+
+    @property
     def agent(self) -> installed.Agent:
         """The agent that is looked at; links that use it need the link `agent`."""
         return self.agents[0]

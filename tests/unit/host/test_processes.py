@@ -45,18 +45,21 @@ def started(*command: str | Path) -> Iterator[int]:
         try:
             # Until it is that program, or that of its child.
             end = time.monotonic() + 10
-            while not (found := numbers()):
+            while not (found := number(process.pid)):
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            yield found[-1]
+            yield found
         finally:
             process.kill()
 
 
-def numbers() -> list[int]:
-    """Of all that bear the name."""
-    done = subprocess.run(["pgrep", "-x", "zabbix_agentd"], capture_output=True, text=True, check=False)
-    return [int(word) for word in done.stdout.split()]
+def number(pid: int) -> int:
+    """Of the process or its child, whichever bears the name; 0 while neither does."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    for one in (pid, *map(int, children)):
+        if Path(f"/proc/{one}/comm").read_text(encoding="ascii", errors="replace").strip() == "zabbix_agentd":
+            return one
+    return 0
 
 
 def as_nobody(question: Callable[[], bool]) -> bool:
