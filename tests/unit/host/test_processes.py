@@ -172,6 +172,14 @@ def test_a_container_that_shares_the_numbers_of_the_host(folder: Path) -> None:
         os.waitpid(child, 0)
 
 
+@needs_root
+def test_what_only_root_can_look_at(folder: Path) -> None:
+    path = folder / "d" / "a"
+    path.parent.mkdir(0o700)
+    path.touch()
+    assert as_nobody(lambda: owners.changeable(path) == "")
+
+
 def test_who_can_change_what(folder: Path) -> None:
     path = folder / "a"
     path.touch()
