@@ -40,8 +40,8 @@ def program(folder: Path) -> Path:
 
 
 @contextmanager
-def started(*command: str | Path) -> Iterator[int]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/") as process:
+def started(*command: str | Path, executable: Path | None = None) -> Iterator[int]:
+    with subprocess.Popen(command, executable=executable, stdin=subprocess.PIPE, cwd="/") as process:
         try:
             # Until it is that program, or that of its child.
             end = time.monotonic() + 10
@@ -51,6 +51,16 @@ def started(*command: str | Path) -> Iterator[int]:
             yield found
         finally:
             process.kill()
+
+
+def test_an_agent_that_was_started_by_its_name_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zbx_nvidia.host.system.PATH", str(program(folder).parent))
+    # As nobody's eyes see it, or those of root in a container: only by what it calls itself.
+    monkeypatch.setattr(processes, "_link", lambda _: None)
+    with started("zabbix_agentd", folder / "wait", executable=folder / "zabbix_agentd") as pid:
+        assert taken(pid)
+    with started("./zabbix_agentd", folder / "wait", executable=folder / "zabbix_agentd") as pid:
+        assert not taken(pid)
 
 
 def number(pid: int) -> int:
