@@ -141,6 +141,9 @@ def _is_the_agents(process: Process, config: Path, unit: system.Unit | None = No
 
     The agent's key is made for the user of its process; only root makes keys.
     """
+    if owners.changeable(config):
+        # Refused further on, and not to be read: it may be a pipe that never ends.
+        return True
     if os.geteuid() != 0 or process.user in {"root", _user(config, process.kind)} or not system.has_systemd():
         return True
     unit = unit or next(iter(system.units(process.unit) if process.unit else ()), None)
