@@ -424,6 +424,7 @@ ON_THE_HOST = [
         "systemctl stop zabbix-agent; mv /etc/zabbix /etc/zabbix.away",
         "mv /etc/zabbix.away /etc/zabbix; agentd; up",
     ),
+    fault(ONE, "agent", "others", "chown root /etc/zabbix", "chown zabbix /etc/zabbix", "chown root /etc/zabbix"),
     fault(
         ONE,
         "config",

@@ -53,9 +53,9 @@ link = CHAIN.link
         "install-agent --mode {mode}",
     ),
     Fault(
-        "changeable",
-        "The agent of this host is not looked at: {said}.",
-        "Nothing is run that others than root can change. Do what is said there, and run the doctor again.",
+        "others",
+        "An agent that others than root can change is left alone: {said}.",
+        "Give it back to root, after a look at what it says:\n    {command}",
     ),
     Fault(
         "container",
@@ -73,8 +73,9 @@ link = CHAIN.link
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
     if not scene.agents:
-        if "is not root's alone" in scene.no_agent:
-            raise wrong("changeable", "not root's alone", said=scene.no_agent)
+        if refusal := scene.refusal:
+            said, _, command = refusal.rpartition(": ")
+            raise wrong("others", said, said=said, command=command)
         for name, pid in processes.in_containers():
             raise wrong("container", name=name, pid=pid)
         raise wrong("none", "none found", mode=scene.way)

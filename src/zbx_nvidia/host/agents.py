@@ -66,6 +66,10 @@ class Agent(NamedTuple):
         return PROGRAMS[self.kind]
 
 
+class NotRootsError(HostError):
+    """There is an agent, but somebody besides root can change its program or its configuration."""
+
+
 def find(kind: str = "auto") -> tuple[Agent, ...]:
     """The agents of this host.
 
@@ -82,7 +86,7 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
     chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
     if not chosen:
         if refused:
-            raise HostError(refused[0])
+            raise NotRootsError(refused[0])
         wanted = " and no ".join(PROGRAMS[one] for one in kinds)
         raise HostError(f"there is no {wanted} on this host: install the package zabbix-agent or zabbix-agent2 first")
     return tuple(one.agent for one in chosen)
@@ -137,6 +141,9 @@ def _is_the_agents(process: Process, config: Path, unit: system.Unit | None = No
 
     The agent's key is made for the user of its process; only root makes keys.
     """
+    if owners.changeable(config):
+        # Refused further on, and not to be read: it may be a pipe that never ends.
+        return True
     if os.geteuid() != 0 or process.user in {"root", _user(config, process.kind)} or not system.has_systemd():
         return True
     unit = unit or next(iter(system.units(process.unit) if process.unit else ()), None)

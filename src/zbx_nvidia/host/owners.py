@@ -29,6 +29,9 @@ def changeable(path: Path) -> str:
                 found = writer(place, place.lstat(), os.geteuid())
                 if found:
                     return f"{place} can be written to by {found[0]}: {found[1]}"
+    except PermissionError:
+        # Root can look anywhere, and whoever cannot look can run and change nothing there.
+        return ""
     except (HostError, OSError, RuntimeError) as error:
         return f"{path}: {error}"
     return ""

@@ -6,10 +6,11 @@ import contextlib
 import os
 import pwd
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from zbx_nvidia.host import owners
+from zbx_nvidia.host import owners, system
 from zbx_nvidia.host.configuration import AGENT2, AGENTD
 
 PROC = Path("/proc")
@@ -108,8 +109,8 @@ def _read(pid: int) -> tuple[Process | None, int]:
     fields = place.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     words = place.joinpath("cmdline").read_bytes().split(b"\0")
     uid = place.stat().st_uid
-    # Without root its link cannot be read, and what it calls itself is all there is.
-    program = _link(place / "exe") or Path(words[0].decode("utf-8", "replace"))
+    # Without root, and by root in a container, its link cannot be read: what it calls itself is all there is.
+    program = _link(place / "exe") or Path(shutil.which(words[0].decode("utf-8", "replace"), path=system.PATH) or ".")
     if program.name != name or not program.is_absolute() or not program.is_file() or owners.changeable(program):
         return None, 0
     process = Process(

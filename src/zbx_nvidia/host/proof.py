@@ -51,7 +51,10 @@ def listens_at(found: Configuration) -> tuple[str, int] | None:
 
 def allows(server: str, address: str) -> bool:
     """Whether a Server= names an address of this machine, by number, network or name."""
-    me = ipaddress.ip_address(address)
+    try:
+        me = ipaddress.ip_address(address)
+    except ValueError:
+        return False
     for entry in map(str.strip, server.split(",")):
         try:
             found = [ipaddress.ip_network(entry, strict=False)]

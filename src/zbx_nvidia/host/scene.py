@@ -59,7 +59,6 @@ class Scene:
         self.base = base
         self.root = os.geteuid() == 0
         self.me = _me()
-        self.no_agent = ""  # why there is none, once that was looked at
 
     def at(self, path: str) -> Path:
         """A path of this host."""
@@ -72,10 +71,20 @@ class Scene:
         """Every agent that might be meant; one that serves the document before others."""
         try:
             found = installed.find(self.kind)
-        except HostError as error:
-            self.no_agent = str(error)
+        except HostError:
             return ()
         return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
+
+    @property
+    def refusal(self) -> str:
+        """Why an agent that is there counts for nothing; "" where there is none."""
+        try:
+            installed.find(self.kind)
+        except installed.NotRootsError as error:
+            return str(error)
+        except HostError:
+            return ""
+        return ""
 
     @property
     def agent(self) -> installed.Agent:

@@ -166,12 +166,6 @@ def test_an_agent_that_closes_although_it_allows_this_machine_has_another_key(
     assert with_a_key.seen("port").key == "encryption"
 
 
-def test_an_agent_that_is_not_roots_alone_is_not_called_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.scene, "agents", ())
-    monkeypatch.setattr(host.scene, "no_agent", "/etc/a.conf, of /a, is not root's alone: chown root /a")
-    assert host.seen("agent").key == "changeable"
-
-
 @pytest.mark.parametrize(("service", "mode"), [(True, "resident"), (False, "oneshot")])
 def test_a_cure_leads_to_the_way_that_is_there(
     host: Host,

@@ -40,23 +40,36 @@ def program(folder: Path) -> Path:
 
 
 @contextmanager
-def started(*command: str | Path) -> Iterator[int]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/") as process:
+def started(*command: str | Path, executable: Path | None = None) -> Iterator[int]:
+    with subprocess.Popen(command, executable=executable, stdin=subprocess.PIPE, cwd="/") as process:
         try:
             # Until it is that program, or that of its child.
             end = time.monotonic() + 10
-            while not (found := numbers()):
+            while not (found := number(process.pid)):
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            yield found[-1]
+            yield found
         finally:
             process.kill()
 
 
-def numbers() -> list[int]:
-    """Of all that bear the name."""
-    done = subprocess.run(["pgrep", "-x", "zabbix_agentd"], capture_output=True, text=True, check=False)
-    return [int(word) for word in done.stdout.split()]
+def test_an_agent_that_was_started_by_its_name_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zbx_nvidia.host.system.PATH", str(program(folder).parent))
+    # As nobody's eyes see it, or those of root in a container: only by what it calls itself.
+    monkeypatch.setattr(processes, "_link", lambda _: None)
+    with started("zabbix_agentd", folder / "wait", executable=folder / "zabbix_agentd") as pid:
+        assert taken(pid)
+    with started("./zabbix_agentd", folder / "wait", executable=folder / "zabbix_agentd") as pid:
+        assert not taken(pid)
+
+
+def number(pid: int) -> int:
+    """Of the process or its child, whichever bears the name; 0 while neither does."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    for one in (pid, *map(int, children)):
+        if Path(f"/proc/{one}/comm").read_text(encoding="ascii", errors="replace").strip() == "zabbix_agentd":
+            return one
+    return 0
 
 
 def as_nobody(question: Callable[[], bool]) -> bool:
@@ -116,8 +129,8 @@ def test_a_configuration_that_others_can_change_is_none(folder: Path) -> None:
     good, bad = folder / "good.conf", folder / "d" / "bad.conf"
     bad.parent.mkdir()
     bad.parent.chmod(0o777)
-    for config in (good, bad):
-        config.write_text("User=root\n")
+    good.write_text("User=root\n")
+    os.mkfifo(bad)  # who reads it waits for ever
     with (
         started(path, folder / "wait", "-c", bad),
         started(path, folder / "wait", "-c", good),
@@ -167,6 +180,14 @@ def test_a_container_that_shares_the_numbers_of_the_host(folder: Path) -> None:
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
+
+
+@needs_root
+def test_what_only_root_can_look_at(folder: Path) -> None:
+    path = folder / "d" / "a"
+    path.parent.mkdir(0o700)
+    path.touch()
+    assert as_nobody(lambda: owners.changeable(path) == "")
 
 
 def test_who_can_change_what(folder: Path) -> None:
