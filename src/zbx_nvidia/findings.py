@@ -190,7 +190,7 @@ class Walk:
             if need in self._links and self._judge(need).state in BROKEN:
                 return unchecked(f"not checked: first {self._links[need][0].title}")
         seen = self._look(link.id)
-        if seen.state == FAULT and link.outvoted_by:
+        if seen.state in {FAULT, NOTE} and link.outvoted_by:
             voters = [voter for voter in link.outvoted_by if voter in self._links]
             if len(voters) == len(link.outvoted_by) and all(self._look(one).state in {GOOD, NOTE} for one in voters):
                 works = " and ".join(self._links[voter][0].title for voter in voters)

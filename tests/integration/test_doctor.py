@@ -424,6 +424,7 @@ ON_THE_HOST = [
         "systemctl stop zabbix-agent; mv /etc/zabbix /etc/zabbix.away",
         "mv /etc/zabbix.away /etc/zabbix; agentd; up",
     ),
+    fault(ONE, "agent", "others", "chown root /etc/zabbix", "chown zabbix /etc/zabbix", "chown root /etc/zabbix"),
     fault(
         ONE,
         "config",
@@ -870,6 +871,59 @@ def test_without_root_it_says_what_it_could_not_see(place: Place, user: str) -> 
     assert "use sudo" in done.out
     assert "Nothing is wrong, as far as can be seen without root" in done.out
     assert f"/opt/zbx-nvidia/bin/zbx-nvidia-agent, as {user}" in done.out
+
+
+def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
+    """Its program takes the file that it was never told of; its log says that it was told."""
+    one = place.machines[ONE]
+    script(
+        one,
+        "cp -a /etc/zabbix /root/; sed -i 's/^Server=.*/Server=server/' $(grep -rl ^Server= /etc/zabbix); "
+        "mv $agentd_d/nvidia.conf /root/; agentd; up; sleep 3; mv /root/nvidia.conf $agentd_d/",
+    )
+    try:
+        first = place.doctor(ONE)
+        script(one, "zabbix_agentd -R userparameter_reload; sleep 1.5")
+        second = place.doctor(ONE)
+    finally:
+        script(one, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agentd; up")
+    assert (first["fault"] or {}).get("id") == "reloaded", first["fault"]
+    (answer,) = [link for link in first["links"] if link["id"] == "answer"]
+    assert answer["state"] == "unseen"
+    assert "zabbix_agentd -t" in answer["text"]
+    assert second["healthy"], second["fault"]
+    (reloaded,) = [link for link in second["links"] if link["id"] == "reloaded"]
+    assert reloaded["state"] == "good"
+
+
+def test_an_agent_with_a_key_that_the_server_alone_may_ask(place: Place) -> None:
+    """Agent 2 closes the connection before it talks of encryption: its key is none the worse."""
+    two = place.machines[TWO]
+    script(
+        two,
+        "cp -a /etc/zabbix /root/; sed -i 's/^Server=.*/Server=server/' $(grep -rl ^Server= /etc/zabbix); agent2; up",
+    )
+    try:
+        said = place.doctor(TWO)
+    finally:
+        script(two, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agent2; up")
+    assert said["healthy"], said["fault"]
+    links = {link["id"]: link for link in said["links"]}
+    assert (links["port"]["state"], links["answer"]["state"]) == ("good", "unseen"), links["port"]
+
+
+def test_a_host_that_cannot_ask_with_a_key(place: Place) -> None:
+    """Where Python is older than 3.13, as most are, and there is no zabbix_get."""
+    two = place.machines[TWO]
+    tool = script(two, "type -p zabbix_get").strip()
+    script(two, f"mv {tool} /root/")
+    try:
+        said = place.doctor(TWO)
+    finally:
+        script(two, f"mv /root/zabbix_get {tool}")
+    assert said["healthy"], said["fault"]
+    (port,) = [link for link in said["links"] if link["id"] == "port"]
+    assert port["state"] == "good" if place.version >= (7, 0) else "install zabbix-get" in port["text"]
 
 
 def test_what_a_tired_administrator_reads(place: Place) -> None:

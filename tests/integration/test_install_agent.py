@@ -168,7 +168,6 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
     host.start("agentd", "agent2")
     with host.untouched("agentd", "agent2"):
         host.ok("install-agent")
-        oneshot = host.tree()
         out = host.ok("install-agent", "--mode", "resident")
         assert "systemctl enable zbx-nvidia.service" in out
         assert host.shell("systemctl is-active zbx-nvidia; systemctl is-enabled zbx-nvidia") == "active\nenabled\n"
@@ -181,6 +180,13 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
         pids = [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
         assert host.ok("install-agent", "--mode", "resident").startswith("Nothing changes.\n")
         assert pids == [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
+        # Who does not name the mode does not mean the other one.
+        host.ok("install-agent", "--host-metadata", "x")
+        assert [host.mode(kind) for kind in PORTS] == ["resident", "resident"]
+        host.ok("uninstall-agent")
+        host.ok("install-agent")
+        oneshot = host.tree()
+        host.ok("install-agent", "--mode", "resident")
         host.ok("install-agent", "--mode", "oneshot")
         assert [host.mode(kind) for kind in PORTS] == ["oneshot", "oneshot"]
         assert host.there.run("systemctl", "is-active", "zbx-nvidia").out == "inactive\n"
@@ -202,6 +208,8 @@ def test_one_of_two_agents(host: Host) -> None:
         assert (host.mode("agentd"), host.mode("agent2")) == ("resident", "oneshot")
         host.ok("install-agent", "--agent", "agent2")
         assert host.mode("agentd") == "resident"
+        host.ok("install-agent")
+        assert (host.mode("agentd"), host.mode("agent2")) == ("resident", "oneshot")
         host.ok("uninstall-agent")
 
 
@@ -406,17 +414,91 @@ def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     assert host.there.run("systemctl", "is-active", "zabbix-agent").out == "inactive\n"
 
 
+def test_with_a_key_and_where_the_agent_cannot_be_asked(host: Host) -> None:
+    """Agent 2 closes before it encrypts, agentd after that."""
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        out = host.ok("install-agent", "--server", "192.0.2.5", "--psk")
+        for kind in ("zabbix_agentd", "zabbix_agent2"):
+            assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
+        assert out.count("Not proven further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
+        host.ok("uninstall-agent")
+
+
+def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
+    host.start("agentd")
+    host.shell("mv /usr/bin/zabbix_get /root/")
+    try:
+        out = host.ok("install-agent", "--psk")
+        host.ok("uninstall-agent")
+    finally:
+        host.shell("mv /root/zabbix_get /usr/bin/")
+    if host.there.series == "6.0":
+        assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
+        assert "Not proven further: this machine cannot ask with a key, which takes Python 3.13 or the package" in out
+    else:
+        assert "asked at 127.0.0.1:10050 with its key" in out
+
+
+def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
+    """What others than root can change is neither run nor edited, and stops nobody else's."""
+    host.shell(
+        "mkdir /srv/n && cp /bin/sh /srv/n/zabbix_agentd && echo 'sleep 1000' >/srv/n/wait && "
+        "echo broken >/srv/n/x.conf && chown -R nobody /srv/n && "
+        "printf 'Server=127.0.0.1\\nListenPort=10070\\nPidFile=/tmp/y.pid\\nLogType=console\\n' >/srv/y.conf"
+    )
+    for command in (
+        "/srv/n/zabbix_agentd /srv/n/wait -c /srv/n/x.conf",
+        # The right program and a file of root's, but the key would be made for who has started it.
+        "/usr/sbin/zabbix_agentd -f -c /srv/y.conf",
+    ):
+        host.shell(
+            f"setpriv --reuid nobody --clear-groups setsid {command} </dev/null >/dev/null 2>&1 & echo $! >>/srv/pids"
+        )
+    host.until(lambda: host.there.run("test", "-e", "/tmp/y.pid").code == 0)  # noqa: S108  there
+    host.start("agentd")
+    try:
+        with host.untouched("agentd"):
+            out = host.ok("install-agent", "--psk", "--server", "192.0.2.5")
+            assert "/srv/" not in out
+            assert host.shell(f"stat -c %U {KEY}") == "zabbix\n"
+            host.ok("uninstall-agent")
+        host.shell(f"chown zabbix {CONFIGS['agentd']}")
+        line = host.refused("install-agent", "--agent", "agentd")
+        assert f"{CONFIGS['agentd']} can be written to by its owner zabbix: chown root {CONFIGS['agentd']}" in line
+    finally:
+        host.shell("kill $(cat /srv/pids); rm -r /srv/n /srv/y.conf /srv/pids")
+
+
+def test_another_run_at_once(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched("agentd"):
+        host.shell("mkdir -p /var/lib/zbx-nvidia && systemd-run --quiet --unit locking flock "
+                   "/var/lib/zbx-nvidia/install.lock sleep 1000")  # fmt: skip
+        for command in ("install-agent", "uninstall-agent"):
+            host.until(lambda: host.there.run("test", "-e", "/var/lib/zbx-nvidia/install.lock").code == 0)
+            assert "another install-agent or uninstall-agent is running" in host.refused(command)
+        host.shell("systemctl stop locking")
+        host.ok("install-agent")
+        host.ok("uninstall-agent")
+
+
 def test_without_systemd(stack: Stack) -> None:
-    """The GPU host of the demo: agentd is the container, and its file a link to the agent's user's own."""
+    """The GPU host of the demo: agentd is the container, and its file at first a link to the agent's user's own."""
 
     def product(*arguments: str) -> str:
         return stack.exec("workstation", "sh", "-c", f'{PRODUCT} "$@" 2>&1 || true', "sh", *arguments, user="root")
 
     path = DROP_INS["agentd"]
     about = "stat -L -c '%A %U' $0; sha256sum $0"
-    before = stack.exec("workstation", "sh", "-c", about, path)
+    target = stack.exec("workstation", "readlink", path).strip()
+    original = stack.exec("workstation", "sh", "-c", about, path)
     line = product("install-agent", "--mode", "resident", "--dry-run")
     assert line.startswith("Error: there is no systemd here to run the service: have '/opt/zbx-nvidia/bin/zbx-nvidia-a")
+    # The agent's user could turn it elsewhere.
+    line = product("install-agent")
+    assert line.startswith(f"Error: {path} is a link, which zbx-nvidia does not write through: remove it, and run this")
+    stack.exec("workstation", "cp", "--remove-destination", target, path, user="root")
     out = product("install-agent")
     assert "zabbix_agentd serves nvidia.get: OK" in out
     assert stack.exec("workstation", "sh", "-c", about, path).startswith("-rw-r--r-- root")  # now root's alone
@@ -425,7 +507,8 @@ def test_without_systemd(stack: Stack) -> None:
     assert "zabbix_agentd was started by nothing that is known here: restart it, or its container\n" in out
     assert "Not proven further: it has to be restarted before it answers so.\n" in out
     product("uninstall-agent")
-    assert stack.exec("workstation", "sh", "-c", about, path) == before
+    stack.exec("workstation", "sh", "-c", 'cmp "$0" "$1" && ln -sf "$0" "$1"', target, path, user="root")
+    assert stack.exec("workstation", "sh", "-c", about, path) == original
     assert json.loads(stack.get("workstation", "nvidia.get"))["collector"]["mode"] == "oneshot"
 
 

@@ -53,7 +53,7 @@ def walk(thing: Thing) -> dict[str, Finding]:
         """
         return thing.look("card")
 
-    @chain.link("driver", "Driver", "Host", BROKEN, needs=("card",), outvoted_by=("answer",))
+    @chain.link("driver", "Driver", "Host", BROKEN, WORSE, needs=("card",), outvoted_by=("answer",))
     def driver(thing: Thing) -> Seen:
         return thing.look("driver")
 
@@ -90,6 +90,8 @@ def test_what_stands_on_a_broken_link_is_not_checked() -> None:
 
 def test_what_works_further_on_outvotes_what_looks_broken() -> None:
     assert states("card", "driver") == {"card": UNSEEN, "driver": UNSEEN, "program": GOOD, "answer": GOOD}
+    # A note too: card and driver are on the way to the answer, and it is there.
+    assert states("driver slow")["driver"] == UNSEEN
     thing = Thing("card")
     assert "it works: Answer" in walk(thing)["card"].seen.text
     assert thing.looks["answer"] == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import textwrap
 from contextlib import ExitStack
@@ -17,6 +19,7 @@ from zbx_nvidia.errors import ServerError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from zbx_nvidia.cli.connection import Connect
     from zbx_nvidia.findings import Finding, Link
@@ -72,6 +75,9 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
             if scene is not None:
                 walk.add([link], scene)
         found = walk.findings()
+    folder = Scene(kind).program.parent
+    if not shutil.which("zbx-nvidia") and (folder / "zbx-nvidia").is_file():
+        found = [by_path(one, folder) for one in found]
     fault = first_fault(found)
     if as_json:
         click.echo(json.dumps(as_data(found, fault, asked=connect is not None), indent=2))
@@ -113,8 +119,14 @@ def _at_the_server(
     filters = tuple(f"{{$NVIDIA.{kind}.{way}}}" for kind in kinds for way in ("MATCHES", "NOT_MATCHES"))
     expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
     known = facts.of(scene) if scene is not None else None
-    about = health.Facts(known.addresses, known.port, known.accepts, known.connects) if known else None
+    about = health.Facts(*known) if known else None
     return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)
+
+
+def by_path(found: Finding, folder: Path) -> Finding:
+    """With a cure whose commands work where the programs are not on PATH, as in sudo's."""
+    cure = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", rf"\1{folder}/\2 ", found.seen.cure, flags=re.MULTILINE)
+    return found._replace(seen=found.seen._replace(cure=cure))
 
 
 def as_lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:

@@ -20,9 +20,7 @@ AGENT = "zbx-nvidia-agent"
 @click.option(
     "--mode",
     type=click.Choice(["oneshot", "resident"]),
-    default="oneshot",
-    show_default=True,
-    help="A process a poll, or a service that stays (docs/RESIDENT.md).",
+    help="A process a poll, or a service that stays (docs/RESIDENT.md).  [default: as it is; at first oneshot]",
 )
 @click.option(
     "--agent",
@@ -40,7 +38,7 @@ AGENT = "zbx-nvidia-agent"
 @click.option("--dry-run", is_flag=True, help="Print every file and command, and change nothing.")
 def install_agent(  # noqa: PLR0913  one for each option
     *,
-    mode: str,
+    mode: str | None,
     kind: str,
     server: str,
     psk: bool,
@@ -98,7 +96,9 @@ def beside() -> Path:
                 f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
             )
         return Path(COMMAND)
-    places = (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent)
+    started = Path(sys.argv[0]).absolute()
+    # A link on PATH may lead to zbx-nvidia alone.
+    places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
     return next((place / AGENT for place in places if (place / AGENT).is_file()), places[0] / AGENT)
 
 

@@ -13,7 +13,15 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import agents, log, processes, proof, rules, settings, system
-from zbx_nvidia.host.ask import DroppedError, EncryptionError, UnreachableError, UnsupportedError, ask
+from zbx_nvidia.host.ask import (
+    CannotAskError,
+    ClosedError,
+    DroppedError,
+    EncryptionError,
+    UnreachableError,
+    UnsupportedError,
+    ask,
+)
 from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, told, where
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ LARGEST = 1 << 16  # bytes of a file that could be a configuration
 DAY = 86_400.0
 OFTEN = 2  # refusals of one address: a server comes again, who scans the network seldom does
 NOT_FOUND = 127  # of a shell that finds no such command
+NO_TOOL = "this host cannot ask with a key: install zabbix-get to see this"
 
 CHAIN: Chain[Scene] = Chain()
 link = CHAIN.link
@@ -41,7 +50,12 @@ link = CHAIN.link
         "none",
         "There is no Zabbix agent on this host.",
         "Install one, then let it serve the GPUs:\n    apt install zabbix-agent    # or zabbix-agent2\n    zbx-nvidia "
-        "install-agent",
+        "install-agent --mode {mode}",
+    ),
+    Fault(
+        "others",
+        "An agent that others than root can change is left alone: {said}.",
+        "Give it back to root, after a look at what it says:\n    {command}",
     ),
     Fault(
         "container",
@@ -59,9 +73,12 @@ link = CHAIN.link
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
     if not scene.agents:
+        if refusal := scene.refusal:
+            said, _, command = refusal.rpartition(": ")
+            raise wrong("others", said, said=said, command=command)
         for name, pid in processes.in_containers():
             raise wrong("container", name=name, pid=pid)
-        raise wrong("none", "none found")
+        raise wrong("none", "none found", mode=scene.way)
     agent = scene.agent
     others = [one for one in scene.agents[1:] if one.kind != agent.kind]
     if others:
@@ -111,7 +128,7 @@ def configured(scene: Scene) -> Seen:
     Fault(
         "none",
         "{name} is told nothing of nvidia.get.",
-        "Have it told, as root:\n    zbx-nvidia install-agent",
+        "Have it told, as root:\n    zbx-nvidia install-agent --mode {mode}",
     ),
     needs=READ,
 )
@@ -121,7 +138,7 @@ def told_at_all(scene: Scene) -> Seen:
     if not scene.claims:
         stray = _stray(scene)
         if stray is None:
-            raise wrong("none", "no line for nvidia.get", name=agent.name)
+            raise wrong("none", "no line for nvidia.get", name=agent.name, mode=scene.way)
         includes = ", ".join(include.value for include in scene.configuration.includes) or "no other files"
         raise wrong(
             "unread",
@@ -204,13 +221,13 @@ def claimed_once(scene: Scene) -> Seen:
     Fault(
         "missing",
         "{at} names {command}, which is not there.",
-        "Have the line written anew, with the program that is there:\n    zbx-nvidia install-agent",
+        "Have the line written anew, with the program that is there:\n    zbx-nvidia install-agent --mode {mode}",
     ),
     Fault(
         "fails",
         "The command of {at}, run by the user {user}, gives no document: {said}",
         "Run it yourself and see, then put the line right, or have it written anew:\n    runuser -u {user} -- sh -c "
-        "'{command}' | head -c 300\n    zbx-nvidia install-agent",
+        "'{command}' | head -c 300\n    zbx-nvidia install-agent --mode {mode}",
     ),
     Fault(
         "elsewhere",
@@ -243,15 +260,15 @@ def leads_to_the_document(scene: Scene) -> Seen:
     except (ValueError, IndexError):
         program = Path(command.partition(" ")[0])
     if program.is_absolute() and not program.exists():
-        raise wrong("missing", f"{program} is not there", at=where(line), command=program)
+        raise wrong("missing", f"{program} is not there", at=where(line), command=program, mode=scene.way)
     if scene.agent.user == "root":
         return unseen("the agent runs as root, and the doctor asks nothing as root")
     done = scene.as_user(scene.agent.user, "sh", "-c", command, timeout=COLLECTS_WITHIN)
     if done.code == NOT_FOUND:
-        raise wrong("missing", "command not found", at=where(line), command=program)
+        raise wrong("missing", "command not found", at=where(line), command=program, mode=scene.way)
     if parsed(done.out) is None:
         said = done.complaint
-        raise wrong("fails", said, at=where(line), user=scene.agent.user, said=said, command=command)
+        raise wrong("fails", said, at=where(line), user=scene.agent.user, said=said, command=command, mode=scene.way)
     return good(command)
 
 
@@ -299,12 +316,12 @@ def allowed(scene: Scene) -> Seen:
     Fault(
         "incomplete",
         "The agent is to encrypt with a key, but {missing}= is not set.",
-        "Set TLSPSKIdentity= and TLSPSKFile=, or have it done:\n    zbx-nvidia install-agent --psk",
+        "Set TLSPSKIdentity= and TLSPSKFile=, or have it done:\n    zbx-nvidia install-agent --mode {mode} --psk",
     ),
     Fault(
         "missing",
         "The key's file {file} is not there.",
-        "Make one, and give Zabbix the same key:\n    zbx-nvidia install-agent --psk",
+        "Make one, and give Zabbix the same key:\n    zbx-nvidia install-agent --mode {mode} --psk",
     ),
     Fault(
         "closed",
@@ -334,13 +351,13 @@ def key(scene: Scene) -> Seen:
         return unseen("not used")
     for name in ("TLSPSKIdentity", "TLSPSKFile"):
         if not found.last(name):
-            raise wrong("incomplete", missing=name)
+            raise wrong("incomplete", missing=name, mode=scene.way)
     file = Path(found.last("TLSPSKFile"))
     user = scene.agent.user
     if not scene.root and scene.me != user:
         return unseen("only root can see it: use sudo")
     if not file.exists():
-        raise wrong("missing", file=file)
+        raise wrong("missing", file=file, mode=scene.way)
     if user not in {"root", scene.me} and system.run("test", "-r", str(file), user=user).code:
         raise wrong("closed", user=user, file=file, unit=_unit(scene))
     if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
@@ -402,27 +419,44 @@ def _failed(unit: str) -> bool:
         "{file} was changed {changed} ago, and the agent has run for {age}: it does not know of the change.",
         "Restart it:\n    systemctl restart {unit}",
     ),
+    Fault(
+        "perhaps",
+        "{file} was changed {changed} ago, and the agent has run for {age}. Whether it has read all of it since cannot "
+        "be seen from here.",
+        "To be sure, restart it:\n    systemctl restart {unit}",
+        NOTE,
+    ),
     needs=("running",),
     outvoted_by=("answer",),
 )
 def reloaded(scene: Scene) -> Seen:
-    """Whether the agent was started after the last change of its files."""
+    """Whether the agent was started after the last change of its files, or has read UserParameter lines anew since."""
     process = scene.running
     if process is None:
         return unchecked("it does not run")
     changed = {path: path.stat().st_ctime for path in scene.configuration.files}
-    newest = max(changed, key=lambda path: changed[path])
-    if changed[newest] > process.started + SLOW_CLOCK:
-        now = time.time()
-        raise wrong(
-            "older",
-            f"{newest} is newer than the process",
-            file=newest,
-            unit=_unit(scene),
-            changed=span(now - changed[newest]),
-            age=span(now - process.started),
-        )
-    return good(f"after the last change, of {newest.name}")
+    paths = sorted(changed, key=lambda path: changed[path], reverse=True)
+    newer = [path for path in paths if changed[path] > process.started + SLOW_CLOCK]
+    if not newer:
+        return good(f"after the last change, of {paths[0].name}")
+
+    def since(kind: str, path: Path) -> Exception:
+        ago, age = span(time.time() - changed[path]), span(time.time() - process.started)
+        said = f"{path} is newer than the process"
+        return wrong(kind, said, file=path, unit=_unit(scene), changed=ago, age=age)
+
+    written = log.lines(scene.agent, scene.configuration) if scene.root or scene.me == scene.agent.user else []
+    if not log.reaches(written, changed[newer[-1]]):
+        raise since("perhaps", newer[0])
+    again = log.reloaded(written)
+    for path in newer:
+        if changed[path] > again:
+            raise since("older", path)
+    for path in newer:
+        # The agent reads nothing else anew: an Alias line is as it was when it was started.
+        if any(line.name != "UserParameter" for line in scene.configuration.statements if line.file == path):
+            raise since("perhaps", path)
+    return good(f"it has read its UserParameter lines anew since, of {newer[0].name}")
 
 
 @link(
@@ -464,9 +498,13 @@ def listening(scene: Scene) -> Seen:
         return unseen("only root can read the key that it wants: use sudo")
     try:
         ask(address, port, "agent.ping", timeout=PATIENCE, psk=psk)
-    except DroppedError:
-        return good(f"{address}:{port}; this host itself may not ask")
-    except EncryptionError as error:
+    except CannotAskError:
+        return unseen(NO_TOOL)
+    except (DroppedError, EncryptionError) as error:
+        # Agent 2 looks at Server= before it talks of encryption.
+        closed = isinstance(error, ClosedError) and not proof.allows(scene.configuration.last("Server"), address)
+        if closed or isinstance(error, DroppedError):
+            return good(f"{address}:{port}; this host itself may not ask")
         raise wrong("encryption", "", said=error, **names) from None
     except UnreachableError as error:
         said = str(error)
@@ -475,6 +513,8 @@ def listening(scene: Scene) -> Seen:
 
 
 SELINUX = re.compile(r'avc:\s+denied.*(?:comm="?zabbix_agent|scontext=\S*zabbix)')
+# What it takes to have the document: the program, its Python, the shell that starts it, and the devices.
+OURS = re.compile(r'nvidia|python|"(/\S*/)?(sh|dash|bash|env)"', re.IGNORECASE)
 APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_agent)')
 
 
@@ -494,6 +534,13 @@ APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_
         "Allow it in the profile's local part, and load that:\n    editor /etc/apparmor.d/local/usr.sbin.{name}\n    "
         "systemctl reload apparmor",
     ),
+    Fault(
+        "other",
+        "SELinux or AppArmor denies the agent something that looks as if it had nothing to do with the GPUs: {said}",
+        "If items of other templates fail, see all denials:\n    journalctl --dmesg | grep -i denied\n    ausearch -m "
+        "avc -ts today",
+        NOTE,
+    ),
     needs=("running",),
     outvoted_by=("answer",),
 )
@@ -502,6 +549,7 @@ def denials(scene: Scene) -> Seen:
     if not scene.root:
         return unseen("only root can see that: use sudo")
     since = max(scene.running.started if scene.running else 0.0, time.time() - DAY)
+    others = []
     for line in _audit(scene):
         when = re.search(r"audit\((\d+)\.", line)
         if when and float(when[1]) < since:
@@ -509,7 +557,11 @@ def denials(scene: Scene) -> Seen:
         for name, pattern in (("selinux", SELINUX), ("apparmor", APPARMOR)):
             if pattern.search(line):
                 said = re.sub(r"^.*?(avc:|apparmor=)", r"\1", line)[:240]
-                raise wrong(name, "something was denied", said=said, name=scene.agent.name)
+                if OURS.search(said) or (scene.way == RESIDENT and scene.file.name in said):
+                    raise wrong(name, "something was denied", said=said, name=scene.agent.name)
+                others.append(said)
+    if others:
+        raise wrong("other", "something else was denied", said=others[0])
     return good("no denials")
 
 
@@ -557,7 +609,7 @@ def answers(scene: Scene) -> Seen:
     """Whether the agent's answer to nvidia.get is the document, by the way that its files say."""
     unit = _unit(scene)
     try:
-        text, asked = _answer(scene)
+        text, asked, itself = _answer(scene)
     except UnsupportedError as error:
         said = str(error).partition(f"{DOCUMENT}: ")[2] or str(error)
         key = "confined" if _works_outside(scene) and _about_access(said) else "unsupported"
@@ -574,24 +626,30 @@ def answers(scene: Scene) -> Seen:
     mode = found["collector"].get("mode")
     if mode != scene.way:
         raise wrong("other-way", mode=mode, way=scene.way, unit=unit)
-    return good(f"{len(text)} bytes, {asked}")
+    said = f"{len(text)} bytes, {asked}"
+    # A process of its own has read the files as they are now, and nothing of the service confines it: what it says is
+    # no proof that the agent itself does.
+    return good(said) if itself else unseen(said)
 
 
-def _answer(scene: Scene) -> tuple[str | None, str]:
-    """What the agent says, and how it was asked."""
+def _answer(scene: Scene) -> tuple[str | None, str, bool]:
+    """What the agent says, how it was asked, and whether it was the process that runs."""
     try:
         place, psk = proof.listens_at(scene.configuration), proof.psk(scene.configuration)
     except HostError:
         place, psk = None, None
+    why = "the agent lets this host not ask"
     if place is not None and (psk is None or scene.root):
         try:
-            return ask(*place, DOCUMENT, timeout=COLLECTS_WITHIN, psk=psk), "asked at its port"
-        except DroppedError:
+            return ask(*place, DOCUMENT, timeout=COLLECTS_WITHIN, psk=psk), "asked at its port", True
+        except CannotAskError:
+            why = NO_TOOL
+        except (DroppedError, ClosedError):
             pass
     if not scene.root or scene.agent.user == "root":
-        return None, "the agent lets this host not ask"
+        return None, why, False
     # Its program, as its user and with its files: all but the process itself.
-    return proof.by_program(scene.agent, DOCUMENT), f"by {scene.agent.name} -t"
+    return proof.by_program(scene.agent, DOCUMENT), f"by {scene.agent.name} -t alone: {why}", False
 
 
 def _works_outside(scene: Scene) -> bool:
@@ -621,7 +679,8 @@ def _about_access(said: str) -> bool:
     Fault(
         "encrypted",
         "{address} asks with encryption, and the agent does not take that (TLSAccept={accept}).",
-        "Let the agent encrypt, or set the host in Zabbix to no encryption:\n    zbx-nvidia install-agent --psk",
+        "Let the agent encrypt, or set the host in Zabbix to no encryption:\n    zbx-nvidia install-agent --mode "
+        "{mode} --psk",
     ),
     Fault(
         "identity",
@@ -672,6 +731,7 @@ def refused(scene: Scene) -> Seen:
         identity=found.last("TLSPSKIdentity"),
         keyfile=found.last("TLSPSKFile") or "FILE",
         host=host_name(scene),
+        mode=scene.way,
         unit=_unit(scene),
     )
 

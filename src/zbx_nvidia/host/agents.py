@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host import configuration, owners, processes, system
 from zbx_nvidia.host.configuration import AGENT2, AGENTD, KINDS
 from zbx_nvidia.host.processes import PROGRAMS, Process
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE = "nvidia.conf"
+NOBODY = "nobody"
 USER = "zabbix"  # of every package, and what agentd becomes when root starts it
 # What the packages of the distributions call the services: Debian, Ubuntu, Zabbix's own, EPEL; and openSUSE.
 UNITS = {
@@ -65,6 +66,10 @@ class Agent(NamedTuple):
         return PROGRAMS[self.kind]
 
 
+class NotRootsError(HostError):
+    """There is an agent, but somebody besides root can change its program or its configuration."""
+
+
 def find(kind: str = "auto") -> tuple[Agent, ...]:
     """The agents of this host.
 
@@ -76,9 +81,12 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
         HostError: There is none.
     """
     kinds = KINDS if kind == "auto" else (kind,)
-    found = [candidate for candidate in _candidates() if candidate.agent.kind in kinds]
+    refused: list[str] = []
+    found = [candidate for candidate in _candidates(refused) if candidate.agent.kind in kinds]
     chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
     if not chosen:
+        if refused:
+            raise NotRootsError(refused[0])
         wanted = " and no ".join(PROGRAMS[one] for one in kinds)
         raise HostError(f"there is no {wanted} on this host: install the package zabbix-agent or zabbix-agent2 first")
     return tuple(one.agent for one in chosen)
@@ -87,7 +95,8 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
 def running(agent: Agent) -> Process | None:
     """The process of an agent; None while it does not run."""
     for process in processes.agents():
-        if process.kind == agent.kind and _config(process.config, process.program) == agent.config:
+        config = _config(process.config, process.program)
+        if process.kind == agent.kind and config == agent.config and _is_the_agents(process, config):
             return process
     return None
 
@@ -110,12 +119,35 @@ class _Candidate(NamedTuple):
     enabled: bool
 
 
-def _candidates() -> list[_Candidate]:
-    """Every agent that runs, that a service would start, or that is just there; each configuration once."""
+def _candidates(refused: list[str]) -> list[_Candidate]:
+    """Every agent that runs, that a service would start, or that is just there; each configuration once.
+
+    Args:
+        refused: Gets why one was left out: somebody besides root could have root run or write what they like.
+    """
     found: dict[tuple[str, Path], _Candidate] = {}
     for candidate in (*_of_processes(), *_of_services(), *_of_programs()):
-        found.setdefault((candidate.agent.kind, candidate.agent.config), candidate)
+        agent = candidate.agent
+        problem = owners.changeable(agent.program) or owners.changeable(agent.config)
+        if problem:
+            refused.append(f"{agent.config}, of {agent.program}, is not root's alone: {problem}")
+        else:
+            found.setdefault((agent.kind, agent.config), candidate)
     return list(found.values())
+
+
+def _is_the_agents(process: Process, config: Path, unit: system.Unit | None = None) -> bool:
+    """Whether a process is not somebody's who has started the agent's program by himself.
+
+    The agent's key is made for the user of its process; only root makes keys.
+    """
+    if owners.changeable(config):
+        # Refused further on, and not to be read: it may be a pipe that never ends.
+        return True
+    if os.geteuid() != 0 or process.user in {"root", _user(config, process.kind)} or not system.has_systemd():
+        return True
+    unit = unit or next(iter(system.units(process.unit) if process.unit else ()), None)
+    return unit is not None and unit.pid == process.pid
 
 
 def _of_processes() -> Iterator[_Candidate]:
@@ -127,7 +159,7 @@ def _of_processes() -> Iterator[_Candidate]:
         # A service that it is one of many processes of is not what runs it; and of a script in /etc/init.d systemd
         # knows no process.
         name = unit.name if unit and unit.pid in {process.pid, 0} else ""
-        if config is not None:
+        if config is not None and _is_the_agents(process, config, unit):
             agent = Agent(process.kind, process.program, config, name, process.user)
             yield _Candidate(agent, running=True, enabled=True)
 
@@ -145,7 +177,7 @@ def _of_services() -> Iterator[_Candidate]:
 def _of_programs() -> Iterator[_Candidate]:
     for kind, name in PROGRAMS.items():
         path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{system.PATH}:/opt/zabbix/sbin")
-        if path:
+        if path and Path(path).is_absolute():
             own = _config(None, Path(path))
             for config in [own] if own and own.is_file() else [Path(one) for one in CONFIGS[kind]]:
                 if config.is_file():
@@ -155,14 +187,17 @@ def _of_programs() -> Iterator[_Candidate]:
 
 def _config(named: Path | None, program: Path) -> Path | None:
     """The configuration of an agent whose command names this one, or none."""
-    return named.absolute() if named else _default(program)
+    return named.absolute() if named else default(program)
 
 
 @functools.cache
-def _default(program: Path) -> Path | None:
+def default(program: Path) -> Path | None:
     """The configuration that a program takes unless it is told another: it says so itself."""
+    if not program.is_absolute() or owners.changeable(program):
+        return None
     try:
-        done = system.run(str(program), "--help", timeout=10)
+        # It needs no rights for that, so it gets none.
+        done = system.run(str(program), "--help", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
     except HostError:
         return None
     found = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
@@ -175,5 +210,5 @@ def _user(config: Path, kind: str) -> str:
         user = configuration.read(config, kind).last("User", USER)
         pwd.getpwnam(user)
     except (HostError, KeyError):
-        return "root"
+        return NOBODY
     return user

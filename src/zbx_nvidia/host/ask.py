@@ -6,6 +6,7 @@ The request is the item's key in Zabbix's frame, which every agent takes; the an
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import ssl
@@ -25,6 +26,8 @@ MAGIC = b"ZBXD"
 COMPRESSED, LARGE = 0x02, 0x04
 LONGEST = 64 << 20  # bytes; agents of 7.0 send up to 16 MiB
 UNSUPPORTED = "ZBX_NOTSUPPORTED"
+# What zabbix_get, with OpenSSL and with GnuTLS, calls an end of the connection in the middle of the handshake.
+CLOSED = re.compile(r"reset by peer|closed|I/O error|unexpected eof|non-properly terminated|-110 |-54 ", re.IGNORECASE)
 CIPHERS = "PSK"  # of OpenSSL's, for TLS 1.2, which every agent that can encrypt takes
 
 
@@ -49,7 +52,19 @@ class DroppedError(HostError):
 
 
 class EncryptionError(HostError):
-    """The agent refuses the encryption, or this machine cannot encrypt as it wants."""
+    """The agent refuses the encryption."""
+
+
+class ClosedError(EncryptionError):
+    """The agent closes the connection while the encryption is agreed upon.
+
+    As agent 2 does where its Server= does not name this machine: it looks at that first. Both do it too where their
+    TLSAccept= does not allow a key.
+    """
+
+
+class CannotAskError(HostError):
+    """This machine cannot ask with a key, which says nothing of the agent."""
 
 
 class UnsupportedError(HostError):
@@ -114,12 +129,19 @@ def _encrypted(plain: socket.socket, psk: Psk, where: str) -> ssl.SSLSocket:
     getattr(context, "set_psk_client_callback")(lambda _hint: (psk.identity, key))  # noqa: B009  as said
     try:
         return context.wrap_socket(plain)
-    except (ssl.SSLError, ConnectionResetError, BrokenPipeError) as error:
-        reason = getattr(error, "reason", "") or error
-        raise EncryptionError(
-            f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
-            f"{reason}"
-        ) from None
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError) as error:
+        raise ClosedError(_refused(where, psk, error)) from None
+    except ssl.SSLError as error:
+        # 3.13 has a class for an end of the connection, and does not always use it.
+        kind = ClosedError if error.reason == "UNEXPECTED_EOF_WHILE_READING" else EncryptionError
+        raise kind(_refused(where, psk, error)) from None
+
+
+def _refused(where: str, psk: Psk, why: object) -> str:
+    return (
+        f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
+        f"{getattr(why, 'reason', '') or why}"
+    )
 
 
 def _key(psk: Psk) -> bytes:
@@ -182,7 +204,7 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
     """What Python can from 3.13 on only."""
     program = shutil.which("zabbix_get", path=system.PATH)
     if not program:
-        raise EncryptionError(
+        raise CannotAskError(
             f"{where} cannot be asked with a key: that takes Python 3.13, or zabbix_get: install the package zabbix-get"
         )
     _key(psk)
@@ -192,6 +214,9 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
     if done.code == 124:  # noqa: PLR2004  as of timeout(1)
         raise UnreachableError(f"{where} does not answer {key} within {timeout:g} s")
     text = done.out.rstrip("\n")
+    if text.startswith(f"{UNSUPPORTED}: Received empty response"):
+        # So 7.0 calls it, and ends with 0.
+        raise DroppedError(_dropped(where, encrypted=True))
     if text.startswith(f"{UNSUPPORTED}:"):
         raise UnsupportedError(f"{where} does not support {key}: {text.partition(':')[2].strip()[:300]}")
     if done.code == 0:
@@ -201,7 +226,5 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
         raise UnreachableError(f"{where} cannot be reached: {complaint[:200]}")
     if "access" in complaint.lower():
         raise DroppedError(_dropped(where, encrypted=True))
-    raise EncryptionError(
-        f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
-        f"{complaint[:200]}"
-    )
+    kind = ClosedError if CLOSED.search(complaint) else EncryptionError
+    raise kind(_refused(where, psk, complaint[:200]))

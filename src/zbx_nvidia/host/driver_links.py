@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import stat
@@ -25,6 +26,18 @@ ALL_WELL = ("nvml", "gpus")  # where these are good, the driver works, whatever 
 TIMEOUT = 3.0  # s; the agents' default
 ALL_RW, GROUP_RW = 0o006, 0o060
 MARGIN = 0.3  # s that the agent needs for itself
+# As NVIDIA and most distributions call it; Debian's packages name their branch: nvidia-current, nvidia-legacy-390xx,
+# nvidia-tesla-470. The kernel has modules of its own whose names begin so, such as nvidia-wmi-ec-backlight.
+MODULE = re.compile(r"nvidia(-(current|legacy|tesla)[\w-]*)?\.ko(\.\w+)?")
+
+# What nvidia-smi sets is gone after a start. NVIDIA's service is in a package of its own where it is packaged, and
+# Ubuntu's is told to leave the mode alone.
+LASTING = (
+    "at each start, by NVIDIA's service (in Debian a package of that name), where systemctl cat nvidia-persistenced "
+    "shows one without --no-persistence-mode:\n    systemctl enable --now nvidia-persistenced\nor else by a unit of "
+    "your own:\n    printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/nvidia-smi -pm 1\\n[Install]\\n"
+    "WantedBy=multi-user.target\\n' > /etc/systemd/system/nvidia-awake.service\n    systemctl enable nvidia-awake"
+)
 
 CHAIN: Chain[Scene] = Chain()
 link = CHAIN.link
@@ -93,9 +106,15 @@ def bus(scene: Scene) -> Seen:
         return good(f"{len(found)}: {', '.join(device.address for device in found[:8])}")
     if scene.at("/dev/dxg").exists():
         return unseen("WSL 2: the card is on the bus of Windows")
+    if _jetson(scene):
+        return unseen("a Jetson: the GPU is a part of its processor")
     if not scene.at("/sys/bus/pci/devices").is_dir():
         return unseen("this host shows no PCI bus")
     raise wrong("none", "no device of vendor 10de")
+
+
+def _jetson(scene: Scene) -> bool:
+    return scene.at("/etc/nv_tegra_release").exists()
 
 
 @link(
@@ -134,7 +153,7 @@ def module(scene: Scene) -> Seen:
     """Whether /proc/driver/nvidia is there, and which module has the card if it is not."""
     if version := module_version(scene):
         return good(f"nvidia {version}")
-    if scene.at("/dev/dxg").exists() or scene.at("/etc/nv_tegra_release").exists():
+    if scene.at("/dev/dxg").exists() or _jetson(scene):
         return unseen("WSL 2 and Jetson have another one")
     for device in devices(scene):
         if device.driver in {"nouveau", "vfio-pci"}:
@@ -142,7 +161,7 @@ def module(scene: Scene) -> Seen:
     kernel = platform.release()
     modules = scene.at(f"/lib/modules/{kernel}")
     # Where there are no modules at all, as in a container, nothing follows from there being none of this name.
-    if modules.is_dir() and not any(modules.rglob("nvidia.ko*")):
+    if modules.is_dir() and not any(MODULE.fullmatch(path.name) for path in modules.rglob("nvidia*.ko*")):
         raise wrong("not-built", kernel=kernel)
     raise wrong("not-loaded")
 
@@ -154,7 +173,7 @@ def module(scene: Scene) -> Seen:
     Fault(
         "missing",
         "The kernel module is loaded, but {path} is not there.",
-        "Have it made, now and at each start:\n    nvidia-modprobe -c=0 -u && systemctl enable nvidia-persistenced\nA "
+        f"Have it made, now:\n    nvidia-modprobe -c=0 -u    # or, without that program: nvidia-smi\nand {LASTING}\nA "
         "container is given it when it is started: --gpus all, or nvidia-container-toolkit.",
     ),
     Fault(
@@ -207,6 +226,9 @@ def rights(scene: Scene) -> Seen:
 
 def _may(scene: Scene, path: Path, *rights: str) -> bool:
     """Whether the kernel would let the reader: it knows of access lists and groups what no reading of modes shows."""
+    if scene.root_reads:
+        # No process is started as root for that: this one is root's, where it is asked.
+        return all(os.access(path, {"-r": os.R_OK, "-w": os.W_OK, "-x": os.X_OK}[right]) for right in rights)
     conditions = " ".join(f"-a {right} {path}" for right in rights).split()[1:]
     return scene.as_user(scene.reader, "test", *conditions).code == 0
 
@@ -325,6 +347,8 @@ def program(scene: Scene) -> Seen:
                 raise wrong(
                     "denied", f"{scene.reader} cannot run it", user=scene.reader, path=path, stop=stop, mode=mode
                 )
+    if scene.root_reads:
+        return unseen(f"{path}; root runs the agent, and the doctor runs nothing of it as root")
     done = scene.as_user(scene.reader, str(path), "--version")
     if done.code:
         raise wrong("fails", f"it ends with: {done.complaint}", path=path, user=scene.reader, said=done.complaint)
@@ -366,7 +390,7 @@ def _owns(scene: Scene, package: Path) -> bool:
 )
 def whole(scene: Scene) -> Seen:
     """Whether what it prints, or the service has written, is a document of this version, and not too large."""
-    if _root_alone(scene):
+    if scene.root_reads:
         return unseen(f"{scene.reader} runs the agent, and the doctor asks nothing as root")
     found = scene.collected
     if found.document is None:
@@ -378,10 +402,6 @@ def whole(scene: Scene) -> Seen:
         raise wrong("large", size=size, limit=document.LIMIT)
     by = found.document["collector"]
     return good(f"{size} bytes, {by.get('mode')}, of zbx-nvidia {by.get('version')}")
-
-
-def _root_alone(scene: Scene) -> bool:
-    return scene.reader in {"root", "0"}
 
 
 DMESG = "Look at what the kernel says:\n    dmesg | grep -i -e nvrm -e xid | tail"
@@ -444,7 +464,7 @@ NVML_FAULTS = (
 def nvml(scene: Scene) -> Seen:
     """What the driver answers that user: the status of the document. Root never asks it."""
     found = scene.collected.document
-    if _root_alone(scene):
+    if scene.root_reads:
         return unseen(f"{scene.reader} runs the agent, and the doctor asks nothing as root")
     if found is None:
         return unchecked("there is no document")
@@ -522,13 +542,13 @@ def _models(found: dict[str, Any]) -> list[str]:
         "late",
         "Persistence mode is off, so each poll wakes the cards first, and that takes longer than the agent waits: "
         "{seconds} s, with Timeout={timeout}.",
-        "Switch it on, now and at each start:\n    nvidia-smi -pm 1 && systemctl enable --now nvidia-persistenced\nor "
-        "run the resident collector:\n    zbx-nvidia install-agent --mode resident",
+        f"Switch it on, now:\n    nvidia-smi -pm 1\nand {LASTING}\nOr run the resident collector:\n    zbx-nvidia "
+        "install-agent --mode resident",
     ),
     Fault(
         "off",
         "Persistence mode is off: when nothing else uses the cards, each poll wakes them, which takes 1 to 3 s a card.",
-        "Switch it on, now and at each start:\n    nvidia-smi -pm 1 && systemctl enable --now nvidia-persistenced",
+        f"Switch it on, now:\n    nvidia-smi -pm 1\nand {LASTING}",
         NOTE,
     ),
     needs=("gpus",),
@@ -572,7 +592,7 @@ def duration(scene: Scene) -> Seen:
     """What one collection takes, against the Timeout of the agent."""
     if scene.way == RESIDENT:
         return unseen("the agent reads a file that lies ready")
-    if _root_alone(scene):
+    if scene.root_reads:
         return unseen("not asked")
     if _late(scene):
         if _timeout(scene) < TIMEOUT:

@@ -24,12 +24,14 @@ class Facts(NamedTuple):
         port: Of the agent.
         accepts: What of unencrypted, psk and cert the agent takes from who asks it.
         connects: Which of them it uses when it calls the server.
+        mode: How it is to be served, oneshot or resident.
     """
 
     addresses: frozenset[str]
     port: str
     accepts: frozenset[str]
     connects: str
+    mode: str
 
 
 def of(scene: Scene) -> Facts | None:
@@ -41,7 +43,8 @@ def of(scene: Scene) -> Facts | None:
     except HostError:
         return None
     accepts = frozenset(word.strip() for word in found.last("TLSAccept", "unencrypted").split(","))
-    return Facts(addresses(), found.last("ListenPort", str(PORT)), accepts, found.last("TLSConnect", "unencrypted"))
+    port, connects = found.last("ListenPort", str(PORT)), found.last("TLSConnect", "unencrypted")
+    return Facts(addresses(), port, accepts, connects, scene.way)
 
 
 def addresses() -> frozenset[str]:

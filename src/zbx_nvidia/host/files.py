@@ -10,6 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import owners
+
 READABLE = 0o644
 PRIVATE = 0o600
 
@@ -61,10 +64,33 @@ def state(path: Path) -> State | None:
     return State(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, tuple(attributes))
 
 
-def put(path: Path, wanted: State | None) -> None:
-    """Make a file be so, by rename: nobody ever sees half of it. None removes it."""
-    # A link is followed: what it leads to is the file.
-    path = path.resolve()
+def refuse_others(path: Path) -> None:
+    """Refuse a file in whose directory others than root can put links, or anything else.
+
+    Raises:
+        HostError: It says which directory, and what to do.
+    """
+    folder = path.parent
+    problem = owners.changeable(folder)
+    # Root's files are safe in a directory such as /tmp, but the name of a new one is anybody's.
+    if not problem and folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH:
+        problem = f"{folder} can be written to by everybody: chmod o-w {folder}"
+    if problem:
+        raise HostError(f"{path}: root does not write there: {problem}")
+
+
+def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
+    """Make a file be so, by rename: nobody ever sees half of it. None removes it. No link is followed.
+
+    Args:
+        path: Of it.
+        wanted: As it is to be.
+        new: Whether it is an error if something has that name, be it a link that leads nowhere.
+
+    Raises:
+        HostError: Others than root can write to its directory.
+    """
+    refuse_others(path)
     if wanted is None:
         path.unlink(missing_ok=True)
         return
@@ -81,7 +107,12 @@ def put(path: Path, wanted: State | None) -> None:
             os.fchmod(handle, wanted.mode)
             file.flush()
             os.fsync(handle)
-        Path(name).replace(path)
+        if new:
+            # Not by rename, which would take the place of whatever is there.
+            os.link(name, path, follow_symlinks=False)
+            Path(name).unlink()
+        else:
+            Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,14 +41,14 @@ class Order(NamedTuple):
 
     Attributes:
         kind: Which agents: agentd, agent2 or auto.
-        mode: oneshot or resident.
+        mode: oneshot or resident; None for what each agent has, or else oneshot.
         command: Path of zbx-nvidia-agent.
         render: Makes the text of the UserParameter file.
         wish: Parameters of the agent besides.
     """
 
     kind: str
-    mode: str
+    mode: str | None
     command: Path
     render: Render
     wish: Wish
@@ -80,6 +81,11 @@ def install(order: Order, say: Say, *, dry_run: bool) -> Result:
     """
     settings.check(order.wish)
     _root("install-agent")
+    with journal.locked() if not dry_run else nullcontext():
+        return _install(order, say, dry_run=dry_run)
+
+
+def _install(order: Order, say: Say, *, dry_run: bool) -> Result:
     found = agents.find(order.kind)
     known = journal.load() or Journal()
     plan = Plan(known)
@@ -90,7 +96,7 @@ def install(order: Order, say: Say, *, dry_run: bool) -> Result:
     missing = programs.uncompiled(next(iter(program.values())))
     if missing:
         plan.compile(Compile(next(iter(program.values())), missing))
-    modes = {**known.modes, **{str(agent.config): order.mode for agent in found}}
+    modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
         service.install(plan, order.command)
     for one in work:
@@ -118,6 +124,11 @@ def uninstall(say: Say, *, dry_run: bool) -> Result:
         HostError: It cannot be done, and nothing has changed.
     """
     _root("uninstall-agent")
+    with journal.locked() if not dry_run else nullcontext():
+        return _uninstall(say, dry_run=dry_run)
+
+
+def _uninstall(say: Say, *, dry_run: bool) -> Result:
     known = journal.load()
     if known is None:
         return Result(changed=False, proofs=(), notes=())
@@ -170,6 +181,7 @@ class _Work(_Running):
         super().__init__(agent)
         self.plan, self.order = plan, order
         self.of = str(agent.config)
+        self.mode = order.mode or plan.journal.modes.get(self.of, ONESHOT)
         self.found = configuration.read(agent.config, agent.kind)
         self.reload_will_do = False
         self.changed = False
@@ -192,7 +204,7 @@ class _Work(_Running):
             for statement in others.all(name):
                 self._state(statement, wanted[name])
         ours = {name: value for name, value in wanted.items() if not others.all(name)}
-        text = self.order.render(self.order.mode, str(self.order.command), str(service.document()))
+        text = self.order.render(self.mode, str(self.order.command), str(service.document()))
         if ours:
             text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
         old = files.state(path)
@@ -224,12 +236,12 @@ class _Work(_Running):
         if self.before and self.changed and not self.touched:
             # It still runs with what it read before.
             text = proof.by_program(self.agent, DOCUMENT)
-            document = proof.checked(text, self.order.mode, self.agent)
+            document = proof.checked(text, self.mode, self.agent)
             asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
             self.proof = proof.Proof(document, asked, "it has to be restarted before it answers so")
             return
         try:
-            self.proof = proof.prove(self.agent, self.order.mode)
+            self.proof = proof.prove(self.agent, self.mode)
         except HostError as error:
             deny = configuration.read(self.agent.config, self.agent.kind).all("DenyKey")
             hint = f"; {deny[0].file}:{deny[0].line} states DenyKey={deny[0].value}" if deny else ""
@@ -272,9 +284,11 @@ class _Work(_Running):
         )
         if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
             return
-        if not path.exists():
+        if not os.path.lexists(path):
             self.plan.key(path, self.agent.user, self.of, settings.new_key)
             return
+        if not path.is_file():
+            raise HostError(f"{path} is no file, or a link that leads to none: remove it, and a key is made")
         problem = settings.key_problem(path.read_text(encoding="ascii", errors="replace"))
         if problem:
             raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
@@ -298,7 +312,7 @@ class _Work(_Running):
 
     def _answers(self) -> bool:
         try:
-            proof.prove(self.agent, self.order.mode, patience=0)
+            proof.prove(self.agent, self.mode, patience=0)
         except HostError:
             return False
         return True

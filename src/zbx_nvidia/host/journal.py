@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
+import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import files
 from zbx_nvidia.host.files import Edit, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATH = Path("/var/lib/zbx-nvidia/install.json")
 FORMAT = 1
@@ -111,6 +117,43 @@ def save(journal: Journal | None, path: Path = PATH) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     data = {"format": FORMAT, **asdict(journal), "entries": [_data(entry) for entry in journal.entries]}
     files.put(path, State(json.dumps(data, indent=1).encode() + b"\n", files.PRIVATE))
+
+
+@contextmanager
+def locked(path: Path = PATH) -> Iterator[None]:
+    """Keep every other run out; nothing is left of that afterwards.
+
+    Raises:
+        HostError: Another one is running.
+    """
+    lock = path.with_suffix(".lock")
+    handle = _lock(lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+        # Where nothing is installed.
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+
+def _lock(lock: Path) -> int:
+    while True:
+        lock.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
+        except FileNotFoundError:
+            continue  # another one has just removed the directory
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that ended meanwhile has removed the file.
+            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            raise HostError("another install-agent or uninstall-agent is running: wait until it has ended") from None
+        os.close(handle)
 
 
 def _data(entry: Entry) -> dict[str, Any]:

@@ -29,6 +29,8 @@ REFUSALS = (
     ("key", re.compile(r"from (\S+?):.*(?:handshake|decrypt|bad record|tls_accept|TLS)")),
 )
 IDENTITY = re.compile(r'cannot find requested PSK identity "([^"]*)"')
+# As both agents write it, at every DebugLevel.
+RELOADED = re.compile(r"user parameters reloaded", re.IGNORECASE)
 COMPLAINT = re.compile(r"cannot|error|fail|invalid|wrong|unknown|panic|duplicate|already|denied", re.IGNORECASE)
 
 
@@ -94,6 +96,17 @@ def refusals(log: list[str], since: float) -> list[Refusal]:
                 identity = False
                 break
     return found[::-1]
+
+
+def reaches(log: list[str], back_to: float) -> bool:
+    """Whether a log would show what happened since then: it has a line from before."""
+    return any(when <= back_to for when in map(moment, log) if when is not None)
+
+
+def reloaded(log: list[str]) -> float:
+    """When an agent has last read its UserParameter lines anew, at the latest; 0 where it does not say so."""
+    # It writes whole seconds.
+    return max((1 + (moment(line) or -1.0) for line in log if RELOADED.search(line)), default=0.0)
 
 
 def moment(line: str) -> float | None:

@@ -70,6 +70,9 @@ class Plan:
         Raises:
             HostError: Somebody else has changed it.
         """
+        files.refuse_others(path)
+        if path.is_symlink():
+            raise HostError(f"{path} is a link, which zbx-nvidia does not write through: remove it, and run this again")
         now = self.state(path)
         entry = self.journal.entry(path)
         # After a run that was killed it may be as it was before.
@@ -98,6 +101,7 @@ class Plan:
     def lines(self, path: Path, of: str, edit: Callable[[bytes], tuple[bytes, files.Edit]]) -> None:
         """Change a line of somebody else's file."""
         path = path.resolve()
+        files.refuse_others(path)
         now = self.state(path)
         if now is None:
             raise HostError(f"{path} is gone")
@@ -121,6 +125,7 @@ class Plan:
 
     def key(self, path: Path, user: str, of: str, make: Callable[[], str]) -> None:
         """Have a key, which is for a user alone."""
+        files.refuse_others(path)
         entry = pwd.getpwnam(user)
         self.folder(path.parent, of)
         self.steps.append(Key(path, entry.pw_uid, entry.pw_gid, make))
@@ -156,8 +161,9 @@ class Plan:
     def _done(self) -> Journal:
         entries = []
         for entry in self.journal.entries:
-            new = entry.kind == "key" and not entry.mark
-            entries.append(replace(entry, mark=Path(entry.path).stat().st_mtime_ns) if new else entry)
+            # It may be from a run that was killed before it made the key.
+            new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
+            entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
             entries += [Entry(str(path), "program", "folder") for path in self._compile.folders]
             entries += [Entry(str(path), "program", "compiled") for path in self._compile.made]
@@ -220,7 +226,7 @@ class Plan:
 
     def _take_key_away(self, path: Path, entry: Entry) -> None:
         try:
-            about = path.stat()
+            about = path.lstat()
         except FileNotFoundError:
             return
         if entry.mark and about.st_mtime_ns != entry.mark:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from zbx_nvidia.host import owners, system
 from zbx_nvidia.host.configuration import AGENT2, AGENTD
 
 PROC = Path("/proc")
@@ -44,7 +47,10 @@ class Process(NamedTuple):
 
 
 def agents() -> tuple[Process, ...]:
-    """Every agent that runs on this host. Those of containers are none of them, though /proc shows them."""
+    """Every agent that runs on this host. Those of containers are none of them, though /proc shows them.
+
+    Nor is a process that only bears such a name: anybody can give it one, and what it runs is run here too.
+    """
     found: dict[int, Process] = {}
     parents: dict[int, int] = {}
     for entry in PROC.iterdir():
@@ -68,8 +74,10 @@ def in_containers() -> tuple[tuple[str, int], ...]:
                 name = entry.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
             except OSError:
                 continue
-            if name in PROGRAMS.values() and not _of_this_host(entry):
-                found.append((name, int(entry.name)))
+            # It may have ended meanwhile.
+            with contextlib.suppress(OSError):
+                if name in PROGRAMS.values() and not _of_this_host(entry):
+                    found.append((name, int(entry.name)))
     return tuple(found)
 
 
@@ -101,13 +109,17 @@ def _read(pid: int) -> tuple[Process | None, int]:
     fields = place.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     words = place.joinpath("cmdline").read_bytes().split(b"\0")
     uid = place.stat().st_uid
+    # Without root, and by root in a container, its link cannot be read: what it calls itself is all there is.
+    program = _link(place / "exe") or Path(shutil.which(words[0].decode("utf-8", "replace"), path=system.PATH) or ".")
+    if program.name != name or not program.is_absolute() or not program.is_file() or owners.changeable(program):
+        return None, 0
     process = Process(
         kind=kind,
         pid=pid,
         started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
         user=_name(uid),
         command=tuple(word.decode("utf-8", "replace") for word in words if word),
-        program=_link(place / "exe") or Path(words[0].decode("utf-8", "replace")),
+        program=program,
         folder=_link(place / "cwd") or Path("/"),
         unit=_unit(place),
     )
@@ -115,9 +127,28 @@ def _read(pid: int) -> tuple[Process | None, int]:
 
 
 def _of_this_host(place: Path) -> bool:
-    """Whether it is not in a container: those have numbers of processes of their own."""
-    ours, theirs = _link(PROC / "self" / "ns" / "pid"), _link(place / "ns" / "pid")
-    return ours is None or theirs is None or ours == theirs
+    """Whether it is not in a container: those have numbers of processes of their own, or at least files."""
+    me = PROC / "self"
+    # Everybody can read how many numbers a process has: one for each container that it is in.
+    if _depth(place) != _depth(me):
+        return False
+    # These, of other users' processes, root alone. There are containers that share the numbers of the host.
+    ours, theirs = _link(me / "ns" / "pid"), _link(place / "ns" / "pid")
+    if ours is not None and theirs is not None and ours != theirs:
+        return False
+    try:
+        root, own = place.joinpath("root").stat(), Path("/").stat()
+    except OSError:
+        return True
+    return (root.st_dev, root.st_ino) == (own.st_dev, own.st_ino)
+
+
+def _depth(place: Path) -> int:
+    """In how many namespaces of numbers a process is; 0 where the kernel does not say."""
+    for line in place.joinpath("status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) - 1
+    return 0
 
 
 def _link(path: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import pwd
@@ -10,15 +9,12 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import system
+from zbx_nvidia.host import owners, system
 from zbx_nvidia.host.unpack import library
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Where a program that everybody can read is put; the README says how.
 CURE = "install zbx-nvidia where root alone can write and everybody can read, as in /opt/zbx-nvidia (see the README)"
@@ -120,7 +116,7 @@ class _Look:
 
     def at(self, path: Path, needed: int = os.R_OK) -> None:
         """One file; through every link on the way to it."""
-        for place in _way(path):
+        for place in owners.way(path):
             if place not in self.seen:
                 self.seen.add(place)
                 self._one(place, needed if place == path else 0)
@@ -143,14 +139,11 @@ class _Look:
             # Whoever may not write to its directory cannot turn it elsewhere.
             return
         mode = about.st_mode
-        # In a directory such as /tmp nobody can rename what root owns.
-        sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
-        if about.st_uid != 0:
-            self._writable(path, f"its owner {_owner(about.st_uid)}", f"chown root {path}")
-        elif mode & stat.S_IWOTH and not sticky:
-            self._writable(path, "everybody", f"chmod o-w {path}")
-        elif mode & stat.S_IWGRP and not sticky and (members := _members(about.st_gid)):
-            self._writable(path, f"{members[0]}, of its group {about.st_gid}", f"chmod g-w {path}")
+        found = owners.writer(path, about)
+        if found:
+            raise HostError(
+                f"{path} can be written to by {found[0]}, who could have the agent run anything: {found[1]}, or {CURE}"
+            )
         shift = 6 if about.st_uid == self.uid else 3 if about.st_gid in self.groups else 0
         needed = needed | os.X_OK if stat.S_ISDIR(mode) else needed
         if self.uid != 0 and needed & ~(mode >> shift) & 7:
@@ -158,26 +151,6 @@ class _Look:
                 f"{path} (mode {stat.S_IMODE(mode):04o}) cannot be read by the user {self.user}, as which the "
                 f"Zabbix agent runs: {CURE}"
             )
-
-    @staticmethod
-    def _writable(path: Path, who: str, command: str) -> None:
-        raise HostError(
-            f"{path} can be written to by {who}, who could have the agent run anything: {command}, or {CURE}"
-        )
-
-
-def _way(path: Path) -> Iterator[Path]:
-    """A path and all that stands above it, from the top, through every link."""
-    for number in range(40):  # as deep as the kernel follows links
-        way = [*reversed(path.parents), path]
-        link = next((place for place in way if place.is_symlink()), None)
-        yield from way if link is None else way[: way.index(link) + 1]
-        if link is None:
-            return
-        rest = path.relative_to(link)
-        path = Path(os.path.normpath(link.parent / link.readlink() / rest))
-        if number == 39:  # noqa: PLR2004  as above
-            raise HostError(f"{path}: too many links, one to another")
 
 
 def _interpreter(path: Path) -> Path | None:
@@ -219,20 +192,3 @@ def _modules(path: Path, interpreter: Path, user: str, look: _Look) -> tuple[Pat
     look.tree(Path(package))
     look.at(Path(pynvml))
     return Path(package), Path(pynvml)
-
-
-def _members(gid: int) -> list[str]:
-    """Who is in a group besides root. In Debian's `staff`, which may write to /usr/local, nobody is."""
-    try:
-        listed = grp.getgrgid(gid).gr_mem
-    except KeyError:
-        listed = []
-    first = [entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == gid]
-    return sorted({*listed, *first} - {"root"})
-
-
-def _owner(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

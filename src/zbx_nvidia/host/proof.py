@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +14,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import agents, configuration, system
-from zbx_nvidia.host.ask import PORT, DroppedError, Psk, UnreachableError, ask
+from zbx_nvidia.host.ask import PORT, CannotAskError, ClosedError, DroppedError, Psk, UnreachableError, ask
 from zbx_nvidia.host.configuration import AGENTD
 
 if TYPE_CHECKING:
@@ -45,6 +47,27 @@ def listens_at(found: Configuration) -> tuple[str, int] | None:
     address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  as it is told
     port = found.last("ListenPort", str(PORT))
     return address, int(port) if port.isdigit() else PORT
+
+
+def allows(server: str, address: str) -> bool:
+    """Whether a Server= names an address of this machine, by number, network or name."""
+    try:
+        me = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    for entry in map(str.strip, server.split(",")):
+        try:
+            found = [ipaddress.ip_network(entry, strict=False)]
+        except ValueError:
+            try:
+                names = socket.getaddrinfo(entry, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                continue
+            found = [ipaddress.ip_network(str(name[4][0]).partition("%")[0]) for name in names]
+        # An agent takes ::/0 for every address there is.
+        if any(me in network or str(network) == "::/0" for network in found):
+            return True
+    return False
 
 
 def psk(found: Configuration) -> Psk | None:
@@ -86,7 +109,11 @@ def prove(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Proof:
                 text = _patiently(place, key, patience)
                 where = f"{place[0]}:{place[1]}{' with its key' if key else ''}"
                 return Proof(checked(text, mode, agent), f"asked at {where}", "")
-            except DroppedError:
+            except CannotAskError:
+                reservation = "this machine cannot ask with a key, which takes Python 3.13 or the package zabbix-get"
+            except (ClosedError, DroppedError) as error:
+                if isinstance(error, ClosedError) and allows(found.last("Server"), place[0]):
+                    raise
                 reservation = f"its Server={found.last('Server')} does not allow this machine to ask"
     return Proof(
         checked(by_program(agent, DOCUMENT), mode, agent), f"{agent.name} -t {DOCUMENT}, as {agent.user}", reservation

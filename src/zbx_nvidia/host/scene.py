@@ -76,6 +76,17 @@ class Scene:
         return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
 
     @property
+    def refusal(self) -> str:
+        """Why an agent that is there counts for nothing; "" where there is none."""
+        try:
+            installed.find(self.kind)
+        except installed.NotRootsError as error:
+            return str(error)
+        except HostError:
+            return ""
+        return ""
+
+    @property
     def agent(self) -> installed.Agent:
         """The agent that is looked at; links that use it need the link `agent`."""
         return self.agents[0]
@@ -125,6 +136,11 @@ class Scene:
             return own
         return self.agent.user if self.agents else "nobody"
 
+    @property
+    def root_reads(self) -> bool:
+        """Whether it is root that reads the driver: then nothing can be tried, for the doctor asks nothing as root."""
+        return _number(self.reader) == 0
+
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """What the unit of the reader gives it besides its own groups."""
@@ -136,7 +152,9 @@ class Scene:
     @cached_property
     def program(self) -> Path:
         """The zbx-nvidia-agent of this installation."""
-        places = (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent)
+        started = Path(sys.argv[0]).absolute()
+        # A link on PATH may lead to zbx-nvidia alone.
+        places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
         return next((place / PROGRAM for place in places if (place / PROGRAM).is_file()), places[0] / PROGRAM)
 
     def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:

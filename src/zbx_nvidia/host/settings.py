@@ -83,6 +83,9 @@ def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]
         values["HostMetadata"] = wish.metadata
     if wish.psk:
         values |= _psk(agent, found, wish, known)
+    elif (file := known.get("TLSPSKFile")) and not Path(file).exists():
+        # An earlier run was killed before it made the key, or it was removed: no agent starts without it.
+        raise HostError(f"{file}, the key that this agent was told of, is not there: run this with --psk")
     return values
 
 

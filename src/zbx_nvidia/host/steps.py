@@ -83,7 +83,8 @@ class Key:
         return [f"+ {self.path}", f"    (a new key of 256 bits, mode 0600, for the user {self.uid})"]
 
     def apply(self) -> None:
-        files.put(self.path, files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid))
+        wanted = files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
+        files.put(self.path, wanted, new=True)
         self.made = True
 
     def undo(self) -> None:
@@ -235,11 +236,16 @@ def carry_out(steps: Sequence[Step]) -> None:
         HostError: What failed, and whatever of it could not be undone.
     """
     done: list[Step] = []
-    with _told_to_end():
+    with _told_to_end() as ignore:
         try:
-            for step in steps:
-                done.append(step)
-                step.apply()
+            try:
+                for step in steps:
+                    done.append(step)
+                    step.apply()
+            except BaseException:
+                # Before the undoing, which nothing is to interrupt. Who comes before that is caught below.
+                ignore()
+                raise
         except (HostError, OSError, Interrupted) as error:
             left = undo(done)
             state = f", and could not be undone: {'; '.join(left)}" if left else "; all that was done is undone"
@@ -279,19 +285,22 @@ def _text(error: HostError | OSError) -> str:
 
 
 @contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Being ended is a failure like others, and is undone."""
+def _told_to_end() -> Iterator[Callable[[], None]]:
+    """Being ended is a failure like others, and is undone; what is given has it ignored from then on."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def end(_number: int, _frame: object) -> None:
-        # Once is enough: what follows is the undoing, which nothing is to interrupt.
+    def ignore() -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+
+    def end(_number: int, _frame: object) -> None:
+        # Once is enough.
+        ignore()
         raise Interrupted
 
     before = {number: signal.signal(number, end) for number in numbers}
     try:
-        yield
+        yield ignore
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -78,12 +78,14 @@ class Facts(NamedTuple):
         port: Of the agent.
         accepts: What of unencrypted, psk and cert the agent takes from who asks it.
         connects: Which of them it uses when it calls the server.
+        mode: How it is to be served, oneshot or resident.
     """
 
     addresses: frozenset[str]
     port: str
     accepts: frozenset[str]
     connects: str
+    mode: str
 
 
 class Scene:
@@ -418,6 +420,9 @@ def interface(scene: Scene) -> Seen:
     except OSError as error:
         raise wrong("unknown", f"{address} cannot be resolved", said=error.strerror or error, **names) from None
     if not numbers & scene.facts.addresses:
+        if any(ipaddress.ip_address(one).is_loopback for one in numbers):
+            # Debian and Ubuntu put a host's own name into its /etc/hosts so: 127.0.1.1.
+            return unseen(f"{shown}, by which this host means itself; the server may find another address")
         outside = [one for one in sorted(scene.facts.addresses) if not ipaddress.ip_address(one).is_loopback]
         raise wrong("address", f"{shown}, not this host", own=", ".join(outside), **names)
     return good(shown)
@@ -438,7 +443,7 @@ def _interface(scene: Scene) -> Object | None:
         "server",
         "Zabbix asks this host with {there}, and its agent takes {own} (TLSAccept).",
         "Give the host in Zabbix what the agent takes (Encryption > Connections to host), or have the agent take the "
-        "other:\n    zbx-nvidia install-agent --psk",
+        "other:\n    zbx-nvidia install-agent --mode {mode} --psk",
     ),
     Fault(
         "agent",
@@ -455,7 +460,8 @@ def encryption(scene: Scene) -> Seen:
     if scene.passive:
         there = WORDS.get(int(found["tls_connect"]), found["tls_connect"])
         if there not in scene.facts.accepts:
-            raise wrong("server", there=there, own=" or ".join(sorted(scene.facts.accepts)))
+            own = " or ".join(sorted(scene.facts.accepts))
+            raise wrong("server", there=there, own=own, mode=scene.facts.mode)
         return good(there)
     takes = [word for bit, word in WORDS.items() if int(found["tls_accept"]) & bit]
     if scene.facts.connects not in takes:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.conftest import REPOSITORY
 from zbx_nvidia.cli import doctor
 from zbx_nvidia.cli.main import main
-from zbx_nvidia.findings import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen
+from zbx_nvidia.findings import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen, wrong
 
 LINKS = doctor.chain()
 FAULTS = [(link, fault) for link in LINKS for fault in link.faults]
@@ -107,6 +107,37 @@ def test_a_front_end_that_cannot_be_reached_is_a_fault_and_no_error() -> None:
     assert said["fault"]["id"] == "frontend"
     assert "cannot be reached" in said["fault"]["cause"]
     assert {link["state"] for link in said["links"][1:]} == {"unchecked"}
+
+
+CURE = (
+    "Do:\n    zbx-nvidia install-agent\n    sudo zbx-nvidia doctor\n    zbx-nvidia-agent serve --check\nas zbx-nvidia "
+    "says, then:\n    systemctl restart zbx-nvidia zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
+)
+
+
+def test_a_cure_names_the_program_by_its_path() -> None:
+    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), Path("/opt/x/bin"))
+    assert found.seen.cure == (
+        "Do:\n    /opt/x/bin/zbx-nvidia install-agent\n    sudo /opt/x/bin/zbx-nvidia doctor\n    "
+        "/opt/x/bin/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
+        "zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
+    )
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool) -> None:  # noqa: FBT001
+    if on_path:
+        (tmp_path / "zbx-nvidia").symlink_to(PROGRAM)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def look(_: object) -> Seen:
+        raise wrong("none")
+
+    link = Link[object]("a", "A", "Part", "Whether it is.", (Fault("none", "Nothing.", CURE),), look)
+    monkeypatch.setattr(doctor, "chain", lambda: (link,))
+    said = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
+    assert (said["fault"]["cure"] == CURE) is on_path
+    assert (f"    {PROGRAM} install-agent" in said["links"][0]["cure"]) is not on_path
 
 
 def test_nothing_of_the_driver_is_loaded_by_the_doctor_itself() -> None:

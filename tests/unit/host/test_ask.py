@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zbx_nvidia.host.ask import (
+    CannotAskError,
+    ClosedError,
     DroppedError,
     EncryptionError,
     Psk,
@@ -104,7 +107,7 @@ needs_psk = pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="ssl o
 def test_with_a_key_where_nothing_can_encrypt(tmp_path: Path) -> None:
     if getattr(ssl, "HAS_PSK", False) or shutil.which("zabbix_get"):
         pytest.skip("this machine can")
-    with pytest.raises(EncryptionError, match=r"that takes Python 3.13, or zabbix_get: install the package zabbix-get"):
+    with pytest.raises(CannotAskError, match=r"that takes Python 3.13, or zabbix_get: install the package zabbix-get"):
         ask("127.0.0.1", 1, "k", timeout=5, psk=Psk("me", tmp_path / "key"))
 
 
@@ -114,3 +117,49 @@ def test_with_a_key_that_the_other_does_not_take(tmp_path: Path) -> None:
     file.write_text("00" * 32)
     with agent(b"\x15\x03\x03\0\x02\x02\x14") as (port, _), pytest.raises(EncryptionError, match="of identity 'me'"):
         ask("127.0.0.1", port, "k", timeout=5, psk=Psk("me", file))
+
+
+@needs_psk
+def test_with_a_key_and_the_connection_is_closed_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("00" * 32)
+    with agent() as (port, _), pytest.raises(ClosedError, match=r"of identity 'me' .or its Server= this machine"):
+        ask("127.0.0.1", port, "k", timeout=5, psk=Psk("me", file))
+
+
+@pytest.mark.skipif(getattr(ssl, "HAS_PSK", False), reason="ssl of this Python does it by itself")
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        # Of 6.0 and 7.0 on Debian, each of agent 2 and of agentd; and with OpenSSL.
+        ("gnutls_handshake() failed: -110 The TLS connection was non-properly terminated.", ClosedError),
+        ("gnutls_handshake() failed: -54 Error in the pull function.", ClosedError),
+        ("Check access restrictions in Zabbix agent configuration", DroppedError),
+        ("SSL_connect() I/O error: [104] Connection reset by peer", ClosedError),
+        ("SSL_connect() set result code to SSL_ERROR_SSL: sslv3 alert bad record mac", EncryptionError),
+        ("gnutls_handshake() failed: -12 A TLS fatal alert has been received.", EncryptionError),
+    ],
+)
+def test_what_zabbix_get_says(
+    said: str, error: type[HostError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, file = tmp_path / "zabbix_get", tmp_path / "key"
+    program.write_text(f"#!/bin/sh\necho 'zabbix_get [1]: {said}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    file.write_text("00" * 32)
+    monkeypatch.setattr("zbx_nvidia.host.system.PATH", f"{tmp_path}:{os.defpath}")
+    with pytest.raises(error) as caught:
+        ask("127.0.0.1", 1, "k", timeout=5, psk=Psk("me", file))
+    assert type(caught.value) is error
+
+
+@pytest.mark.skipif(getattr(ssl, "HAS_PSK", False), reason="as above")
+def test_what_zabbix_get_says_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, file = tmp_path / "zabbix_get", tmp_path / "key"
+    said = "ZBX_NOTSUPPORTED: Received empty response from Zabbix Agent at [127.0.0.1]. Assuming that agent dropped"
+    program.write_text(f"#!/bin/sh\necho '{said} connection because of access permissions.'\n")
+    program.chmod(0o755)
+    file.write_text("00" * 32)
+    monkeypatch.setattr("zbx_nvidia.host.system.PATH", f"{tmp_path}:{os.defpath}")
+    with pytest.raises(DroppedError, match=r"its Server= does not allow this machine$"):
+        ask("127.0.0.1", 1, "k", timeout=5, psk=Psk("me", file))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
 import platform
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
-from zbx_nvidia.host import driver_links
-from zbx_nvidia.host.scene import Scene
+from zbx_nvidia.host import driver_links, system
+from zbx_nvidia.host.scene import PROGRAM, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +101,24 @@ def test_a_module_that_was_not_built_for_this_kernel(tmp_path: Path) -> None:
     assert seen(tmp_path, "module").key == "not-loaded"
 
 
+@pytest.mark.parametrize("name", ["nvidia-current.ko.xz", "nvidia-legacy-390xx.ko", "nvidia-tesla-470.ko.zst"])
+def test_a_module_as_debian_names_it(tmp_path: Path, name: str) -> None:
+    device(tmp_path, "0000:01:00.0", driver="")
+    modules = tmp_path / "lib/modules" / platform.release()
+    (modules / "updates/dkms").mkdir(parents=True)
+    (modules / "updates/dkms/nvidia-wmi-ec-backlight.ko.xz").touch()  # the kernel's own
+    assert seen(tmp_path, "module").key == "not-built"
+    (modules / "updates/dkms" / name).touch()
+    assert seen(tmp_path, "module").key == "not-loaded"
+
+
+def test_a_jetson_has_its_gpu_on_no_bus(tmp_path: Path) -> None:
+    device(tmp_path, "0001:01:00.0", kind="0x020000", vendor="0x10ec", driver="r8169")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").touch()
+    assert seen(tmp_path, "bus").state == UNSEEN
+
+
 def test_device_files_that_are_missing(tmp_path: Path) -> None:
     module(tmp_path, CLOSED)
     (tmp_path / "dev").mkdir()
@@ -105,3 +126,65 @@ def test_device_files_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "dev/nvidiactl").touch(0o666)
     (tmp_path / "dev/nvidia-uvm").touch(0o666)
     assert "/dev/nvidia0" in seen(tmp_path, "devices").cause
+
+
+@pytest.fixture
+def of_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A host whose agent runs as root."""
+    module(tmp_path, CLOSED)
+    scene = Scene(base=tmp_path)
+    monkeypatch.setattr(scene, "root", True)
+    monkeypatch.setattr(scene, "reader", "root")
+    monkeypatch.setattr(scene, "program", tmp_path / "zbx-nvidia-agent")
+    return scene
+
+
+def test_an_agent_of_root_is_no_fault(of_root: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is started as root, and yet the files are looked at."""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    (tmp_path / "dev/nvidia0").touch()
+    of_root.program.touch(0o755)
+    library = tmp_path / "libnvidia-ml.so.580.95.05"
+    library.touch()
+
+    def run(*command: str, **options: object) -> system.Done:
+        assert command == ("ldconfig", "-p"), options
+        return system.Done(0, f"\tlibnvidia-ml.so.1 (libc6,x86-64) => {library}\n", "")
+
+    monkeypatch.setattr(system, "run", run)
+    found = {link.id: look(link, of_root) for link in driver_links.CHAIN.links}
+    assert found["devices"].state == GOOD, found["devices"]
+    assert found["library"].state == GOOD, found["library"]
+    assert found["program"].state == UNSEEN, found["program"]
+    assert {found[name].state for name in ("document", "nvml", "time")} == {UNSEEN}
+    (tmp_path / "proc/driver/nvidia/version").write_text(f"{OPEN}\n", encoding="ascii")
+    assert {link.id: look(link, of_root) for link in driver_links.CHAIN.links}["library"].key == "mismatch"
+
+
+def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `ln -s /opt/zbx-nvidia/bin/zbx-nvidia /usr/local/bin/` makes it, of scripts that a system's Python runs."""
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt/zbx-nvidia").touch()
+    (tmp_path / "opt" / PROGRAM).touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/zbx-nvidia").symlink_to(tmp_path / "opt/zbx-nvidia")
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin/zbx-nvidia")])
+    assert Scene().program == tmp_path / "opt" / PROGRAM
+
+
+@pytest.mark.parametrize(("name", "key"), [("devices", "missing"), ("persistence", "late"), ("persistence", "off")])
+def test_what_lasts_over_a_start_where_nvidias_service_is_not_there(tmp_path: Path, name: str, key: str) -> None:
+    """The command writes a unit that systemd starts."""
+    (cure,) = [
+        fault.cure for link in driver_links.CHAIN.links if link.id == name for fault in link.faults if fault.key == key
+    ]
+    (line,) = [line for line in cure.splitlines() if line.startswith("    printf")]
+    file = tmp_path / "nvidia-awake.service"
+    subprocess.run(["sh", "-c", line.replace("/etc/systemd/system/nvidia-awake.service", str(file))], check=True)
+    unit = configparser.ConfigParser()
+    unit.read(file)
+    assert dict(unit["Service"]) == {"type": "oneshot", "execstart": "/usr/bin/nvidia-smi -pm 1"}
+    assert dict(unit["Install"]) == {"wantedby": "multi-user.target"}
+    assert "&& systemctl" not in cure

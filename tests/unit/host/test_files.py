@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import files
 from zbx_nvidia.host.files import Edit, State
-from zbx_nvidia.host.journal import Entry, Journal, load, save
+from zbx_nvidia.host.journal import Entry, Journal, load, locked, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,12 +55,9 @@ def test_a_file_is_replaced_with_its_rights(tmp_path: Path) -> None:
     path.chmod(0o640)
     before = files.state(path)
     assert before == State(b"old", 0o640, os.getuid(), path.stat().st_gid, before.attributes if before else ())
-    link = tmp_path / "link"
-    link.symlink_to(path)
-    files.put(link, before._replace(data=b"new"))
-    assert link.is_symlink()
+    files.put(path, before._replace(data=b"new"))
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "link"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a"]
     files.put(path, None)
     assert files.state(path) is None
 
@@ -69,6 +67,50 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path) -> 
     with pytest.raises(IsADirectoryError):
         files.put(tmp_path / "a", State(b"x", uid=os.getuid(), gid=os.getgid()))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    other, link = tmp_path / "other", tmp_path / "link"
+    wanted = State(b"new", uid=os.getuid(), gid=os.getgid())
+    link.symlink_to(other)
+    with pytest.raises(FileExistsError):
+        files.put(link, wanted, new=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["link"]
+    files.put(link, wanted)
+    assert not link.is_symlink()
+    assert not other.exists()
+    files.put(tmp_path / "key", wanted, new=True)
+    assert (tmp_path / "key").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_nothing_is_written_where_others_write(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    folder.chmod(mode)
+    (tmp_path / "way").symlink_to(folder)
+    for path in (folder / "a", tmp_path / "way" / "a"):
+        with pytest.raises(
+            HostError, match=rf"a: root does not write there: .* by everybody: chmod o-w {folder.parent}"
+        ):
+            files.put(path, State(b"x", uid=os.getuid(), gid=os.getgid()))
+    assert list(folder.iterdir()) == []
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "d" / "install.json"
+    with (
+        locked(path),
+        pytest.raises(HostError, match=r"^another install-agent or uninstall-agent is running"),
+        locked(path),
+    ):
+        pass
+    # Of one that was killed.
+    path.parent.mkdir()
+    path.with_suffix(".lock").touch()
+    with locked(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the journal is root's")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import files, steps
-from zbx_nvidia.host.journal import Journal
+from zbx_nvidia.host import files, journal, steps
+from zbx_nvidia.host.journal import Entry, Journal
 from zbx_nvidia.host.plan import Plan
 
 if TYPE_CHECKING:
@@ -126,3 +126,34 @@ def test_a_key(tmp_path: Path) -> None:
     assert taken_away(kept).notes == [f"{path}: kept, for it was changed by hand since"]
     taken_away(journal)
     assert not path.exists()
+
+
+def test_a_key_is_made_through_no_link_and_where_nobody_else_writes(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    with pytest.raises(HostError, match=rf"key: root does not write there: {theirs} .* chown root {theirs}$"):
+        Plan(Journal()).key(theirs / "key", "nobody", "x", lambda: "secret")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    plan = Plan(Journal())
+    plan.key(link, "nobody", "x", lambda: "secret")
+    with pytest.raises(HostError, match=r"File exists.*all that was done is undone$"):
+        steps.carry_out(plan.steps)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "theirs"]
+
+
+def test_a_file_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"ours")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(HostError, match=r"link is a link, which zbx-nvidia does not write through: remove it"):
+        Plan(Journal()).whole(tmp_path / "link", b"one", "x", takes_over=ours)
+
+
+def test_a_key_that_a_killed_run_did_not_come_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "install.json"
+    monkeypatch.setattr(journal, "PATH", path)
+    monkeypatch.setattr(journal.save, "__defaults__", (path,))
+    known = Journal().with_entry(Entry(str(tmp_path / "key"), "x", "key"))
+    Plan(known).after().apply()
+    assert journal.load(path) == known

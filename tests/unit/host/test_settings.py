@@ -61,6 +61,7 @@ def test_a_key_of_its_own_and_one_that_is_there(tmp_path: Path) -> None:
 
 def test_what_was_told_before_stays(tmp_path: Path) -> None:
     known = wanted(tmp_path, "", Wish(psk=True, server="192.0.2.1"))
+    (tmp_path / "zbx-nvidia.psk").touch()
     assert wanted(tmp_path, "", Wish(metadata="gpu"), known) == {**known, "HostMetadata": "gpu"}
 
 
@@ -131,13 +132,13 @@ def test_a_document_that_proves_nothing(tmp_path: Path, text: str, complaint: st
         ("zabbix_agentd -f --config /a.conf", "/a.conf"),
         ("zabbix_agentd --config=/a.conf -f", "/a.conf"),
         ("zabbix_agent2 -foreground -config /a.conf", "/a.conf"),
-        ("zabbix_agent2 -config=a.conf", "/work/a.conf"),
+        ("zabbix_agent2 -config=a.conf", "/srv/a.conf"),
         ("zabbix_agent2 -c", None),
     ],
 )
 def test_the_configuration_that_a_command_names(tmp_path: Path, command: str, config: str | None) -> None:
     found = processes.config_of(tuple(command.split()), tmp_path)
-    assert found == (None if config is None else tmp_path / config.removeprefix("/work/"))
+    assert found == (None if config is None else tmp_path / config.removeprefix("/srv/"))
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
@@ -161,3 +162,32 @@ def test_a_command_without_end() -> None:
     assert (done.code, done.complaint) == (124, "no end after 0.1 s")
     with pytest.raises(HostError, match=r"^no-such-program cannot be run: No such file or directory$"):
         system.run("no-such-program")
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("192.0.2.5, 127.0.0.0/8", "127.0.0.1", True),
+        ("192.0.2.5,localhost", "127.0.0.1", True),
+        ("::/0", "127.0.0.1", True),
+        ("0.0.0.0/0", "::1", False),
+        ("192.0.2.5", "127.0.0.1", False),
+        ("zabbix.invalid,", "127.0.0.1", False),
+    ],
+)
+def test_whether_this_machine_may_ask(server: str, address: str, expected: bool) -> None:  # noqa: FBT001  a table
+    assert proof.allows(server, address) is expected
+
+
+def test_a_key_that_was_never_made(tmp_path: Path) -> None:
+    main = tmp_path / "a.conf"
+    main.touch()
+    agent = Agent("agentd", tmp_path / "zabbix_agentd", main, "", "nobody")
+    found = configuration.read(main, "agentd")
+    known = settings.wanted(agent, found, Wish(psk=True), {})
+    with pytest.raises(HostError, match=rf"^{tmp_path}/zbx-nvidia.psk, the key .* is not there: run this with --psk$"):
+        settings.wanted(agent, found, Wish(), known)
+    assert settings.wanted(agent, found, Wish(psk=True), known) == known
+    (tmp_path / "zbx-nvidia.psk").touch()
+    assert settings.wanted(agent, found, Wish(), known) == known

@@ -89,6 +89,20 @@ def test_a_signal_is_a_failure_and_a_second_one_does_not_stop_the_undoing(number
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
 
 
+@pytest.mark.parametrize("error", [HostError("no agent"), ZeroDivisionError()])
+def test_a_signal_does_not_stop_the_undoing_of_another_failure(error: Exception) -> None:
+    told: list[str] = []
+
+    def undo() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        told.append("undone")
+
+    with pytest.raises(type(error)):
+        steps.carry_out([Act([], lambda: None, undo), Act([], fail(error))])
+    assert told == ["undone"]
+
+
 def test_a_fault_of_this_program_is_undone_and_not_hidden() -> None:
     told: list[str] = []
     with pytest.raises(ZeroDivisionError):

@@ -1,0 +1,86 @@
+"""Who besides root could put another file in the place of one."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zbx_nvidia.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LINKS = 40  # as many as the kernel follows
+
+
+def changeable(path: Path) -> str:
+    """Who can change a file or a directory, or turn the way to it elsewhere, and how to end that; "" if nobody can.
+
+    What is not there is left out. What this process's own user can change counts as root's.
+    """
+    try:
+        target = path.resolve()
+        for place in dict.fromkeys([*way(path), *reversed(target.parents), target]):
+            if os.path.lexists(place):
+                found = writer(place, place.lstat(), os.geteuid())
+                if found:
+                    return f"{place} can be written to by {found[0]}: {found[1]}"
+    except PermissionError:
+        # Root can look anywhere, and whoever cannot look can run and change nothing there.
+        return ""
+    except (HostError, OSError, RuntimeError) as error:
+        return f"{path}: {error}"
+    return ""
+
+
+def writer(path: Path, about: os.stat_result, me: int = 0) -> tuple[str, str] | None:
+    """Who besides root may write to one file or directory, and the command against that."""
+    mode = about.st_mode
+    # Whoever may not write to the directory of a link cannot turn it elsewhere.
+    if stat.S_ISLNK(mode):
+        return None
+    # In a directory such as /tmp nobody can rename what root owns.
+    sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+    if about.st_uid not in {0, me}:
+        return f"its owner {owner(about.st_uid)}", f"chown root {path}"
+    if mode & stat.S_IWOTH and not sticky:
+        return "everybody", f"chmod o-w {path}"
+    if mode & stat.S_IWGRP and not sticky and (members := _members(about.st_gid, me)):
+        return f"{members[0]}, of its group {about.st_gid}", f"chmod g-w {path}"
+    return None
+
+
+def way(path: Path) -> Iterator[Path]:
+    """A path and all that stands above it, from the top, through every link."""
+    for number in range(LINKS):
+        places = [*reversed(path.parents), path]
+        link = next((place for place in places if place.is_symlink()), None)
+        yield from places if link is None else places[: places.index(link) + 1]
+        if link is None:
+            return
+        rest = path.relative_to(link)
+        path = Path(os.path.normpath(link.parent / link.readlink() / rest))
+        if number == LINKS - 1:
+            raise HostError(f"{path}: too many links, one to another")
+
+
+def owner(uid: int) -> str:
+    """The name of a user; the number, where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _members(gid: int, me: int) -> list[str]:
+    """Who is in a group besides root. In Debian's `staff`, which may write to /usr/local, nobody is."""
+    try:
+        listed = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        listed = []
+    first = [entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == gid]
+    return sorted({*listed, *first} - {"root", owner(me)})

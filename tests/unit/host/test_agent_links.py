@@ -1,0 +1,212 @@
+"""What the doctor makes of an agent's files, its log and its answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNSEEN, Seen, look
+from zbx_nvidia.host import agent_links, proof, system
+from zbx_nvidia.host.agents import Agent
+from zbx_nvidia.host.configuration import AGENTD
+from zbx_nvidia.host.processes import Process
+from zbx_nvidia.host.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARAMETER = "UserParameter=nvidia.get,/opt/zbx-nvidia/bin/zbx-nvidia-agent get\n"
+ALIAS = "Alias=nvidia.get:vfs.file.contents[/run/zbx-nvidia/document.json]\n"
+DOCUMENT = json.dumps({"status": {"code": 0}, "timestamp": 1, "gpus": {}, "collector": {"mode": "oneshot"}})
+
+
+class Host(NamedTuple):
+    """A host with an agent.
+
+    Attributes:
+        scene: As the doctor sees it.
+        folder: Where the agent's files are.
+        port: That it listens at.
+    """
+
+    scene: Scene
+    folder: Path
+    port: socket.socket
+
+    def seen(self, name: str) -> Seen:
+        """What a look at that link shows."""
+        (link,) = [one for one in agent_links.CHAIN.links if one.id == name]
+        return look(link, self.scene)
+
+    def log(self, text: str, when: float) -> None:
+        """Has the agent write a line."""
+        stamp = time.strftime("%Y%m%d:%H%M%S", time.localtime(when))
+        with (self.folder / "agent.log").open("a", encoding="utf-8") as file:
+            file.write(f"    79:{stamp}.707 {text}\n")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """One whose agent was started before its file was put there; whoever looks is root."""
+    scene = Scene(base=tmp_path)
+    main = tmp_path / "zabbix_agentd.conf"
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        main.write_text(
+            f"LogFile={tmp_path}/agent.log\nListenPort={port.getsockname()[1]}\nInclude={tmp_path}/d/*.conf\n"
+        )
+        # Nothing sets the time of a change: the agent is started between the two.
+        monkeypatch.setattr(agent_links, "SLOW_CLOCK", 0.0)
+        time.sleep(0.05)
+        started = time.time()
+        time.sleep(0.05)
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d/nvidia.conf").write_text(PARAMETER)
+        agent = Agent(AGENTD, Path("/usr/sbin/zabbix_agentd"), main, "zabbix-agent.service", "zabbix")
+        process = Process(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
+        vars(scene).update(root=True, agents=(agent,), running=process, service=None)
+        there = Host(scene, tmp_path, port)
+        there.log("agent #0 started [main process]", started)
+        yield there
+
+
+def test_a_file_that_was_put_there_since(host: Host) -> None:
+    assert (host.seen("reloaded").state, host.seen("reloaded").key) == (FAULT, "older")
+
+
+def test_an_agent_that_has_read_it_anew_needs_no_restart(host: Host) -> None:
+    host.log("user parameters reloaded [listener #1]", time.time())
+    assert host.seen("reloaded").state == GOOD
+
+
+def test_a_file_that_was_put_there_after_it_has_read_anew(host: Host) -> None:
+    host.log("user parameters reloaded [listener #1]", time.time() - 60)
+    assert host.seen("reloaded").key == "older"
+
+
+def test_an_alias_is_not_read_anew(host: Host) -> None:
+    (host.folder / "d/nvidia.conf").write_text(ALIAS)
+    host.log("user parameters reloaded [listener #1]", time.time())
+    assert (host.seen("reloaded").state, host.seen("reloaded").key) == (NOTE, "perhaps")
+
+
+def test_without_the_log_nobody_knows(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which only root can read: an agent that was told to read anew is not called faulty."""
+    monkeypatch.setattr(host.scene, "root", False)
+    monkeypatch.setattr(host.scene, "me", "alice")
+    assert host.seen("reloaded").state == NOTE
+
+
+def test_a_log_that_begins_later_shows_nothing(host: Host) -> None:
+    (host.folder / "agent.log").unlink()
+    host.log("something", time.time() + 60)
+    assert host.seen("reloaded").state == NOTE
+
+
+@pytest.fixture
+def with_a_key(host: Host) -> Host:
+    (host.folder / "d/tls.conf").write_text(
+        f"TLSAccept=psk\nTLSPSKIdentity=me\nTLSPSKFile={host.folder}/key\n", encoding="utf-8"
+    )
+    (host.folder / "key").write_text("00" * 32, encoding="utf-8")
+    return host
+
+
+@pytest.fixture
+def zabbix_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the doctor looks for that program, and for no other; Python cannot encrypt."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr(system, "PATH", f"{tmp_path}/bin:{os.defpath}")
+    monkeypatch.setattr("ssl.HAS_PSK", False, raising=False)
+    monkeypatch.setattr(proof, "by_program", lambda *_: DOCUMENT)
+    return tmp_path / "bin/zabbix_get"
+
+
+@pytest.mark.usefixtures("zabbix_get")
+def test_a_machine_that_cannot_ask_with_a_key_knows_nothing_of_the_agent(
+    with_a_key: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    assert with_a_key.seen("port") == Seen(UNSEEN, "this host cannot ask with a key: install zabbix-get to see this")
+    answer = with_a_key.seen("answer")
+    assert answer.state == UNSEEN
+    assert "zabbix_agentd -t" in answer.text
+    assert "install zabbix-get" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("gnutls_handshake() failed: -110 The TLS connection was non-properly terminated.", GOOD),
+        ("SSL_connect() set result code to SSL_ERROR_SSL: sslv3 alert bad record mac", FAULT),
+    ],
+)
+def test_an_agent_that_closes_before_it_encrypts_does_not_allow_this_machine(
+    with_a_key: Host, zabbix_get: Path, said: str, state: str
+) -> None:
+    zabbix_get.write_text(f"#!/bin/sh\necho 'zabbix_get [1]: {said}' >&2\nexit 1\n", encoding="utf-8")
+    zabbix_get.chmod(0o755)
+    assert with_a_key.seen("port").state == state
+    if state == GOOD:
+        assert with_a_key.seen("answer").state == UNSEEN
+
+
+def test_an_agent_that_closes_although_it_allows_this_machine_has_another_key(
+    with_a_key: Host, zabbix_get: Path
+) -> None:
+    with (with_a_key.folder / "zabbix_agentd.conf").open("a", encoding="utf-8") as file:
+        file.write("Server=192.0.2.1,127.0.0.1\n")
+    zabbix_get.write_text("#!/bin/sh\necho 'Connection reset by peer' >&2\nexit 1\n", encoding="utf-8")
+    zabbix_get.chmod(0o755)
+    assert with_a_key.seen("port").key == "encryption"
+
+
+@pytest.mark.parametrize(("service", "mode"), [(True, "resident"), (False, "oneshot")])
+def test_a_cure_leads_to_the_way_that_is_there(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    service: bool,  # noqa: FBT001  a parameter
+    mode: str,
+) -> None:
+    """Also where nothing tells how it was installed, since that was done by hand."""
+    (host.folder / "d/nvidia.conf").unlink()
+    unit = system.Unit("zbx-nvidia.service", active=True, enabled=service, pid=1, user="", command=())
+    monkeypatch.setattr(host.scene, "service", unit)
+    assert f"install-agent --mode {mode}" in host.seen("userparameter").cure
+
+
+def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Server= names the server alone, the process that runs cannot be asked."""
+    monkeypatch.setattr(proof, "listens_at", lambda _: None)
+    monkeypatch.setattr(proof, "by_program", lambda *_: DOCUMENT)
+    assert host.seen("answer").state == UNSEEN
+    voters = {link.id: link.outvoted_by for link in agent_links.CHAIN.links}
+    assert voters["reloaded"] == voters["denials"] == ("answer",)
+
+
+@pytest.mark.parametrize(
+    ("denied", "key"),
+    [
+        ('execute } for  pid=7 comm="zabbix_agentd" name="zbx-nvidia-agent"', "selinux"),
+        ('execute } for  pid=7 comm="zabbix_agentd" name="bash"', "selinux"),
+        ('read write } for  pid=7 comm="zbx-nvidia-agen" path="/dev/nvidiactl"', "selinux"),
+        ('read } for  pid=7 comm="zabbix_agentd" name="shadow"', "other"),
+    ],
+)
+def test_what_was_denied(host: Host, monkeypatch: pytest.MonkeyPatch, denied: str, key: str) -> None:
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    audit = host.folder / "var/log/audit/audit.log"
+    audit.parent.mkdir(parents=True)
+    audit.write_text(
+        f"type=AVC msg=audit({time.time() + 2:.0f}.1:7): avc:  denied  {{ {denied} "
+        "scontext=system_u:system_r:zabbix_agent_t:s0 tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0\n",
+        encoding="utf-8",
+    )
+    assert host.seen("denials").key == key

@@ -1,0 +1,60 @@
+"""What the doctor makes of the server's side, without a server."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
+from zbx_nvidia.server import health
+from zbx_nvidia.server.hosts import AGENT
+
+FACTS = health.Facts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
+
+
+class Zabbix:
+    """A server that has one host, which it asks by its name."""
+
+    url = "http://zabbix"
+
+    def call(self, method: str, _: object) -> list[dict[str, Any]]:
+        row = {"interfaceid": "1", "type": AGENT, "useip": "0", "dns": "gpu01", "ip": "", "port": "10050"}
+        hosts = [{"hostid": "1", "interfaces": [row], "tls_connect": "1"}]
+        return hosts if method == "host.get" else [{"key_": "nvidia.get", "interfaceid": "1", "type": "0"}]
+
+
+@pytest.fixture
+def scene() -> health.Scene:
+    expected = health.Expected({}, "nvidia.get", "", "", "", ())
+    zabbix: Any = Zabbix()
+    return health.Scene(zabbix, "gpu01", expected, FACTS)
+
+
+def seen(scene: health.Scene, name: str) -> Seen:
+    (link,) = [one for one in health.CHAIN.links if one.id == name]
+    return look(link, scene)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "state"),
+    [
+        (["192.0.2.7"], GOOD),
+        (["127.0.1.1"], UNSEEN),
+        (["127.0.0.1"], GOOD),
+        (["192.0.2.9"], FAULT),
+    ],
+)
+def test_a_name_that_is_resolved_here(
+    scene: health.Scene, monkeypatch: pytest.MonkeyPatch, numbers: list[str], state: str
+) -> None:
+    def resolved(*_: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 0)) for number in numbers]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    assert seen(scene, "interface").state == state
+
+
+def test_the_cure_of_encryption_keeps_the_way_to_run(scene: health.Scene) -> None:
+    assert "install-agent --mode resident --psk" in seen(scene, "encryption").cure
