@@ -33,7 +33,7 @@ ONE, TWO = "gpu-one", "gpu-two"  # a process a poll, agentd; resident, agent 2 w
 TEMPLATE = TEMPLATE_NAMES["passive"]
 API = ("--url", "http://web:8080", "--token-file", "/root/token")
 PATIENCE = 45.0  # s until the server has noticed
-SOON = 8.0  # s until an agent is up
+SOON = 30.0  # s until an agent is up, and the server has asked it
 
 
 class Place:

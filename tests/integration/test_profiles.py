@@ -282,7 +282,7 @@ def test_every_metric_is_seen_somewhere(watched: Stack) -> None:
     seen = {row["key_"].partition("[")[0] for row in rows if row["lastclock"] != "0"}
     # No simulated process runs, and no error happens: test_monitoring sees those.
     unseen = {metric.item_key for metric in METRICS if metric.entity == "user"} | {"nvidia.gpu.process_oldest"}
-    unseen |= {f"nvidia.gpu.{key}" for key in UNTIL_AN_XID}
+    unseen |= {f"nvidia.gpu.{key}" for key in UNTIL_AN_XID} | {"nvidia.host.sxid_count", "nvidia.host.sxid_last"}
     assert {metric.item_key for metric in METRICS} - seen - unseen == set()
     assert {metric.entity for metric in PARTS} >= {"gpu", "fan", "mig", "vgpu", "link"}
 

@@ -159,6 +159,9 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
     lost = [_describe(gpu) for gpu in gpus if gpu.state == "lost"]
     sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [f"GPU {index}: no answer" for index in silent]
     document["host"] = {
+        # Of switches nothing is known but by a service that reads the kernel's log. The alarm on it needs a value: one
+        # that was looked at while the item was in error is not looked at again before there is one.
+        "sxid_recent": "",
         **found.host,
         "gpu_count": found.gpu_count,
         "gpus_lost": len(lost),
