@@ -29,6 +29,24 @@ BROKEN = (FAULT, UNCHECKED)
 Scene = TypeVar("Scene")
 
 
+class Facts(NamedTuple):
+    """What the links of the host tell those of the server: of the host and its agent.
+
+    Attributes:
+        addresses: Of the host.
+        port: Of the agent.
+        accepts: What of unencrypted, psk and cert the agent takes from who asks it.
+        connects: Which of them it uses when it calls the server.
+        mode: How it is to be served, oneshot or resident.
+    """
+
+    addresses: frozenset[str]
+    port: str
+    accepts: frozenset[str]
+    connects: str
+    mode: str
+
+
 class Fault(NamedTuple):
     """One way in which a link is not as it should be.
 

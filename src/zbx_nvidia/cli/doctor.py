@@ -119,8 +119,7 @@ def _at_the_server(
     filters = tuple(f"{{$NVIDIA.{kind}.{way}}}" for kind in kinds for way in ("MATCHES", "NOT_MATCHES"))
     expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
     known = facts.of(scene) if scene is not None else None
-    about = health.Facts(*known) if known else None
-    return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, about)
+    return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, known)
 
 
 def by_path(found: Finding, folder: Path) -> Finding:

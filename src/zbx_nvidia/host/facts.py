@@ -5,33 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from zbx_nvidia.errors import HostError
+from zbx_nvidia.findings import Facts
 from zbx_nvidia.host.ask import PORT
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.scene import Scene
 
 NET = Path("/proc/net")
-
-
-class Facts(NamedTuple):
-    """Of this host and its agent.
-
-    Attributes:
-        addresses: Every address of this host.
-        port: Of the agent.
-        accepts: What of unencrypted, psk and cert the agent takes from who asks it.
-        connects: Which of them it uses when it calls the server.
-        mode: How it is to be served, oneshot or resident.
-    """
-
-    addresses: frozenset[str]
-    port: str
-    accepts: frozenset[str]
-    connects: str
-    mode: str
 
 
 def of(scene: Scene) -> Facts | None:

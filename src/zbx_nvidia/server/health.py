@@ -16,6 +16,7 @@ from zbx_nvidia.server import versions
 from zbx_nvidia.server.hosts import AGENT
 
 if TYPE_CHECKING:
+    from zbx_nvidia.findings import Facts
     from zbx_nvidia.server.connection import Connection
 
 Object = dict[str, Any]
@@ -68,24 +69,6 @@ class Expected(NamedTuple):
     present: str
     thing: str
     filters: tuple[str, ...]
-
-
-class Facts(NamedTuple):
-    """What is known of the agent, where the doctor runs on its host.
-
-    Attributes:
-        addresses: Of the host.
-        port: Of the agent.
-        accepts: What of unencrypted, psk and cert the agent takes from who asks it.
-        connects: Which of them it uses when it calls the server.
-        mode: How it is to be served, oneshot or resident.
-    """
-
-    addresses: frozenset[str]
-    port: str
-    accepts: frozenset[str]
-    connects: str
-    mode: str
 
 
 class Scene:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
+from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Facts, Seen, look
 from zbx_nvidia.server import health
 from zbx_nvidia.server.hosts import AGENT
 
-FACTS = health.Facts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
+FACTS = Facts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
 
 
 class Zabbix:
