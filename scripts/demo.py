@@ -94,6 +94,9 @@ def encrypt(series: str, port: int, folder: Path) -> None:
     """Has each host make a key, with the product's own command, and fetches them."""
     for host, mode in HOSTS.items():
         command = [INSTALLED, "install-agent", "--psk", "--psk-identity", host, "--mode", mode]
+        # The image's own file, which the tests switch at each start, is a link; install-agent writes through none.
+        find = ["find", "/etc/zabbix", "-name", "nvidia.conf", "-type", "l", "-delete"]
+        compose(series, port, "exec", "--no-TTY", "--user", "root", host, *find)
         print(f"$ {host}: zbx-nvidia {' '.join(command[1:])}", flush=True)
         done = compose(series, port, "exec", "--no-TTY", "--user", "root", host, *command)
         key = compose(series, port, "exec", "--no-TTY", "--user", "root", host, "cat", KEY)
