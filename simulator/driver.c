@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEFAULT_PROFILE "/etc/nvml-simulator/profile"
+#define LOOK_EVERY 0.05 /* seconds between two looks at the profile while somebody waits for a change of it */
 
 /* All that changes. The lock is never held while a call waits or hangs: the other threads must go on. */
 static struct {
@@ -20,9 +21,12 @@ static struct {
     unsigned int references; /* nvmlInit less nvmlShutdown */
     int descriptor;          /* open between the two, so that it can be seen who holds the driver */
     struct profile *profile;
-    struct stat seen; /* of the file that was read last, used or not */
+    unsigned long generation; /* how many profiles there have been */
+    struct stat seen;         /* of the file that was read last, used or not */
     char path[4096];
-} driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .descriptor = -1};
+    pthread_cond_t changed; /* another profile, or nobody who looks for one */
+    bool watched;           /* one of those who wait for a change looks for all */
+} driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .descriptor = -1};
 
 static struct nvmlDevice_st devices[PROFILE_GPUS];
 static struct nvmlDevice_st migs[1024]; /* every instance that was ever looked up */
@@ -37,8 +41,14 @@ void driver_unlock(void) {
 }
 
 /* A child of fork() has only the thread that forked; a lock that another held would stay held for ever. */
+static void begin_anew(void) {
+    driver.watched = false;
+    driver.changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    driver_unlock();
+}
+
 __attribute__((constructor)) static void prepare(void) {
-    pthread_atfork(driver_lock, driver_unlock, driver_unlock);
+    pthread_atfork(driver_lock, driver_unlock, begin_anew);
     for (int gpu = 0; gpu < PROFILE_GPUS; gpu++)
         devices[gpu].gpu = gpu;
 }
@@ -60,6 +70,8 @@ static void refresh(void) {
     if (profile) {
         profile_release(driver.profile);
         driver.profile = profile;
+        driver.generation++;
+        pthread_cond_broadcast(&driver.changed);
     } else if (getenv("NVML_SIMULATOR_DEBUG")) {
         fprintf(stderr, "%s\n", message);
     }
@@ -140,6 +152,34 @@ nvmlReturn_t driver_shutdown(void) {
     return result;
 }
 
+void driver_await(unsigned long generation, double end) {
+    const struct timespec until = {.tv_sec = (time_t)end, .tv_nsec = (long)((end - (double)(time_t)end) * 1e9)};
+    double left;
+    driver_lock();
+    while (driver.references && driver.generation == generation && (left = end - monotonic()) > 0) {
+        if (driver.watched) {
+            pthread_cond_clockwait(&driver.changed, &driver.lock, CLOCK_MONOTONIC, &until);
+            continue;
+        }
+        driver.watched = true;
+        driver_unlock();
+        sleep_seconds(left < LOOK_EVERY ? left : LOOK_EVERY);
+        driver_lock();
+        driver.watched = false;
+        if (driver.references)
+            refresh();
+    }
+    if (!driver.watched)
+        pthread_cond_signal(&driver.changed);
+    driver_unlock();
+}
+
+double monotonic(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 const char *gpu_state(const struct call *call, int gpu) {
     const struct entry *entry = profile_find(call->profile, gpu, "state");
     return entry ? entry->value : "ok";
@@ -217,7 +257,8 @@ nvmlReturn_t call_begin(struct call *call, const char *function, bool of_device,
         return NVML_ERROR_UNINITIALIZED;
     }
     refresh();
-    *call = (struct call){.profile = driver.profile, .gpu = MACHINE, .unit = MACHINE};
+    *call = (struct call){
+        .profile = driver.profile, .generation = driver.generation, .gpu = MACHINE, .unit = MACHINE};
     atomic_fetch_add(&driver.profile->references, 1);
     driver_unlock();
 

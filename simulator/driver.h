@@ -17,6 +17,7 @@ struct nvmlDevice_st {
 /* One call that runs: the profile as it was when the call began. */
 struct call {
     struct profile *profile;
+    unsigned long generation; /* of the profile */
     int gpu;  /* or MACHINE */
     int unit; /* whose keys answer: the GPU, one of its parts, or MACHINE */
     double t;
@@ -56,6 +57,13 @@ bool refused_in_mig_mode(const char *function);
 /* Guards what a function keeps between calls. Never held while a call waits. */
 void driver_lock(void);
 void driver_unlock(void);
+/*
+ * Waits until there is another profile than that of `generation`, until `end` at most, a time of `monotonic`. One of
+ * those who wait looks at the file for all of them: a real driver wakes whom an event concerns, and eight that look
+ * twenty times a second would cost more than all that is measured on top of them.
+ */
+void driver_await(unsigned long generation, double end);
+double monotonic(void);
 /* What a look-up of this GPU answers: a lost one has no handle, and one that hangs keeps its caller. */
 nvmlReturn_t gpu_look_up(const struct call *call, int gpu);
 const char *gpu_state(const struct call *call, int gpu);

@@ -3,12 +3,8 @@
  * written is given it once. A set that registers later never sees it, as with the real driver. `xid.1-1000` is a thousand.
  */
 #include "call.h"
-#include "hang.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-#define LOOK_EVERY 0.05 /* seconds; the profile is the only thing that wakes us, and a real wait costs nothing */
 
 struct nvmlEventSet_st {
     struct nvmlEventSet_st *next;
@@ -138,17 +134,13 @@ static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventD
     return NVML_ERROR_TIMEOUT;
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static nvmlReturn_t look_once(const char *function, nvmlEventSet_t set, nvmlEventData_t *data) {
+/* Looks once, and says at which generation of the profile. */
+static nvmlReturn_t look_once(const char *function, nvmlEventSet_t set, nvmlEventData_t *data, unsigned long *at) {
     struct call call;
     const nvmlReturn_t begun = call_begin(&call, function, false, NULL);
     if (begun != NVML_SUCCESS)
         return begun;
+    *at = call.generation;
     driver_lock();
     const bool known = set && data && is_set(set);
     driver_unlock();
@@ -156,13 +148,13 @@ static nvmlReturn_t look_once(const char *function, nvmlEventSet_t set, nvmlEven
 }
 
 static nvmlReturn_t wait_for(const char *function, nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout) {
-    const double end = now() + timeout / 1e3;
+    const double end = monotonic() + timeout / 1e3;
     for (;;) {
-        const nvmlReturn_t result = look_once(function, set, data);
-        const double left = end - now();
-        if (result != NVML_ERROR_TIMEOUT || left <= 0)
+        unsigned long generation = 0;
+        const nvmlReturn_t result = look_once(function, set, data, &generation);
+        if (result != NVML_ERROR_TIMEOUT || monotonic() >= end)
             return result;
-        sleep_seconds(left < LOOK_EVERY ? left : LOOK_EVERY);
+        driver_await(generation, end);
     }
 }
 

@@ -177,11 +177,11 @@ HOST_METRICS = (
     _top(
         "collector", "driver_time", "Time in the driver", FLOAT, "s", LIVE, "",
         "How long the calls into the driver took, those for all GPUs together, which run side by side; of the resident "
-        "collector all since the last document.",
+        "collector all since the last document, but for the waits for XIDs.",
     ),
     _top(
         "collector", "driver_cpu", "Processor time in the driver", FLOAT, "s", LIVE, "",
-        "What they took of a processor: the rest of what the collector takes is its own.",
+        "What they took of a processor, waits for XIDs and all: the rest of what the collector takes is its own.",
     ),
     _top(
         "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",

@@ -85,6 +85,32 @@ def test_a_wait_that_brings_nothing_takes_its_time(machine: MachineFactory, nvml
     assert 0.25 <= seconds < 5
 
 
+def test_many_wait_and_one_of_them_looks(machine: MachineFactory, nvml: ClientFactory) -> None:
+    """Whoever looks for all leaves first, and another takes its place; all of them cost hardly anything."""
+    node = machine("h100x8")
+    ask = nvml(node)
+    for gpu in range(8):
+        new_set(ask, f"gpu{gpu}", gpu)
+    # The first is back before anything happens, the last gets what it waits for, the rest wait in vain.
+    ask("setattr(s, 'found', {})")
+    ask(
+        "setattr(s, 'wait', lambda gpu, ms: s.found.update({gpu: (pynvml.nvmlLib.nvmlEventSetWait_v2("
+        "getattr(s, f'gpu{gpu}'), byref(c_nvmlEventData_t()), ms), time.monotonic())}))"
+    )
+    ask(
+        "setattr(s, 'threads', [threading.Thread(target=s.wait, args=(gpu, 200 if gpu == 0 else 2000)) for gpu in range(8)])"
+    )
+    started = ask("[time.monotonic(), time.process_time(), [thread.start() for thread in s.threads]][:2]")
+    time.sleep(0.6)
+    node.set("gpu 7", {"xid.1": 79})
+    ended = ask("[[thread.join() for thread in s.threads], time.monotonic(), time.process_time()][1:]")
+    found = {int(gpu): (code, at - started[0]) for gpu, (code, at) in ask("s.found").items()}
+    assert {gpu: code for gpu, (code, _) in found.items()} == {**dict.fromkeys(range(7), 10), 7: 0}
+    assert 0.2 <= found[0][1] < 0.6 <= found[7][1] < 1.6
+    assert all(2 <= at < 4 for gpu, (_, at) in found.items() if gpu not in {0, 7})
+    assert ended[1] - started[1] < 0.05, "s of a processor"
+
+
 def test_one_lost_gpu_spoils_the_whole_set(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("h100x8")
     ask = nvml(node)

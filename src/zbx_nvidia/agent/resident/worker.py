@@ -103,6 +103,7 @@ def _answer(
     system.gpu_count()
     sender.send("ready", __version__)
     users = Users()
+    waited = 0.0
     while order := int.from_bytes(_read(control), "big"):
         number, idle = order & ~IDLE, bool(order & IDLE)
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
@@ -114,7 +115,10 @@ def _answer(
             (index, watcher.uuid, watcher.able, watcher.refusal, watcher.tally.take())
             for index, watcher in watchers.items()
         )
-        sender.send("host", (number, versions, count, system.slots(), problems, xids, spent()))
+        slots = system.slots()
+        waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
+        taken, cpu = spent()
+        sender.send("host", (number, versions, count, slots, problems, xids, (taken, cpu + waited - before)))
         for index in range(count):
             readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))

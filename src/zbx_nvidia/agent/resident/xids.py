@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.agent.resident.ledger import MAX_CODES
-from zbx_nvidia.driver.calls import Absent, Lost, NvmlError
+from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,8 @@ class Watcher(threading.Thread):
         self.refusal: tuple[int, str] | None = None
         # Whose they are; "" until it is known.
         self.uuid = ""
+        # What the driver has taken of a processor for all this, in s. Not by the clock: to wait is no work.
+        self.driver_cpu = 0.0
         # Set once a first attempt has shown it.
         self.tried = threading.Event()
         self._index = index
@@ -86,6 +88,7 @@ class Watcher(threading.Thread):
             try:
                 while not self._end.is_set():
                     code = watch.wait(_PATIENCE)
+                    self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
                         self.tally.add(code)

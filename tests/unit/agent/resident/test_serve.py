@@ -88,6 +88,18 @@ def test_what_the_driver_takes_is_told_apart(eight: Machine, serve: ServiceFacto
     assert "driver_time" not in get(eight.env).document["collector"]
 
 
+def test_waiting_for_xids_takes_a_processor_and_no_time(eight: Machine, serve: ServiceFactory) -> None:
+    """Eight threads wait in the driver all the time, and what it does then is the driver's."""
+    service = serve(eight, pcie="0", samples="0")
+    service.well()
+    waits = service.next().document["collector"]
+    assert 0 < waits["driver_cpu"] < 0.1
+    assert waits["driver_time"] < 0.5, "the waits are not work"
+    eight.set("gpu *", {"xid.1-20000": 13})
+    service.until(lambda answer: answer.document["collector"]["driver_cpu"] > 0.1, "160,000 XIDs are work", 30)
+    service.until(lambda answer: answer.document["collector"]["driver_cpu"] < 0.1, "then there is none", 30)
+
+
 def all_said(answer: Answer) -> bool:
     """Whether each of the service's own readings is there, or lacking."""
     there = {metric.key: metric.reader for metric in SAMPLED_METRICS}
