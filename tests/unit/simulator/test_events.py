@@ -98,7 +98,7 @@ def test_many_wait_and_one_of_them_looks(machine: MachineFactory, nvml: ClientFa
         "getattr(s, f'gpu{gpu}'), byref(c_nvmlEventData_t()), ms), time.monotonic())}))"
     )
     ask(
-        "setattr(s, 'threads', [threading.Thread(target=s.wait, args=(gpu, 200 if gpu == 0 else 2000)) for gpu in range(8)])"
+        "setattr(s, 'threads', [threading.Thread(target=s.wait, args=(gpu, 2000 if gpu else 200)) for gpu in range(8)])"
     )
     started = ask("[time.monotonic(), time.process_time(), [thread.start() for thread in s.threads]][:2]")
     time.sleep(0.6)
