@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
 
 ROOT = Path(__file__).parents[1]
-PROJECT = "zbx-nvidia-demo"
+PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "zbx-nvidia-demo")
 HOSTS = {"workstation": "oneshot", "gpu-server": "resident"}  # and how each gets its readings
 INSTALLED = "/opt/zbx-nvidia/bin/zbx-nvidia"
 KEY = "/etc/zabbix/zbx-nvidia.psk"

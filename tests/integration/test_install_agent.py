@@ -642,6 +642,9 @@ def test_autoregistration(host: Host, watching: Watching) -> None:
         filter={"evaltype": "0", "conditions": [{"conditiontype": "24", "operator": "2", "value": "nvidia-gpu"}]},
         operations=[{"operationtype": "6", "optemplate": [{"templateid": template["templateid"]}]}],
     )["actionids"][0]
+    # A host that registers before the server has read the action is not told of it for the next two minutes.
+    watching.stack.exec("server", "zabbix_server", "-R", "config_cache_reload")
+    time.sleep(3)
     host.start("agentd")
     try:
         with host.untouched("agentd"):
