@@ -94,8 +94,10 @@ def read_once(index: int) -> Gpu:
         As `read_gpu`.
     """
     gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
-    mig = tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in gpu.parts.get("mig", ()))
-    return gpu._replace(parts={**gpu.parts, "mig": mig}, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+    parts = dict(gpu.parts)
+    if "mig" in parts:
+        parts["mig"] = tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in parts["mig"])
+    return gpu._replace(parts=parts, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
 
 
 def read_gpu(  # noqa: C901  one answer of the driver a line
@@ -130,11 +132,11 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
             except NvmlError:
                 raise
             except Exception as error:  # noqa: BLE001  a fault of ours in one reading must not silence the others
-                problems.append(Problem("", reader, 0, _fault(error)))
+                problems.append(Problem("", reader, 0, fault(error)))
             else:
                 readings.update(_named(_METRICS[reader], values))
                 alive = alive or reader not in _SAYS_NOTHING
-        parts = {"fan": _fans(device), "mig": _mig(device), "vgpu": _vgpus(device)}
+        parts = _read_parts(device, problems)
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
@@ -146,7 +148,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
 
 def sick(index: int, error: Exception) -> Gpu:
     """A GPU in whose reading we have failed."""
-    return Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _fault(error)),))
+    return Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, fault(error)),))
 
 
 def uids_of(gpu: Gpu) -> set[int]:
@@ -216,11 +218,21 @@ _LISTING = frozenset({"process_list", "process_oldest"})
 _LINK_IDENTITY = ("uuid", "name")
 
 
+def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part, ...]]:
+    parts = {}
+    for entity, read in _PARTS.items():
+        try:
+            parts[entity] = read(device)
+        except Absent:
+            parts[entity] = ()
+        except Refused as error:
+            # Not none: which there are is not known, and nothing is concluded.
+            problems.append(Problem("", entity, error.code, error.message))
+    return parts
+
+
 def _fans(device: Device) -> tuple[Part, ...]:
-    try:
-        fans = device.fans()
-    except (Absent, Refused):
-        return ()
+    fans = device.fans()
     if len(fans) < _SEVERAL_FANS:
         return ()
     return tuple(_part("fan", fan, {"{#FAN}": str(place)}) for place, fan in enumerate(fans))
@@ -229,35 +241,33 @@ def _fans(device: Device) -> tuple[Part, ...]:
 def _mig(device: Device) -> tuple[Part, ...]:
     """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
     found = []
-    try:
-        for instance in device.mig_instances():
-            with contextlib.suppress(NvmlError):
-                macros = {
-                    "{#MIG}": instance.uuid(),
-                    "{#GI}": str(instance.gpu_instance()),
-                    "{#CI}": str(instance.compute_instance()),
-                }
-                part = _part("mig", instance, macros)
-                found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
-    except (Absent, Refused):
-        return ()
+    for instance in device.mig_instances():
+        with contextlib.suppress(NvmlError):
+            macros = {
+                "{#MIG}": instance.uuid(),
+                "{#GI}": str(instance.gpu_instance()),
+                "{#CI}": str(instance.compute_instance()),
+            }
+            part = _part("mig", instance, macros)
+            found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
     return tuple(found)
 
 
 def _vgpus(device: Device) -> tuple[Part, ...]:
     """The vGPUs of a host; one that goes while it is read is left out."""
     found = []
-    try:
-        for vgpu in device.vgpu_instances():
-            with contextlib.suppress(NvmlError):
-                macros = {"{#VGPU}": vgpu.uuid()}
-                part = _part("vgpu", vgpu, macros)
-                known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
-                named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
-                found.append(part._replace(macros={**macros, **named}))
-    except (Absent, Refused):
-        return ()
+    for vgpu in device.vgpu_instances():
+        with contextlib.suppress(NvmlError):
+            macros = {"{#VGPU}": vgpu.uuid()}
+            part = _part("vgpu", vgpu, macros)
+            known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
+            named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
+            found.append(part._replace(macros={**macros, **named}))
     return tuple(found)
+
+
+# Entity -> what reads those of a GPU.
+_PARTS: dict[str, Callable[[Device], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
 
 
 def _links(device: Device) -> tuple[Part, ...]:
@@ -299,7 +309,8 @@ def _of(readings: dict[str, Any], problems: list[Problem]) -> tuple[Problem, ...
     return tuple(problem._replace(gpu=readings.get("uuid", "")) for problem in problems)
 
 
-def _fault(error: Exception) -> str:
+def fault(error: Exception) -> str:
+    """A fault of ours in words."""
     return f"collector: {type(error).__name__}: {error}"
 
 

@@ -18,6 +18,7 @@ from zbx_nvidia.catalog.status import OK, RELEASED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zbx_nvidia.catalog.metrics import Group
     from zbx_nvidia.catalog.status import Status
 
 VERSION = 1
@@ -74,7 +75,7 @@ class Gpu(NamedTuple):
         position: Its place in the driver's order (NVML's index).
         state: `ok`, `lost` (the driver has lost it) or `sick` (it answers every reading with an error).
         readings: Values by catalogue key, in base units. Void unless `ok`, but for what identifies the card.
-        parts: Its parts by the name of their entity.
+        parts: Its parts by the name of their entity; without one whose parts the driver refuses to tell.
         lacks: Readers that the card cannot serve.
         problems: Readings in error.
         spent: What the driver took for it, in s: by the clock, and of a processor.
@@ -104,6 +105,7 @@ class Collection(NamedTuple):
         mode: `oneshot` or `resident`.
         duration: In s.
         spent: What the driver took for the host as a whole, as of `Gpu`; None when nothing of that is known.
+        remarks: What is known of GPUs that have not answered, by position.
     """
 
     status: Status
@@ -117,6 +119,7 @@ class Collection(NamedTuple):
     mode: str
     duration: float
     spent: tuple[float, float] | None = None
+    remarks: dict[int, str] | None = None
 
 
 def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str, Any]:
@@ -155,9 +158,11 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
         document["discovery"] = {}
         return document
 
-    silent = _silent(found)
+    silent, remarks = _silent(found), found.remarks or {}
     lost = [_describe(gpu) for gpu in gpus if gpu.state == "lost"]
-    sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [f"GPU {index}: no answer" for index in silent]
+    sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [
+        f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index)))) for index in silent
+    ]
     document["host"] = {
         # Of switches nothing is known but by a service that reads the kernel's log. The alarm on it needs a value: one
         # that was looked at while the item was in error is not looked at again before there is one.
@@ -191,7 +196,8 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             there = users if entity.name == "user" else _parts(entity, healthy)
             if there:
                 document[entity.section] = {address: part.readings for address, (_, part) in there.items()}
-            if not silent:
+            known = entity.name == "user" or all(entity.name in gpu.parts for gpu in healthy)
+            if known and not silent:
                 document["discovery"][entity.section] = [_part_row(gpu, part) for gpu, part in there.values()]
     return document
 
@@ -296,7 +302,7 @@ def render(document: dict[str, Any], limit: int = LIMIT) -> str:
     for group in reversed(GROUPS):
         if len(text) <= limit:
             break
-        _shed(document, group.name)
+        _shed(document, group)
         text = _text(document)
     return text
 
@@ -310,11 +316,11 @@ def _text(document: dict[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def _shed(document: dict[str, Any], group: str) -> None:
+def _shed(document: dict[str, Any], group: Group) -> None:
     """Leave a group out. Without its rows a rule stays as it is: nothing is given up for want of room."""
-    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group]
+    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group.name]
     sections = [
-        entity.section for entity in ENTITIES if entity.metrics[0].group == group and entity.section in document
+        entity.section for entity in ENTITIES if entity.metrics[0].group == group.name and entity.section in document
     ]
     if not any(keys) and not sections:
         return
@@ -326,8 +332,9 @@ def _shed(document: dict[str, Any], group: str) -> None:
         document["discovery"].pop(section, None)
     collector = document["collector"]
     collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
-    collector["errors"].insert(0, Problem("", group, 0, "left out: the document would be too large")._asdict())
-    collector["error_count"] += 1
+    collector["errors"].insert(0, Problem("", group.name, 0, "left out: the document would be too large")._asdict())
+    if group.on:  # else hardly anybody misses it, and the alarm on errors would stand for ever
+        collector["error_count"] += 1
 
 
 def _spent(found: Collection) -> dict[str, float]:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from zbx_nvidia.agent.document import Collection
+    from zbx_nvidia.catalog.status import Status
 
+# s after which a service's document is not believed: one that is alive writes while it waits at least once a minute.
+_OLD = 300
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent serve [--config FILE] [--check | --clean]
@@ -26,7 +29,7 @@ usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
 get         print the readings of all GPUs as one JSON document
 links       print those of their NVLinks, one by one
 --deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
---beside    leave the driver alone while the service that writes this document has released it
+--beside    leave the driver alone while the service that writes this document has released it, or hangs in it
 
 serve       stay, and keep that document ready in a file
 --config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
@@ -70,10 +73,10 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "")
     Args:
         deadline: In s, counted from the start of the process; None for the usual one.
         links: Whether to read the NVLinks one by one, and nothing else.
-        beside: Document of a service on this host: while that has released the driver, nobody may take it up.
+        beside: Document of a service on this host: while that has released the driver, nobody may take it up, and while
+            a call of its own hangs, no other is to hang beside it.
     """
     from zbx_nvidia.agent import document  # noqa: PLC0415  --version and --help need it not
-    from zbx_nvidia.catalog import status as states  # noqa: PLC0415  as above
 
     build = document.build_links if links else document.build
     try:
@@ -82,8 +85,8 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "")
         # Windows has no fork, and nothing of what goes with it.
         return document.render(build(_failed(error, 0.0)))
     try:
-        if beside and _released(beside):
-            return document.render(build(document.failed(states.RELEASED, "", oneshot.process_age())))
+        if beside and (status := _aside(beside)) is not None:
+            return document.render(build(document.failed(status, "", oneshot.process_age())))
         found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links)
         return document.render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
@@ -97,17 +100,23 @@ def _failed(error: Exception, duration: float) -> Collection:
     return document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", duration)
 
 
-def _released(path: str) -> bool:
+def _aside(path: str) -> Status | None:
+    """Why to leave the driver alone, as the service's document says; None when nothing speaks against a reading."""
     import json  # noqa: PLC0415  as above
+    import time  # noqa: PLC0415  as above
 
-    from zbx_nvidia.catalog.status import RELEASED  # noqa: PLC0415  as above
+    from zbx_nvidia.catalog.status import RELEASED, STALLED, STILL_STUCK  # noqa: PLC0415  as above
 
     try:
         with open(path, "rb") as file:
-            return bool(json.load(file)["status"]["code"] == RELEASED.code)
+            document = json.load(file)
+        # That of a service that was killed stays where no unit removes it.
+        if abs(time.time() - document["timestamp"]) > _OLD:
+            return None
+        code = document["status"]["code"]
     except (OSError, ValueError, LookupError, TypeError):
-        # No service runs, or it is no document: nothing speaks against a reading.
-        return False
+        return None  # no service runs, or it is no document
+    return next((status for status in (RELEASED, STALLED, STILL_STUCK) if status.code == code), None)
 
 
 def _print(text: str) -> None:

@@ -190,7 +190,21 @@ def _let_go(pipe: int) -> int:
     return pipe
 
 
-def _lock(what: str) -> _socket.socket | None:
+def ends(what: str, patience: float) -> bool:
+    """Whether no collection of a kind and of this installation runs on this host, or is over in time.
+
+    Args:
+        what: `get` or `links`.
+        patience: In s.
+    """
+    lock = _lock(what, patience)
+    if lock is None:
+        return False
+    lock.close()
+    return True
+
+
+def _lock(what: str, patience: float = LOCK_WAIT) -> _socket.socket | None:
     """Take the lock that one collection of a kind and of this installation holds at a time on this host.
 
     It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
@@ -206,7 +220,7 @@ def _lock(what: str) -> _socket.socket | None:
     # Run from zbx-nvidia.pyz, this file is no file, but the archive is.
     program = os.stat(getattr(__spec__.loader, "archive", __file__))
     lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    until = time.monotonic() + LOCK_WAIT
+    until = time.monotonic() + patience
     while True:
         try:
             # A leading NUL: a name that is in no directory.
@@ -215,6 +229,7 @@ def _lock(what: str) -> _socket.socket | None:
             if error.errno != errno.EADDRINUSE:
                 raise
             if time.monotonic() >= until:
+                lock.close()
                 return None
             time.sleep(_LOCK_PAUSE)
         else:

@@ -81,6 +81,11 @@ def visible(driver_version: str, folder: str = PROC) -> bool:
     branch = driver_version.partition(".")[0]
     if branch.isdigit() and int(branch) >= _NAMESPACED:
         return True
+    return sees_every_process(folder)
+
+
+def sees_every_process(folder: str = PROC) -> bool:
+    """Whether PIDs are here what they are to the host: not so in a container with PIDs of its own."""
     try:
         return os.stat(f"{folder}/self/ns/pid").st_ino == _FIRST_NAMESPACE
     except OSError:

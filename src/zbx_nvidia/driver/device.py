@@ -1197,7 +1197,11 @@ def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
     member = _UNION_MEMBER.get(value.valueType)
     if member is None:
         raise Absent(0, f"unknown value type {value.valueType}")
-    return number(int(getattr(value.value, member)))
+    found = getattr(value.value, member)
+    try:
+        return number(int(found))
+    except (ValueError, OverflowError):  # NaN, infinity: nonsense, and not a way to say that there is none
+        raise Refused(0, f"not a value: {found}") from None
 
 
 def _memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml

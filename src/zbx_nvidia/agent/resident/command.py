@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from zbx_nvidia.agent import oneshot
 from zbx_nvidia.agent.resident import config as configuration
 from zbx_nvidia.errors import UsageError
 
@@ -71,6 +72,10 @@ def _release(path: str | None, text: str) -> int:
         if answer == "resumed":
             answer = "error: the driver was taken up again before it was let go of"
         sys.stderr.write(f"zbx-nvidia-agent: {answer or 'the service has ended'}\n")
+        return 1
+    # Polls that were under way; those from now on leave the driver alone.
+    if time and not all(oneshot.ends(what, oneshot.DEADLINE) for what in ("links", "get")):
+        sys.stderr.write("zbx-nvidia-agent: error: a poll does not come back from the driver, and holds it\n")
         return 1
     sys.stdout.write(f"{answer}\n")
     return 0

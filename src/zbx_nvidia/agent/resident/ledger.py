@@ -17,7 +17,7 @@ _MAX_RECENT = 36
 DRIVER, LOG = "driver", "log"
 _SAME = 5.0
 _APART = 1.0
-_MAX_SPANS = 16
+_MAX_SPANS = 64
 
 
 class Seen(NamedTuple):

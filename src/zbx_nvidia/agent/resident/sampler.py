@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.agent.processes import sees_every_process
 from zbx_nvidia.catalog.sampled import BUFFERED_READERS, GPM_READERS, SAMPLED_METRICS
 from zbx_nvidia.driver.buffers import Buffer, summary
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
@@ -233,7 +234,15 @@ class Consumers:
         except NvmlError:
             self._usage = None
             return {}
+        if not used.keys() <= {entry["pid"] for entry in listed} and not sees_every_process():
+            # In a container with PIDs of its own drivers have been reported to list by those, and to sample by the
+            # host's: then nobody would seem to use what all use.
+            return {}
         return {"process_list": [{**entry, **used.get(entry["pid"], IDLE)._asdict()} for entry in listed]}
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._usage = None
 
 
 def _of_kind(metric: Metric, value: float) -> float:

@@ -44,8 +44,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # s before a worker that has failed is s
 # A lost GPU that was reset is seen again by a process that begins anew, and by no other. Whoever resets one has the
 # driver released before, and that is such a beginning: this is for the rest, and costs the other GPUs their samples.
 RENEW_LOST = 600.0
+_LONGEST = 60.0  # s between two documents while there is nobody to ask
 LAST_WAIT = 0.7  # s that the end waits for the worker: with it, SIGTERM takes less than a second
 _LOCK_PAUSE = 0.2
+_SOON = 0.02  # s until it is looked again whether a process is gone that is about to be
+_HELD = "error: the driver does not answer, and is still held"
 _XID = "xid"  # the reader of all that is told of XIDs
 _LIBRARY = "libnvidia-ml.so"
 _START = """\
@@ -88,12 +91,14 @@ class Worker(NamedTuple):
 
     Attributes:
         pid: Its number.
+        arguments: With which it was started.
         control: Where it is asked.
         pipe: Where it answers.
         receiver: What has come of that.
     """
 
     pid: int
+    arguments: tuple[float, ...]
     control: int
     pipe: int
     receiver: Receiver
@@ -121,6 +126,10 @@ def serve(path: str | None) -> int:
     try:
         folder = os.path.dirname(config.document)
         os.makedirs(folder, mode=0o755, exist_ok=True)
+        if os.geteuid() == 0 and (owner := os.stat(folder).st_uid) != 0:
+            # What root leaves there the service's user could not open.
+            log(f"{folder} belongs to user {owner}: run it as that, not as root (systemctl start zbx-nvidia)")
+            return 1
         lock = _locked(config.document + ".lock")
     except OSError as error:
         log(f"{config.document}: {error.strerror}: {error.filename}")
@@ -170,6 +179,7 @@ class Supervisor:
         self._config = config
         self._selector = selectors.DefaultSelector()
         self._worker: Worker | None = None
+        self._silent_since: float | None = None  # since when its pipe has been at its end: it is about to be gone
         self._ready = False
         self._ending = False  # the worker was told to end
         self._start_at: float | None = 0.0  # when a worker is to be started
@@ -190,6 +200,8 @@ class Supervisor:
         self._waiting: list[socket.socket] = []  # those who want to know when the driver is free
         self._ledgers: dict[str, Ledger] = {}  # by UUID: indices move when a card goes
         self._uuids: dict[int, str] = {}  # of the GPUs that were waited for; a lost one cannot be asked
+        self._told: set[int] = set()  # those of them whose UUID this worker has said
+        self._count: int | None = None  # of GPUs, when they were last counted
         self._able: dict[int, bool | None] = {}
         self._refusals: dict[int, Problem] = {}  # of the wait for XIDs
         self._log = KernelLog(config.kernel_log)
@@ -232,6 +244,8 @@ class Supervisor:
             times.append(self._start_at)
         if self._released is not None:
             times.append(self._released)
+        if self._silent_since is not None:
+            times.append(now + (_SOON if now - self._silent_since < 1 else 1.0))
         stall = self._config.stall
         times += [since + stall for since in self._asked.values() if now - since < stall]
         return times
@@ -244,6 +258,7 @@ class Supervisor:
             self._resume(now)
         if self._worker is None and self._start_at is not None and now >= self._start_at:
             self._start(now)
+        self._look_whether_it_is_gone(now)
         self._try_to_finish(now)
         if now >= self._next:
             self._tick(now)
@@ -255,6 +270,8 @@ class Supervisor:
             self._next = now + self._config.interval
             return
         interval = self._config.idle if self._idle(now) else self._config.interval
+        if not self._ready:
+            interval = min(interval, _LONGEST)  # others go by what it says now (main.py)
         self._next += interval
         if self._next <= now:
             # The machine slept, or this is the first: what was missed is not made up.
@@ -272,7 +289,11 @@ class Supervisor:
 
     def _start(self, now: float) -> None:
         """Start a worker, unless one of an earlier service still hangs in the driver."""
-        lock = _locked(self._config.document + ".worker.lock")
+        try:
+            lock = _locked(self._config.document + ".worker.lock")
+        except OSError as error:
+            self._fail(now, states.COLLECTOR_FAILED, f"{error.filename}: {error.strerror}")
+            return
         if lock is None:
             self._start_at = now + _LOCK_PAUSE
             if self._blocked is None:
@@ -297,7 +318,6 @@ class Supervisor:
                     (os.POSIX_SPAWN_DUP2, from_worker, 1),
                     (os.POSIX_SPAWN_DUP2, lock, 3),
                 ],
-                setsid=True,  # Ctrl-C is for us: it must not end a call into the driver
                 setsigmask=[],
             )
         except OSError as error:
@@ -309,7 +329,7 @@ class Supervisor:
             for descriptor in (lock, for_worker, from_worker):
                 os.close(descriptor)
         os.set_blocking(control, False)
-        self._worker = Worker(pid, control, pipe, Receiver())
+        self._worker = Worker(pid, arguments, control, pipe, Receiver())
         self._start_at = None
         self._ready = self._ending = False
         self._asked = {HOST: now}
@@ -338,13 +358,17 @@ class Supervisor:
         assert worker is not None  # noqa: S101  else its pipe would not be watched
         data = os.read(worker.pipe, CHUNK)
         if not data:
-            self._gone(now, worker)
+            self._selector.unregister(worker.pipe)
+            self._silent_since = now
+            self._look_whether_it_is_gone(now)
             return
         for kind, value in worker.receiver.feed(data):
             if kind == "gpu":
                 self._hear_gpu(now, value)
             elif kind == "host":
-                self._hear_host(now, value)
+                self._hear_host(value)
+            elif kind == "xids":
+                self._hear_xids(value)
             elif kind == "asked":
                 self._hear_asked(now, value)
             elif kind == "ready":
@@ -371,25 +395,33 @@ class Supervisor:
         self._next = now
         self._failure = None
 
-    def _hear_host(self, now: float, value: tuple[Any, ...]) -> None:
-        number, versions, count, slots, problems, xids, spent = value
-        self._refusals.clear()
-        for index, uuid, able, refusal, codes in xids:
+    def _hear_host(self, value: tuple[Any, ...]) -> None:
+        number, versions, count, slots, problems, spent = value
+        if count != self._count:
+            # Places may have moved: what an earlier worker said of them is void.
+            self._count = count
+            self._uuids = {index: uuid for index, uuid in self._uuids.items() if index in self._told}
+        if self._round is not None and number == self._round.number:
+            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems], spent)
+            for index in range(count):
+                if index not in self._round.gpus:
+                    # Since the round began: a document is not to wait for one after the other.
+                    self._asked.setdefault(index, self._round.started)
+
+    def _hear_xids(self, reports: tuple[tuple[Any, ...], ...]) -> None:
+        for index, uuid, able, refusal, codes in reports:
             self._able[index] = able
+            self._refusals.pop(index, None)
             if refusal is not None:
                 self._refusals[index] = Problem("", _XID, *refusal)
             if not uuid:
                 continue
             self._uuids[index] = uuid
+            self._told.add(index)
             ledger = self._ledger(uuid)
             for code, times, first, last in codes:
                 if new := ledger.add(code, times, _wall(last), last, first):
                     log(f"GPU {index}: XID {code} ({_meaning(code)}), {new} times")
-        if self._round is not None and number == self._round.number:
-            self._host = Host(versions, count, slots, [Problem(*problem) for problem in problems], spent)
-            for index in range(count):
-                if index not in self._round.gpus:
-                    self._asked.setdefault(index, now)
 
     def _hear_asked(self, now: float, value: tuple[Any, ...]) -> None:
         if self._ending:
@@ -414,18 +446,31 @@ class Supervisor:
             # As above.
             self._asked[gpu.position] = now
 
-    def _gone(self, now: float, worker: Worker) -> None:
+    def _look_whether_it_is_gone(self, now: float) -> None:
+        """Without a wait: a process that leaves may hang in the driver still, when it closes the devices."""
+        worker = self._worker
+        if worker is None or self._silent_since is None:
+            return
+        pid, how = os.waitpid(worker.pid, os.WNOHANG)
+        if pid:
+            self._gone(now, worker, how)
+        elif HOST not in self._asked:
+            self._ready = False
+            self._round = None
+            self._asked = {**self._asked, HOST: now}
+
+    def _gone(self, now: float, worker: Worker, how: int) -> None:
         """The worker has ended."""
-        self._selector.unregister(worker.pipe)
         os.close(worker.pipe)
         os.close(worker.control)
-        _, how = os.waitpid(worker.pid, 0)
         self._worker = None
+        self._silent_since = None
         self._ready = False
         self._round = None
         self._idle_since = None
         self._asked.clear()
         self._able.clear()
+        self._told.clear()
         self._refusals.clear()
         if self._released is not None:
             self._failure = None
@@ -468,13 +513,25 @@ class Supervisor:
             os.close(null)
 
     def _renew(self, now: float) -> None:
-        """Start the worker anew where it cannot see what there is now."""
+        """Start the worker anew where it cannot see what there is now.
+
+        Not while a call hangs: the worker could not end before that is back, and nobody would read the other GPUs.
+        """
+        assert self._worker is not None  # noqa: S101  it is ready
+        if self._hangs(now):
+            return
         if tuple(_identity(path) for path in self._library) != self._seen:
             log("the driver's library was replaced: the worker is started anew")
+            self._end_worker()
+        elif _for_worker(self._config) != self._worker.arguments:
             self._end_worker()
         elif self._lost_since is not None and now - self._lost_since >= RENEW_LOST:
             self._lost_since = now
             self._end_worker()
+
+    def _hangs(self, now: float) -> bool:
+        """Whether a call has not come back in time."""
+        return any(now - since >= self._config.stall for since in self._asked.values())
 
     # -- the document ------------------------------------------------------------------------------------------------
 
@@ -491,10 +548,11 @@ class Supervisor:
         round_, self._round = self._round, None
         if self._host is None:
             # Nothing is known of any GPU without it, not even how many there are.
-            detail = f"No answer for {max(owing.values(), default=0.0):.0f} s"
+            detail = f"No answer for {max(owing.values(), default=0.0):.0f} s{self._all_last_words(now)}"
             self._write(document.failed(states.STALLED, detail, now - round_.started, MODE))
             return
         status, detail = states.OK, ""
+        remarks = {index: words for index in owing if (words := self._last_words(now, index))}
         if owing:
             names = ", ".join(f"GPU {index}" if index != HOST else "the driver" for index in sorted(owing))
             status, detail = states.STALLED, f"No answer for {max(owing.values()):.0f} s from {names}"
@@ -522,6 +580,7 @@ class Supervisor:
                 MODE,
                 now - round_.started,
                 host.spent,
+                remarks,
             )
         )
 
@@ -535,9 +594,11 @@ class Supervisor:
         """The document when there is nobody to ask."""
         since = self._asked.get(HOST)
         if self._worker is not None and since is not None and now - since >= self._config.stall:
-            status, detail = states.STALLED, f"No answer for {now - since:.0f} s"
+            status, detail = states.STALLED, f"No answer for {now - since:.0f} s{self._all_last_words(now)}"
             if self._released is not None:
-                self._tell("error: the driver does not answer, and is still held")
+                # It is not released later either, when nobody reckons with it any more.
+                self._released = None
+                self._tell(_HELD)
         elif self._released is not None:
             if self._worker is not None:
                 return  # it is about to end
@@ -559,15 +620,26 @@ class Supervisor:
             return gpu._replace(problems=(*gpu.problems, refusal._replace(gpu=gpu.readings["uuid"])))
         if gpu.state == "ok" and ledger is not None and able:
             return gpu._replace(readings={**gpu.readings, **ledger.readings(now)})
-        if gpu.state == "ok" and (able is False or ledger is None or not self._config.xid):
+        if gpu.state == "ok" and (able is False or not self._config.xid):
+            # And not while it is merely not known yet: cards that sleep take seconds, and their items would come later.
             return gpu._replace(lacks=(*gpu.lacks, _XID))
-        if gpu.state != "ok" and ledger is not None and (recent := ledger.recent(now)):
+        if gpu.state != "ok" and (words := self._last_words(now, gpu.position, gpu.readings.get("uuid"))):
             # Its readings are void; what the driver said before it went is what helps now.
-            words = f"XID {recent[-1]}: {_meaning(recent[-1])}"
             return gpu._replace(
                 problems=tuple(part._replace(message=f"{part.message}, {words}") for part in gpu.problems)
             )
         return gpu
+
+    def _last_words(self, now: float, index: int, uuid: str | None = None) -> str:
+        """The last XID of a GPU that does not answer any more, if there was one lately."""
+        ledger = self._ledgers.get(uuid or self._uuids.get(index, ""))
+        recent = ledger.recent(now) if ledger is not None else []
+        return f"XID {recent[-1]}: {_meaning(recent[-1])}" if recent else ""
+
+    def _all_last_words(self, now: float) -> str:
+        """The same of all, where the driver as a whole does not answer."""
+        found = {index: self._last_words(now, index) for index in sorted(self._uuids)}
+        return "".join(f". GPU {index}: {words}" for index, words in found.items() if words)
 
     def _write(self, found: Collection) -> None:
         # The file ends with a line break, and the agent reads no larger file.
@@ -676,16 +748,14 @@ class Supervisor:
             if config.document != self._config.document:
                 log(f"document stays {self._config.document} until the service is restarted")
                 config = config._replace(document=self._config.document)
-            worker_differs = _for_worker(config) != _for_worker(self._config)
             self._config = config
             for ledger in self._ledgers.values():
                 ledger.repeat, ledger.memory = config.xid_repeat, config.xid_memory
             self._switches.memory = config.xid_memory
             self._log.use(config.kernel_log)
-            if worker_differs:
-                self._end_worker()
-            self._next = time.monotonic()
-            log("configuration read again")
+            now = self._next = time.monotonic()
+            hangs = self._worker is not None and _for_worker(config) != self._worker.arguments and self._hangs(now)
+            log("configuration read again" + (", in part when the call that hangs is back" if hangs else ""))
         notify.send("READY=1")
 
     def _open_door(self) -> socket.socket:
@@ -723,9 +793,10 @@ class Supervisor:
         if time_ <= 0:
             self._resume(now)
             return
-        if self._worker is None and not self._is_free():
-            # A worker of an earlier service still hangs: nobody may believe that the driver is free.
-            self._tell("error: the driver does not answer, and is still held")
+        if self._hangs(now) or (self._worker is None and not self._is_free()):
+            # Our worker hangs, or one of an earlier service: nobody may believe that the driver is free, and what still
+            # answers goes on being read.
+            self._tell(_HELD)
             return
         self._released = now + time_
         self._start_at = None
@@ -735,7 +806,10 @@ class Supervisor:
             self._tell("released")
 
     def _is_free(self) -> bool:
-        lock = _locked(self._config.document + ".worker.lock")
+        try:
+            lock = _locked(self._config.document + ".worker.lock")
+        except OSError:
+            return False
         if lock is None:
             return False
         os.close(lock)

@@ -5,7 +5,9 @@ the next; at its end the worker lets go of the driver and ends. What it finds le
 
     ("failed", (code, message))                         NVML does not answer: the worker ends
     ("ready", version)                                  it does
-    ("host", (round, versions, count, slots, problems, xids, spent))
+    ("host", (round, versions, count, slots, problems, spent))
+    ("xids", reports)                                   what watchers have to say: as soon as there is an XID, before
+                                                        each "host", and at the end
     ("gpu", (round, gpu))                               each when it is read
     ("asked", (round, users))                           every GPU has been asked; names of the users of processes
     ("broken", message)                                 a fault of ours: the worker ends
@@ -24,7 +26,8 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
-from zbx_nvidia.agent.collect import HEAD_START, read_gpu, read_host, sick, uids_of
+from zbx_nvidia.agent.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of
+from zbx_nvidia.agent.document import Problem
 from zbx_nvidia.agent.messages import CHUNK, Sender
 from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.agent.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
@@ -69,7 +72,7 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
         readers[index].start()
         if xid:
-            watchers[index] = Watcher(index, XidWatch)
+            watchers[index] = Watcher(index, XidWatch, lambda report: sender.send("xids", (report,)))
             watchers[index].start()
             # The first document shall say already what the card lacks: items follow from it.
             watchers[index].tried.wait(_FIRST_TRY)
@@ -80,11 +83,14 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         sender.send("failed", (error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor shall know, whatever it is
         sender.send("broken", f"{type(error).__name__}: {error}")
-    threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
+    threads: list[Reader | Watcher] = [*watchers.values(), *readers.values()]
     for thread in threads:
         thread.stop()
+    # The watchers first: a reader may hang for ever, and what they have heard may be why.
     for thread in threads:
         thread.join()
+        if isinstance(thread, Watcher):
+            sender.send("xids", (thread.report(),))
     with contextlib.suppress(NvmlError):
         system.stop()
     os._exit(0)
@@ -111,14 +117,11 @@ def _answer(
         for index in range(count):
             if index not in readers:
                 begin(index)
-        xids = tuple(
-            (index, watcher.uuid, watcher.able, watcher.refusal, watcher.tally.take())
-            for index, watcher in watchers.items()
-        )
+        sender.send("xids", tuple(watcher.report() for watcher in watchers.values()))
         slots = system.slots()
         waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
         taken, cpu = spent()
-        sender.send("host", (number, versions, count, slots, problems, xids, (taken, cpu + waited - before)))
+        sender.send("host", (number, versions, count, slots, problems, (taken, cpu + waited - before)))
         for index in range(count):
             readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
@@ -156,6 +159,8 @@ class Reader(threading.Thread):
         self._number = 0
         self._idle = False
         self._ends = False
+        self._uuid: str | None = None
+        self._fault: Exception | None = None
         # Whose the processes were when it was last read.
         self.uids: set[int] = set()
 
@@ -186,7 +191,7 @@ class Reader(threading.Thread):
                 if now >= self._due[place]:
                     # From now on, and not from when it was due: what was missed while the driver slept is not made up.
                     self._due[place] = now + every
-                    self._sampler.sample(readers, now)
+                    self._sample(readers, now)
             if self._number != served:
                 served = self._number
                 # With what its samples since the last time have taken.
@@ -195,25 +200,49 @@ class Reader(threading.Thread):
             self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
             self._wake.clear()
 
+    def _sample(self, readers: tuple[str, ...], now: float) -> None:
+        try:
+            self._sampler.sample(readers, now)
+        except Exception as error:  # noqa: BLE001  told with the next reading; the thread goes on
+            self._fault = error
+
     def _read(self) -> Gpu:
         try:
             gpu = read_gpu(self._index, arguments=self._arguments)
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
         self.uids = uids_of(gpu)
-        if gpu.state == "lost":
+        uuid = gpu.readings.get("uuid")
+        if gpu.state != "ok" or self._uuid not in {None, uuid}:
+            # The past of a card that is gone, or of another.
             self._sampler.forget()
             self._activity.forget()
+            self._consumers.forget()
+        self._uuid = uuid
         if gpu.state != "ok":
             return gpu
+        try:
+            gpu = self._with_what_was_between(gpu)
+        except Exception as error:  # noqa: BLE001  as above: the readings themselves are good
+            self._fault = error
+        if self._fault is not None:
+            problem = Problem(gpu.readings["uuid"], "sampled", 0, fault(self._fault))
+            gpu = gpu._replace(problems=(*gpu.problems, problem))
+            self._fault = None
+        return gpu
+
+    def _with_what_was_between(self, gpu: Gpu) -> Gpu:
         now = time.monotonic()
         readings, lacks = self._sampler.made(now)
         if self._idle:
             readings = {}  # of a time in which nobody looked
         busy, lacks_too = self._activity.made(now)
+        parts = dict(gpu.parts)
+        if "mig" in parts:
+            parts["mig"] = self._activity.of_instances(parts["mig"], now)
         return gpu._replace(
             readings={**gpu.readings, **readings, **busy, **self._consumers.added(gpu, now)},
-            parts={**gpu.parts, "mig": self._activity.of_instances(gpu.parts["mig"], now)},
+            parts=parts,
             lacks=(*gpu.lacks, *lacks, *lacks_too),
         )
 
@@ -270,4 +299,6 @@ def _read(control: int) -> bytes:
 
 def start(arguments: list[str]) -> NoReturn:
     """What the supervisor runs, with the arguments of `main`."""
+    # Ctrl-C is for the supervisor: it must not end a call into the driver.
+    os.setsid()
     main(*(float(argument) for argument in arguments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.agent.resident.ledger import MAX_CODES
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
@@ -15,6 +15,25 @@ if TYPE_CHECKING:
 
 _PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
 _PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
+_HURRY = 1.0  # s between two reports of a watcher that has something to tell
+
+
+class Report(NamedTuple):
+    """What a watcher says.
+
+    Attributes:
+        position: Of its GPU, in the driver's order.
+        uuid: Whose they are; "" until it is known.
+        able: As of `Watcher`.
+        refusal: As of `Watcher`.
+        codes: As `Tally.take` has them.
+    """
+
+    position: int
+    uuid: str
+    able: bool | None
+    refusal: tuple[int, str] | None
+    codes: tuple[tuple[int, int, float, float], ...]
 
 
 class Tally:
@@ -24,6 +43,9 @@ class Tally:
         self._turn = threading.Lock()
         self._codes: dict[int, list[float]] = {}  # how often, when first, when last
         self._last = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._codes)
 
     def add(self, code: int) -> None:
         """Count one."""
@@ -49,14 +71,19 @@ class Tally:
 class Watcher(threading.Thread):
     """Waits for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
 
+    It tells them itself: a worker that is about to end, or whose main thread hangs, must not take them along.
+
     Args:
         index: Its place in the driver's order.
         watch: What makes a watch of an index: the driver's `XidWatch`.
+        tell: What takes a report.
     """
 
-    def __init__(self, index: int, watch: Callable[[int], Any]) -> None:
+    def __init__(self, index: int, watch: Callable[[int], Any], tell: Callable[[Report], None]) -> None:
         super().__init__(daemon=True)
-        self.tally = Tally()
+        self._tally = Tally()
+        self._tell = tell
+        self._told = 0.0
         # Whether the card reports XIDs: None until it is known, and while it cannot be had.
         self.able: bool | None = None
         # Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
@@ -91,12 +118,19 @@ class Watcher(threading.Thread):
                     self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
-                        self.tally.add(code)
+                        self._tally.add(code)
+                    if self._tally and time.monotonic() - self._told >= _HURRY:
+                        self._told = time.monotonic()
+                        self._tell(self.report())
             except Exception as error:  # noqa: BLE001  as above
                 # The wait for a lost GPU fails at once, again and again.
                 self._pause(error)
             with contextlib.suppress(NvmlError):
                 watch.close()
+
+    def report(self) -> Report:
+        """What there is to say, each XID once."""
+        return Report(self._index, self.uuid, self.able, self.refusal, self._tally.take())
 
     def _pause(self, error: Exception) -> None:
         """Keep why there is nothing to wait for, and let some time pass before the next attempt."""

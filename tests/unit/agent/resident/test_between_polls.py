@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,15 @@ from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
 from zbx_nvidia.catalog.remedies import CLASSES
 from zbx_nvidia.catalog.sampled import GPM_READERS, SAMPLED_READERS
-from zbx_nvidia.catalog.xid import XIDS
+from zbx_nvidia.catalog.xid import BY_CODE, XIDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Machine, MachineFactory
     from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
+    from tests.unit.agent.resident.service import Service
 
 
 # -- peaks -----------------------------------------------------------------------------------------------------------
@@ -354,6 +358,44 @@ def test_xids_of_one_gpu_come_while_another_is_lost_or_stuck(eight: Machine, ser
     answer = service.until(lambda answer: answer.by_index[2]["xid_count"] == 1, "an XID")
     assert answer.by_index[2]["xid_recent"] == ",94,"
     service.until(lambda _: "GPU 1: XID 119" in service.said(), "the XID of the stuck one")
+
+
+def test_a_gpu_that_hangs_says_why(eight: Machine, serve: ServiceFactory) -> None:
+    """XID 119 is the GPU's own processor that does not answer: calls hang, and the reset it asks for is the cure."""
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 5", {"power_usage": "!HANG", "xid.1": 119})
+    words = f"GPU 5: no answer, XID 119: {BY_CODE[119].meaning}"
+    service.until(lambda answer: answer.document.get("host", {}).get("sick") == words, words)
+    eight.set("machine", {"nvmlDeviceGetCount_v2": "!HANG"})
+    eight.set("gpu 6", {"xid.1": 79})
+    end = f". GPU 5: XID 119: {BY_CODE[119].meaning}. GPU 6: XID 79: {BY_CODE[79].meaning}."
+    service.until(lambda answer: end in answer.message and "host" not in answer.document, "a driver that hangs")
+
+
+def reset(service: Service) -> None:
+    assert service.run("release", "--for", "1s").returncode == 0
+
+
+def reload(service: Service) -> None:
+    service.configure(interval="5s", stall="2s", samples="0.2s")
+    service.signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("end", [reset, reload])
+def test_what_the_worker_has_heard_outlives_it(
+    eight: Machine, serve: ServiceFactory, end: Callable[[Service], None]
+) -> None:
+    """Whoever answers an XID with a release and a reset must not lose it thereby."""
+    service = serve(eight, interval="5s", stall="2s")
+    service.well()
+    eight.set("gpu 2", {"xid.1": 95})
+    time.sleep(0.2)  # the driver has told it
+    worker = service.worker()
+    end(service)
+    service.other_worker(worker)
+    service.next()
+    assert service.well().by_index[2]["xid_count"] == 1
 
 
 def test_a_gpu_that_fell_off_the_bus_says_why(eight: Machine, serve: ServiceFactory) -> None:

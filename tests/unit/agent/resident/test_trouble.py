@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -432,3 +433,101 @@ def test_a_poll_beside_the_service(eight: Machine, serve: ServiceFactory) -> Non
     service.well()
     assert get(eight.env).code == 0
     assert service.next().code == 0
+
+
+# -- while one call hangs --------------------------------------------------------------------------------------------
+
+
+def stuck(eight: Machine, service: Service) -> Answer:
+    """GPU 5 hangs, the others do not."""
+    eight.set("gpu 5", power_instant="!HANG")
+    return service.until(lambda answer: answer.code == 1003 and len(answer.by_index) == 7, "a stall")
+
+
+def goes_on(service: Service) -> None:
+    for _ in range(3):
+        answer = service.next()
+        assert (answer.code, sorted(answer.by_index)) == (1003, [0, 1, 2, 3, 4, 6, 7])
+
+
+def test_another_configuration_waits_for_the_call_that_hangs(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    stuck(eight, service)
+    worker = service.worker()
+    service.configure(interval="1s", stall="1s", samples="0.2s", pcie="1s", window="5s")
+    service.signal(signal.SIGHUP)
+    goes_on(service)
+    assert "configuration read again, in part when the call that hangs is back" in service.said()
+    assert service.worker() == worker
+
+
+def test_a_release_that_is_refused_changes_nothing(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    stuck(eight, service)
+    assert service.run("release", "--for", "2s").returncode == 1
+    goes_on(service)
+
+
+def test_a_release_that_failed_does_not_come_later(eight: Machine, serve: ServiceFactory) -> None:
+    """A call is slow, and comes back when whoever asked for the driver has been told that it is held."""
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(4) 95")
+    service.until(lambda answer: answer.code == 0 and holders(eight.path), "a round")
+    time.sleep(0.8)  # it is in the call, and not yet for too long
+    done = service.run("release")
+    eight.set("gpu 2", temperature_threshold_mem_max=None)
+    assert done.returncode == 1, done
+    service.well()
+    assert service.next().code == 0
+    assert service.next().code == 0
+
+
+def test_a_poll_beside_the_service_does_not_hang_with_it(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    stuck(eight, service)
+    answer = get(eight.env, "--beside", str(service.document), command="links")
+    assert (answer.code, answer.document["links"]) == (1003, {})
+    assert holders(eight.path) == [service.worker()]
+
+
+def test_an_old_document_holds_no_poll_back(eight: Machine, serve: ServiceFactory) -> None:
+    """That of a service that was killed while it had released the driver, where no unit removes it."""
+    service = serve(eight)
+    service.well()
+    assert service.run("release").returncode == 0
+    service.process.kill()
+    service.process.wait()
+    beside = ("--beside", str(service.document))
+    assert get(eight.env, *beside, command="links").code == 1004
+    left = json.loads(service.document.read_bytes())
+    service.document.write_text(json.dumps({**left, "timestamp": left["timestamp"] - 600}))
+    assert get(eight.env, *beside, command="links").code == 0
+
+
+def test_a_release_waits_for_a_poll_that_is_under_way(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    eight.set("gpu 7", nvlink_state="!SLOW(0.02) 1")
+    poll = subprocess.Popen(
+        [AGENT, "links", "--beside", str(service.document)], env=service.env, stdout=subprocess.DEVNULL
+    )
+    while len(holders(eight.path)) < 2:
+        assert poll.poll() is None
+        time.sleep(0.01)
+    done = service.run("release")
+    assert (done.returncode, holders(eight.path)) == (0, [])
+    poll.wait(10)
+
+
+def test_root_does_not_take_the_place_of_the_services_user(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight)
+    service.well()
+    service.stop()
+    os.chown(service.document.parent, 65534, 65534)
+    done = service.run("serve")
+    assert done.returncode == 1
+    assert "belongs to user 65534: run it as that, not as root" in done.stderr
