@@ -208,6 +208,21 @@ def test_nonsense_in_one_reading_harms_no_other(eight: Machine, well: Answer) ->
     assert_unharmed(answer, well, 1)
 
 
+def test_mig_instances_that_are_refused_are_not_gone(machine: MachineFactory) -> None:
+    """As where the service may not open their device files: nothing is concluded, and somebody is told."""
+    node = machine("h100-mig")
+    instances = get(node.env).document["discovery"]["mig"]
+    assert instances
+    node.set("gpu 0", nvmlDeviceGetMigDeviceHandleByIndex="!NO_PERMISSION")
+    answer = get(node.env)
+    assert answer.code == 0
+    assert {"mig"} == {problem["metric"] for problem in answer.errors}
+    assert "mig" not in answer.document["discovery"]
+    assert "fans" in answer.document["discovery"]
+    node.set("gpu 0", nvmlDeviceGetMigDeviceHandleByIndex=None)
+    assert get(node.env).document["discovery"]["mig"] == instances
+
+
 def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     eight.set("gpu *", all_calls("UNKNOWN", identity=False))
     answer = get(eight.env)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.unit.agent.collector import get, python
 from tests.unit.agent.resident.service import pss
+from zbx_nvidia.agent.processes import sees_every_process
 from zbx_nvidia.agent.resident.ledger import MAX_CODES, Ledger
 from zbx_nvidia.agent.resident.sampler import Window
 from zbx_nvidia.agent.resident.xids import Tally
@@ -141,13 +142,29 @@ def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> Non
     service.until(lambda answer: "sampled_utilization_peak" in answer.by_index[1], "utilisation")
 
 
-def test_a_lost_gpu_has_no_past(eight: Machine, serve: ServiceFactory) -> None:
+def test_nonsense_in_place_of_a_sample_harms_no_other(eight: Machine, serve: ServiceFactory) -> None:
+    """And not for ever: the thread that met it goes on."""
+    service = serve(eight, window="1s")
+    service.well()
+    # The power of this moment, and the memory's temperature, as the service looks at them.
+    eight.set("gpu 1", {"field.186": "DOUBLE 1 / 0", "field.82": "DOUBLE 0 / 0"})
+    answer = service.until(lambda answer: "sampled_power_peak" not in answer.by_index[1], "no power")
+    assert answer.code == 0
+    assert "sampled_clock_sm_peak" in answer.by_index[1]
+    eight.set("gpu 1", {"field.186": None, "field.82": None})
+    service.until(lambda answer: "sampled_power_peak" in answer.by_index[1], "power")
+
+
+@pytest.mark.parametrize("gone", [{"state": "lost"}, {"nvmlDeviceGetUUID": "!UNKNOWN"}], ids=["lost", "sick"])
+def test_a_gpu_that_was_away_has_no_past(eight: Machine, serve: ServiceFactory, gone: dict[str, str]) -> None:
     eight.set("gpu 1", power_instant=650_000)
     service = serve(eight, window="60s")
     assert service.well().by_index[1]["sampled_power_peak"] == 650
-    eight.set("gpu 1", state="lost")
-    service.until(lambda answer: 1 not in answer.by_index, "a lost GPU")
-    eight.set("gpu 1", state="ok", power_instant=80_000)
+    eight.set("gpu 1", gone)
+    service.until(lambda answer: 1 not in answer.by_index, "a GPU that is away")
+    eight.set("gpu 1", power_instant=80_000)
+    service.next()
+    eight.set("gpu 1", dict.fromkeys(gone))
     answer = service.until(lambda answer: 1 in answer.by_index, "the GPU")
     assert answer.by_index[1]["sampled_power_peak"] == 80
 
@@ -588,6 +605,14 @@ CALLS = ("nvmlDeviceGetProcessesUtilizationInfo", "nvmlDeviceGetProcessUtilizati
 def listed(answer: Answer) -> list[dict[str, object]]:
     found: list[dict[str, object]] = answer.by_index[0]["process_list"]
     return found
+
+
+def test_shares_under_other_pids_than_those_of_the_list(machine: MachineFactory, serve: ServiceFactory) -> None:
+    """In a container drivers have been reported to list by its PIDs and to sample by the host's."""
+    node = machine("t4")
+    node.set("gpu 0 process 5009999", {"name": "who", "sm_utilization": 61})
+    told = [key for entry in listed(serve(node).well()) for key in KEYS if key in entry]
+    assert bool(told) == sees_every_process()
 
 
 def test_processes_of_a_divided_gpu(machine: MachineFactory, serve: ServiceFactory) -> None:
