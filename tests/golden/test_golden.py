@@ -295,6 +295,7 @@ ASK = {
     "sampled_power_p95": samples(NVML_TOTAL_POWER_SAMPLES, nineteen_of_twenty, 1000),
     "sampled_clock_sm_peak": samples(NVML_PROCESSOR_CLK_SAMPLES, max, 1e-6),
     "sampled_clock_sm_average": samples(NVML_PROCESSOR_CLK_SAMPLES, mean, 1e-6),
+    "sampled_clock_sm_p95": samples(NVML_PROCESSOR_CLK_SAMPLES, nineteen_of_twenty, 1e-6),
 }
 
 def ask(handle, question):

@@ -12,25 +12,16 @@ from zbx_nvidia.catalog.remedies import CLASSES
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"
 
-# Method of the driver's `Probe` -> the metrics that are made of its samples: (what is made of them, key).
+# Method of the driver's `Probe`: what it samples.
 _SAMPLED = (
-    (
-        "utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples",
-        (PEAK, AVERAGE, P95),
-    ),
+    ("utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples"),
     (
         "power", "Power draw", FLOAT, "W",
-        "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples", (PEAK, AVERAGE, P95),
+        "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples",
     ),
-    (
-        "temperature", "Temperature", UNSIGNED, "°C", "nvmlDeviceGetTemperatureV", (PEAK, AVERAGE),
-    ),
-    (
-        "temperature_memory", "Memory temperature", UNSIGNED, "°C", "nvmlDeviceGetFieldValues", (PEAK,),
-    ),
-    (
-        "clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo, nvmlDeviceGetSamples", (PEAK, AVERAGE),
-    ),
+    ("temperature", "Temperature", UNSIGNED, "°C", "nvmlDeviceGetTemperatureV"),
+    ("temperature_memory", "Memory temperature", UNSIGNED, "°C", "nvmlDeviceGetFieldValues"),
+    ("clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo, nvmlDeviceGetSamples"),
 )  # fmt: skip
 _WORDS = {
     PEAK: ("highest sample", "The highest of all samples of the last minute: what a poll would miss."),
@@ -68,8 +59,8 @@ SAMPLED_METRICS = (
             f"sampled_{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
             f"sampled_{key}", what, LIVE, call, _WORDS[what][1] + (_BUFFERED if _BUFFER in call else ""),
         )
-        for key, name, kind, unit, call, made in _SAMPLED
-        for what in made
+        for key, name, kind, unit, call in _SAMPLED
+        for what in _WORDS
     ),
     *(
         _row(

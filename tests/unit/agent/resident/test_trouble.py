@@ -511,7 +511,7 @@ def test_an_old_document_holds_no_poll_back(eight: Machine, serve: ServiceFactor
 def test_a_release_waits_for_a_poll_that_is_under_way(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     service.well()
-    eight.set("gpu 7", nvlink_state="!SLOW(0.02) 1")
+    eight.set("gpu 7", nvlink_state="!SLOW(0.06) 1")
     poll = subprocess.Popen(
         [AGENT, "links", "--beside", str(service.document)], env=service.env, stdout=subprocess.DEVNULL
     )
