@@ -509,15 +509,14 @@ def test_an_old_document_holds_no_poll_back(eight: Machine, serve: ServiceFactor
 
 
 def test_a_release_waits_for_a_poll_that_is_under_way(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+    service = serve(eight, stall="5s")
     service.well()
-    eight.set("gpu 7", nvlink_state="!SLOW(0.06) 1")
+    eight.set("gpu 7", {"nvlink_state.3": "!SLOW(0.9) 1"})
     poll = subprocess.Popen(
         [AGENT, "links", "--beside", str(service.document)], env=service.env, stdout=subprocess.DEVNULL
     )
-    while len(holders(eight.path)) < 2:
-        assert poll.poll() is None
-        time.sleep(0.01)
+    time.sleep(0.5)
+    assert poll.poll() is None
     done = service.run("release")
     assert (done.returncode, holders(eight.path)) == (0, [])
     poll.wait(10)
