@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.conftest import PROFILE
 from tests.integration.machines import machine
 
 if TYPE_CHECKING:
@@ -75,3 +76,17 @@ def test_what_the_docs_add_to_the_unit_suffices(host: Machine) -> None:
     while host.run("test", "-e", f"{place}/document.json").code == 0:
         assert time.monotonic() < end, "it was left to be read"
         time.sleep(0.1)
+
+
+def test_when_it_has_stopped_the_driver_is_free(host: Machine) -> None:
+    """Also where the driver is slow: whoever stops it by its name (mig-parted, gpu-operator) resets a GPU next."""
+    host.shell("rm -rf /etc/systemd/system/zbx-nvidia.service.d /etc/zbx-nvidia/agent.conf; systemctl daemon-reload")
+    host.shell("systemctl restart zbx-nvidia")
+    assert document(host, "/run/zbx-nvidia/document.json")["status"]["code"] == 0
+    held = f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c ' {PROFILE}' || true"
+    assert host.shell(held).strip() == "1"
+    host.set_profile(temperature_threshold_mem_max="!SLOW(3) 95")
+    time.sleep(6)  # a round has begun, and is in that call
+    host.shell("systemctl stop zbx-nvidia")
+    assert host.shell(held).strip() == "0"
+    assert host.run("test", "-e", "/run/zbx-nvidia/document.json").code
