@@ -26,6 +26,8 @@ LEFT_OUT = {"pygments", "markdown-it-py"}
 COMPILED = (".so", ".pyd", ".pyc")
 DISPENSABLE = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "entry_points.txt"}
 STRAY = {"example.py"}  # of nvidia-ml-py, beside its module
+# What a distribution's licence wants beside it, where the distribution itself has it not.
+LICENSES = {"pyzabbix": ROOT / "scripts/licenses/LGPL-2.1.txt"}
 # The oldest time that a zip file can hold.
 TIME = (1980, 1, 1, 0, 0, 0)
 MAIN = '''\
@@ -74,11 +76,13 @@ def _needed(requirement: Requirement) -> bool:
 def contents(wheel: Path) -> dict[str, bytes]:
     """Path in the archive -> bytes."""
     files = {"__main__.py": MAIN.format(oldest=OLDEST).encode()}
-    for found in distributions("zbx-nvidia").values():
+    for name, found in distributions("zbx-nvidia").items():
         for listed in found.files or ():
             path = PurePosixPath(listed)
             if _wanted(path):
                 files[str(path)] = Path(str(found.locate_file(path))).read_bytes()
+            if name in LICENSES and path.match("*.dist-info/METADATA"):
+                files[str(path.with_name("LICENSE"))] = LICENSES[name].read_bytes()
     with zipfile.ZipFile(wheel) as ours:
         for name in ours.namelist():
             path = PurePosixPath(name)

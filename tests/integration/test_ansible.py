@@ -45,7 +45,7 @@ class Ansible:
 
     def __init__(self, there: Machine, archive: Path, home: Path) -> None:
         self.there = there
-        self._archive = archive
+        self.archive = archive
         # Not one that a developer has.
         (home / "ansible.cfg").touch()
         self._env = {
@@ -67,7 +67,7 @@ class Ansible:
             "ansible_python_interpreter": "/usr/bin/python3",
             # Root already, and the machine has no sudo.
             "ansible_become": False,
-            "zbx_nvidia_archive": str(self._archive),
+            "zbx_nvidia_archive": str(self.archive),
             **variables,
         }
         command = [sys.executable, "-m", "ansible", "playbook", "-i", f"{self.there.container},"]
@@ -143,3 +143,36 @@ def test_what_it_refuses(ansible: Ansible) -> None:
     old = ansible.run(zbx_nvidia_pythons=["/usr/bin/python2", "/bin/false"])
     assert old.failed == 1
     assert "no Python 3.10 or newer among zbx_nvidia_pythons" in old.text
+    ansible.there.shell("mkdir /srv/other && touch /srv/other/file")
+    other = ansible.run(zbx_nvidia_state="absent", zbx_nvidia_folder="/srv/other")
+    assert other.failed == 1
+    assert "/srv/other was not made by this role, for there is no .unpacked in it" in other.text
+    ansible.there.shell("test -e /srv/other/file && rm -r /srv/other")
+
+
+@pytest.mark.integration
+def test_what_is_copied_and_not_unpacked_yet(ansible: Ansible) -> None:
+    """--check, with a service to come that a handler would restart."""
+    there = ansible.there
+    place = f"{there.container}:/opt/zbx-nvidia.pyz"
+    subprocess.run(["docker", "cp", "--quiet", str(ansible.archive), place], check=True)
+    there.shell("chown root:root /opt/zbx-nvidia.pyz; chmod 644 /opt/zbx-nvidia.pyz")
+    ready = ansible.run("--check", zbx_nvidia_mode="resident")
+    assert (ready.changed, ready.failed) == (1, 0), ready.text
+    there.shell("rm /opt/zbx-nvidia.pyz")
+
+
+@pytest.mark.integration
+def test_a_program_that_is_gone(ansible: Ansible) -> None:
+    """Nothing is removed that only the program could put back."""
+    there = ansible.there
+    there.ok("systemctl", "start", SERVICES["agentd"])
+    first = ansible.run(zbx_nvidia_agent="agentd")
+    assert first.failed == 0, first.text
+    there.shell("mv /opt/zbx-nvidia/bin/zbx-nvidia /root/")
+    gone = ansible.run(zbx_nvidia_state="absent")
+    assert gone.failed == 1, gone.text
+    there.shell("mv /root/zbx-nvidia /opt/zbx-nvidia/bin/")
+    gone = ansible.run(zbx_nvidia_state="absent")
+    assert (gone.changed, gone.failed) == (2, 0), gone.text
+    there.ok("systemctl", "stop", SERVICES["agentd"])

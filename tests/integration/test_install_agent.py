@@ -197,6 +197,59 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
         host.ok("uninstall-agent")
 
 
+@pytest.mark.parametrize("kind", PORTS)
+def test_what_is_asked_for_later_reaches_the_agent(host: Host, kind: str) -> None:
+    """By a line of the main file, which no reload of the UserParameter lines reads."""
+    host.start(kind)
+    with host.untouched(kind):
+        host.ok("install-agent")
+        host.ok("install-agent", "--server", "192.0.2.9")
+        assert host.get(kind, "agent.ping").out != "1\n"
+        assert host.ok("install-agent").startswith("Nothing changes.\n")
+        host.ok("uninstall-agent")
+
+
+def test_a_line_that_both_agents_read(host: Host) -> None:
+    """Changed once, it is told to both; and so it is when it is put back."""
+    shared = "/etc/zabbix/shared.conf"
+    for config in CONFIGS.values():
+        host.shell(f"sed -i '/^Server=/d' {config}; echo Include={shared} >>{config}")
+    host.shell(f"echo Server=127.0.0.1 >{shared}")
+    host.start("agentd", "agent2")
+    with host.untouched("agentd", "agent2"):
+        host.ok("install-agent")
+        out = host.ok("install-agent", "--server", "192.0.2.9")
+        assert out.count("+ Server=192.0.2.9\n") == 1
+        for kind in PORTS:
+            assert host.get(kind, "agent.ping").out != "1\n"
+        host.ok("uninstall-agent")
+
+
+def test_two_agents_that_share_a_directory(host: Host) -> None:
+    unit = "/etc/systemd/system/second.service"
+    host.shell(
+        "sed -E 's/^(PidFile|LogFile)=.*//' /etc/zabbix/zabbix_agentd.conf >/etc/zabbix/second.conf && "
+        "printf 'ListenPort=10070\\nPidFile=/tmp/second.pid\\nLogType=console\\n' >>/etc/zabbix/second.conf && "
+        "printf '[Service]\\nUser=zabbix\\nExecStart=/usr/sbin/zabbix_agentd -f -c /etc/zabbix/second.conf\\n' "
+        f">{unit} && systemctl daemon-reload && systemctl start second"
+    )
+
+    def second() -> str:
+        done = host.there.run("zabbix_get", "-s", "127.0.0.1", "-p", "10070", "-k", "nvidia.get")
+        return done.out + done.err
+
+    host.start("agentd")
+    try:
+        host.until(lambda: "ZBX_NOTSUPPORTED" in second())
+        with host.untouched("agentd"):
+            host.ok("install-agent")
+            assert second().startswith("{")
+            host.ok("uninstall-agent")
+            host.until(lambda: "ZBX_NOTSUPPORTED" in second(), 5)
+    finally:
+        host.shell(f"systemctl stop second; rm {unit}; systemctl daemon-reload")
+
+
 def test_one_of_two_agents(host: Host) -> None:
     host.start("agentd", "agent2")
     with host.untouched("agentd", "agent2"):
@@ -217,12 +270,13 @@ def test_one_of_two_agents(host: Host) -> None:
 
 
 def test_an_agent_that_does_not_serve_the_key_is_left_as_it_was(host: Host) -> None:
-    host.shell("echo 'DenyKey=vfs.file.contents[*]' >/etc/zabbix/zabbix_agentd.conf.d/deny.conf")
+    deny = "/etc/zabbix/zabbix_agentd.conf.d/deny.conf"
+    host.shell(f"printf 'DenyKey=system.run[*]\\nDenyKey=vfs.file.contents[*]\\n' >{deny}")
     host.start("agentd")
     with host.untouched("agentd"):
         line = host.refused("install-agent", "--mode", "resident")
         assert "does not support nvidia.get" in line
-        assert "/etc/zabbix/zabbix_agentd.conf.d/deny.conf:1 states DenyKey=vfs.file.contents[*]" in line
+        assert f"{deny}:2 states DenyKey=vfs.file.contents[*]" in line
         assert line.endswith("all that was done is undone")
         assert host.there.run("getent", "passwd", "zbx-nvidia").code == 2
 
@@ -243,6 +297,41 @@ def test_an_agent_that_does_not_start_again_is_left_as_it_was(host: Host) -> Non
     host.refused("install-agent", "--mode", "resident", "--psk")
     assert host.tree() ^ before == set()
     assert [host.mode(kind) for kind in PORTS] == ["oneshot", "oneshot"]
+
+
+def test_an_agent_that_could_not_start_again_goes_on_running(host: Host) -> None:
+    """Its files are no longer those that it was started with, and no longer good."""
+    theirs = "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf"
+    host.start("agentd")
+    with host.untouched("agentd"):
+        host.ok("install-agent", "--host-metadata", "x")
+        host.shell(f"echo Timeout=999 >{theirs}")
+        before, pid = host.tree(), host.pid("zabbix-agent")
+        line = host.refused("uninstall-agent")
+        assert f"zabbix_agentd does not take its configuration {CONFIGS['agentd']}: " in line
+        assert "Timeout" in line
+        assert line.endswith("all that was done is undone")
+        assert (host.tree(), host.pid("zabbix-agent"), host.mode("agentd")) == (before, pid, "oneshot")
+        # Nothing to write, but an agent that has not read it.
+        drop_in = DROP_INS["agentd"]
+        host.shell(f"rm {theirs}; mv {drop_in} /root/; systemctl restart zabbix-agent")
+        host.until(lambda: host.get("agentd", "agent.ping").out == "1\n")
+        host.shell(f"mv /root/nvidia.conf {drop_in}; echo Timeout=999 >{theirs}")
+        pid = host.pid("zabbix-agent")
+        assert "does not take its configuration" in host.refused("install-agent")
+        assert host.pid("zabbix-agent") == pid
+        host.shell(f"rm {theirs}")
+        host.ok("uninstall-agent")
+
+
+def test_why_an_agent_does_not_start_again(host: Host) -> None:
+    """For what its own program does not look at when it is asked for one item."""
+    host.start("agentd")
+    host.shell("echo ListenIP=192.0.2.77 >/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
+    line = host.refused("install-agent", "--mode", "resident")
+    assert "zabbix_agentd does not start again (systemctl restart zabbix-agent.service): " in line
+    assert "192.0.2.77" in line
+    assert "exit code 0" not in line
 
 
 def test_interrupted_in_the_middle(host: Host) -> None:
@@ -278,6 +367,37 @@ def test_a_configuration_that_no_agent_takes_is_named(host: Host) -> None:
         host.shell("cp -a /root/pristine/zabbix_agentd.conf /etc/zabbix/")
 
 
+def test_nothing_can_be_written_down(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched("agentd"):
+        host.shell("mount -t tmpfs -o ro none /var/lib")
+        try:
+            line = host.refused("install-agent")
+        finally:
+            host.shell("umount /var/lib")
+        assert line == "Error: /var/lib/zbx-nvidia, where what is done is written down: Read-only file system"
+        host.shell(f"mkdir {DROP_INS['agentd']}")
+        line = host.refused("install-agent")
+        host.shell(f"rmdir {DROP_INS['agentd']}")
+        assert line == f"Error: {DROP_INS['agentd']} is a directory, where a file has to be: move it away"
+
+
+def test_agents_that_cannot_be_looked_for(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched():
+        host.ok("install-agent")
+        host.shell("mv /usr/bin/systemctl /usr/bin/systemctl.gone")
+        try:
+            out = host.ok("uninstall-agent")
+        finally:
+            host.shell("mv /usr/bin/systemctl.gone /usr/bin/systemctl")
+        assert (
+            "zabbix_agentd, if it runs here, was not restarted (systemctl cannot be run: No such file or directory): "
+            "restart it yourself\n" in out
+        )
+        host.shell("systemctl restart zabbix-agent")
+
+
 # Who may run what
 
 
@@ -297,9 +417,12 @@ def test_refused_programs(host: Host) -> None:
             (f"chown zabbix {pynvml}", f"chown 0 {pynvml}", "", f"{pynvml} can be written to by its owner zabbix"),
             ("chmod o+w /opt", "chmod o-w /opt", "", "/opt can be written to by everybody, who could"),
             (f"chmod o-rx {site}/catalog", f"chmod o+rx {site}/catalog", "",
-             f"{site}/catalog (mode 0750) cannot be read by the user zabbix, as which the Zabbix agent runs: install"),
+             f"{site}/catalog (mode 0750) cannot be read by the user zabbix, as which the Zabbix agent runs: chmod -R"),
             # As pipx of root's would have it.
-            ("true", "true", "/root/p/zbx-nvidia-agent", "/root (mode 0700) cannot be read by the user zabbix"),
+            ("true", "true", "/root/p/zbx-nvidia-agent",
+             "/root (mode 0700) cannot be read by the user zabbix, as which the Zabbix agent runs: install"),
+            # Where the agent's user cannot import it at all.
+            (f"chmod go-rx {site[:-11]}", f"chmod go+rx {site[:-11]}", "", f"{site[:-11]} (mode 0700) cannot be"),
             ("true", "true", "/srv/p/zbx-nvidia-agent", "/srv/p can be written to by everybody"),
             ("true", "true", "/bin/none", "/bin/none is no program: give the absolute path of zbx-nvidia-agent"),
             ("true", "true", "/bin/true", "/bin/true is of version"),
@@ -309,6 +432,36 @@ def test_refused_programs(host: Host) -> None:
             host.shell(restore)
             assert expected in line
     host.shell("rm -rf /root/p /srv/p")
+
+
+def test_an_umask_that_lets_nobody_read(host: Host) -> None:
+    host.start("agentd")
+    host.shell("cp -a /opt/zbx-nvidia /root/whole && chmod -R o-rwx /opt/zbx-nvidia")
+    with host.untouched("agentd"):
+        line = host.refused("install-agent")
+        assert "/opt/zbx-nvidia (mode 0750) cannot be read by the user zabbix" in line
+        found = re.search(r"runs: (chmod .*), or install", line)
+        assert found
+        host.shell(found[1])
+        host.ok("install-agent")
+        host.ok("uninstall-agent")
+        host.shell("rm -r /opt/zbx-nvidia && mv /root/whole /opt/zbx-nvidia && chmod -R o-rwx /opt/zbx-nvidia")
+    host.shell("chmod -R go+rX /opt/zbx-nvidia")
+
+
+def test_root_imports_nothing_that_others_could_have_written(host: Host) -> None:
+    """Not to find out either why the agent's user cannot."""
+    site = "/srv/v/lib/python3.*/site-packages/zbx_nvidia"
+    host.shell(
+        "cp -a /opt/zbx-nvidia /srv/v && sed -i '1s:/opt/zbx-nvidia:/srv/v:' /srv/v/bin/zbx-nvidia-agent && "
+        f"echo \"open('/srv/v/mark', 'w')\" >>$(echo {site}/__init__.py) && chown nobody {site}/__init__.py"
+    )
+    try:
+        line = host.refused("install-agent", "--agent", "agentd", "--command", "/srv/v/bin/zbx-nvidia-agent")
+        assert "/zbx_nvidia/__init__.py can be written to by its owner nobody, who could have the agent run" in line
+        assert host.there.run("test", "-e", "/srv/v/mark").code == 1
+    finally:
+        host.shell("rm -r /srv/v")
 
 
 def test_only_root(host: Host) -> None:
@@ -352,6 +505,47 @@ def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
     assert "\nServer=127.0.0.1,198.51.100.9\n" in text
     assert "\nServerActive=127.0.0.1\n" in text
     assert "Timeout=10\n" in host.there.read(drop_in)
+
+
+def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
+    """It is no longer ours: what was told once does not come back by itself."""
+    config, theirs = CONFIGS["agentd"], "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf"
+    host.start("agentd")
+    host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1", "--psk")
+    host.shell(f"sed -i s/^Server=.*/Server=127.0.0.1,192.0.2.2/ {config}; echo TLSAccept=unencrypted,psk >{theirs}")
+    out = host.ok("install-agent")
+    assert re.search(
+        rf"^{config}:\d+ states Server=127\.0\.0\.1,192\.0\.2\.2, not 127\.0\.0\.1,192\.0\.2\.1 as an earlier run "
+        "was told: it is left so$",
+        out,
+        re.MULTILINE,
+    )
+    assert f"{theirs}:1 states TLSAccept=unencrypted,psk, not psk as an earlier run was told: it is left so\n" in out
+    assert "\nServer=127.0.0.1,192.0.2.2\n" in host.there.read(config)
+    assert host.there.read(theirs) == "TLSAccept=unencrypted,psk\n"
+    assert "TLSAccept" not in host.there.read(DROP_INS["agentd"])
+    assert "TLSConnect=psk\n" in host.there.read(DROP_INS["agentd"])
+    assert host.mode("agentd") == "oneshot"  # without the key
+    out = host.ok("install-agent")
+    assert out.startswith("Nothing changes.\n")
+    assert "left so" not in out
+    # Without our key no agent takes what theirs states: it stays as it is, and goes on.
+    line = host.refused("uninstall-agent")
+    assert "TLSAccept" in line
+    assert line.endswith("all that was done is undone")
+    assert host.mode("agentd") == "oneshot"
+    host.shell(f"rm {theirs}")
+    host.ok("uninstall-agent")
+
+
+def test_an_include_above_ours(host: Host) -> None:
+    host.start("agentd")
+    with host.untouched("agentd"):
+        host.ok("install-agent")
+        host.shell(f"mkdir /etc/zabbix/above; sed -i '1i Include=/etc/zabbix/above/*.conf' {CONFIGS['agentd']}")
+        assert host.ok("install-agent").startswith("Nothing changes.\n")
+        host.ok("uninstall-agent")
+        host.shell(f"rmdir /etc/zabbix/above; cp -a /root/pristine/zabbix_agentd.conf {CONFIGS['agentd']}")
 
 
 def test_a_setting_that_is_stated_twice(host: Host) -> None:
@@ -444,18 +638,22 @@ def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
     """What others than root can change is neither run nor edited, and stops nobody else's."""
     host.shell(
         "mkdir /srv/n && cp /bin/sh /srv/n/zabbix_agentd && echo 'sleep 1000' >/srv/n/wait && "
-        "echo broken >/srv/n/x.conf && chown -R nobody /srv/n && "
+        "echo broken >/srv/n/x.conf && "
+        "printf 'Server=127.0.0.1\\nListenPort=10080\\nPidFile=/tmp/z.pid\\nLogType=console\\n' >/srv/n/z.conf && "
+        "chown -R nobody /srv/n && "
         "printf 'Server=127.0.0.1\\nListenPort=10070\\nPidFile=/tmp/y.pid\\nLogType=console\\n' >/srv/y.conf"
     )
     for command in (
         "/srv/n/zabbix_agentd /srv/n/wait -c /srv/n/x.conf",
         # The right program and a file of root's, but the key would be made for who has started it.
         "/usr/sbin/zabbix_agentd -f -c /srv/y.conf",
+        # And his own file.
+        "/usr/sbin/zabbix_agentd -f -c /srv/n/z.conf",
     ):
         host.shell(
             f"setpriv --reuid nobody --clear-groups setsid {command} </dev/null >/dev/null 2>&1 & echo $! >>/srv/pids"
         )
-    host.until(lambda: host.there.run("test", "-e", "/tmp/y.pid").code == 0)  # noqa: S108  there
+    host.until(lambda: host.there.run("test", "-e", "/tmp/y.pid", "-a", "-e", "/tmp/z.pid").code == 0)  # noqa: S108  there
     host.start("agentd")
     try:
         with host.untouched("agentd"):
@@ -468,6 +666,26 @@ def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
         assert f"{CONFIGS['agentd']} can be written to by its owner zabbix: chown root {CONFIGS['agentd']}" in line
     finally:
         host.shell("kill $(cat /srv/pids); rm -r /srv/n /srv/y.conf /srv/pids")
+
+
+def test_an_agent_that_runs_and_is_refused(host: Host) -> None:
+    """Not passed over for those that lie about unused."""
+    host.shell(
+        "mkdir /srv/a && sed -E 's/^(LogFile|PidFile)=.*//' /etc/zabbix/zabbix_agentd.conf >/srv/a/a.conf && "
+        "printf 'PidFile=/tmp/a.pid\\nLogType=console\\n' >>/srv/a/a.conf && chown -R zabbix /srv/a && "
+        "systemd-run --quiet --unit theirs --uid zabbix /usr/sbin/zabbix_agentd -f -c /srv/a/a.conf"
+    )
+    host.until(lambda: host.get("agentd", "agent.ping").code == 0)
+    try:
+        with host.untouched():
+            line = host.refused("install-agent")
+            assert "/srv/a/a.conf, of /usr/sbin/zabbix_agentd, is not root's alone: /srv/a can be written to by" in line
+            assert line.endswith("; or name another agent with --agent")
+            assert "Nothing" in host.ok("uninstall-agent")
+            host.ok("install-agent", "--agent", "agent2")
+            host.ok("uninstall-agent")
+    finally:
+        host.shell("systemctl stop theirs; rm -r /srv/a")
 
 
 def test_another_run_at_once(host: Host) -> None:
@@ -565,6 +783,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
         assert host.shell(f"stat -c '%A %U' {KEY}") == "-rw------- zabbix\n"
         for name in (NAME, ACTIVE):
             assert f"The key of identity 'zbx-nvidia-{name}' lies in {KEY}." in out
+            assert f"zbx-nvidia add-host {name} --address ADDRESS --psk-identity zbx-nvidia-{name} --psk-file" in out
         assert right not in out
         assert right not in host.there.read(JOURNAL)
         assert host.get("agentd").code != 0  # nobody is answered without it

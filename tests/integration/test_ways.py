@@ -76,7 +76,8 @@ def test_as_the_docs_say(bare: Machine, way: str) -> None:
     bare.ok("systemctl", "start", SERVICES[agent])
     environment = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     try:
-        bare.shell(f"export {environment}; cd {FOLDER}; {commands(way, agent)}")
+        # As on hardened hosts.
+        bare.shell(f"umask 027; export {environment}; cd {FOLDER}; {commands(way, agent)}")
         document = json.loads(bare.ok("zabbix_get", "-s", "127.0.0.1", "-k", "nvidia.get"))
         assert document["status"]["code"] == 0, document["status"]
         document = json.loads(bare.ok(f"{WAYS[way]}/zbx-nvidia-agent", "get", user="zabbix"))

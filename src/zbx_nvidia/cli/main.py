@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import sys
 from typing import Any
 
 import click
@@ -48,11 +51,20 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns is click's business
         """Run the command that was asked for."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal that knows no degree sign shows a question mark.
+            sys.stdout.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except ZbxNvidiaError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read the output has had enough: click's business
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -66,6 +66,10 @@ class Agent(NamedTuple):
         return PROGRAMS[self.kind]
 
 
+class NoAgentError(HostError):
+    """There is none on this host."""
+
+
 class NotRootsError(HostError):
     """There is an agent, but somebody besides root can change its program or its configuration."""
 
@@ -78,17 +82,24 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
             host; if there is none of these either, all.
 
     Raises:
-        HostError: There is none.
+        HostError: There is none, or it could not be looked for.
     """
     kinds = KINDS if kind == "auto" else (kind,)
-    refused: list[str] = []
-    found = [candidate for candidate in _candidates(refused) if candidate.agent.kind in kinds]
+    every: list[_Refused] = []
+    found = [candidate for candidate in _candidates(every) if candidate.agent.kind in kinds]
+    refused = [one for one in every if one.kind in kinds]
+    runs = next((one for one in refused if one.runs), None)
+    if runs is not None and kind == "auto":
+        # It is what Zabbix asks: one that lies about unused is not meant.
+        raise NotRootsError(f"{runs.why}; or name another agent with --agent")
     chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
     if not chosen:
         if refused:
-            raise NotRootsError(refused[0])
+            raise NotRootsError((runs or refused[0]).why)
         wanted = " and no ".join(PROGRAMS[one] for one in kinds)
-        raise HostError(f"there is no {wanted} on this host: install the package zabbix-agent or zabbix-agent2 first")
+        raise NoAgentError(
+            f"there is no {wanted} on this host: install the package zabbix-agent or zabbix-agent2 first"
+        )
     return tuple(one.agent for one in chosen)
 
 
@@ -119,7 +130,13 @@ class _Candidate(NamedTuple):
     enabled: bool
 
 
-def _candidates(refused: list[str]) -> list[_Candidate]:
+class _Refused(NamedTuple):
+    kind: str
+    why: str
+    runs: bool  # as an agent of this host: anybody can start one with a file of his own
+
+
+def _candidates(refused: list[_Refused]) -> list[_Candidate]:
     """Every agent that runs, that a service would start, or that is just there; each configuration once.
 
     Args:
@@ -130,7 +147,9 @@ def _candidates(refused: list[str]) -> list[_Candidate]:
         agent = candidate.agent
         problem = owners.changeable(agent.program) or owners.changeable(agent.config)
         if problem:
-            refused.append(f"{agent.config}, of {agent.program}, is not root's alone: {problem}")
+            why = f"{agent.config}, of {agent.program}, is not root's alone: {problem}"
+            of_host = candidate.enabled or agent.user in {"root", USER}
+            refused.append(_Refused(agent.kind, why, candidate.running and of_host))
         else:
             found.setdefault((agent.kind, agent.config), candidate)
     return list(found.values())
@@ -161,7 +180,7 @@ def _of_processes() -> Iterator[_Candidate]:
         name = unit.name if unit and unit.pid in {process.pid, 0} else ""
         if config is not None and _is_the_agents(process, config, unit):
             agent = Agent(process.kind, process.program, config, name, process.user)
-            yield _Candidate(agent, running=True, enabled=True)
+            yield _Candidate(agent, running=True, enabled=unit is not None and unit.pid == process.pid)
 
 
 def _of_services() -> Iterator[_Candidate]:

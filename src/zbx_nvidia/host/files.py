@@ -50,12 +50,20 @@ class Edit(NamedTuple):
 
 
 def state(path: Path) -> State | None:
-    """What is at a path; None where there is no file."""
+    """What is at a path; None where there is no file.
+
+    Raises:
+        HostError: It cannot be read, or is no file.
+    """
     try:
         about = path.stat()
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        raise HostError(f"{path} is a directory, where a file has to be: move it away") from None
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}") from None
     attributes = []
     # Not every file system has any, and not all may be read.
     with contextlib.suppress(OSError):
@@ -113,6 +121,10 @@ def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
             Path(name).unlink()
         else:
             Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        # A full disk has no name, and the name of the new file means nothing to anybody.
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

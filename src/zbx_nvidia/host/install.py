@@ -6,13 +6,28 @@ import dataclasses
 import os
 import re
 import shlex
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import agents, configuration, files, journal, programs, proof, service, settings, steps, system
+from zbx_nvidia.host import (
+    agents,
+    configuration,
+    files,
+    journal,
+    log,
+    processes,
+    programs,
+    proof,
+    rules,
+    service,
+    settings,
+    steps,
+    system,
+)
 from zbx_nvidia.host.agents import FILE
 from zbx_nvidia.host.journal import Journal
 from zbx_nvidia.host.plan import Plan, readable_by
@@ -33,6 +48,7 @@ if TYPE_CHECKING:
 ONESHOT, RESIDENT = "oneshot", "resident"
 KEYS = (DOCUMENT, LINKS_DOCUMENT)
 PROGRAM = "program"  # what the journal's entries of compiled modules are for
+STAYS = 0.5  # s after which an agent that was started counts as one that runs
 HEAD = "# Set by zbx-nvidia install-agent:\n"
 
 
@@ -133,11 +149,11 @@ def _uninstall(say: Say, *, dry_run: bool) -> Result:
     if known is None:
         return Result(changed=False, proofs=(), notes=())
     plan = Plan(known, gone=True)
-    there = [_Running(agent) for kind in configuration.KINDS for agent in _agents(kind)]
+    there = [_Running(agent) for kind in configuration.KINDS for agent in _agents(kind, plan)]
     plan.steps += [Last(one.as_before) for one in there]
     touched = plan.take_away([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
     for one in there:
-        if str(one.agent.config) in touched and one.before:
+        if one.before and one.reads(touched):
             plan.steps += one.restarting()
     if any(entry.of == service.OF for entry in known.entries):
         service.remove(plan)
@@ -156,13 +172,27 @@ class _Running:
         self.touched = False
         self.notes: list[str] = []
 
+    def reads(self, paths: set[Path]) -> bool:
+        """Whether it reads one of these files, as it does what another agent of this host was told in them."""
+        try:
+            found = configuration.read(self.agent.config, self.agent.kind)
+        except HostError:
+            return False  # it would not start again either
+        key = found.last("TLSPSKFile")
+        return not paths.isdisjoint(path.resolve() for path in (*found.files, *([Path(key)] if key else [])))
+
     def restarting(self) -> list[Step]:
-        """The step that restarts it; none where nobody knows how."""
+        """The steps that restart it; none where nobody knows how."""
         command = _restart_command(self.agent)
         if command:
-            return [Act([f"$ {command}"], self._restart)]
+            # It may run with better files than those that lie there now: then it goes on running.
+            return [Act([], self.takes_it), Act([f"$ {command}"], self._restart)]
         self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
         return []
+
+    def takes_it(self) -> None:
+        """The agent's own program reads it all before the agent has to."""
+        proof.by_program(self.agent, "agent.ping")
 
     def as_before(self) -> None:
         """When all is undone: it runs as it did."""
@@ -183,6 +213,7 @@ class _Work(_Running):
         self.of = str(agent.config)
         self.mode = order.mode or plan.journal.modes.get(self.of, ONESHOT)
         self.found = configuration.read(agent.config, agent.kind)
+        self.stale = False  # what it has read before is not enough, whichever agent's step changes that
         self.reload_will_do = False
         self.changed = False
         self.proof: Proof | None = None
@@ -193,13 +224,13 @@ class _Work(_Running):
         """The file, the parameters, the key."""
         path = self._drop_in()
         self._nobody_else_serves(path)
-        known = self.plan.journal.settings.get(self.of, {})
+        told = self.plan.journal.settings.get(self.of, {})
         # Our own file is not what somebody else has stated.
         others = self.found._replace(
             statements=tuple(one for one in self.found.statements if one.file.resolve() != path.resolve())
         )
-        wanted = settings.wanted(self.agent, others, self.order.wish, known)
-        before = len(self.plan.steps)
+        wanted = settings.wanted(self.agent, others, self.order.wish, settings.still(others, told))
+        self._say_what_is_left(others, told, wanted)
         for name in list(wanted):
             for statement in others.all(name):
                 self._state(statement, wanted[name])
@@ -210,25 +241,26 @@ class _Work(_Running):
         old = files.state(path)
         self.plan.whole(path, text.encode(), self.of, takes_over=_only_ours)
         self._key(wanted)
-        self.changed = len(self.plan.steps) > before
-        self.reload_will_do = len(self.plan.steps) == before + 1 and _differ_in_user_parameters_alone(
-            old.data.decode("utf-8", "replace") if old else "", text
+        before = old.data.decode("utf-8", "replace") if old else ""
+        self.changed = self.stale or before != text
+        self.reload_will_do = not self.stale and _differ_in_user_parameters_alone(before, text)
+        rest = {of: values for of, values in self.plan.journal.settings.items() if of != self.of}
+        self.plan.journal = dataclasses.replace(
+            self.plan.journal, settings={**rest, **({self.of: wanted} if wanted else {})}
         )
-        told = {**self.plan.journal.settings, self.of: wanted} if wanted else self.plan.journal.settings
-        self.plan.journal = dataclasses.replace(self.plan.journal, settings=told)
 
     def restart(self) -> list[Step]:
         """Have the agent read it; nothing where it does not run, or nothing has changed."""
         if not self.changed:
             # What lies there may be what it has never read.
             return [] if self.before is None or self._answers() else self.restarting()
-        found: list[Step] = [Act([], self._takes_it)]
+        found: list[Step] = [Act([], self.takes_it)]
         if self.before is None:
             self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
         elif self.reload_will_do:
             found.append(Act([f"$ {self._reload_command()}"], self._reload))
         else:
-            found += self.restarting()
+            return self.restarting() or found
         return found
 
     def prove(self) -> None:
@@ -243,11 +275,18 @@ class _Work(_Running):
         try:
             self.proof = proof.prove(self.agent, self.mode)
         except HostError as error:
-            deny = configuration.read(self.agent.config, self.agent.kind).all("DenyKey")
-            hint = f"; {deny[0].file}:{deny[0].line} states DenyKey={deny[0].value}" if deny else ""
+            # An alias is looked up before the rules are.
+            key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
+            deny = rules.denies(configuration.read(self.agent.config, self.agent.kind), key)
+            hint = f"; {deny.file}:{deny.line} states {deny.name}={deny.value}" if deny else ""
             raise HostError(f"{error}{hint}") from None
 
     def _drop_in(self) -> Path:
+        # Where it lies already, as long as that is read: an Include above ours leads to another place.
+        read = {path.resolve() for path in self.found.files}
+        for entry in self.plan.journal.entries:
+            if entry.kind == "whole" and Path(entry.path).resolve() in read:
+                return Path(entry.path)
         path = agents.drop_in(self.agent)
         if path is not None:
             return path
@@ -268,8 +307,20 @@ class _Work(_Running):
                     "remove that line"
                 )
 
+    def _say_what_is_left(
+        self, others: configuration.Configuration, told: dict[str, str], wanted: dict[str, str]
+    ) -> None:
+        for name, value in told.items():
+            if name not in wanted:
+                other = next(one for one in others.all(name) if one.value != value)
+                self.notes.append(
+                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run was told: "
+                    "it is left so"
+                )
+
     def _state(self, statement: configuration.Statement, value: str) -> None:
         if statement.value != value:
+            self.stale = True
             line = f"{statement.name}={value}"
             self.plan.lines(statement.file, self.of, lambda data: files.edited(data, statement.line, line))
 
@@ -280,11 +331,13 @@ class _Work(_Running):
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
             f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
-            f"{shlex.quote(settings.host_name(self.found))} --psk-identity {shlex.quote(identity)} --psk-file FILE"
+            f"{shlex.quote(settings.host_name(self.found))} --address ADDRESS "
+            f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
         )
-        if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
-            return
         if not os.path.lexists(path):
+            self.stale = True
+            if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
+                return
             self.plan.key(path, self.agent.user, self.of, settings.new_key)
             return
         if not path.is_file():
@@ -294,10 +347,6 @@ class _Work(_Running):
             raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
         if not readable_by(path, self.agent.user):
             raise HostError(f"{path} cannot be read by the user {self.agent.user}: chown {self.agent.user} {path}")
-
-    def _takes_it(self) -> None:
-        """The agent's own program reads it all before the agent has to."""
-        proof.by_program(self.agent, "agent.ping")
 
     def _reload_command(self) -> str:
         return f"{self.agent.program} -c {self.agent.config} -R userparameter_reload"
@@ -342,11 +391,15 @@ def _root(command: str) -> None:
         raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
 
 
-def _agents(kind: str) -> tuple[Agent, ...]:
+def _agents(kind: str, plan: Plan) -> tuple[Agent, ...]:
     try:
         return agents.find(kind)
-    except HostError:
-        return ()
+    except agents.NoAgentError:
+        pass
+    except HostError as error:
+        name = processes.PROGRAMS[kind]
+        plan.notes.append(f"{name}, if it runs here, was not restarted ({error}): restart it yourself")
+    return ()
 
 
 def _only_ours(data: bytes) -> bool:
@@ -395,9 +448,16 @@ def _restart(agent: Agent) -> None:
     done = system.run(*command.split(" "))
 
     def runs() -> bool:
+        first = agents.running(agent)
+        if first is None or (before is not None and first.pid == before.pid):
+            return False
+        # One that cannot listen where it is told to ends at once.
+        time.sleep(STAYS)
         now = agents.running(agent)
-        return now is not None and (before is None or now.pid != before.pid)
+        return now is not None and now.pid == first.pid
 
     if done.code or not steps.wait(runs, proof.STARTS_WITHIN):
         proof.by_program(agent, "agent.ping")
-        raise HostError(f"{agent.name} does not start again ({command}): {done.complaint}")
+        words = log.last_words(agent, configuration.read(agent.config, agent.kind))
+        complaint = words or (done.complaint if done.code else f"nothing runs after {proof.STARTS_WITHIN:g} s")
+        raise HostError(f"{agent.name} does not start again ({command}): {complaint}")

@@ -124,7 +124,7 @@ def locked(path: Path = PATH) -> Iterator[None]:
     """Keep every other run out; nothing is left of that afterwards.
 
     Raises:
-        HostError: Another one is running.
+        HostError: Another one is running, or nothing can be written there.
     """
     lock = path.with_suffix(".lock")
     handle = _lock(lock)
@@ -140,11 +140,13 @@ def locked(path: Path = PATH) -> Iterator[None]:
 
 def _lock(lock: Path) -> int:
     while True:
-        lock.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         try:
+            lock.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
         except FileNotFoundError:
             continue  # another one has just removed the directory
+        except OSError as error:
+            raise HostError(f"{lock.parent}, where what is done is written down: {error.strerror}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # One that ended meanwhile has removed the file.

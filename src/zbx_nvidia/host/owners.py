@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LINKS = 40  # as many as the kernel follows
+ACCESS_LIST = "system.posix_acl_access"
 
 
 def changeable(path: Path) -> str:
@@ -51,7 +52,18 @@ def writer(path: Path, about: os.stat_result, me: int = 0) -> tuple[str, str] | 
         return "everybody", f"chmod o-w {path}"
     if mode & stat.S_IWGRP and not sticky and (members := _members(about.st_gid, me)):
         return f"{members[0]}, of its group {about.st_gid}", f"chmod g-w {path}"
+    # Then the group's rights are the most that anybody in the list has.
+    if mode & stat.S_IWGRP and not sticky and _has_list(path):
+        return "users of its access list", f"setfacl -b {path}"
     return None
+
+
+def _has_list(path: Path) -> bool:
+    """Whether a file has a POSIX access list."""
+    try:
+        return bool(os.getxattr(path, ACCESS_LIST, follow_symlinks=False))
+    except OSError:  # none, or a file system without any
+        return False
 
 
 def way(path: Path) -> Iterator[Path]:

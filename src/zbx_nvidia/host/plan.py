@@ -106,6 +106,9 @@ class Plan:
         if now is None:
             raise HostError(f"{path} is gone")
         data, change = edit(now.data)
+        if data == now.data:
+            # Another agent that reads it was told the same.
+            return
         entry = self.journal.entry(path)
         edits = entry.edits if entry else ()
         same = next((number for number, known in enumerate(edits) if known.new == change.old), None)
@@ -169,18 +172,18 @@ class Plan:
             entries += [Entry(str(path), "program", "compiled") for path in self._compile.made]
         return replace(self.journal, entries=tuple(entries))
 
-    def take_away(self, entries: list[Entry]) -> set[str]:
+    def take_away(self, entries: list[Entry]) -> set[Path]:
         """Undo what the journal knows, but for what was changed by hand since.
 
         Returns:
-            What that was for, of which something changes.
+            The files that change, and what they are for.
         """
-        touched = set()
+        touched: set[Path] = set()
         for entry in reversed(entries):
             before = len(self.steps)
             self._take_away(entry)
             if len(self.steps) > before and entry.kind != "folder":
-                touched.add(entry.of)
+                touched |= {Path(entry.path).resolve(), Path(entry.of).resolve()}
         self.journal = self.journal.without(*entries)
         return touched
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from zbx_nvidia import __version__
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import owners, system
-from zbx_nvidia.host.unpack import library
+from zbx_nvidia.host.unpack import MARK, library
 
 # Where a program that everybody can read is put; the README says how.
 CURE = "install zbx-nvidia where root alone can write and everybody can read, as in /opt/zbx-nvidia (see the README)"
@@ -65,7 +65,7 @@ def check(path: Path, user: str) -> Program:
     """
     if not path.is_absolute() or not path.is_file():
         raise HostError(f"{path} is no program: give the absolute path of zbx-nvidia-agent with --command")
-    look = _Look(user)
+    look = _Look(user, _installation(path))
     look.at(path, os.R_OK | os.X_OK)
     interpreter = _interpreter(path)
     modules: tuple[Path, ...] = ()
@@ -104,8 +104,8 @@ def compile_modules(program: Program, sources: list[Path]) -> bool:
 class _Look:
     """Looks at files and every directory above them, each once."""
 
-    def __init__(self, user: str) -> None:
-        self.user = user
+    def __init__(self, user: str, installation: Path | None) -> None:
+        self.user, self.installation = user, installation
         try:
             entry = pwd.getpwnam(user)
         except KeyError:
@@ -147,10 +147,19 @@ class _Look:
         shift = 6 if about.st_uid == self.uid else 3 if about.st_gid in self.groups else 0
         needed = needed | os.X_OK if stat.S_ISDIR(mode) else needed
         if self.uid != 0 and needed & ~(mode >> shift) & 7:
+            ours = self.installation
+            # As an umask such as 027 has it made.
+            cure = f"chmod -R go+rX {ours}, or " if ours and (path == ours or ours in path.parents) else ""
             raise HostError(
                 f"{path} (mode {stat.S_IMODE(mode):04o}) cannot be read by the user {self.user}, as which the "
-                f"Zabbix agent runs: {CURE}"
+                f"Zabbix agent runs: {cure}{CURE}"
             )
+
+
+def _installation(path: Path) -> Path | None:
+    """The folder that holds a program and all of its own, if it is one that we or Python make."""
+    folder = path.resolve().parent.parent
+    return folder if any((folder / mark).is_file() for mark in (MARK, "pyvenv.cfg")) else None
 
 
 def _interpreter(path: Path) -> Path | None:
@@ -176,13 +185,14 @@ def _modules(path: Path, interpreter: Path, user: str, look: _Look) -> tuple[Pat
     code = library(path) + MODULES
     done = system.run(str(interpreter), "-IB", "-c", code, user=user, timeout=20)
     if done.code:
-        # What stands in the way of that user stands in the way of nobody else, and has a name.
-        as_root = system.run(str(interpreter), "-IB", "-c", code, timeout=20)
-        if as_root.code:
-            raise HostError(f"{path}: its Python {interpreter} cannot import zbx_nvidia and pynvml: {done.complaint}")
-        package, _, _ = json.loads(as_root.out)
-        look.tree(Path(package))
-        raise HostError(f"{interpreter}: the user {user} cannot import zbx_nvidia: {done.complaint}; {CURE}")
+        # What stands in that user's way may have a name. Root does not import what it has not looked at.
+        for top in dict.fromkeys([interpreter.parent.parent, path.resolve().parent.parent]):
+            for pattern in ("lib/python3*/*-packages/zbx_nvidia", "lib/*/zbx_nvidia"):
+                for package in top.glob(pattern):
+                    look.tree(package)
+        raise HostError(
+            f"{interpreter}: the user {user} cannot import zbx_nvidia and pynvml there: {done.complaint}; {CURE}"
+        )
     package, pynvml, folders = json.loads(done.out)
     for folder in map(Path, folders):
         if folder.exists():

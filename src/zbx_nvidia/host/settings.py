@@ -55,6 +55,11 @@ def check(wish: Wish) -> None:
         raise UsageError("--psk-identity has no use without --psk")
 
 
+def still(found: Configuration, told: dict[str, str]) -> dict[str, str]:
+    """What was asked for in earlier runs and nobody has changed since: a line that states something else counts."""
+    return {name: value for name, value in told.items() if all(line.value == value for line in found.all(name))}
+
+
 def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:
     """What the agent's parameters must be.
 
@@ -62,7 +67,7 @@ def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]
         agent: Which.
         found: Its configuration as it is.
         wish: What is asked for.
-        known: What was asked for in earlier runs.
+        known: What was asked for in earlier runs, and holds still.
 
     Raises:
         HostError: Something in the configuration stands against it.

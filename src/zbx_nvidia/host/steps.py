@@ -55,6 +55,7 @@ class File:
             text: What is shown only before anything is done: all of a file.
         """
         self.path, self.before, self.after, self.changes, self.text = path, before, after, changes, text
+        self.done = False
 
     def lines(self) -> list[str]:
         sign = "+" if self.before is None else "-" if self.after is None else "~"
@@ -65,11 +66,19 @@ class File:
         return [f"    {line}".rstrip() for line in self.text]
 
     def apply(self) -> None:
+        # Between the plan and this step a driver may have been waited for, and Puppet may have come.
+        if files.state(self.path) != self.before:
+            raise HostError(f"{self.path} was changed by somebody else meanwhile: run this again")
+        self.done = True
         files.put(self.path, self.after)
 
     def undo(self) -> None:
-        if files.state(self.path) != self.before:
-            files.put(self.path, self.before)
+        now = files.state(self.path) if self.done else self.before
+        if now == self.before:
+            return
+        if _data(now) != _data(self.after):
+            raise HostError(f"{self.path} was changed by somebody else meanwhile, and stays so")
+        files.put(self.path, self.before)
 
 
 class Key:
@@ -276,6 +285,11 @@ def wait(check: Callable[[], bool], timeout: float, every: float = 0.2) -> bool:
             return False
         time.sleep(every)
     return True
+
+
+def _data(state: State | None) -> bytes | None:
+    """What a file holds: as to all else, the file system and SELinux have their say."""
+    return state.data if state else None
 
 
 def _text(error: HostError | OSError) -> str:

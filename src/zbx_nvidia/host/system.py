@@ -112,6 +112,9 @@ def units(*names: str) -> tuple[Unit, ...]:
     for block in done.out.strip().split("\n\n"):
         pairs = [line.partition("=") for line in block.splitlines()]
         values = {name: value for name, _, value in pairs}
+        # A line for each of them; systemd before 240 calls it otherwise than it is asked.
+        environments = [value for name, _, value in pairs if name in {"EnvironmentFile", "EnvironmentFiles"}]
+        values["EnvironmentFiles"] = " ".join(environments)
         if values.get("LoadState") != "loaded":
             continue
         unit = Unit(

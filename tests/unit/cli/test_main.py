@@ -110,6 +110,28 @@ def test_no_option_takes_a_secret(command: str) -> None:
     assert "s3cret" not in result.output
 
 
+def test_no_traceback_for_a_file_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/etc/zabbix")
+
+    found = main.get_command(click.Context(main), "show")
+    assert found
+    monkeypatch.setattr(found, "callback", read)
+    result = run("show")
+    assert (result.exit_code, result.output) == (1, "Error: /etc/zabbix: Permission denied\n")
+
+
+def test_output_that_knows_no_degree_sign() -> None:
+    """As the tables are written, past click."""
+    code = (
+        "from zbx_nvidia.cli.main import main; from zbx_nvidia.cli.show import show; "
+        "show.callback = lambda **_: print('45 °C'); main(['show'])"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "45 ?C\n", "")
+
+
 def test_unreadable_token_file(tmp_path: Path) -> None:
     result = run("install-template", "--url", "http://127.0.0.1:1", "--token-file", str(tmp_path / "none"))
     assert result.exit_code == 2

@@ -69,6 +69,24 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path) -> 
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
+def test_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=f"^{tmp_path} is a directory, where a file has to be: move it away$"):
+        files.state(tmp_path)
+    (tmp_path / "a").touch()
+    with pytest.raises(HostError, match=f"^{tmp_path}/a/b cannot be read: Not a directory$"):
+        files.state(tmp_path / "a" / "b")
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/a'$"):
+        files.put(tmp_path / "a", State(b"x", uid=os.getuid(), gid=os.getgid()))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_link_is_followed(tmp_path: Path) -> None:
     other, link = tmp_path / "other", tmp_path / "link"
     wanted = State(b"new", uid=os.getuid(), gid=os.getgid())
@@ -105,6 +123,13 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         locked(path),
     ):
         pass
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(HostError, match=rf"^{tmp_path}/file, where what is done is written down: File exists$"),
+        locked(tmp_path / "file" / "install.json"),
+    ):
+        pass
+    (tmp_path / "file").unlink()
     # Of one that was killed.
     path.parent.mkdir()
     path.with_suffix(".lock").touch()

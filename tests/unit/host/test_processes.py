@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
@@ -188,6 +189,24 @@ def test_what_only_root_can_look_at(folder: Path) -> None:
     path.parent.mkdir(0o700)
     path.touch()
     assert as_nobody(lambda: owners.changeable(path) == "")
+
+
+@needs_root
+def test_an_access_list_is_looked_at(folder: Path) -> None:
+    path = folder / "a"
+    path.touch(0o660)
+    assert owners.changeable(path) == ""  # nobody is in root's group
+    # For its owner, a user more, the group, all of them at most, others: tag, rights, number.
+    rows = [(1, 6, -1), (2, 6, NOBODY), (4, 4, -1), (16, 6, -1), (32, 4, -1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in rows)
+    try:
+        os.setxattr(path, owners.ACCESS_LIST, packed)
+    except OSError as error:
+        pytest.skip(f"{folder} takes no access lists: {error}")
+    expected = f"{path} can be written to by users of its access list: setfacl -b {path}"
+    assert owners.changeable(path) == expected
+    path.chmod(0o644)
+    assert owners.changeable(path) == ""
 
 
 def test_who_can_change_what(folder: Path) -> None:

@@ -65,6 +65,17 @@ def test_what_was_told_before_stays(tmp_path: Path) -> None:
     assert wanted(tmp_path, "", Wish(metadata="gpu"), known) == {**known, "HostMetadata": "gpu"}
 
 
+def test_what_somebody_has_changed_since_counts(tmp_path: Path) -> None:
+    main = tmp_path / "a.conf"
+    main.write_text("Server=192.0.2.1\nTLSAccept=psk\nTLSAccept=unencrypted,psk\nHostMetadata=\n")
+    told = {"Server": "192.0.2.1", "ServerActive": "192.0.2.1", "TLSAccept": "psk", "HostMetadata": "x"}
+    # A line that states it still, and none at all: our own file does.
+    assert settings.still(configuration.read(main, "agentd"), told) == {
+        "Server": "192.0.2.1",
+        "ServerActive": "192.0.2.1",
+    }
+
+
 def test_what_stands_against_it(tmp_path: Path) -> None:
     with pytest.raises(
         HostError, match=r"a\.conf:1 states TLSCertFile=: this agent encrypts with certificates already"

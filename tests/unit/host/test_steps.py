@@ -61,6 +61,28 @@ def test_files_keys_and_directories(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+def test_what_somebody_else_writes_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    files.put(path, mine(b"old"))
+
+    def write(data: bytes) -> Act:
+        return Act([], lambda: files.put(path, mine(data)))
+
+    # Before our step, and after it.
+    cases: list[list[Step]] = [
+        [write(b"theirs"), File(path, mine(b"old"), mine(b"ours"), [], [])],
+        [File(path, mine(b"theirs"), mine(b"ours"), [], []), write(b"theirs too"), Act([], fail(HostError("no")))],
+    ]
+    for todo in cases:
+        with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile"):
+            steps.carry_out(todo)
+        assert path.read_bytes().startswith(b"theirs")
+    files.put(path, None)
+    with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile: run this again; all that was"):
+        steps.carry_out([File(path, mine(b"old"), None, [], [])])
+    assert not path.exists()
+
+
 def test_what_cannot_be_undone_is_said_and_the_rest_is_undone() -> None:
     told: list[str] = []
     todo = [

@@ -88,7 +88,7 @@ def test_nothing_in_it_is_compiled_or_lacks_its_license(pyz: Path) -> None:
     assert {"yaml/__init__.py", "charset_normalizer/md.py", "certifi/cacert.pem", "pynvml.py"} <= set(names)
     # nvidia-ml-py ships none.
     without = {owner for owner in owners if not any(re.search(f"^{owner}/.*LICEN[CS]E", name) for name in names)}
-    assert {owner.partition("-")[0] for owner in without} <= {"nvidia_ml_py", "pyzabbix"}
+    assert {owner.partition("-")[0] for owner in without} <= {"nvidia_ml_py"}
 
 
 def test_an_old_python_is_told_so(pyz: Path) -> None:
