@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
-# What these do, they do on every host that has the template: 4.5 s were seen with 100 hosts of eight GPUs. Zabbix itself
-# wants PHP to give them 300 s.
+# What these do, they do on every host that has the template: 4.5 s were seen with 100 hosts of eight GPUs. Zabbix
+# itself wants PHP to give them 300 s.
 LONG = {"configuration.import": 300.0, "template.delete": 300.0}
 PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt of a call that reads
 BUSY = (502, 503, 504)  # a reverse proxy's words for "not now"
