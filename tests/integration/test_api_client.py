@@ -766,6 +766,18 @@ def test_no_secret_is_printed(server: Server) -> None:
     assert not [done for done in runs if PASSWORD in done.out + done.err]
 
 
+def test_an_admin_updates_a_template_that_no_host_has(server: Server) -> None:
+    client = server.user("admin", 2, "Templates/Applications")
+    server.install(older(server.text()))
+    if server.version >= (7, 0):
+        assert client.ok("install-template").endswith("Done.\n")
+        return
+    line = client.refused("install-template")
+    assert (
+        "already exists: this user does not see all of the template: link it to a host that the user may read" in line
+    )
+
+
 # Front ends that this repository has no server for
 
 

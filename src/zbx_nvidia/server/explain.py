@@ -21,6 +21,11 @@ ADVICE = (
         "only a Super admin may make a host group: name one with --group that this user may write",
     ),
     ("permission", "give the user's role that right and its user group write access, or use a Super admin"),
+    (
+        # 6.0 shows an Admin the dashboard of a template only through a host that has it, and would make it again.
+        "entry with uuid",
+        "this user does not see all of the template: link it to a host that the user may read, or use a Super admin",
+    ),
     ("already exists", "rename one of the two, or take the other away"),
 )
 
