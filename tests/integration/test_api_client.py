@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.watched import Client
-from zbx_nvidia.server import templates, versions
+from zbx_nvidia.server import health, templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
 from zbx_nvidia.template import TEMPLATE_NAMES, render
 
@@ -87,11 +87,17 @@ class Server:
         )
         return {**found, "groups": found[versions.host_groups_property(self.version)]}
 
-    def user(self, name: str, role_type: int) -> Client:
-        """A user of that type of role (1 user, 2 admin, 3 super admin), and the client as that user."""
+    def user(self, name: str, role_type: int, *writes: str) -> Client:
+        """A user of that type of role (1 user, 2 admin, 3 super admin) who may write these groups; the client as it."""
         role = self.api.role.get(filter={"type": role_type}, output=["roleid"])[0]["roleid"]
-        group = self.api.usergroup.get(filter={"name": "Zabbix administrators"}, output=["usrgrpid"])[0]["usrgrpid"]
         username = f"{MARK} {name}"
+        rights = {}
+        kinds = ("hostgroup", "templategroup") if self.version >= (6, 2) else ("hostgroup",)
+        for kind in kinds:
+            ids = self.api[kind].get(filter={"name": [*writes]}, output=["groupid"]) if writes else []
+            key = f"{kind}_rights" if self.version >= (6, 2) else "rights"
+            rights[key] = [{"id": row["groupid"], "permission": 3} for row in ids]
+        group = self.api.usergroup.create(name=username, **rights)["usrgrpids"][0]
         self.api.user.create(username=username, passwd=PASSWORD, roleid=role, usrgrps=[{"usrgrpid": group}])
         return Client(self.url, ZABBIX_USER=username, ZABBIX_PASSWORD=PASSWORD)
 
@@ -104,6 +110,33 @@ class Server:
         active = {"name": name, "operating_mode": 0} if self.version >= (7, 0) else {"host": name, "status": 5}
         self.api.proxy.create(**active)
         return name
+
+    def proxy_group(self, name: str) -> tuple[str, str]:
+        """A group of proxies, none of which will ever call; its name and its id."""
+        name = f"{MARK} {name}"
+        (groupid,) = self.api.proxygroup.create(name=name, failover_delay="1m", min_online="1")["proxy_groupids"]
+        return name, str(groupid)
+
+    def company_template(self, *, interval: str = "") -> str:
+        """A template of somebody's own that has ours, maybe with another interval; a host that has it."""
+        groupid = self.groups.create(name=f"{MARK} company")["groupids"][0]
+        macros = [{"macro": "{$NVIDIA.INTERVAL}", "value": interval}] if interval else []
+        (templateid,) = self.api.template.create(
+            host=f"{MARK} company",
+            groups=[{"groupid": groupid}],
+            templates=[{"templateid": self.templateid()}],
+            macros=macros,
+        )["templateids"]
+        (group,) = self.api.hostgroup.get(filter={"name": "Zabbix servers"}, output=["groupid"])
+        interface = {"type": 1, "main": 1, "useip": 1, "ip": "192.0.2.10", "dns": "", "port": "10050"}
+        self.api.host.create(host=HOST, groups=[group], templates=[{"templateid": templateid}], interfaces=[interface])
+        return f"{MARK} company"
+
+    def doctor(self, link: str) -> dict[str, str]:
+        """What the doctor says of this link of the host."""
+        said = json.loads(self.zbx_nvidia("doctor", "--server-only", "--host", HOST, "--json").out)
+        (found,) = [one for one in said["links"] if one["id"] == link]
+        return dict(found)
 
     def clean(self, *, template: bool = True) -> None:
         """Removes what these tests make, the template too or all but that."""
@@ -123,7 +156,9 @@ class Server:
             self._delete(kind, api[kind].get(filter={field: wanted}, output=[identity]), identity)
         for kind, field, identity in (
             ("proxy", versions.proxy_name(self.version), "proxyid"),
+            *((("proxygroup", "name", "proxy_groupid"),) if self.version >= (7, 0) else ()),
             ("user", "username", "userid"),
+            ("usergroup", "name", "usrgrpid"),
             ("token", "name", "tokenid"),
             ("template", "host", "templateid"),
             (versions.template_group_object(self.version), "name", "groupid"),
@@ -448,6 +483,92 @@ def test_host_with_a_proxy(installed: Server) -> None:
     assert add_host(installed) == f"host {HOST}\n  nothing changes\n"
 
 
+def test_host_with_a_proxy_group(installed: Server) -> None:
+    arguments = ("add-host", HOST, "--address", "192.0.2.10", "--proxy-group", f"{MARK} group")
+    if installed.version < (7, 0):
+        line = installed.zbx_nvidia.refused(*arguments)
+        assert line == f"Error: Zabbix at {installed.url} is 6.0: proxy groups came with 7.0: give --proxy instead"
+        return
+    assert "has no proxy group" in installed.zbx_nvidia.refused(*arguments)
+    name, groupid = installed.proxy_group("group")
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10", "--proxy", name)
+    assert f"has no proxy {name!r}: there is a proxy group of that name: give --proxy-group" in line
+    out = installed.zbx_nvidia.ok(*arguments)
+    assert f"proxy group {name}" in " ".join(out.split())
+    assert installed.host().items() >= {"monitored_by": "2", "proxy_groupid": groupid, "proxyid": "0"}.items()
+    assert installed.zbx_nvidia.ok(*arguments) == f"host {HOST}\n  nothing changes\n"
+    assert add_host(installed) == f"host {HOST}\n  nothing changes\n"
+
+
+def test_proxy_group_of_others_is_changed_only_when_told_to(installed: Server) -> None:
+    if installed.version < (7, 0):
+        pytest.skip("proxy groups came with 7.0")
+    proxy, (theirs, _), (ours, groupid) = (
+        installed.proxy("proxy"),
+        installed.proxy_group("theirs"),
+        installed.proxy_group("ours"),
+    )
+    for first, second, old, new in (
+        (("--proxy-group", theirs), ("--proxy-group", ours), f"proxy group {theirs}", f"proxy group {ours}"),
+        (("--proxy-group", ours), ("--proxy", proxy), f"proxy group {ours}", proxy),
+        (("--proxy", proxy), ("--proxy-group", ours), proxy, f"proxy group {ours}"),
+    ):
+        add_host(installed, *first, "--overwrite")
+        line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10", *second)
+        assert f"proxy is {old!r}, not {new!r}: give --overwrite" in line
+        add_host(installed, *second, "--overwrite")
+        assert add_host(installed, *second) == f"host {HOST}\n  nothing changes\n"
+    assert installed.host().items() >= {"monitored_by": "2", "proxy_groupid": groupid}.items()
+
+
+def test_doctor_knows_the_proxy_of_a_group(installed: Server) -> None:
+    if installed.version < (7, 0):
+        pytest.skip("proxy groups came with 7.0")
+    name, groupid = installed.proxy_group("group")
+    add_host(installed, "--proxy-group", name)
+    found = installed.doctor("proxy")
+    assert (found["state"], found["fault"]) == ("fault", "group")
+    assert name in found["cause"]
+    # The server gives the host to a proxy of the group once one calls; none does here, so its row is written by hand.
+    proxy = installed.proxy("proxy")
+    (row,) = installed.api.proxy.get(output=["proxyid"], filter={"name": proxy})
+    installed.api.proxy.update(proxyid=row["proxyid"], proxy_groupid=groupid, local_address="192.0.2.20")
+    hostid = installed.host()["hostid"]
+    assign = (
+        f"insert into host_proxy (hostproxyid, hostid, proxyid, revision) values (1, {hostid}, {row['proxyid']}, 1)"  # noqa: S608
+    )
+    psql = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-c")
+    installed.stack.exec("postgres", *psql, assign)
+    try:
+        found = installed.doctor("proxy")
+    finally:
+        installed.stack.exec("postgres", *psql, "delete from host_proxy")
+    assert (found["state"], found["fault"]) == ("fault", "silent")
+    assert proxy in found["cause"]
+
+
+def test_host_that_has_the_template_through_one_of_its_own(installed: Server) -> None:
+    """To link it beside would be refused: twice the same items."""
+    company = installed.company_template()
+    assert add_host(installed) == f"host {HOST}\n  nothing changes\n"
+    assert add_host(installed, "--tag", "a=b") == f"host {HOST}\n  + tag a: b\nDone.\n"
+    assert [template["host"] for template in installed.host()["parentTemplates"]] == [company]
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--variant", "active")
+    assert f"has the template {TEMPLATE!r} through another, which cannot stand beside" in line
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("", 90), ("7m", 420)], ids=["ours", "theirs"])
+def test_doctor_knows_the_interval_of_a_template_behind_another(installed: Server, interval: str, seconds: int) -> None:
+    installed.api.usermacro.update(hostmacroid=installed.macro("{$NVIDIA.INTERVAL}")["hostmacroid"], value="90s")
+    installed.company_template(interval=interval)
+    expected = health.Expected(dict.fromkeys(TEMPLATE_NAMES.values(), ""), "nvidia.get", "", "", "", ())
+    try:
+        with installed.connect() as zabbix:
+            assert health.Scene(zabbix, HOST, expected, None).interval == seconds
+    finally:
+        installed.zbx_nvidia.ok("install-template", "--overwrite")
+
+
 def foreign_host(server: Server) -> str:
     """A host that somebody else has set up, with something of every kind."""
     (group,) = server.api.hostgroup.get(filter={"name": "Zabbix servers"}, output=["groupid"])
@@ -614,8 +735,24 @@ def test_missing_permission(server: Server, name: str, role: int) -> None:
     line = server.user(name, role).refused("install-template")
     assert f"to user '{MARK} {name}': " in line
     assert "ermission" in line.partition("to user")[2]
-    assert "give the user's role that right" in line
+    assert "the template's group is not there, or not for this user, and only a Super admin may make it" in line
     assert PASSWORD not in line
+
+
+def test_an_admin_may_do_all_of_it_in_groups_that_are_there(server: Server) -> None:
+    """Only to make a group takes a Super admin."""
+    client = server.user("admin", 2, "Templates/Applications", "Linux servers")
+    assert client.ok("install-template").endswith("Done.\n")
+    host = ("add-host", HOST, "--address", "192.0.2.10")
+    line = client.refused(*host)
+    assert "hostgroup.create" in line
+    assert "only a Super admin may make a host group: name one with --group that this user may write" in line
+    assert client.ok(*host, "--group", "Linux servers").endswith("Done.\n")
+    assert client.ok(*host) == f"host {HOST}\n  nothing changes\n"
+    server.install(older(server.text()))
+    assert "    = item NVIDIA: Gone\n" in client.ok("install-template")
+    assert "  nothing changes\n" in client.ok("install-template")
+    client.ok("uninstall-template", "--force")
 
 
 def test_no_secret_is_printed(server: Server) -> None:
@@ -627,6 +764,18 @@ def test_no_secret_is_printed(server: Server) -> None:
     ]
     assert [done.code for done in runs] == [0, 1, 0]
     assert not [done for done in runs if PASSWORD in done.out + done.err]
+
+
+def test_an_admin_updates_a_template_that_no_host_has(server: Server) -> None:
+    client = server.user("admin", 2, "Templates/Applications")
+    server.install(older(server.text()))
+    if server.version >= (7, 0):
+        assert client.ok("install-template").endswith("Done.\n")
+        return
+    line = client.refused("install-template")
+    assert (
+        "already exists: this user does not see all of the template: link it to a host that the user may read" in line
+    )
 
 
 # Front ends that this repository has no server for

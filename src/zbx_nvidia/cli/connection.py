@@ -49,7 +49,7 @@ OPTIONS = (
         type=click.FloatRange(min=0, min_open=True),
         default=30,
         show_default=True,
-        help="Seconds to wait for each answer.",
+        help="Seconds to wait for each answer; for the import or removal of a template 300, if that is more.",
     ),
 )
 

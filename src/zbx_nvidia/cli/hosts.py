@@ -63,6 +63,7 @@ def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[st
     help="Which template: the server asks the agent, or the agent calls the server.",
 )
 @click.option("--proxy", default="", help="Zabbix proxy that monitors the host.  [default: none, or the present one]")
+@click.option("--proxy-group", default="", help="Proxy group in place of one proxy; from Zabbix 7.0 on.")
 @click.option("--tag", "tags", multiple=True, callback=parse_tags, metavar="TAG=VALUE", help="Host tag; repeatable.")
 @click.option(
     "--macro",
@@ -90,6 +91,7 @@ def add_host(  # noqa: PLR0913  one for each option
     groups: tuple[str, ...],
     variant: str,
     proxy: str,
+    proxy_group: str,
     tags: tuple[tuple[str, str], ...],
     macros: dict[str, str],
     psk_identity: str,
@@ -116,6 +118,8 @@ def add_host(  # noqa: PLR0913  one for each option
         raise UsageError("--address is needed: the server asks the agent there (with --variant active it does not)")
     if port and not address:
         raise UsageError("--port without --address: give both")
+    if proxy and proxy_group:
+        raise UsageError("--proxy and --proxy-group exclude each other: give one of them")
     if bool(psk_identity) != bool(psk_file):
         raise UsageError("--psk-identity and --psk-file belong together: give both")
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
@@ -130,6 +134,7 @@ def add_host(  # noqa: PLR0913  one for each option
         groups=tuple(dict.fromkeys(groups)),
         default_group=GROUP,
         proxy=proxy,
+        proxy_group=proxy_group,
         tags=tags,
         macros=macros,
         psk_identity=psk_identity,

@@ -36,7 +36,8 @@ def install_template(  # noqa: PLR0913  one for each option
     It says what will change and then changes it; a second run finds nothing to do. On a template that is already there
     these stay as they are on the server: the values of its macros, whether its items, triggers and discovery rules are
     enabled, and all that was added to it. A default that changed with the version is named, not applied. Other edits
-    are part of the template and change with it: make your own on a host or in a template of yours.
+    are part of the template and change with it: make your own on a host or in a template of yours. A user of type Admin
+    may do it who may write the template's group, Templates/Applications; only a Super admin may make that group.
 
     \b
     Example:

@@ -6,11 +6,26 @@ import ssl
 
 import requests
 
-# What the API says, in small letters, and what to do about it. Its error codes tell nothing apart.
+NO_TEMPLATE_GROUP = (
+    "the template's group is not there, or not for this user, and only a Super admin may make it: "
+    "have one run this once, or take a user of type Admin with write access to it"
+)
+# The method and what the API says, in small letters, and what to do about it. Its error codes tell nothing apart.
 ADVICE = (
     ("incorrect user name or password", "check both; repeated failures block the account for half a minute"),
     ("api token expired", "make a new token, or move the date of this one, under Users > API tokens"),
+    ("permissions to import template groups", NO_TEMPLATE_GROUP),
+    ('configuration.import: no permissions to call "hostgroup.create"', NO_TEMPLATE_GROUP),  # 6.0
+    (
+        "hostgroup.create: no permissions",
+        "only a Super admin may make a host group: name one with --group that this user may write",
+    ),
     ("permission", "give the user's role that right and its user group write access, or use a Super admin"),
+    (
+        # 6.0 shows an Admin the dashboard of a template only through a host that has it, and would make it again.
+        "entry with uuid",
+        "this user does not see all of the template: link it to a host that the user may read, or use a Super admin",
+    ),
     ("already exists", "rename one of the two, or take the other away"),
 )
 
@@ -80,7 +95,7 @@ def refusal(url: str, method: str, said: str, *, who: str, unauthorised: str) ->
         unauthorised: what it means, at this point, that the call counts as one without a login.
     """
     said = said.rstrip(".")
-    words = said.lower()
+    words = f"{method}: {said}".lower()
     if "not authori" in words or "session terminated" in words:
         advice = unauthorised
     else:

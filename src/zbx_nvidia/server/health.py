@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unseen, wrong
 from zbx_nvidia.server import versions
-from zbx_nvidia.server.hosts import AGENT
+from zbx_nvidia.server.hosts import AGENT, lineage
 
 if TYPE_CHECKING:
     from zbx_nvidia.findings import Facts
@@ -149,9 +149,10 @@ class Scene:
         if not text.startswith("{$"):
             return text
         assert self.host is not None  # noqa: S101  as above
-        ids = [row["templateid"] for row in self.host["parentTemplates"]]
-        request = {"hostids": ids, "filter": {"macro": text}, "output": ["macro", "value"]}
-        rows = [*self.host["macros"], *(self.zabbix.call("usermacro.get", request) if ids else [])]
+        ids = [row["templateid"] for row in lineage(self.zabbix, self.host["parentTemplates"])]
+        request = {"hostids": ids, "filter": {"macro": text}, "output": ["hostid", "macro", "value"]}
+        inherited = self.zabbix.call("usermacro.get", request) if ids else []
+        rows = [*self.host["macros"], *sorted(inherited, key=lambda row: ids.index(row["hostid"]))]
         return next((str(row.get("value", "")) for row in rows if row["macro"] == text), text)
 
     @cached_property
@@ -162,6 +163,14 @@ class Scene:
             return None
         request = {"proxyids": [proxyid], "output": ["lastaccess", versions.proxy_name(self.zabbix.version)]}
         return next(iter(self.zabbix.call("proxy.get", request)), None)
+
+    @property
+    def proxy_group(self) -> str:
+        """The name of the proxy group that the host is given to, or its id where it may not be seen; empty if none."""
+        groupid = versions.proxy_group_of(self.zabbix.version, self.host or {})
+        request = {"proxy_groupids": [groupid], "output": ["name"]}
+        rows = self.zabbix.call("proxygroup.get", request) if groupid else []
+        return next((str(row["name"]) for row in rows), groupid)
 
 
 CHAIN: Chain[Scene] = Chain()
@@ -338,11 +347,22 @@ def linked(scene: Scene) -> Seen:
         "The host is monitored by the proxy {name!r}, which has not called the server for {age}.",
         "On the proxy's host:\n    systemctl restart zabbix-proxy\n    journalctl -u zabbix-proxy -n 20",
     ),
+    Fault(
+        "group",
+        "The host is given to the proxy group {name!r}, and none of its proxies has it.",
+        "A new host takes a minute. If it stays so, too few proxies are online (Administration > Proxy groups); on "
+        "their hosts:\n    systemctl restart zabbix-proxy\n    "
+        "journalctl -u zabbix-proxy -n 20",
+    ),
     needs=("host",),
 )
 def proxied(scene: Scene) -> Seen:
     """Whether the proxy that monitors the host, if one does, has called the server lately."""
     found = scene.proxy
+    if found is None and versions.proxy_of(scene.zabbix.version, scene.host or {}):
+        return unseen("this user may not see it")
+    if found is None and (group := scene.proxy_group):
+        raise wrong("group", f"none of {group} has it", name=group)
     if found is None:
         return unseen("none")
     name = found[versions.proxy_name(scene.zabbix.version)]

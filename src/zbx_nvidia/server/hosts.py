@@ -36,6 +36,7 @@ class Wanted:
         groups: host groups that must exist.
         default_group: host group of a new host where `groups` is empty; it is made if missing.
         proxy: name of the proxy that monitors it; empty to leave that as it is.
+        proxy_group: name of the proxy group that does, in place of one proxy.
         tags: pairs of tag and value.
         macros: values by macro, {$NAME}.
         psk_identity: encrypt both ways with the key of this name; empty to leave that as it is.
@@ -50,6 +51,7 @@ class Wanted:
     groups: tuple[str, ...] = ()
     default_group: str = ""
     proxy: str = ""
+    proxy_group: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     macros: dict[str, str] = field(default_factory=dict)
     psk_identity: str = ""
@@ -65,14 +67,14 @@ def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) ->
         overwrite: change the host's own interface, macros and proxy where they differ from what is wanted.
     """
     templateid = _template(zabbix, wanted.template)
-    proxyid = _proxy(zabbix, wanted.proxy) if wanted.proxy else ""
+    monitored = _monitored(zabbix, wanted)
     host = _host(zabbix, wanted.name)
     if host is None:
-        return _new(zabbix, wanted, templateid, proxyid)
-    return _existing(zabbix, wanted, host, templateid, proxyid, overwrite=overwrite)
+        return _new(zabbix, wanted, templateid, monitored)
+    return _existing(zabbix, wanted, host, templateid, monitored, overwrite=overwrite)
 
 
-def _new(zabbix: Connection, wanted: Wanted, templateid: str, proxyid: str) -> Plan:
+def _new(zabbix: Connection, wanted: Wanted, templateid: str, monitored: Object) -> Plan:
     names = wanted.groups or (wanted.default_group,)
     groups = _groups(zabbix, wanted.groups) if wanted.groups else _groups(zabbix, names, required=False)
     changes = [Change("add", "host group", name) for name in names if name not in groups]
@@ -83,7 +85,7 @@ def _new(zabbix: Connection, wanted: Wanted, templateid: str, proxyid: str) -> P
         "interfaces": [_interface(wanted)] if wanted.address else [],
         "tags": [{"tag": tag, "value": value} for tag, value in wanted.tags],
         "macros": [{"macro": macro, "value": value} for macro, value in wanted.macros.items()],
-        **(versions.monitored_by_proxy(zabbix.version, proxyid) if proxyid else {}),
+        **monitored,
         **(_encryption(wanted) if wanted.psk else {}),
     }
 
@@ -101,8 +103,8 @@ def _summary(wanted: Wanted, groups: tuple[str, ...]) -> str:
     parts = [f"template {wanted.template}", f"group {', '.join(groups)}"]
     if wanted.address:
         parts.append(f"interface {wanted.address}:{wanted.port or AGENT_PORT}")
-    if wanted.proxy:
-        parts.append(f"proxy {wanted.proxy}")
+    if wanted.proxy or wanted.proxy_group:
+        parts.append(f"proxy {wanted.proxy}" if wanted.proxy else f"proxy group {wanted.proxy_group}")
     if wanted.psk:
         parts.append(f"encryption with the PSK {wanted.psk_identity}")
     parts += [f"tag {tag}={value}" for tag, value in wanted.tags]
@@ -130,26 +132,30 @@ class _Update:
 
 
 def _existing(  # noqa: PLR0913  ids that were looked up once
-    zabbix: Connection, wanted: Wanted, host: Object, templateid: str, proxyid: str, *, overwrite: bool
+    zabbix: Connection, wanted: Wanted, host: Object, templateid: str, monitored: Object, *, overwrite: bool
 ) -> Plan:
     update = _Update(wanted.name)
-    for template in host["parentTemplates"]:
+    direct = host["parentTemplates"]
+    linked = lineage(zabbix, direct)
+    for template in linked:
         if template["host"] in wanted.excluded:
             raise ServerError(
-                f"Zabbix at {zabbix.url}: the host {wanted.name!r} has the template {template['host']!r}, which cannot "
+                f"Zabbix at {zabbix.url}: the host {wanted.name!r} has the template {template['host']!r}"
+                f"{'' if template in direct else ' through another'}, which cannot "
                 f"stand beside {wanted.template!r}: unlink it first (without clear, to keep its history)"
             )
-    linked = [template["templateid"] for template in host["parentTemplates"]]
-    if templateid not in linked:
+    # Beside a template that has it, it cannot be linked: Zabbix gives a host no item twice.
+    if templateid not in [template["templateid"] for template in linked]:
         update.add("template", wanted.template)
-        update.request["templates"] = [{"templateid": one} for one in (*linked, templateid)]
+        ids = [template["templateid"] for template in direct]
+        update.request["templates"] = [{"templateid": one} for one in (*ids, templateid)]
     _add_groups(zabbix, wanted, host, update)
     _add_tags(wanted, host, update)
     _set_macros(wanted, host, update)
     if wanted.address:
         _set_interface(wanted, host, update)
-    if proxyid:
-        _set_proxy(zabbix, wanted, host, proxyid, update)
+    if monitored:
+        _set_monitored(zabbix, wanted, host, monitored, update)
     if wanted.psk:
         _set_encryption(wanted, host, update, overwrite=overwrite)
     refusal = ""
@@ -226,20 +232,17 @@ def _kept_interfaces(interfaces: list[Object]) -> list[Object]:
     return [{key: interface[key] for key in sent if interface.get(key) != []} for interface in interfaces]
 
 
-def _set_proxy(zabbix: Connection, wanted: Wanted, host: Object, proxyid: str, update: _Update) -> None:
-    present = versions.proxy_of(zabbix.version, host)
-    group = versions.proxy_group_of(zabbix.version, host)
-    if present == proxyid:
+def _set_monitored(zabbix: Connection, wanted: Wanted, host: Object, monitored: Object, update: _Update) -> None:
+    if monitored.items() <= host.items():
         return
-    if group:
-        update.overwrite("proxy", "", f"proxy group {group}", wanted.proxy)
-    elif present:
-        names = {proxy["proxyid"]: name for name, proxy in _proxies(zabbix).items()}
-        update.overwrite("proxy", "", names.get(present, present), wanted.proxy)
-    else:
-        # Who monitors a host is a setting too: the server itself, until now.
-        update.overwrite("proxy", "", "(none)", wanted.proxy)
-    update.request.update(versions.monitored_by_proxy(zabbix.version, proxyid))
+    # Who monitors a host is a setting too, also where it is the server itself.
+    old = "(none)"
+    if groupid := versions.proxy_group_of(zabbix.version, host):
+        old = f"proxy group {_name(_proxy_groups(zabbix), groupid)}"
+    elif proxyid := versions.proxy_of(zabbix.version, host):
+        old = _name(_proxies(zabbix), proxyid)
+    update.overwrite("proxy", "", old, wanted.proxy or f"proxy group {wanted.proxy_group}")
+    update.request.update(monitored)
 
 
 def _set_encryption(wanted: Wanted, host: Object, update: _Update, *, overwrite: bool) -> None:
@@ -315,6 +318,23 @@ def _template(zabbix: Connection, name: str) -> str:
     return str(found[0]["templateid"])
 
 
+def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
+    """These templates, those that they have, and so on: the nearest first, each once, as far as this user sees them."""
+    found = list(templates)
+    level = templates
+    while level:
+        request = {
+            "output": ["templateid"],
+            "templateids": [template["templateid"] for template in level],
+            "selectParentTemplates": ["templateid", "host"],
+        }
+        rows = [parent for template in zabbix.call("template.get", request) for parent in template["parentTemplates"]]
+        known = {template["templateid"] for template in found}
+        level = list({row["templateid"]: row for row in rows if row["templateid"] not in known}.values())
+        found += level
+    return found
+
+
 def _groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:
     """The ids of host groups by name."""
     if not names:
@@ -327,16 +347,46 @@ def _groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True
     return {name: found[name] for name in names if name in found}
 
 
-def _proxy(zabbix: Connection, name: str) -> str:
+def _monitored(zabbix: Connection, wanted: Wanted) -> Object:
+    """The properties of a host that the wanted proxy or proxy group monitors; none where neither is asked for."""
+    if wanted.proxy_group:
+        if not versions.has_proxy_groups(zabbix.version):
+            here = ".".join(map(str, zabbix.version))
+            raise ServerError(f"Zabbix at {zabbix.url} is {here}: proxy groups came with 7.0: give --proxy instead")
+        groups = _proxy_groups(zabbix)
+        if wanted.proxy_group not in groups:
+            raise ServerError(_unknown(zabbix, "proxy group", wanted.proxy_group, list(groups)))
+        return versions.monitored_by_proxy_group(groups[wanted.proxy_group])
+    if not wanted.proxy:
+        return {}
     found = _proxies(zabbix)
-    if name not in found:
-        raise ServerError(_unknown(zabbix, "proxy", name, list(found)))
-    return str(found[name]["proxyid"])
+    if wanted.proxy not in found:
+        if wanted.proxy in _proxy_groups(zabbix):
+            raise ServerError(
+                f"Zabbix at {zabbix.url} has no proxy {wanted.proxy!r}: there is a proxy group of that name: "
+                "give --proxy-group"
+            )
+        raise ServerError(_unknown(zabbix, "proxy", wanted.proxy, list(found)))
+    return versions.monitored_by_proxy(zabbix.version, found[wanted.proxy])
 
 
-def _proxies(zabbix: Connection) -> dict[str, Object]:
+def _proxies(zabbix: Connection) -> dict[str, str]:
+    """The ids of the proxies by name."""
     name = versions.proxy_name(zabbix.version)
-    return {proxy[name]: proxy for proxy in zabbix.call("proxy.get", {"output": ["proxyid", name]})}
+    return {proxy[name]: proxy["proxyid"] for proxy in zabbix.call("proxy.get", {"output": ["proxyid", name]})}
+
+
+def _proxy_groups(zabbix: Connection) -> dict[str, str]:
+    """The ids of the proxy groups by name."""
+    if not versions.has_proxy_groups(zabbix.version):
+        return {}
+    found = zabbix.call("proxygroup.get", {"output": ["proxy_groupid", "name"]})
+    return {group["name"]: group["proxy_groupid"] for group in found}
+
+
+def _name(ids: dict[str, str], wanted: str) -> str:
+    """The name of what has this id; the id, where this user may not see it."""
+    return next((name for name, one in ids.items() if one == wanted), wanted)
 
 
 def _unknown(zabbix: Connection, kind: str, name: str, known: list[str]) -> str:

@@ -35,7 +35,7 @@ def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrit
     file = _parse(text)
     template = file["templates"][0]
     name = template["template"]
-    _adopt_groups(zabbix, file)
+    make_groups = _adopt_groups(zabbix, file)
     found = _find(zabbix, template)
     kept: list[Kept] = []
     document = copy.deepcopy(file)
@@ -51,7 +51,7 @@ def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrit
     request = {
         "format": "json",
         "source": json.dumps({"zabbix_export": document}),
-        "rules": import_rules(zabbix.version, prune=prune),
+        "rules": import_rules(zabbix.version, prune=prune, make_groups=make_groups),
     }
     changes = list(_changes(zabbix.call("configuration.importcompare", request)))
     refusal = _emptied(zabbix, document["templates"][0]) if changes else ""
@@ -60,13 +60,17 @@ def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrit
     return Plan("template", name, changes, kept, refusal, partial(zabbix.call, "configuration.import", request))
 
 
-def import_rules(version: versions.Version, *, prune: bool) -> dict[str, dict[str, bool]]:
+def import_rules(version: versions.Version, *, prune: bool, make_groups: bool) -> dict[str, dict[str, bool]]:
     """The rules of `configuration.import`: create and update; delete what is missing only where that was asked for."""
     create = {"createMissing": True}
     update = {**create, "updateExisting": True}
     return {
         # A group that was renamed on the server keeps its name.
-        versions.template_group_rule(version): create,
+        **(
+            {versions.template_group_rule(version): create}
+            if make_groups or versions.needs_template_group_rule(version)
+            else {}
+        ),
         "templates": update,
         "templateLinkage": {**create, "deleteMissing": prune},
         **{part: {**update, "deleteMissing": prune} for part in PARTS},
@@ -126,13 +130,14 @@ def _find(zabbix: Connection, template: Object) -> Object | None:
     return found[0] if found else None
 
 
-def _adopt_groups(zabbix: Connection, file: Object) -> None:
-    """Takes the server's word for the file's groups.
+def _adopt_groups(zabbix: Connection, file: Object) -> bool:
+    """Takes the server's word for the file's groups; whether it lacks one, as far as this user sees.
 
     One that was renamed there keeps its name (an import into 6.0 would not find it), and one of the same name and
     another UUID is the same group (an import uses it, and importcompare would call it missing for ever).
     """
     method = versions.template_group_object(zabbix.version) + ".get"
+    missing = False
     for group in merge.groups(file):
         named = {"uuid": group["uuid"], "name": group["name"]}
         found = zabbix.call(method, {"output": ["uuid", "name"], "filter": named, "searchByAny": True})
@@ -142,6 +147,8 @@ def _adopt_groups(zabbix: Connection, file: Object) -> None:
                 if member["name"] == group["name"]:
                     member["name"] = found[0]["name"]
             group.update(uuid=found[0]["uuid"], name=found[0]["name"])
+        missing = missing or not found
+    return missing
 
 
 def _keep_additions(zabbix: Connection, document: Object, server: Object) -> list[Kept]:

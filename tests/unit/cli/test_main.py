@@ -165,6 +165,10 @@ def test_token_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
         (["gpu01", "--address", "a", "--tag", "=x"], "'=x' has no tag: write it as location=rack7"),
         (["gpu01", "--address", "a", "--macro", "lower=1"], "'lower=1' is not a macro and its value"),
         (["gpu01", "--address", "a", "--macro", "NVIDIA.X"], "'NVIDIA.X' is not a macro and its value"),
+        (
+            ["gpu01", "--address", "a", "--proxy", "x", "--proxy-group", "y"],
+            "--proxy and --proxy-group exclude each other",
+        ),
         (["gpu01", "--address", "a", "--psk-identity", "x"], "--psk-identity and --psk-file belong together"),
         (["gpu01", "--address", "a", "--psk-file", "x"], "--psk-identity and --psk-file belong together"),
         (["gpu01", "--address", "a", "--psk-identity", "x", "--psk-file", "/none"], "--psk-file /none: cannot be read"),

@@ -212,6 +212,19 @@ def test_slow_answer_to_a_write_may_have_been_done(front: Any) -> None:
     assert "did not answer host.create within 0.5 s and may have done it all the same (the next run shows it)" in line
 
 
+@pytest.mark.parametrize("method", ["configuration.import", "template.delete"])
+def test_what_changes_every_host_may_take_longer(front: Any, answers: Any, method: str) -> None:
+    def late(*_: object) -> Any:
+        time.sleep(1)
+        return answers["result"](True)
+
+    front.answers |= {method: late, "host.get": late}
+    with connect(front.url, TOKEN, timeout=0.5) as zabbix:
+        assert zabbix.call(method) is True
+        with pytest.raises(ServerError, match=r"did not answer host.get within 0\.5 s"):
+            zabbix.call("host.get")
+
+
 def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:pr0xy-secret@127.0.0.1:1")
     line = failure("http://zabbix.example.com")

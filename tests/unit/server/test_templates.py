@@ -98,10 +98,18 @@ def test_additions_that_6_4_would_lose_are_refused(front: Any, answers: Any) -> 
     ("version", "key", "other"), [((6, 0), "groups", "template_groups"), ((6, 2), "template_groups", "groups")]
 )
 def test_import_rules(version: tuple[int, int], key: str, other: str) -> None:
-    rules = templates.import_rules(version, prune=False)
+    rules = templates.import_rules(version, prune=False, make_groups=True)
     assert key in rules
     assert other not in rules
     assert not any(rule.get("deleteMissing") for rule in rules.values())
+
+
+@pytest.mark.parametrize(("version", "sent"), [((6, 0), True), ((6, 4), True), ((7, 0), False), ((7, 4), False)])
+def test_the_rule_that_takes_a_super_admin_is_sent_only_where_it_must_be(
+    version: tuple[int, int], *, sent: bool
+) -> None:
+    rules = templates.import_rules(version, prune=False, make_groups=False)
+    assert bool(rules.keys() & {"groups", "template_groups"}) == sent
 
 
 def test_template_of_the_same_name_and_other_origin_is_left_alone(front: Any, answers: Any) -> None:
