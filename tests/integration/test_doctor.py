@@ -241,10 +241,11 @@ def fault(  # noqa: PLR0913, PLR0917  a row of a table
 
 
 FROM_AFAR = ("--server-only", "--host", ONE, *API)
-CONFINED = (
+CONFINED, BLIND = (
     "mkdir -p /run/systemd/system/zabbix-agent.service.d; "
-    "printf '[Service]\\nInaccessiblePaths=/opt/zbx-nvidia\\n' >/run/systemd/system/zabbix-agent.service.d/t.conf; "
+    f"printf '[Service]\\nInaccessiblePaths={path}\\n' >/run/systemd/system/zabbix-agent.service.d/t.conf; "
     "systemctl daemon-reload; agentd; up"
+    for path in ("/opt/zbx-nvidia", "/usr/lib/nvml-simulator")
 )
 FREE = "rm -r /run/systemd/system/zabbix-agent.service.d; systemctl daemon-reload; agentd; up"
 AUDIT = (
@@ -584,7 +585,9 @@ ON_THE_HOST = [
         "cp -p /root/zbx-nvidia.psk /etc/zabbix/",
     ),
     fault(ONE, "denials", "selinux", "audit2allow", f"{AUDIT}{CONFINED}; {AUDIT}", f"rm -r /var/log/audit; {FREE}"),
+    fault(ONE, "denials", "selinux", "audit2allow", f"{AUDIT}{BLIND}; {AUDIT}", f"rm -r /var/log/audit; {FREE}"),
     fault(ONE, "answer", "confined", "InaccessiblePaths", CONFINED, FREE),
+    fault(ONE, "answer", "confined", "libnvidia-ml.so.1 cannot be loaded", BLIND, FREE),
     fault(
         ONE,
         "refused",

@@ -7,7 +7,7 @@ import shlex
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.errors import HostError
@@ -35,6 +35,7 @@ PATIENCE = 5.0  # s for an answer that takes no time
 LARGEST = 1 << 16  # bytes of a file that could be a configuration
 DAY = 86_400.0
 OFTEN = 2  # refusals of one address: a server comes again, who scans the network seldom does
+OWN_STATUS = 1000  # from here on a status is the collector's, below NVML's
 NOT_FOUND = 127  # of a shell that finds no such command
 NO_TOOL = "this host cannot ask with a key: install zabbix-get to see this"
 
@@ -595,8 +596,15 @@ def _audit(scene: Scene) -> list[str]:
     Fault(
         "confined",
         "The agent cannot do what its user {user} can: {said} Something confines it: its unit, or SELinux or AppArmor.",
-        "See what its unit forbids (ProtectHome, InaccessiblePaths, ...), and allow the program and its document:\n    "
+        "See what its unit forbids (ProtectHome, PrivateDevices, InaccessiblePaths, ...), and allow the program, its "
+        "document, the driver's library and /dev/nvidia*:\n    "
         "systemctl cat {unit}\n    journalctl -k | grep -i denied | tail",
+    ),
+    Fault(
+        "without-gpus",
+        "The agent answers with a document that has no GPUs: {said}",
+        "See as root what its user {user} may do, and what its unit forbids (PrivateDevices, InaccessiblePaths, ...):"
+        "\n    sudo zbx-nvidia doctor\n    systemctl cat {unit}\n    journalctl -k | grep -i denied | tail",
     ),
     Fault(
         "other-way",
@@ -626,6 +634,10 @@ def answers(scene: Scene) -> Seen:
     mode = found["collector"].get("mode")
     if mode != scene.way:
         raise wrong("other-way", mode=mode, way=scene.way, unit=unit)
+    if said := _less(scene, found):
+        # Who is neither root nor the agent's user has tried it with other rights than the agent's.
+        key = "confined" if _works_outside(scene) and (scene.root or scene.me == scene.agent.user) else "without-gpus"
+        raise wrong(key, said, said=said, user=scene.agent.user, unit=unit)
     said = f"{len(text)} bytes, {asked}"
     # A process of its own has read the files as they are now, and nothing of the service confines it: what it says is
     # no proof that the agent itself does.
@@ -650,6 +662,19 @@ def _answer(scene: Scene) -> tuple[str | None, str, bool]:
         return None, why, False
     # Its program, as its user and with its files: all but the process itself.
     return proof.by_program(scene.agent, DOCUMENT), f"by {scene.agent.name} -t alone: {why}", False
+
+
+def _less(scene: Scene, answer: dict[str, Any]) -> str:
+    """What keeps the agent from the driver, and not the doctor; "" if nothing does."""
+    status = answer["status"]
+    # The service's document is the same for both, and what a call into the driver takes is a matter of the moment.
+    if scene.way == RESIDENT or status["code"] >= OWN_STATUS or scene.status >= OWN_STATUS:
+        return ""
+    if status["code"] not in {0, scene.status}:
+        return str(status.get("message") or status.get("name"))
+    outside = scene.collected.document
+    lacks = status["code"] == 0 and not answer["gpus"] and outside and outside["gpus"]
+    return "NVML shows it none." if lacks else ""
 
 
 def _works_outside(scene: Scene) -> bool:

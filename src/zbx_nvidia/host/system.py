@@ -15,6 +15,8 @@ from zbx_nvidia.errors import HostError
 PATIENCE = 60.0  # s for a command, unless it is told otherwise
 # What a root shell of `su` or `sudo` may lack: agents and systemd's tools are in the sbin directories.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Secrets; and what lets a program load other code than the agent's would.
+NOT_PASSED_ON = ("ZABBIX_", "PYTHON", "LD_")
 RUNNING = Path("/run/systemd/system")  # is there where systemd is the system's first process: sd_booted(3)
 
 
@@ -70,7 +72,7 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[
     Raises:
         HostError: There is no such program, or no such user.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ZABBIX_", "PYTHON"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
     environment.update(PATH=PATH, LC_ALL="C.UTF-8")
     try:
         # A directory that every user may be in.

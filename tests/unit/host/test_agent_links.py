@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -16,7 +16,7 @@ from zbx_nvidia.host import agent_links, proof, system
 from zbx_nvidia.host.agents import Agent
 from zbx_nvidia.host.configuration import AGENTD
 from zbx_nvidia.host.processes import Process
-from zbx_nvidia.host.scene import Scene
+from zbx_nvidia.host.scene import Collected, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,6 +189,40 @@ def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
     assert host.seen("answer").state == UNSEEN
     voters = {link.id: link.outvoted_by for link in agent_links.CHAIN.links}
     assert voters["reloaded"] == voters["denials"] == ("answer",)
+
+
+def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str:
+    document = json.loads(DOCUMENT)
+    return json.dumps({**document, "status": {"code": code, "name": "Bad", "message": message}, "gpus": gpus or {}})
+
+
+@pytest.mark.parametrize(
+    ("outside", "answer", "me", "key"),
+    [
+        (0, answered(12, "Library not found."), "root", "confined"),
+        (0, answered(4, "No permission."), "zabbix", "confined"),
+        (0, answered(4, "No permission."), "alice", "without-gpus"),
+        (-1, answered(9, "Driver not loaded."), "root", "without-gpus"),  # an agent of root's: nothing was tried
+        (0, answered(0, "All is well."), "root", "confined"),
+        (12, answered(12, "Library not found."), "root", ""),  # said further up
+        (0, answered(1001, "Previous collection still running."), "root", ""),  # a server asks at this moment
+        (1000, answered(4, "No permission."), "root", ""),
+        (0, answered(0, "All is well.", {"GPU-1": {}}), "root", ""),
+    ],
+)
+def test_an_agent_that_has_less_of_the_driver_than_the_doctor(  # noqa: PLR0913, PLR0917  a row of a table
+    host: Host, monkeypatch: pytest.MonkeyPatch, outside: int, answer: str, me: str, key: str
+) -> None:
+    made = json.loads(answered(outside, "", {"GPU-1": {}}))
+    vars(host.scene)["collected"] = Collected(made if outside >= 0 else None, "", 0.1, "")
+    monkeypatch.setattr(host.scene, "root", me == "root")
+    monkeypatch.setattr(host.scene, "me", me)
+    monkeypatch.setattr(agent_links, "ask", lambda *_, **__: answer)
+    seen = host.seen("answer")
+    assert seen.key == key, seen
+    assert seen.state == (FAULT if key else GOOD)
+    if key == "confined" and '"code": 0' not in answer:
+        assert json.loads(answer)["status"]["message"] in seen.cause
 
 
 @pytest.mark.parametrize(
