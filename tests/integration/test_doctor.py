@@ -292,6 +292,14 @@ ON_THE_HOST = [
         "chmod 0666 /dev/nvidia0; well",
     ),
     fault(
+        ONE,
+        "devices",
+        "closed",
+        "chmod 0666 /dev/nvidia0",
+        "chmod 0660 /dev/nvidia0; answers no_permission",
+        "chmod 0666 /dev/nvidia0; well",
+    ),
+    fault(
         TWO,
         "devices",
         "denied-service",

@@ -180,7 +180,7 @@ def module(scene: Scene) -> Seen:
         "denied",
         "The user {user} may not open {path} ({mode}).",
         "Put that user into the group {group} and restart:\n    usermod -aG {group} {user} && systemctl restart {unit}"
-        "\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {path}    # lasting: "
+        "\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
         "NVreg_DeviceFileMode=0666",
     ),
     Fault(
@@ -188,8 +188,14 @@ def module(scene: Scene) -> Seen:
         "The user {user} of the service may not open {path} ({mode}).",
         "Give the service the group {group}:\n    systemctl edit {unit}    # [Service] SupplementaryGroups={group}"
         "\n    systemctl restart {unit}\nor open the files to everybody, which is the driver's default:\n    chmod "
-        "0666 "
-        "{path}    # lasting: NVreg_DeviceFileMode=0666",
+        "0666 {paths}    # lasting: NVreg_DeviceFileMode=0666",
+    ),
+    Fault(
+        "closed",
+        "The user {user} may not open {path} ({mode}), and there is no group for that.",
+        "Open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
+        "NVreg_DeviceFileMode=0666\nor have the driver make them for a group of their own, into which {user} is put: "
+        "NVreg_DeviceFileMode=0660 and NVreg_DeviceFileGID=, in the options of nvidia in /etc/modprobe.d.",
     ),
     needs=("module",),
     outvoted_by=ALL_WELL,
@@ -208,19 +214,23 @@ def rights(scene: Scene) -> Seen:
         if all(one.st_mode & ALL_RW == ALL_RW for one in about):
             return good("everybody may open them")
         return unseen(f"only root can see what {scene.reader} may: use sudo")
-    for path in (control, *cards):
-        if not _may(scene, path, "-r", "-w"):
-            node = path.stat()
-            resident = scene.way == RESIDENT
-            raise wrong(
-                "denied-service" if resident else "denied",
-                f"{scene.reader} may not open {path}",
-                user=scene.reader,
-                path=path,
-                mode=f"mode {stat.S_IMODE(node.st_mode):04o}, {_user(node.st_uid)}:{_group(node.st_gid)}",
-                group=_group(node.st_gid) if node.st_mode & GROUP_RW == GROUP_RW else "video",
-                unit=_unit(scene),
-            )
+    closed = [path for path in (control, *cards) if not _may(scene, path, "-r", "-w")]
+    if closed:
+        about = [path.stat() for path in closed]
+        node, group = about[0], _group(about[0].st_gid)
+        # Who is in root's group may do more than use the GPUs.
+        shared = all(one.st_gid == node.st_gid and one.st_mode & GROUP_RW == GROUP_RW for one in about)
+        key = "denied-service" if scene.way == RESIDENT else "denied"
+        raise wrong(
+            key if shared and node.st_gid != 0 and not group.isdigit() else "closed",
+            f"{scene.reader} may not open {closed[0]}",
+            user=scene.reader,
+            path=closed[0],
+            paths=" ".join(map(str, closed)),
+            mode=f"mode {stat.S_IMODE(node.st_mode):04o}, {_user(node.st_uid)}:{group}",
+            group=group,
+            unit=_unit(scene),
+        )
     return good(f"{scene.reader} may open {len(cards) + 1} files")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import platform
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -160,6 +162,39 @@ def test_an_agent_of_root_is_no_fault(of_root: Scene, monkeypatch: pytest.Monkey
     assert {found[name].state for name in ("document", "nvml", "time")} == {UNSEEN}
     (tmp_path / "proc/driver/nvidia/version").write_text(f"{OPEN}\n", encoding="ascii")
     assert {link.id: look(link, of_root) for link in driver_links.CHAIN.links}["library"].key == "mismatch"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other groups")
+@pytest.mark.parametrize(
+    ("way", "mode", "group", "key"),
+    [
+        ("oneshot", 0o660, 44, "denied"),
+        ("resident", 0o660, 44, "denied-service"),
+        ("oneshot", 0o660, 0, "closed"),  # who is in root's group may do more than that
+        ("resident", 0o660, 0, "closed"),
+        ("oneshot", 0o600, 44, "closed"),
+        ("oneshot", 0o640, 44, "closed"),
+        ("oneshot", 0o660, 54321, "closed"),  # a number that is no group
+    ],
+)
+def test_who_may_not_open_the_device_files_is_put_into_their_group_alone(  # noqa: PLR0913, PLR0917  a row of a table
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, mode: int, group: int, key: str
+) -> None:
+    module(tmp_path, CLOSED)
+    (tmp_path / "dev").mkdir()
+    for name in ("nvidiactl", "nvidia0", "nvidia1"):
+        (tmp_path / "dev" / name).touch()
+        (tmp_path / "dev" / name).chmod(mode if name != "nvidiactl" else 0o666)
+        os.chown(tmp_path / "dev" / name, 0, group)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=True, reader="zabbix", way=way, service=None, agents=())
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: path.name == "nvidiactl")
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "devices"]
+    found = look(link, scene)
+    assert (found.state, found.key) == (FAULT, key)
+    assert f"chmod 0666 {tmp_path}/dev/nvidia0 {tmp_path}/dev/nvidia1 " in found.cure
+    if key == "closed":
+        assert not re.search(r"usermod|SupplementaryGroups|video", found.cure)
 
 
 def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
