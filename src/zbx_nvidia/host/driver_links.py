@@ -18,6 +18,8 @@ from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import system
 from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene
+from zbx_nvidia.host.service import PROGRAM
+from zbx_nvidia.host.unpack import MARK
 
 DRIVER = "Driver"
 COLLECTOR = "Collector"
@@ -316,6 +318,13 @@ def library(scene: Scene) -> Seen:
     return good(f"{path}{f' ({found[1]})' if found else ''}")
 
 
+# Nothing is removed before its successor is there, and no index is asked for a name that anybody may register.
+INSTALL = (
+    "\n    umask 022\n    {python} -m venv {folder}\n    {folder}/bin/pip install --force-reinstall {wheel}\nor, where "
+    "it came as zbx-nvidia.pyz:\n    {python} zbx-nvidia.pyz unpack {folder}"
+)
+
+
 @link(
     "program",
     "zbx-nvidia-agent",
@@ -323,19 +332,25 @@ def library(scene: Scene) -> Seen:
     Fault(
         "missing",
         "{path} is not there: this installation is not complete.",
-        "Install it again, as the README says, in a directory that root alone can write to:\n    python3 -m venv "
-        "/opt/zbx-nvidia && /opt/zbx-nvidia/bin/pip install zbx-nvidia",
+        f"Install it again, as root, beside the file that it came from:{INSTALL}",
     ),
     Fault(
         "denied",
         "The user {user} cannot run {path}: {stop} lets it not pass ({mode}).",
-        "Open that, or install in a directory that everybody may read, as /opt/zbx-nvidia:\n    chmod o+rx {stop}",
+        "Open that:\n    chmod {rights} {stop}",
+    ),
+    Fault(
+        "private",
+        "The user {user} cannot run {path}: it lies in {stop}, which is not for everybody ({mode}).",
+        "Leave that closed, and install it where everybody can read and root alone can write, as root, beside the file "
+        f"that it came from:{INSTALL}\nThen have the agent told of that one:\n    {{folder}}/bin/zbx-nvidia "
+        "install-agent --mode {way}",
     ),
     Fault(
         "fails",
         "{path}, run by the user {user}, ends with: {said}",
-        "Install it again, with the Python that is on this host now:\n    python3 -m venv --clear /opt/zbx-nvidia && "
-        "/opt/zbx-nvidia/bin/pip install zbx-nvidia",
+        "Install it again, as root, beside the file that it came from and with the Python that is on this host now:"
+        f"{INSTALL}",
     ),
     Fault(
         "uncompiled",
@@ -347,26 +362,45 @@ def library(scene: Scene) -> Seen:
 def program(scene: Scene) -> Seen:
     """Whether the user that reads the driver can run it, and whether Python has compiled it."""
     path = scene.program
+    folder = _installation(path)
+    names = {"path": path, "user": scene.reader, **_install(folder)}
     if not path.is_file():
-        raise wrong("missing", path=path)
+        raise wrong("missing", **names)
     if scene.root or scene.me == scene.reader:
         way = (*reversed(path.parents), path)
         for stop in way if not _may(scene, path, "-x") else ():
             if not _may(scene, stop, "-x"):
-                mode = f"mode {stat.S_IMODE(stop.stat().st_mode):04o}"
-                raise wrong(
-                    "denied", f"{scene.reader} cannot run it", user=scene.reader, path=path, stop=stop, mode=mode
-                )
+                inside = folder is not None and stop.is_relative_to(folder)
+                names |= {"stop": stop, "mode": f"mode {stat.S_IMODE(stop.stat().st_mode):04o}", "way": scene.way}
+                names |= _install(folder if inside else None)
+                # Where one directory was made closed to others, by a umask, all of them were.
+                names["rights"] = "o+rx" if stop == path else "-R go+rX"
+                raise wrong("denied" if inside else "private", f"{scene.reader} cannot run it", **names)
     if scene.root_reads:
         return unseen(f"{path}; root runs the agent, and the doctor runs nothing of it as root")
     done = scene.as_user(scene.reader, str(path), "--version")
     if done.code:
-        raise wrong("fails", f"it ends with: {done.complaint}", path=path, user=scene.reader, said=done.complaint)
+        raise wrong("fails", f"it ends with: {done.complaint}", said=done.complaint, **names)
     package = Path(zbx_nvidia.__file__).parent
     compiled = Path(cache_from_source(str(package / "agent" / "collect.py")))
     if not compiled.exists() and not _owns(scene, package):
         raise wrong("uncompiled", "not compiled", user=scene.reader, python=sys.executable, package=package)
     return good(f"{path}, as {scene.reader if scene.root else scene.me}")
+
+
+def _installation(path: Path) -> Path | None:
+    """The directory that holds nothing but this installation; None where it lies among other programs."""
+    folder = path.parent.parent
+    own = path.parent.name == "bin" and any((folder / mark).exists() for mark in ("pyvenv.cfg", MARK))
+    return folder if own else None
+
+
+def _install(folder: Path | None) -> dict[str, object]:
+    """What the commands that install it name."""
+    # Of a virtual environment, the one that it was made with: a host's python3 may be too old.
+    python = str(getattr(sys, "_base_executable", "")) or sys.executable
+    wheel = f"zbx_nvidia-{zbx_nvidia.__version__}-py3-none-any.whl"
+    return {"python": python, "folder": folder or Path(PROGRAM).parents[1], "wheel": wheel}
 
 
 def _owns(scene: Scene, package: Path) -> bool:

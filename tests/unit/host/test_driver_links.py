@@ -197,6 +197,56 @@ def test_who_may_not_open_the_device_files_is_put_into_their_group_alone(  # noq
         assert not re.search(r"usermod|SupplementaryGroups|video", found.cure)
 
 
+@pytest.mark.parametrize(
+    ("mark", "stop", "key"),
+    [
+        ("pyvenv.cfg", "home/x", "private"),
+        ("pyvenv.cfg", "home/x/zbx/bin", "denied"),
+        (".unpacked", "home/x/zbx", "denied"),
+        ("", "home/x/zbx/bin", "private"),  # among other programs, perhaps a user's own
+    ],
+)
+def test_nothing_but_the_installation_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, stop: str, key: str
+) -> None:
+    place = tmp_path / "home/x/zbx"
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / PROGRAM).touch()
+    if mark:
+        (place / mark).touch()
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=True, reader="zabbix", way="resident", program=place / "bin" / PROGRAM)
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: not path.is_relative_to(tmp_path / stop))
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    found = look(link, scene)
+    assert (found.state, found.key) == (FAULT, key)
+    if key == "denied":
+        assert found.cure.endswith(f"\n    chmod -R go+rX {tmp_path / stop}")
+    else:
+        assert "chmod" not in found.cure
+        assert "-m venv /opt/zbx-nvidia\n" in found.cure
+        assert "/opt/zbx-nvidia/bin/zbx-nvidia install-agent --mode resident" in found.cure
+
+
+@pytest.mark.parametrize(("mark", "folder"), [("pyvenv.cfg", ""), (".unpacked", ""), ("", "/opt/zbx-nvidia")])
+def test_a_program_that_is_missing_is_installed_again_from_its_file(tmp_path: Path, mark: str, folder: str) -> None:
+    """With a Python that is new enough, without removing anything, and without an index that is asked for its name."""
+    (tmp_path / "bin").mkdir()
+    if mark:
+        (tmp_path / mark).touch()
+    scene = Scene(base=tmp_path)
+    vars(scene).update(reader="zabbix", program=tmp_path / "bin" / PROGRAM)
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    found = look(link, scene)
+    there = folder or str(tmp_path)
+    python = sys._base_executable  # type: ignore[attr-defined]  # noqa: SLF001  what venv goes by
+    assert found.key == "missing"
+    assert f"    {python} -m venv {there}\n    {there}/bin/pip install --force-reinstall zbx_nvidia-" in found.cure
+    assert found.cure.endswith(f"\nor, where it came as zbx-nvidia.pyz:\n    {python} zbx-nvidia.pyz unpack {there}")
+    cures = [fault.cure for one in driver_links.CHAIN.links for fault in one.faults]
+    assert not [cure for cure in cures if "--clear" in cure or re.search(r"install zbx-nvidia$", cure, re.MULTILINE)]
+
+
 def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `ln -s /opt/zbx-nvidia/bin/zbx-nvidia /usr/local/bin/` makes it, of scripts that a system's Python runs."""
     (tmp_path / "opt").mkdir()
