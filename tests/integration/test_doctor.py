@@ -296,7 +296,7 @@ ON_THE_HOST = [
         "devices",
         "closed",
         "chmod 0666 /dev/nvidia0",
-        "chmod 0660 /dev/nvidia0; answers no_permission",
+        "chgrp root /dev/nvidia0; chmod 0660 /dev/nvidia0; answers no_permission",
         "chmod 0666 /dev/nvidia0; well",
     ),
     fault(
@@ -461,8 +461,8 @@ ON_THE_HOST = [
     fault(
         TWO,
         "userparameter",
-        "unread",
-        "zabbix_agent2.d",
+        "others",
+        "zbx-nvidia install-agent --agent agent2 --mode resident",
         "mv $agent2_d/nvidia.conf $agentd_d/nvidia.conf; agent2; up",
         "mv $agentd_d/nvidia.conf $agent2_d/nvidia.conf; agent2; up",
     ),
@@ -961,13 +961,14 @@ def test_both_agents_on_one_host(place: Place) -> None:
     script(one, "echo ListenPort=10052 >$agent2_d/t.conf; systemctl start zabbix-agent2")
     try:
         said = place.doctor(ONE)
-        other = place.doctor(ONE, "--agent", "agent2")
+        other = place.doctor(ONE, "--agent", "agent2")["fault"]
     finally:
         script(one, "systemctl stop zabbix-agent2; rm $agent2_d/t.conf")
     (agent,) = [link for link in said["links"] if link["id"] == "agent"]
     assert (said["healthy"], agent["state"], agent["fault"]) == (True, "note", "both")
     assert "zbx-nvidia doctor --agent agent2" in agent["cure"]
-    assert other["fault"]["id"] == "userparameter"
+    assert (other["id"], other["fault"]) == ("userparameter", "others")
+    assert "zbx-nvidia install-agent --agent agent2 --mode oneshot" in other["cure"]
 
 
 def test_a_user_who_may_read_the_host_alone(place: Place) -> None:

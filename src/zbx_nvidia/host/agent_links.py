@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import socket
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
-from zbx_nvidia.host import agents, log, processes, proof, rules, settings, system
+from zbx_nvidia.host import agents, configuration, log, processes, proof, rules, settings, system
 from zbx_nvidia.host.ask import (
     CannotAskError,
     ClosedError,
@@ -22,6 +23,7 @@ from zbx_nvidia.host.ask import (
     UnsupportedError,
     ask,
 )
+from zbx_nvidia.host.configuration import KINDS
 from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, told, where
 
 if TYPE_CHECKING:
@@ -122,6 +124,17 @@ def configured(scene: Scene) -> Seen:
         "Put it where the agent looks, and restart it:\n    mv {file} {place}\n    systemctl restart {unit}",
     ),
     Fault(
+        "no-place",
+        "{file} says what nvidia.get is, but {name} does not read that file: it reads {includes}.",
+        "Have a file written where the agent reads it, as root:\n    zbx-nvidia install-agent --agent {kind} --mode "
+        "{mode}",
+    ),
+    Fault(
+        "others",
+        "{file} says what nvidia.get is, and is read by {other}; {name} is told nothing of it.",
+        "Have this agent told too, as root:\n    zbx-nvidia install-agent --agent {kind} --mode {mode}",
+    ),
+    Fault(
         "closed",
         "The user {user} may not read {file}, so the agent does not start, or does not know nvidia.get.",
         "Open the file, and restart the agent:\n    chmod 0644 {file}\n    systemctl restart {unit}",
@@ -138,18 +151,16 @@ def told_at_all(scene: Scene) -> Seen:
     agent = scene.agent
     if not scene.claims:
         stray = _stray(scene)
+        names: dict[str, object] = {"file": stray, "name": agent.name, "kind": agent.kind, "mode": scene.way}
         if stray is None:
-            raise wrong("none", "no line for nvidia.get", name=agent.name, mode=scene.way)
+            raise wrong("none", "no line for nvidia.get", **names)
+        if other := _reader(scene, stray):
+            raise wrong("others", f"{stray} is {other.name}'s", other=other.name, **names)
         includes = ", ".join(include.value for include in scene.configuration.includes) or "no other files"
-        raise wrong(
-            "unread",
-            f"{stray} is not read",
-            file=stray,
-            name=agent.name,
-            includes=includes,
-            place=agents.drop_in(agent) or f"{agent.config.parent}/...",
-            unit=_unit(scene),
-        )
+        place = agents.drop_in(agent)
+        fits = place is not None and not place.exists()
+        key = "unread" if fits else "no-place"
+        raise wrong(key, f"{stray} is not read", includes=includes, place=place, unit=_unit(scene), **names)
     file = scene.claims[0].file
     if scene.root and agent.user != "root" and system.run("test", "-r", str(file), user=agent.user).code:
         raise wrong("closed", user=agent.user, file=file, unit=_unit(scene))
@@ -171,6 +182,16 @@ def _stray(scene: Scene) -> Path | None:
             continue
         if re.search(rf"^\s*(UserParameter|Alias)\s*=\s*{re.escape(DOCUMENT)}\s*[,:]", text, re.MULTILINE):
             return path
+    return None
+
+
+def _reader(scene: Scene, file: Path) -> agents.Agent | None:
+    """Another agent of this host, of either kind, that reads a file."""
+    for kind in KINDS:
+        with contextlib.suppress(HostError):
+            for other in agents.find(kind):
+                if other.config != scene.agent.config and file in configuration.read(other.config, kind).files:
+                    return other
     return None
 
 

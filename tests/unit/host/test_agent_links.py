@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNSEEN, Seen, look
-from zbx_nvidia.host import agent_links, proof, system
+from zbx_nvidia.host import agent_links, agents, proof, system
 from zbx_nvidia.host.agents import Agent
-from zbx_nvidia.host.configuration import AGENTD
+from zbx_nvidia.host.configuration import AGENT2, AGENTD
 from zbx_nvidia.host.processes import Process
 from zbx_nvidia.host.scene import Collected, Scene
 
@@ -189,6 +190,63 @@ def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
     assert host.seen("answer").state == UNSEEN
     voters = {link.id: link.outvoted_by for link in agent_links.CHAIN.links}
     assert voters["reloaded"] == voters["denials"] == ("answer",)
+
+
+def test_a_file_that_the_agent_does_not_read_is_moved_to_where_it_looks(host: Host) -> None:
+    (host.folder / "d/nvidia.conf").rename(host.folder / "d/nvidia.conf.txt")
+    with_folder(host)
+    seen = host.seen("userparameter")
+    assert seen.key == "unread"
+    assert f"\n    mv {host.folder}/zabbix/d/nvidia.conf.txt {host.folder}/zabbix/d/nvidia.conf\n" in seen.cure
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_file_is_moved_onto_no_other_and_nowhere_without_a_place(host: Host, taken: bool) -> None:  # noqa: FBT001
+    (host.folder / "d/nvidia.conf").rename(host.folder / "d/nvidia.conf.txt")
+    main = with_folder(host)
+    if taken:
+        (main.parent / "d/nvidia.conf").write_text("# nothing\n")
+    else:
+        main.write_text("Server=127.0.0.1\n")
+    seen = host.seen("userparameter")
+    assert seen.key == "no-place"
+    assert "mv" not in seen.cure
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+
+
+def test_the_file_of_another_agent_is_left_to_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether that agent runs or not."""
+    (host.folder / "e").mkdir()
+    (host.folder / "d/nvidia.conf").rename(host.folder / "e/nvidia.conf")
+    main = with_folder(host)
+    theirs = main.with_name("zabbix_agent2.conf")
+    theirs.write_text(f"Include={main.parent}/e/*.conf\n")
+    other = Agent(AGENT2, Path("/usr/sbin/zabbix_agent2"), theirs, "zabbix-agent2.service", "zabbix")
+
+    def find(kind: str) -> tuple[Agent, ...]:
+        if kind != AGENT2:
+            raise HostError("there is no zabbix_agentd on this host")
+        return (other,)
+
+    monkeypatch.setattr(agents, "find", find)
+    seen = host.seen("userparameter")
+    assert seen.key == "others"
+    assert "mv" not in seen.cure
+    assert "read by zabbix_agent2; zabbix_agentd is told nothing" in seen.cause
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+
+
+def with_folder(host: Host) -> Path:
+    """The agent's files, in a directory of the name that they usually have; the main one."""
+    place = host.folder / "zabbix"
+    place.mkdir()
+    for name in ("d", "e"):
+        if (host.folder / name).exists():
+            (host.folder / name).rename(place / name)
+    main = place / "zabbix_agentd.conf"
+    main.write_text(f"Include={place}/d/*.conf\n")
+    vars(host.scene)["agents"] = (host.scene.agent._replace(config=main),)
+    return main
 
 
 def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str:
