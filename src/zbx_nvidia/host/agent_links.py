@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import shlex
 import socket
@@ -24,7 +26,7 @@ from zbx_nvidia.host.ask import (
     ask,
 )
 from zbx_nvidia.host.configuration import KINDS
-from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, told, where
+from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, there, told, where
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Statement
@@ -72,9 +74,14 @@ link = CHAIN.link
         "For the other:\n    zbx-nvidia doctor --agent {other}",
         NOTE,
     ),
+    needs=("systemd",),
 )
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
+    if isinstance(scene.hidden, OSError):
+        return unchecked(f"{scene.hidden.filename}: {scene.hidden.strerror}: use sudo")
+    if scene.hidden is not None:
+        raise scene.hidden
     if not scene.agents:
         if refusal := scene.refusal:
             said, _, command = refusal.rpartition(": ")
@@ -109,8 +116,12 @@ def configured(scene: Scene) -> Seen:
         found = scene.configuration
     except HostError as error:
         raise wrong("unreadable", said=error) from None
-    if found.problems:
-        raise wrong("broken", found.problems[0], said=found.problems[0], unit=_unit(scene))
+    closed = [problem for problem in found.problems if problem.endswith(os.strerror(errno.EACCES))]
+    for problem in found.problems:
+        if scene.root or problem not in closed:
+            raise wrong("broken", problem, said=problem, unit=_unit(scene))
+    if closed:
+        raise wrong("unreadable", closed[0], said=closed[0])
     return good(f"{len(found.files)} file{'s' * (len(found.files) != 1)}")
 
 
@@ -378,9 +389,9 @@ def key(scene: Scene) -> Seen:
     user = scene.agent.user
     if not scene.root and scene.me != user:
         return unseen("only root can see it: use sudo")
-    if not file.exists():
+    if not there(file):
         raise wrong("missing", file=file, mode=scene.way)
-    if user not in {"root", scene.me} and system.run("test", "-r", str(file), user=user).code:
+    if user != "root" and system.run("test", "-r", str(file), user=user).code:
         raise wrong("closed", user=user, file=file, unit=_unit(scene))
     if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
         raise wrong("bad", problem, file=file, problem=problem, unit=_unit(scene))

@@ -17,16 +17,18 @@ from zbx_nvidia.catalog import status as states
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import system
-from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene
+from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene, there
 from zbx_nvidia.host.service import PROGRAM
 from zbx_nvidia.host.unpack import MARK
 
+HOST = "Host"
 DRIVER = "Driver"
 COLLECTOR = "Collector"
 LIBRARY = "libnvidia-ml.so.1"
 ALL_WELL = ("nvml", "gpus")  # where these are good, the driver works, whatever is not seen of it
 TIMEOUT = 3.0  # s; the agents' default
 ALL_RW, GROUP_RW = 0o006, 0o060
+REFUSED = {states.NO_PERMISSION.code, states.LIBRARY_NOT_FOUND.code}  # as may happen to one user alone
 MARGIN = 0.3  # s that the agent needs for itself
 # As NVIDIA and most distributions call it; Debian's packages name their branch: nvidia-current, nvidia-legacy-390xx,
 # nvidia-tesla-470. The kernel has modules of its own whose names begin so, such as nvidia-wmi-ec-backlight.
@@ -43,6 +45,29 @@ LASTING = (
 
 CHAIN: Chain[Scene] = Chain()
 link = CHAIN.link
+
+
+@link(
+    "systemd",
+    "systemd answers",
+    HOST,
+    Fault(
+        "silent",
+        "systemd runs this host and cannot be asked, so neither agent nor service can be found: {said}",
+        "See what it says, and put that right; a container that shows the host's /run needs no systemctl:\n    "
+        "systemctl show --property=Version",
+    ),
+)
+def asked(scene: Scene) -> Seen:
+    """Whether systemd tells of its services; in most containers there is none."""
+    if not system.has_systemd():
+        return unseen("there is none here")
+    if system.answers():
+        return good("it runs this host")
+    if not scene.root:
+        return unseen("here it talks to root alone: use sudo")
+    done = system.run("systemctl", "show", "--property=Version")
+    raise wrong("silent", "it does not", said=done.complaint)
 
 
 class Device(NamedTuple):
@@ -199,7 +224,7 @@ def module(scene: Scene) -> Seen:
         "NVreg_DeviceFileMode=0666\nor have the driver make them for a group of their own, into which {user} is put: "
         "NVreg_DeviceFileMode=0660 and NVreg_DeviceFileGID=, in the options of nvidia in /etc/modprobe.d.",
     ),
-    needs=("module",),
+    needs=("systemd", "module"),
     outvoted_by=ALL_WELL,
 )
 def rights(scene: Scene) -> Seen:
@@ -211,7 +236,7 @@ def rights(scene: Scene) -> Seen:
     for path in (control, *(cards or [scene.at("/dev/nvidia0")])):
         if not path.exists():
             raise wrong("missing", path=path)
-    if not scene.root and scene.me != scene.reader:
+    if not scene.like_reader:
         about = [path.stat() for path in (control, *cards)]
         if all(one.st_mode & ALL_RW == ALL_RW for one in about):
             return good("everybody may open them")
@@ -294,7 +319,7 @@ def _group(number: int) -> str:
         "Restart the host; or end everything that uses the GPUs and load the new module:\n    modprobe -r nvidia_uvm "
         "nvidia_drm nvidia_modeset nvidia && modprobe nvidia",
     ),
-    needs=("module",),
+    needs=("systemd", "module"),
     outvoted_by=ALL_WELL,
 )
 def library(scene: Scene) -> Seen:
@@ -306,10 +331,10 @@ def library(scene: Scene) -> Seen:
     paths = [line.rpartition("=> ")[2].strip() for line in done.out.splitlines() if line.split()[:1] == [LIBRARY]]
     # Those of 32-bit programs come behind.
     paths.sort(key=lambda path: "/i386-" in path or path.startswith("/usr/lib32/"))
-    path = next((Path(one) for one in paths if Path(one).exists()), None)
+    path = next((Path(one) for one in paths if there(Path(one))), None)
     if path is None:
         raise wrong("missing", f"{LIBRARY} is not found")
-    if (scene.root or scene.me == scene.reader) and not _may(scene, path, "-r"):
+    if scene.like_reader and not _may(scene, path, "-r"):
         raise wrong("unreadable", user=scene.reader, path=path.resolve())
     found = re.search(r"\.so\.(\d{3,}\.\d+(?:\.\d+)*)$", str(path.resolve()))
     loaded = module_version(scene)
@@ -358,6 +383,7 @@ INSTALL = (
         "Have them written once:\n    {python} -m compileall -q {package}",
         NOTE,
     ),
+    needs=("systemd",),
 )
 def program(scene: Scene) -> Seen:
     """Whether the user that reads the driver can run it, and whether Python has compiled it."""
@@ -366,7 +392,7 @@ def program(scene: Scene) -> Seen:
     names = {"path": path, "user": scene.reader, **_install(folder)}
     if not path.is_file():
         raise wrong("missing", **names)
-    if scene.root or scene.me == scene.reader:
+    if scene.like_reader:
         way = (*reversed(path.parents), path)
         for stop in way if not _may(scene, path, "-x") else ():
             if not _may(scene, stop, "-x"):
@@ -379,13 +405,15 @@ def program(scene: Scene) -> Seen:
     if scene.root_reads:
         return unseen(f"{path}; root runs the agent, and the doctor runs nothing of it as root")
     done = scene.as_user(scene.reader, str(path), "--version")
+    if done.code and not scene.like_reader:
+        return unseen(f"{scene.me} cannot run it; whether {scene.reader} can, only root sees: use sudo")
     if done.code:
         raise wrong("fails", f"it ends with: {done.complaint}", said=done.complaint, **names)
     package = Path(zbx_nvidia.__file__).parent
     compiled = Path(cache_from_source(str(package / "agent" / "collect.py")))
     if not compiled.exists() and not _owns(scene, package):
         raise wrong("uncompiled", "not compiled", user=scene.reader, python=sys.executable, package=package)
-    return good(f"{path}, as {scene.reader if scene.root else scene.me}")
+    return good(f"{path}, as {scene.caller}")
 
 
 def _installation(path: Path) -> Path | None:
@@ -405,7 +433,7 @@ def _install(folder: Path | None) -> dict[str, object]:
 
 def _owns(scene: Scene, package: Path) -> bool:
     """Whether Python can write there by itself when the reader runs it."""
-    return (scene.root or scene.me == scene.reader) and _may(scene, package / "agent", "-w")
+    return scene.like_reader and _may(scene, package / "agent", "-w")
 
 
 @link(
@@ -437,6 +465,8 @@ def whole(scene: Scene) -> Seen:
     if scene.root_reads:
         return unseen(f"{scene.reader} runs the agent, and the doctor asks nothing as root")
     found = scene.collected
+    if found.document is None and not scene.like_reader:
+        return unseen(f"{scene.me} gets none; whether {scene.reader} does, only root sees: use sudo")
     if found.document is None:
         raise wrong("none", found.why, user=scene.reader, why=found.why, path=scene.program)
     if found.document.get("version") != document.VERSION:
@@ -513,10 +543,12 @@ def nvml(scene: Scene) -> Seen:
     if found is None:
         return unchecked("there is no document")
     code, said = scene.status, found["status"].get("message", "")
+    if code in REFUSED and not scene.like_reader:
+        return unseen(f"not to {scene.me}; whether to {scene.reader}, only root sees: use sudo")
     if code and code != states.DEADLINE_EXCEEDED.code:
         key = f"status-{code}"
         known = any(fault.key == key for fault in NVML_FAULTS)
-        raise wrong(key if known else "status-999", found["status"]["name"], user=scene.reader, said=said)
+        raise wrong(key if known else "status-999", found["status"]["name"], user=scene.caller, said=said)
     if code:
         # Whether that is a matter of the cards' sleep or of time is said further on.
         return good("it answers, late")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNSEEN, Seen, look
+from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNCHECKED, UNSEEN, Seen, Walk, look
 from zbx_nvidia.host import agent_links, agents, proof, system
 from zbx_nvidia.host.agents import Agent
 from zbx_nvidia.host.configuration import AGENT2, AGENTD
@@ -247,6 +248,63 @@ def with_folder(host: Host) -> Path:
     main.write_text(f"Include={place}/d/*.conf\n")
     vars(host.scene)["agents"] = (host.scene.agent._replace(config=main),)
     return main
+
+
+def test_a_file_that_this_user_may_not_read_is_no_fault_of_the_agent(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (host.folder / "d/secret.conf").symlink_to(host.folder / "d/nvidia.conf")
+    usual = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == "secret.conf":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(host.scene, "root", False)
+    assert host.seen("config").key == "unreadable"
+    (host.folder / "d/wrong.conf").write_text("nonsense\n")
+    vars(host.scene).pop("configuration")
+    assert host.seen("config").key == "broken"
+    assert "nonsense" not in host.seen("config").cause
+    monkeypatch.setattr(host.scene, "root", True)
+    assert host.seen("config").key == "broken"
+
+
+@pytest.mark.parametrize(
+    "found", [PermissionError(errno.EACCES, "Permission denied", "/x"), HostError("there is none")]
+)
+def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
+    host: Host, monkeypatch: pytest.MonkeyPatch, found: Exception
+) -> None:
+    """Whether the search stops there, or goes on without it."""
+
+    def find(_: str) -> tuple[Agent, ...]:
+        raise found
+
+    def stat(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(agents, "find", find)
+    vars(host.scene).pop("agents")
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(host.scene, "root", False)
+    seen = host.seen("agent")
+    assert (seen.state, "use sudo" in seen.text) == (UNCHECKED, True)
+    walk = Walk()
+    walk.add(agent_links.CHAIN.links, host.scene)
+    assert {finding.seen.state for finding in walk.findings()} == {UNCHECKED}
+
+
+def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(_: str) -> tuple[Agent, ...]:
+        raise system.SystemdError("systemctl show: no bus")
+
+    monkeypatch.setattr(agents, "find", find)
+    vars(host.scene).pop("agents")
+    seen = host.seen("agent")
+    assert (seen.state, seen.text) == (FAULT, "systemctl show: no bus")
 
 
 def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str:

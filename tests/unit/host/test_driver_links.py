@@ -14,7 +14,7 @@ import pytest
 
 from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
 from zbx_nvidia.host import driver_links, system
-from zbx_nvidia.host.scene import PROGRAM, Scene
+from zbx_nvidia.host.scene import PROGRAM, Collected, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,6 +245,35 @@ def test_a_program_that_is_missing_is_installed_again_from_its_file(tmp_path: Pa
     assert found.cure.endswith(f"\nor, where it came as zbx-nvidia.pyz:\n    {python} zbx-nvidia.pyz unpack {there}")
     cures = [fault.cure for one in driver_links.CHAIN.links for fault in one.faults]
     assert not [cure for cure in cures if "--clear" in cure or re.search(r"install zbx-nvidia$", cure, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("code", "me", "state"),
+    [(4, "nobody", UNSEEN), (12, "nobody", UNSEEN), (9, "nobody", FAULT), (4, "zabbix", FAULT), (4, "root", FAULT)],
+)
+def test_what_the_driver_refuses_to_another_user(tmp_path: Path, code: int, me: str, state: str) -> None:
+    scene = Scene(base=tmp_path)
+    status = {"code": code, "name": "Bad", "message": "It is bad."}
+    made = Collected({"status": status, "gpus": {}, "collector": {}}, "", 0.1, "")
+    vars(scene).update(root=me == "root", me=me, reader="zabbix", way="oneshot", collected=made)
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "nvml"]
+    found = look(link, scene)
+    assert found.state == state
+    assert (me if me != "root" else "zabbix") in found.cause + found.text or code == 9
+
+
+@pytest.mark.parametrize(("me", "state"), [("nobody", UNSEEN), ("zabbix", FAULT)])
+def test_a_program_that_another_user_cannot_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, me: str, state: str
+) -> None:
+    program = tmp_path / PROGRAM
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=False, me=me, reader="zabbix", way="oneshot", program=program)
+    monkeypatch.setattr(driver_links, "_may", lambda *_: True)
+    found = {link.id: look(link, scene) for link in driver_links.CHAIN.links if link.id in {"program", "document"}}
+    assert {one.state for one in found.values()} == {state}, found
 
 
 def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
