@@ -884,6 +884,75 @@ def test_without_root_it_says_what_it_could_not_see(place: Place, user: str) -> 
     assert f"/opt/zbx-nvidia/bin/zbx-nvidia-agent, as {user}" in done.out
 
 
+DEAF = (
+    "printf '#!/bin/sh\\necho Failed to connect to bus >&2; exit 1\\n' >/usr/local/sbin/systemctl; "
+    "chmod 0755 /usr/local/sbin/systemctl"
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "user", "breaks", "mends", "named"),
+    [
+        (TWO, "nobody", "true", "true", None),  # there is no D-Bus, so systemd tells nobody of the service
+        (
+            ONE,
+            "nobody",
+            "chgrp zabbix /etc/zabbix; chmod 0750 /etc/zabbix",
+            "chgrp root /etc/zabbix; chmod 0755 /etc/zabbix",
+            None,
+        ),
+        (
+            ONE,
+            "nobody",
+            "echo Timeout=4 >$agentd_d/t.conf; chgrp zabbix $agentd_d/t.conf; chmod 0640 $agentd_d/t.conf",
+            "rm $agentd_d/t.conf",
+            ("config", "unreadable"),
+        ),
+        (TWO, "nobody", "chmod 0700 /run/zbx-nvidia", "chmod 0755 /run/zbx-nvidia", None),
+        (
+            ONE,
+            "nobody",
+            "chmod 0700 /usr/lib/nvml-simulator",
+            "chmod 0755 /usr/lib/nvml-simulator",
+            ("answer", "without-gpus"),
+        ),
+        (
+            TWO,
+            "zabbix",
+            "chown root /etc/zabbix/zbx-nvidia.psk; chmod 0600 /etc/zabbix/zbx-nvidia.psk",
+            "chown zabbix /etc/zabbix/zbx-nvidia.psk; chmod 0400 /etc/zabbix/zbx-nvidia.psk",
+            ("psk", "closed"),
+        ),
+        (
+            TWO,
+            "root",
+            "mv /etc/zabbix/zbx-nvidia.psk /root/; mkdir /etc/zabbix/zbx-nvidia.psk",
+            "rmdir /etc/zabbix/zbx-nvidia.psk; mv /root/zbx-nvidia.psk /etc/zabbix/",
+            ("psk", "error"),
+        ),
+        (
+            ONE,
+            "root",
+            DEAF,
+            "rm /usr/local/sbin/systemctl",
+            ("systemd", "silent"),
+        ),
+    ],
+)
+def test_what_cannot_be_looked_at_ends_no_walk(  # noqa: PLR0913, PLR0917  a row of a table
+    place: Place, host: str, user: str, breaks: str, mends: str, named: tuple[str, str] | None
+) -> None:
+    there = place.machines[host]
+    script(there, breaks)
+    try:
+        done = there.run(PRODUCT, "doctor", "--json", user=user)
+    finally:
+        script(there, mends)
+    assert not done.err, done
+    found = json.loads(done.out)["fault"]
+    assert (found and (found["id"], found["fault"])) == named, found
+
+
 def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
     """Its program takes the file that it was never told of; its log says that it was told."""
     one = place.machines[ONE]

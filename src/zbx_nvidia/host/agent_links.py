@@ -702,7 +702,8 @@ def _less(scene: Scene, answer: dict[str, Any]) -> str:
     # The service's document is the same for both, and what a call into the driver takes is a matter of the moment.
     if scene.way == RESIDENT or status["code"] >= OWN_STATUS or scene.status >= OWN_STATUS:
         return ""
-    if status["code"] not in {0, scene.status}:
+    # What the reader is refused as well, the link of NVML has named.
+    if status["code"] not in {0, scene.status if scene.like_reader else 0}:
         return str(status.get("message") or status.get("name"))
     outside = scene.collected.document
     lacks = status["code"] == 0 and not answer["gpus"] and outside and outside["gpus"]

@@ -586,7 +586,7 @@ def nvml(scene: Scene) -> Seen:
 def gpus(scene: Scene) -> Seen:
     """Whether a GPU is lost or sick, or is on the bus and unknown to NVML."""
     found = scene.collected.document
-    if found is None or scene.status == states.RELEASED.code:
+    if found is None or scene.status in {states.RELEASED.code, *REFUSED}:
         return unseen("not asked now")
     host = found.get("host", {})
     if host.get("gpus_lost"):

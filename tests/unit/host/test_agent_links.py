@@ -321,6 +321,7 @@ def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str
         (-1, answered(9, "Driver not loaded."), "root", "without-gpus"),  # an agent of root's: nothing was tried
         (0, answered(0, "All is well."), "root", "confined"),
         (12, answered(12, "Library not found."), "root", ""),  # said further up
+        (12, answered(12, "Library not found."), "alice", "without-gpus"),  # of whom it says nothing
         (0, answered(1001, "Previous collection still running."), "root", ""),  # a server asks at this moment
         (1000, answered(4, "No permission."), "root", ""),
         (0, answered(0, "All is well.", {"GPU-1": {}}), "root", ""),
