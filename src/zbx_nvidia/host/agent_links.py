@@ -718,6 +718,13 @@ def _about_access(said: str) -> bool:
     return bool(re.search(r"cannot open|cannot obtain|permission|no such file|not found|denied", said, re.IGNORECASE))
 
 
+# The server asks at an address that this host need not know: that of its interface in Zabbix.
+GIVE = (
+    ", with the address that it has there:\n    zbx-nvidia add-host {host} --address ADDRESS --psk-file {keyfile} "
+    "--psk-identity {identity} --overwrite --url URL --token-file FILE"
+)
+
+
 @link(
     "refused",
     "Those who ask",
@@ -731,8 +738,7 @@ def _about_access(said: str) -> bool:
     Fault(
         "plain",
         "{address} asks without encryption, and the agent takes encrypted questions alone (TLSAccept={accept}).",
-        "Give the host in Zabbix the key (Encryption > Connections to host: PSK):\n    zbx-nvidia add-host {host} "
-        "--psk-file {keyfile} --psk-identity '{identity}'",
+        f"Give the host in Zabbix the key{GIVE}",
     ),
     Fault(
         "encrypted",
@@ -742,17 +748,14 @@ def _about_access(said: str) -> bool:
     ),
     Fault(
         "identity",
-        "{address} asks with a key of another identity than the agent's {identity!r}.",
-        "Give the host in Zabbix this identity and its key:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
-        "--psk-identity '{identity}' --overwrite",
+        "{address} asks with a key of another identity than the agent's, {identity}.",
+        f"Give the host in Zabbix this identity and its key{GIVE}",
     ),
     Fault(
         "key",
         "{address} cannot agree on an encryption with the agent: the key in Zabbix is another one than in "
-        "{keyfile}, or "
-        "one side uses certificates.",
-        "Give the host in Zabbix the key of this host:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
-        "--psk-identity '{identity}' --overwrite",
+        "{keyfile}, or one side uses certificates.",
+        f"Give the host in Zabbix the key of this host{GIVE}",
     ),
     Fault(
         "once",
@@ -786,9 +789,9 @@ def refused(scene: Scene) -> Seen:
         server=server[-1].value if server else "",
         file=server[-1].file if server else found.file,
         accept=found.last("TLSAccept", "unencrypted"),
-        identity=found.last("TLSPSKIdentity"),
-        keyfile=found.last("TLSPSKFile") or "FILE",
-        host=host_name(scene),
+        identity=shlex.quote(found.last("TLSPSKIdentity")),
+        keyfile=shlex.quote(found.last("TLSPSKFile") or "KEYFILE"),
+        host=shlex.quote(host_name(scene)),
         mode=scene.way,
         unit=_unit(scene),
     )

@@ -51,6 +51,23 @@ def test_a_fault_has_cause_and_cure_in_words(link: Link[object], fault: Fault) -
         assert line.startswith("    ") or line == line.strip()
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("add-host", ("--address", "--url", "--token-file")),
+        ("install-template", ("--url", "--token-file")),
+        ("install-agent", ("--mode",)),
+    ],
+)
+def test_a_command_of_ours_has_the_options_that_it_needs(command: str, options: tuple[str, ...]) -> None:
+    lines = [line for _, fault in FAULTS for line in fault.cure.splitlines() if f"zbx-nvidia {command}" in line]
+    assert lines
+    for line in lines:
+        assert all(f" {option} " in line for option in options), line
+        assert ("--psk-file" in line) == ("--psk-identity" in line)
+        assert "'" not in line, f"{line}: a name is quoted where it is filled in"
+
+
 def test_the_documentation_has_every_link_and_every_fault() -> None:
     text = (REPOSITORY / "docs" / "DOCTOR.md").read_text(encoding="utf-8")
     for link, fault in FAULTS:

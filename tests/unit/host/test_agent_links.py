@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import socket
 import time
 from pathlib import Path
@@ -340,6 +341,20 @@ def test_an_agent_that_has_less_of_the_driver_than_the_doctor(  # noqa: PLR0913,
     assert seen.state == (FAULT if key else GOOD)
     if key == "confined" and '"code": 0' not in answer:
         assert json.loads(answer)["status"]["message"] in seen.cause
+
+
+def test_names_with_spaces_are_words_of_a_cure(host: Host) -> None:
+    with (host.folder / "zabbix_agentd.conf").open("a", encoding="utf-8") as file:
+        file.write("Hostname=GPU node 1\nTLSPSKIdentity=it's me\nTLSPSKFile=/etc/a key\nTLSAccept=psk\n")
+    said = "failed to accept an incoming connection: from 192.0.2.1: unencrypted connections are not allowed"
+    for _ in range(3):
+        host.log(said, time.time() + 1)
+    seen = host.seen("refused")
+    assert seen.key == "plain"
+    (line,) = [line for line in seen.cure.splitlines() if line.startswith("    ")]
+    words = shlex.split(line)
+    assert words[:3] == ["zbx-nvidia", "add-host", "GPU node 1"]
+    assert {"it's me", "/etc/a key", "--address", "--overwrite", "--url", "--token-file"} <= set(words)
 
 
 @pytest.mark.parametrize(
