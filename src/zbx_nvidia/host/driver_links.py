@@ -19,7 +19,7 @@ from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unsee
 from zbx_nvidia.host import system
 from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene, there
 from zbx_nvidia.host.service import PROGRAM
-from zbx_nvidia.host.unpack import MARK
+from zbx_nvidia.host.unpack import MARK, archive
 
 HOST = "Host"
 DRIVER = "Driver"
@@ -409,6 +409,9 @@ def program(scene: Scene) -> Seen:
         return unseen(f"{scene.me} cannot run it; whether {scene.reader} can, only root sees: use sudo")
     if done.code:
         raise wrong("fails", f"it ends with: {done.complaint}", said=done.complaint, **names)
+    if archive():
+        # What was unpacked was compiled then, and is not what this process was loaded from.
+        return good(f"{path}, as {scene.caller}")
     package = Path(zbx_nvidia.__file__).parent
     compiled = Path(cache_from_source(str(package / "agent" / "collect.py")))
     if not compiled.exists() and not _owns(scene, package):

@@ -17,8 +17,10 @@ from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import agents as installed
 from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host.service import PROGRAM as UNPACKED
 from zbx_nvidia.host.service import USER
 from zbx_nvidia.host.steps import SERVICE
+from zbx_nvidia.host.unpack import archive
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Configuration, Statement
@@ -174,7 +176,9 @@ class Scene:
 
     @cached_property
     def program(self) -> Path:
-        """The zbx-nvidia-agent of this installation."""
+        """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
+        if archive():
+            return Path(UNPACKED)
         started = Path(sys.argv[0]).absolute()
         # A link on PATH may lead to zbx-nvidia alone.
         places = (Path(sys.executable).parent, started.parent, started.resolve().parent)

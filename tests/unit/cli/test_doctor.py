@@ -132,19 +132,31 @@ CURE = (
 )
 
 
-def test_a_cure_names_the_program_by_its_path() -> None:
-    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), Path("/opt/x/bin"))
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_cure_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:  # noqa: FBT001
+    """Each by itself: a link on PATH may lead to zbx-nvidia alone."""
+    bin_, path = tmp_path / "opt", tmp_path / "path"
+    for folder in (bin_, path):
+        folder.mkdir()
+    for name in ("zbx-nvidia", "zbx-nvidia-agent"):
+        (bin_ / name).touch(0o755)
+    if linked:
+        (path / "zbx-nvidia").symlink_to(bin_ / "zbx-nvidia")
+    monkeypatch.setenv("PATH", str(path))
+    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), bin_)
+    program = "zbx-nvidia" if linked else f"{bin_}/zbx-nvidia"
     assert found.seen.cure == (
-        "Do:\n    /opt/x/bin/zbx-nvidia install-agent\n    sudo /opt/x/bin/zbx-nvidia doctor\n    "
-        "/opt/x/bin/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
+        f"Do:\n    {program} install-agent\n    sudo {program} doctor\n    "
+        f"{bin_}/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
         "zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
     )
+    assert doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), tmp_path / "none").seen.cure == CURE
 
 
 @pytest.mark.parametrize("on_path", [True, False])
 def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool) -> None:  # noqa: FBT001
-    if on_path:
-        (tmp_path / "zbx-nvidia").symlink_to(PROGRAM)
+    for name in ("zbx-nvidia", "zbx-nvidia-agent") if on_path else ():
+        (tmp_path / name).symlink_to(PROGRAM.with_name(name))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def look(_: object) -> Seen:

@@ -276,6 +276,21 @@ def test_a_program_that_another_user_cannot_run(
     assert {one.state for one in found.values()} == {state}, found
 
 
+def test_an_archive_is_not_what_the_agent_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it is compiled, and nothing of it need be."""
+    program = tmp_path / PROGRAM
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=False, me="zabbix", reader="zabbix", way="oneshot", program=program)
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: "site-packages" not in str(path))
+    monkeypatch.setattr(driver_links, "cache_from_source", lambda _: str(tmp_path / "none"))
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    assert look(link, scene).key == "uncompiled"
+    monkeypatch.setattr(driver_links, "archive", lambda: tmp_path / "zbx-nvidia.pyz")
+    assert look(link, scene).state == GOOD
+
+
 def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `ln -s /opt/zbx-nvidia/bin/zbx-nvidia /usr/local/bin/` makes it, of scripts that a system's Python runs."""
     (tmp_path / "opt").mkdir()
