@@ -1040,6 +1040,24 @@ def test_both_agents_on_one_host(place: Place) -> None:
     assert "zbx-nvidia install-agent --agent agent2 --mode oneshot" in other["cure"]
 
 
+def test_an_agent_that_is_no_service(place: Place) -> None:
+    """No command is about a unit that is not there, and none about the other agent's."""
+    one = place.machines[ONE]
+    script(
+        one,
+        "systemctl stop zabbix-agent; mv $agentd_d/nvidia.conf /root/; "
+        "setpriv --reuid zabbix --regid zabbix --clear-groups setsid zabbix_agentd -f >/dev/null 2>&1 & "
+        "up; sleep 3; mv /root/nvidia.conf $agentd_d/",
+    )
+    try:
+        fault = place.doctor(ONE)["fault"]
+    finally:
+        script(one, "kill $(pgrep -x -o zabbix_agentd); sleep 0.5; agentd; up")
+    assert (fault["id"], fault["fault"]) == ("reloaded", "older")
+    assert "zabbix_agentd is no service of systemd's: restart it" in fault["cure"]
+    assert "systemctl" not in fault["cure"]
+
+
 def test_a_user_who_may_read_the_host_alone(place: Place) -> None:
     """Neither template nor state of the server are for that user: not seen, and no fault."""
     api = place.api

@@ -75,6 +75,8 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
             if scene is not None:
                 walk.add([link], scene)
         found = walk.findings()
+    if here is not None:
+        found = [by_hand_too(one, here) for one in found]
     found = [by_path(one, Scene(kind).program.parent) for one in found]
     fault = first_fault(found)
     if as_json:
@@ -118,6 +120,16 @@ def _at_the_server(
     expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
     known = facts.of(scene) if scene is not None else None
     return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, known)
+
+
+def by_hand_too(found: Finding, here: Scene) -> Finding:
+    """With a cure for what runs here as no service."""
+    from zbx_nvidia.host import by_hand, system  # noqa: PLC0415  as above
+
+    agent = here.agent.name if here.agents else ""
+    return found._replace(
+        seen=found.seen._replace(cure=by_hand.cure(found.seen.cure, agent, systemd=system.has_systemd()))
+    )
 
 
 def by_path(found: Finding, folder: Path) -> Finding:

@@ -119,7 +119,7 @@ def configured(scene: Scene) -> Seen:
     closed = [problem for problem in found.problems if problem.endswith(os.strerror(errno.EACCES))]
     for problem in found.problems:
         if scene.root or problem not in closed:
-            raise wrong("broken", problem, said=problem, unit=_unit(scene))
+            raise wrong("broken", problem, said=problem, unit=scene.unit)
     if closed:
         raise wrong("unreadable", closed[0], said=closed[0])
     return good(f"{len(found.files)} file{'s' * (len(found.files) != 1)}")
@@ -171,10 +171,10 @@ def told_at_all(scene: Scene) -> Seen:
         place = agents.drop_in(agent)
         fits = place is not None and not place.exists()
         key = "unread" if fits else "no-place"
-        raise wrong(key, f"{stray} is not read", includes=includes, place=place, unit=_unit(scene), **names)
+        raise wrong(key, f"{stray} is not read", includes=includes, place=place, unit=scene.unit, **names)
     file = scene.claims[0].file
     if scene.root and agent.user != "root" and system.run("test", "-r", str(file), user=agent.user).code:
-        raise wrong("closed", user=agent.user, file=file, unit=_unit(scene))
+        raise wrong("closed", user=agent.user, file=file, unit=scene.unit)
     return good(where(scene.claims[0]))
 
 
@@ -231,7 +231,7 @@ def claimed_once(scene: Scene) -> Seen:
         return good(f"as {first.name}")
     aliases = [line for line in scene.claims if line.name == "Alias"]
     plain = [line for line in scene.claims if line.name != "Alias"]
-    unit = _unit(scene)
+    unit = scene.unit
     if aliases and plain:
         raise wrong(
             "beaten",
@@ -283,7 +283,7 @@ def leads_to_the_document(scene: Scene) -> Seen:
         if path is None:
             raise wrong("not-a-file", at=where(line), told=told(line))
         if path != scene.file:
-            raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=_unit(scene))
+            raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=scene.unit)
         return good(f"reads {path}")
     command = told(line)
     if command == f"{scene.program} get":
@@ -336,7 +336,7 @@ def allowed(scene: Scene) -> Seen:
             pattern=line.value,
             at=at,
             key=key,
-            unit=_unit(scene),
+            unit=scene.unit,
         )
     count = sum(line.name in rules.RULES for line in scene.configuration.statements)
     return good(f"{count} rules, none against it" if count else "no rules")
@@ -392,9 +392,9 @@ def key(scene: Scene) -> Seen:
     if not there(file):
         raise wrong("missing", file=file, mode=scene.way)
     if user != "root" and system.run("test", "-r", str(file), user=user).code:
-        raise wrong("closed", user=user, file=file, unit=_unit(scene))
+        raise wrong("closed", user=user, file=file, unit=scene.unit)
     if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
-        raise wrong("bad", problem, file=file, problem=problem, unit=_unit(scene))
+        raise wrong("bad", problem, file=file, problem=problem, unit=scene.unit)
     mode = file.stat().st_mode & 0o777
     if mode & 0o004:
         raise wrong("open", "everybody can read it", file=file, mode=f"{mode:04o}")
@@ -429,12 +429,12 @@ def running(scene: Scene) -> Seen:
         return good(f"process {process.pid}, for {span(time.time() - process.started)}")
     agent = scene.agent
     for _, pid in processes.in_containers():
-        raise wrong("container", name=agent.name, pid=pid, unit=_unit(scene))
+        raise wrong("container", name=agent.name, pid=pid, unit=scene.unit)
     if scene.root and agent.unit and _failed(agent.unit):
         said = log.last_words(agent, scene.configuration)
         if said:
-            raise wrong("failed", said, name=agent.name, said=said, unit=_unit(scene))
-    raise wrong("stopped", name=agent.name, unit=_unit(scene))
+            raise wrong("failed", said, name=agent.name, said=said, unit=scene.unit)
+    raise wrong("stopped", name=agent.name, unit=scene.unit)
 
 
 def _failed(unit: str) -> bool:
@@ -476,7 +476,7 @@ def reloaded(scene: Scene) -> Seen:
     def since(kind: str, path: Path) -> Exception:
         ago, age = span(time.time() - changed[path]), span(time.time() - process.started)
         said = f"{path} is newer than the process"
-        return wrong(kind, said, file=path, unit=_unit(scene), changed=ago, age=age)
+        return wrong(kind, said, file=path, unit=scene.unit, changed=ago, age=age)
 
     written = log.lines(scene.agent, scene.configuration) if scene.root or scene.me == scene.agent.user else []
     if not log.reaches(written, changed[newer[-1]]):
@@ -522,7 +522,7 @@ def listening(scene: Scene) -> Seen:
     if place is None:
         return unseen("it takes no questions (StartAgents=0): it calls the server")
     address, port = place
-    names: dict[str, object] = {"address": address, "port": port, "unit": _unit(scene)}
+    names: dict[str, object] = {"address": address, "port": port, "unit": scene.unit}
     try:
         psk = proof.psk(scene.configuration)
     except HostError as error:
@@ -647,7 +647,7 @@ def _audit(scene: Scene) -> list[str]:
 )
 def answers(scene: Scene) -> Seen:
     """Whether the agent's answer to nvidia.get is the document, by the way that its files say."""
-    unit = _unit(scene)
+    unit = scene.unit
     try:
         text, asked, itself = _answer(scene)
     except UnsupportedError as error:
@@ -793,7 +793,7 @@ def refused(scene: Scene) -> Seen:
         keyfile=shlex.quote(found.last("TLSPSKFile") or "KEYFILE"),
         host=shlex.quote(host_name(scene)),
         mode=scene.way,
-        unit=_unit(scene),
+        unit=scene.unit,
     )
 
 
@@ -805,7 +805,3 @@ def host_name(scene: Scene) -> str:
         return settings.host_name(scene.configuration)
     except HostError:
         return socket.gethostname()
-
-
-def _unit(scene: Scene) -> str:
-    return scene.agent.unit or "zabbix-agent"

@@ -206,8 +206,8 @@ def module(scene: Scene) -> Seen:
     Fault(
         "denied",
         "The user {user} may not open {path} ({mode}).",
-        "Put that user into the group {group} and restart:\n    usermod -aG {group} {user} && systemctl restart {unit}"
-        "\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
+        "Put that user into the group {group} and restart:\n    usermod -aG {group} {user}\n    systemctl restart "
+        "{unit}\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
         "NVreg_DeviceFileMode=0666",
     ),
     Fault(
@@ -273,7 +273,7 @@ def _may(scene: Scene, path: Path, *rights: str) -> bool:
 def _unit(scene: Scene) -> str:
     if scene.way == RESIDENT:
         return scene.service.name if scene.service else "zbx-nvidia.service"
-    return (scene.agent.unit if scene.agents else "") or "zabbix-agent.service"
+    return scene.unit
 
 
 def _user(number: int) -> str:

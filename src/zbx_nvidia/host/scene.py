@@ -17,6 +17,7 @@ from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import agents as installed
 from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host.by_hand import NO_UNIT
 from zbx_nvidia.host.service import PROGRAM as UNPACKED
 from zbx_nvidia.host.service import USER
 from zbx_nvidia.host.steps import SERVICE
@@ -102,6 +103,11 @@ class Scene:
     def agent(self) -> installed.Agent:
         """The agent that is looked at; links that use it need the link `agent`."""
         return self.agents[0]
+
+    @property
+    def unit(self) -> str:
+        """The agent's service, for commands; the usual one where there is no agent."""
+        return (self.agent.unit or NO_UNIT) if self.agents else "zabbix-agent.service"
 
     @cached_property
     def configuration(self) -> Configuration:

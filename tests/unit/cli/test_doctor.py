@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import string
 import subprocess
 import sys
@@ -66,6 +67,15 @@ def test_a_command_of_ours_has_the_options_that_it_needs(command: str, options: 
         assert all(f" {option} " in line for option in options), line
         assert ("--psk-file" in line) == ("--psk-identity" in line)
         assert "'" not in line, f"{line}: a name is quoted where it is filled in"
+
+
+@pytest.mark.parametrize(("link", "fault"), FAULTS, ids=[f"{link.id}-{fault.key}" for link, fault in FAULTS])
+def test_a_unit_stands_in_the_cure_alone_and_at_the_end_of_a_command(link: Link[object], fault: Fault) -> None:
+    """An agent that is no service has none."""
+    assert "{unit}" not in fault.cause, link.id
+    for line in fault.cure.splitlines():
+        if "{unit}" in line:
+            assert re.match(r"    (systemctl [a-z -]+ (zbx-nvidia )?|journalctl -u ){unit}( |$)", line), line
 
 
 def test_the_documentation_has_every_link_and_every_fault() -> None:
@@ -164,6 +174,7 @@ def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     link = Link[object]("a", "A", "Part", "Whether it is.", (Fault("none", "Nothing.", CURE),), look)
     monkeypatch.setattr(doctor, "chain", lambda: (link,))
+    monkeypatch.setattr(doctor, "by_hand_too", lambda found, _: found)
     said = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
     assert (said["fault"]["cure"] == CURE) is on_path
     assert (f"    {PROGRAM} install-agent" in said["links"][0]["cure"]) is not on_path
