@@ -26,6 +26,7 @@ from zbx_nvidia.host.ask import (
     ask,
 )
 from zbx_nvidia.host.configuration import KINDS
+from zbx_nvidia.host.driver_links import installation
 from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, there, told, where
 
 if TYPE_CHECKING:
@@ -282,7 +283,8 @@ def leads_to_the_document(scene: Scene) -> Seen:
         path = _file_of(line)
         if path is None:
             raise wrong("not-a-file", at=where(line), told=told(line))
-        if path != scene.file:
+        # /var/run is a link to /run.
+        if path.resolve() != scene.file.resolve():
             raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=scene.unit)
         return good(f"reads {path}")
     command = told(line)
@@ -547,7 +549,8 @@ def listening(scene: Scene) -> Seen:
 
 SELINUX = re.compile(r'avc:\s+denied.*(?:comm="?zabbix_agent|scontext=\S*zabbix)')
 # What it takes to have the document: the program, its Python, the shell that starts it, and the devices.
-OURS = re.compile(r'nvidia|python|"(/\S*/)?(sh|dash|bash|env)"', re.IGNORECASE)
+RELATED = r'nvidia|python|document\.json|"(/[^ "]*/)?(sh|dash|bash|env)"'  # for grep -E too
+OURS = re.compile(RELATED, re.IGNORECASE)
 APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_agent)')
 
 
@@ -558,8 +561,10 @@ APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_
     Fault(
         "selinux",
         "SELinux denies the agent something: {said}",
-        "Make a rule of what was denied, look at it, and load it:\n    ausearch -m avc -ts today | grep zabbix | "
-        "audit2allow -M zbx-nvidia\n    semodule -i zbx-nvidia.pp",
+        "Give the program its usual label, and restart the agent:\n    restorecon -R {folder}\n    systemctl restart "
+        "{unit}\nIf it is denied still, make a rule of that, and of nothing else:\n    ausearch -m avc -ts today | "
+        f"grep zabbix | grep -iE '{RELATED}' | audit2allow -M zbx-nvidia\n    cat zbx-nvidia.te\nand load it if it "
+        "allows no more than you want:\n    semodule -i zbx-nvidia.pp",
     ),
     Fault(
         "apparmor",
@@ -591,7 +596,9 @@ def denials(scene: Scene) -> Seen:
             if pattern.search(line):
                 said = re.sub(r"^.*?(avc:|apparmor=)", r"\1", line)[:240]
                 if OURS.search(said) or (scene.way == RESIDENT and scene.file.name in said):
-                    raise wrong(name, "something was denied", said=said, name=scene.agent.name)
+                    folder = installation(scene.program) or scene.program
+                    names = {"name": scene.agent.name, "unit": scene.unit, "folder": folder}
+                    raise wrong(name, "something was denied", said=said, **names)
                 others.append(said)
     if others:
         raise wrong("other", "something else was denied", said=others[0])
@@ -774,7 +781,10 @@ def refused(scene: Scene) -> Seen:
     found = scene.configuration
     since = max(scene.running.started if scene.running else 0.0, time.time() - log.RECENT)
     own = {address for address, _ in [proof.listens_at(found) or ("", 0)]}
-    seen = [one for one in log.refusals(log.lines(scene.agent, found), since) if one.address not in own]
+    written = log.lines(scene.agent, found)
+    seen = [one for one in log.refusals(written, since) if one.address not in own]
+    if not any(log.moment(line) for line in written):
+        return unseen("the agent's log cannot be read, or does not say when")
     if not seen:
         return good("nobody was refused lately")
     last = seen[0]

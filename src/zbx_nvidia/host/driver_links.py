@@ -388,7 +388,7 @@ INSTALL = (
 def program(scene: Scene) -> Seen:
     """Whether the user that reads the driver can run it, and whether Python has compiled it."""
     path = scene.program
-    folder = _installation(path)
+    folder = installation(path)
     names = {"path": path, "user": scene.reader, **_install(folder)}
     if not path.is_file():
         raise wrong("missing", **names)
@@ -419,7 +419,7 @@ def program(scene: Scene) -> Seen:
     return good(f"{path}, as {scene.caller}")
 
 
-def _installation(path: Path) -> Path | None:
+def installation(path: Path) -> Path | None:
     """The directory that holds nothing but this installation; None where it lies among other programs."""
     folder = path.parent.parent
     own = path.parent.name == "bin" and any((folder / mark).exists() for mark in ("pyvenv.cfg", MARK))

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -362,6 +363,7 @@ def test_names_with_spaces_are_words_of_a_cure(host: Host) -> None:
     [
         ('execute } for  pid=7 comm="zabbix_agentd" name="zbx-nvidia-agent"', "selinux"),
         ('execute } for  pid=7 comm="zabbix_agentd" name="bash"', "selinux"),
+        ('read } for  pid=7 comm="zabbix_agent2" name="document.json"', "selinux"),
         ('read write } for  pid=7 comm="zbx-nvidia-agen" path="/dev/nvidiactl"', "selinux"),
         ('read } for  pid=7 comm="zabbix_agentd" name="shadow"', "other"),
     ],
@@ -375,4 +377,35 @@ def test_what_was_denied(host: Host, monkeypatch: pytest.MonkeyPatch, denied: st
         "scontext=system_u:system_r:zabbix_agent_t:s0 tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0\n",
         encoding="utf-8",
     )
-    assert host.seen("denials").key == key
+    seen = host.seen("denials")
+    assert seen.key == key
+    if key == "selinux":
+        # The rule is made of this line, and of none about something else.
+        (line,) = [line for line in seen.cure.splitlines() if "audit2allow" in line]
+        kept = line.strip().replace("ausearch -m avc -ts today", f"cat {audit}").replace("audit2allow -M", "cat #")
+        with audit.open("a", encoding="utf-8") as file:
+            file.write('type=AVC msg=audit(1.1:7): avc: denied { read } comm="zabbix_agentd" name="shadow"\n')
+        lines = subprocess.run(["sh", "-c", kept], capture_output=True, text=True, check=True).stdout.splitlines()
+        assert lines == audit.read_text().splitlines()[:1]
+        assert seen.cure.index("restorecon") < seen.cure.index("cat zbx-nvidia.te") < seen.cure.index("semodule")
+
+
+@pytest.mark.parametrize("text", ["", "connection from 192.0.2.1 rejected, allowed hosts: server\n"])
+def test_a_log_without_times_says_nothing_of_refusals(host: Host, text: str) -> None:
+    """As systemd keeps that of LogType=system."""
+    (host.folder / "agent.log").write_text(text)
+    assert host.seen("refused").state == UNSEEN
+    host.log("something", time.time())
+    assert host.seen("refused").state == GOOD
+
+
+def test_an_alias_by_another_way_to_the_same_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host.folder / "run").mkdir()
+    (host.folder / "var").symlink_to(host.folder / "run")
+    monkeypatch.setattr(Scene, "file", host.folder / "run/document.json")
+    (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/var/document.json]\n")
+    assert host.seen("command").state == GOOD
+    (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/document.json]\n")
+    for known in ("configuration", "claims", "way"):
+        vars(host.scene).pop(known, None)
+    assert host.seen("command").key == "elsewhere"
