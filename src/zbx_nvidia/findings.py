@@ -231,7 +231,17 @@ def look(link: Link[Scene], scene: Scene) -> Seen:
         cause = fault.cause.format(**found.names)
         return Seen(fault.state, found.text or cause, fault.key, cause, fault.cure.format(**found.names))
     except ZbxNvidiaError as error:
-        return Seen(FAULT, str(error), "error", str(error), "Put that right, and run the doctor again.")
+        return _trouble(str(error))
+    except OSError as error:
+        about = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        # Who may not look is no judge of what is there.
+        if isinstance(error, PermissionError) and not getattr(scene, "root", True):
+            return unseen(f"{about}: use sudo")
+        return _trouble(about)
+
+
+def _trouble(said: str) -> Seen:
+    return Seen(FAULT, said, "error", said, "Put that right, and run the doctor again.")
 
 
 def first_fault(findings: Iterable[Finding]) -> Finding | None:

@@ -241,10 +241,11 @@ def fault(  # noqa: PLR0913, PLR0917  a row of a table
 
 
 FROM_AFAR = ("--server-only", "--host", ONE, *API)
-CONFINED = (
+CONFINED, BLIND = (
     "mkdir -p /run/systemd/system/zabbix-agent.service.d; "
-    "printf '[Service]\\nInaccessiblePaths=/opt/zbx-nvidia\\n' >/run/systemd/system/zabbix-agent.service.d/t.conf; "
+    f"printf '[Service]\\nInaccessiblePaths={path}\\n' >/run/systemd/system/zabbix-agent.service.d/t.conf; "
     "systemctl daemon-reload; agentd; up"
+    for path in ("/opt/zbx-nvidia", "/usr/lib/nvml-simulator")
 )
 FREE = "rm -r /run/systemd/system/zabbix-agent.service.d; systemctl daemon-reload; agentd; up"
 AUDIT = (
@@ -288,6 +289,14 @@ ON_THE_HOST = [
         "denied",
         "usermod -aG video zabbix",
         "chgrp video /dev/nvidia0; chmod 0660 /dev/nvidia0; answers no_permission",
+        "chmod 0666 /dev/nvidia0; well",
+    ),
+    fault(
+        ONE,
+        "devices",
+        "closed",
+        "chmod 0666 /dev/nvidia0",
+        "chgrp root /dev/nvidia0; chmod 0660 /dev/nvidia0; answers no_permission",
         "chmod 0666 /dev/nvidia0; well",
     ),
     fault(
@@ -452,8 +461,8 @@ ON_THE_HOST = [
     fault(
         TWO,
         "userparameter",
-        "unread",
-        "zabbix_agent2.d",
+        "others",
+        "zbx-nvidia install-agent --agent agent2 --mode resident",
         "mv $agent2_d/nvidia.conf $agentd_d/nvidia.conf; agent2; up",
         "mv $agentd_d/nvidia.conf $agent2_d/nvidia.conf; agent2; up",
     ),
@@ -584,7 +593,9 @@ ON_THE_HOST = [
         "cp -p /root/zbx-nvidia.psk /etc/zabbix/",
     ),
     fault(ONE, "denials", "selinux", "audit2allow", f"{AUDIT}{CONFINED}; {AUDIT}", f"rm -r /var/log/audit; {FREE}"),
+    fault(ONE, "denials", "selinux", "audit2allow", f"{AUDIT}{BLIND}; {AUDIT}", f"rm -r /var/log/audit; {FREE}"),
     fault(ONE, "answer", "confined", "InaccessiblePaths", CONFINED, FREE),
+    fault(ONE, "answer", "confined", "libnvidia-ml.so.1 cannot be loaded", BLIND, FREE),
     fault(
         ONE,
         "refused",
@@ -873,6 +884,75 @@ def test_without_root_it_says_what_it_could_not_see(place: Place, user: str) -> 
     assert f"/opt/zbx-nvidia/bin/zbx-nvidia-agent, as {user}" in done.out
 
 
+DEAF = (
+    "printf '#!/bin/sh\\necho Failed to connect to bus >&2; exit 1\\n' >/usr/local/sbin/systemctl; "
+    "chmod 0755 /usr/local/sbin/systemctl"
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "user", "breaks", "mends", "named"),
+    [
+        (TWO, "nobody", "true", "true", None),  # there is no D-Bus, so systemd tells nobody of the service
+        (
+            ONE,
+            "nobody",
+            "chgrp zabbix /etc/zabbix; chmod 0750 /etc/zabbix",
+            "chgrp root /etc/zabbix; chmod 0755 /etc/zabbix",
+            None,
+        ),
+        (
+            ONE,
+            "nobody",
+            "echo Timeout=4 >$agentd_d/t.conf; chgrp zabbix $agentd_d/t.conf; chmod 0640 $agentd_d/t.conf",
+            "rm $agentd_d/t.conf",
+            ("config", "unreadable"),
+        ),
+        (TWO, "nobody", "chmod 0700 /run/zbx-nvidia", "chmod 0755 /run/zbx-nvidia", None),
+        (
+            ONE,
+            "nobody",
+            "chmod 0700 /usr/lib/nvml-simulator",
+            "chmod 0755 /usr/lib/nvml-simulator",
+            ("answer", "without-gpus"),
+        ),
+        (
+            TWO,
+            "zabbix",
+            "chown root /etc/zabbix/zbx-nvidia.psk; chmod 0600 /etc/zabbix/zbx-nvidia.psk",
+            "chown zabbix /etc/zabbix/zbx-nvidia.psk; chmod 0400 /etc/zabbix/zbx-nvidia.psk",
+            ("psk", "closed"),
+        ),
+        (
+            TWO,
+            "root",
+            "mv /etc/zabbix/zbx-nvidia.psk /root/; mkdir /etc/zabbix/zbx-nvidia.psk",
+            "rmdir /etc/zabbix/zbx-nvidia.psk; mv /root/zbx-nvidia.psk /etc/zabbix/",
+            ("psk", "error"),
+        ),
+        (
+            ONE,
+            "root",
+            DEAF,
+            "rm /usr/local/sbin/systemctl",
+            ("systemd", "silent"),
+        ),
+    ],
+)
+def test_what_cannot_be_looked_at_ends_no_walk(  # noqa: PLR0913, PLR0917  a row of a table
+    place: Place, host: str, user: str, breaks: str, mends: str, named: tuple[str, str] | None
+) -> None:
+    there = place.machines[host]
+    script(there, breaks)
+    try:
+        done = there.run(PRODUCT, "doctor", "--json", user=user)
+    finally:
+        script(there, mends)
+    assert not done.err, done
+    found = json.loads(done.out)["fault"]
+    assert (found and (found["id"], found["fault"])) == named, found
+
+
 def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
     """Its program takes the file that it was never told of; its log says that it was told."""
     one = place.machines[ONE]
@@ -950,13 +1030,32 @@ def test_both_agents_on_one_host(place: Place) -> None:
     script(one, "echo ListenPort=10052 >$agent2_d/t.conf; systemctl start zabbix-agent2")
     try:
         said = place.doctor(ONE)
-        other = place.doctor(ONE, "--agent", "agent2")
+        other = place.doctor(ONE, "--agent", "agent2")["fault"]
     finally:
         script(one, "systemctl stop zabbix-agent2; rm $agent2_d/t.conf")
     (agent,) = [link for link in said["links"] if link["id"] == "agent"]
     assert (said["healthy"], agent["state"], agent["fault"]) == (True, "note", "both")
     assert "zbx-nvidia doctor --agent agent2" in agent["cure"]
-    assert other["fault"]["id"] == "userparameter"
+    assert (other["id"], other["fault"]) == ("userparameter", "others")
+    assert "zbx-nvidia install-agent --agent agent2 --mode oneshot" in other["cure"]
+
+
+def test_an_agent_that_is_no_service(place: Place) -> None:
+    """No command is about a unit that is not there, and none about the other agent's."""
+    one = place.machines[ONE]
+    script(
+        one,
+        "systemctl stop zabbix-agent; mv $agentd_d/nvidia.conf /root/; "
+        "setpriv --reuid zabbix --regid zabbix --clear-groups setsid zabbix_agentd -f >/dev/null 2>&1 & "
+        "up; sleep 3; mv /root/nvidia.conf $agentd_d/",
+    )
+    try:
+        fault = place.doctor(ONE)["fault"]
+    finally:
+        script(one, "kill $(pgrep -x -o zabbix_agentd); sleep 0.5; agentd; up")
+    assert (fault["id"], fault["fault"]) == ("reloaded", "older")
+    assert "zabbix_agentd is no service of systemd's: restart it" in fault["cure"]
+    assert "systemctl" not in fault["cure"]
 
 
 def test_a_user_who_may_read_the_host_alone(place: Place) -> None:

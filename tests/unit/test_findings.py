@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from types import SimpleNamespace
+
 import pytest
 
 from zbx_nvidia.errors import HostError
@@ -125,6 +128,29 @@ def test_an_error_of_a_look_is_a_fault_of_its_link() -> None:
     way.add(chain.links, None)
     (found,) = way.findings()
     assert (found.seen.state, found.seen.cause) == (FAULT, "the file cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("error", "root", "state"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/x/key"), False, UNSEEN),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/key"), True, FAULT),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/x/key"), False, FAULT),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/key"), None, FAULT),  # the server's side
+    ],
+)
+def test_a_file_that_a_look_stumbles_over(error: OSError, root: bool | None, state: str) -> None:  # noqa: FBT001
+    chain: Chain[object] = Chain()
+
+    @chain.link("file", "File", "Host")
+    def file(_: object) -> Seen:
+        raise error
+
+    way = Walk()
+    way.add(chain.links, SimpleNamespace(**({} if root is None else {"root": root})))
+    (found,) = way.findings()
+    assert found.seen.state == state
+    assert f"/x/key: {error.strerror}" in found.seen.text
 
 
 def test_a_fault_that_its_link_does_not_have_is_a_fault_of_ours() -> None:

@@ -75,9 +75,9 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
             if scene is not None:
                 walk.add([link], scene)
         found = walk.findings()
-    folder = Scene(kind).program.parent
-    if not shutil.which("zbx-nvidia") and (folder / "zbx-nvidia").is_file():
-        found = [by_path(one, folder) for one in found]
+    if here is not None:
+        found = [by_hand_too(one, here) for one in found]
+    found = [by_path(one, Scene(kind).program.parent) for one in found]
     fault = first_fault(found)
     if as_json:
         click.echo(json.dumps(as_data(found, fault, asked=connect is not None), indent=2))
@@ -122,9 +122,25 @@ def _at_the_server(
     return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, known)
 
 
+def by_hand_too(found: Finding, here: Scene) -> Finding:
+    """With a cure for what runs here as no service."""
+    from zbx_nvidia.host import by_hand, system  # noqa: PLC0415  as above
+
+    agent = here.agent.name if here.agents else ""
+    return found._replace(
+        seen=found.seen._replace(cure=by_hand.cure(found.seen.cure, agent, systemd=system.has_systemd()))
+    )
+
+
 def by_path(found: Finding, folder: Path) -> Finding:
-    """With a cure whose commands work where the programs are not on PATH, as in sudo's."""
-    cure = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", rf"\1{folder}/\2 ", found.seen.cure, flags=re.MULTILINE)
+    """With a cure whose commands work where a program is not on PATH, as in sudo's; a link may lead to one of them."""
+
+    def named(line: re.Match[str]) -> str:
+        program = line[2]
+        lacks = not shutil.which(program) and (folder / program).is_file()
+        return f"{line[1]}{folder / program if lacks else program} "
+
+    cure = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", named, found.seen.cure, flags=re.MULTILINE)
     return found._replace(seen=found.seen._replace(cure=cure))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
 import shlex
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
-from zbx_nvidia.host import agents, log, processes, proof, rules, settings, system
+from zbx_nvidia.host import agents, configuration, log, processes, proof, rules, settings, system
 from zbx_nvidia.host.ask import (
     CannotAskError,
     ClosedError,
@@ -22,7 +25,9 @@ from zbx_nvidia.host.ask import (
     UnsupportedError,
     ask,
 )
-from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, told, where
+from zbx_nvidia.host.configuration import KINDS
+from zbx_nvidia.host.driver_links import installation
+from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, there, told, where
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Statement
@@ -35,6 +40,7 @@ PATIENCE = 5.0  # s for an answer that takes no time
 LARGEST = 1 << 16  # bytes of a file that could be a configuration
 DAY = 86_400.0
 OFTEN = 2  # refusals of one address: a server comes again, who scans the network seldom does
+OWN_STATUS = 1000  # from here on a status is the collector's, below NVML's
 NOT_FOUND = 127  # of a shell that finds no such command
 NO_TOOL = "this host cannot ask with a key: install zabbix-get to see this"
 
@@ -69,9 +75,14 @@ link = CHAIN.link
         "For the other:\n    zbx-nvidia doctor --agent {other}",
         NOTE,
     ),
+    needs=("systemd",),
 )
 def installed(scene: Scene) -> Seen:
     """Which Zabbix agent this host has: the one that runs, or would; of two, the one that knows nvidia.get."""
+    if isinstance(scene.hidden, OSError):
+        return unchecked(f"{scene.hidden.filename}: {scene.hidden.strerror}: use sudo")
+    if scene.hidden is not None:
+        raise scene.hidden
     if not scene.agents:
         if refusal := scene.refusal:
             said, _, command = refusal.rpartition(": ")
@@ -106,8 +117,12 @@ def configured(scene: Scene) -> Seen:
         found = scene.configuration
     except HostError as error:
         raise wrong("unreadable", said=error) from None
-    if found.problems:
-        raise wrong("broken", found.problems[0], said=found.problems[0], unit=_unit(scene))
+    closed = [problem for problem in found.problems if problem.endswith(os.strerror(errno.EACCES))]
+    for problem in found.problems:
+        if scene.root or problem not in closed:
+            raise wrong("broken", problem, said=problem, unit=scene.unit)
+    if closed:
+        raise wrong("unreadable", closed[0], said=closed[0])
     return good(f"{len(found.files)} file{'s' * (len(found.files) != 1)}")
 
 
@@ -119,6 +134,17 @@ def configured(scene: Scene) -> Seen:
         "unread",
         "{file} says what nvidia.get is, but {name} does not read that file: it reads {includes}.",
         "Put it where the agent looks, and restart it:\n    mv {file} {place}\n    systemctl restart {unit}",
+    ),
+    Fault(
+        "no-place",
+        "{file} says what nvidia.get is, but {name} does not read that file: it reads {includes}.",
+        "Have a file written where the agent reads it, as root:\n    zbx-nvidia install-agent --agent {kind} --mode "
+        "{mode}",
+    ),
+    Fault(
+        "others",
+        "{file} says what nvidia.get is, and is read by {other}; {name} is told nothing of it.",
+        "Have this agent told too, as root:\n    zbx-nvidia install-agent --agent {kind} --mode {mode}",
     ),
     Fault(
         "closed",
@@ -137,21 +163,19 @@ def told_at_all(scene: Scene) -> Seen:
     agent = scene.agent
     if not scene.claims:
         stray = _stray(scene)
+        names: dict[str, object] = {"file": stray, "name": agent.name, "kind": agent.kind, "mode": scene.way}
         if stray is None:
-            raise wrong("none", "no line for nvidia.get", name=agent.name, mode=scene.way)
+            raise wrong("none", "no line for nvidia.get", **names)
+        if other := _reader(scene, stray):
+            raise wrong("others", f"{stray} is {other.name}'s", other=other.name, **names)
         includes = ", ".join(include.value for include in scene.configuration.includes) or "no other files"
-        raise wrong(
-            "unread",
-            f"{stray} is not read",
-            file=stray,
-            name=agent.name,
-            includes=includes,
-            place=agents.drop_in(agent) or f"{agent.config.parent}/...",
-            unit=_unit(scene),
-        )
+        place = agents.drop_in(agent)
+        fits = place is not None and not place.exists()
+        key = "unread" if fits else "no-place"
+        raise wrong(key, f"{stray} is not read", includes=includes, place=place, unit=scene.unit, **names)
     file = scene.claims[0].file
     if scene.root and agent.user != "root" and system.run("test", "-r", str(file), user=agent.user).code:
-        raise wrong("closed", user=agent.user, file=file, unit=_unit(scene))
+        raise wrong("closed", user=agent.user, file=file, unit=scene.unit)
     return good(where(scene.claims[0]))
 
 
@@ -170,6 +194,16 @@ def _stray(scene: Scene) -> Path | None:
             continue
         if re.search(rf"^\s*(UserParameter|Alias)\s*=\s*{re.escape(DOCUMENT)}\s*[,:]", text, re.MULTILINE):
             return path
+    return None
+
+
+def _reader(scene: Scene, file: Path) -> agents.Agent | None:
+    """Another agent of this host, of either kind, that reads a file."""
+    for kind in KINDS:
+        with contextlib.suppress(HostError):
+            for other in agents.find(kind):
+                if other.config != scene.agent.config and file in configuration.read(other.config, kind).files:
+                    return other
     return None
 
 
@@ -198,7 +232,7 @@ def claimed_once(scene: Scene) -> Seen:
         return good(f"as {first.name}")
     aliases = [line for line in scene.claims if line.name == "Alias"]
     plain = [line for line in scene.claims if line.name != "Alias"]
-    unit = _unit(scene)
+    unit = scene.unit
     if aliases and plain:
         raise wrong(
             "beaten",
@@ -249,8 +283,9 @@ def leads_to_the_document(scene: Scene) -> Seen:
         path = _file_of(line)
         if path is None:
             raise wrong("not-a-file", at=where(line), told=told(line))
-        if path != scene.file:
-            raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=_unit(scene))
+        # /var/run is a link to /run.
+        if path.resolve() != scene.file.resolve():
+            raise wrong("elsewhere", at=where(line), told=path, file=scene.file, unit=scene.unit)
         return good(f"reads {path}")
     command = told(line)
     if command == f"{scene.program} get":
@@ -303,7 +338,7 @@ def allowed(scene: Scene) -> Seen:
             pattern=line.value,
             at=at,
             key=key,
-            unit=_unit(scene),
+            unit=scene.unit,
         )
     count = sum(line.name in rules.RULES for line in scene.configuration.statements)
     return good(f"{count} rules, none against it" if count else "no rules")
@@ -356,12 +391,12 @@ def key(scene: Scene) -> Seen:
     user = scene.agent.user
     if not scene.root and scene.me != user:
         return unseen("only root can see it: use sudo")
-    if not file.exists():
+    if not there(file):
         raise wrong("missing", file=file, mode=scene.way)
-    if user not in {"root", scene.me} and system.run("test", "-r", str(file), user=user).code:
-        raise wrong("closed", user=user, file=file, unit=_unit(scene))
+    if user != "root" and system.run("test", "-r", str(file), user=user).code:
+        raise wrong("closed", user=user, file=file, unit=scene.unit)
     if problem := settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
-        raise wrong("bad", problem, file=file, problem=problem, unit=_unit(scene))
+        raise wrong("bad", problem, file=file, problem=problem, unit=scene.unit)
     mode = file.stat().st_mode & 0o777
     if mode & 0o004:
         raise wrong("open", "everybody can read it", file=file, mode=f"{mode:04o}")
@@ -396,12 +431,12 @@ def running(scene: Scene) -> Seen:
         return good(f"process {process.pid}, for {span(time.time() - process.started)}")
     agent = scene.agent
     for _, pid in processes.in_containers():
-        raise wrong("container", name=agent.name, pid=pid, unit=_unit(scene))
+        raise wrong("container", name=agent.name, pid=pid, unit=scene.unit)
     if scene.root and agent.unit and _failed(agent.unit):
         said = log.last_words(agent, scene.configuration)
         if said:
-            raise wrong("failed", said, name=agent.name, said=said, unit=_unit(scene))
-    raise wrong("stopped", name=agent.name, unit=_unit(scene))
+            raise wrong("failed", said, name=agent.name, said=said, unit=scene.unit)
+    raise wrong("stopped", name=agent.name, unit=scene.unit)
 
 
 def _failed(unit: str) -> bool:
@@ -443,7 +478,7 @@ def reloaded(scene: Scene) -> Seen:
     def since(kind: str, path: Path) -> Exception:
         ago, age = span(time.time() - changed[path]), span(time.time() - process.started)
         said = f"{path} is newer than the process"
-        return wrong(kind, said, file=path, unit=_unit(scene), changed=ago, age=age)
+        return wrong(kind, said, file=path, unit=scene.unit, changed=ago, age=age)
 
     written = log.lines(scene.agent, scene.configuration) if scene.root or scene.me == scene.agent.user else []
     if not log.reaches(written, changed[newer[-1]]):
@@ -489,7 +524,7 @@ def listening(scene: Scene) -> Seen:
     if place is None:
         return unseen("it takes no questions (StartAgents=0): it calls the server")
     address, port = place
-    names: dict[str, object] = {"address": address, "port": port, "unit": _unit(scene)}
+    names: dict[str, object] = {"address": address, "port": port, "unit": scene.unit}
     try:
         psk = proof.psk(scene.configuration)
     except HostError as error:
@@ -514,7 +549,8 @@ def listening(scene: Scene) -> Seen:
 
 SELINUX = re.compile(r'avc:\s+denied.*(?:comm="?zabbix_agent|scontext=\S*zabbix)')
 # What it takes to have the document: the program, its Python, the shell that starts it, and the devices.
-OURS = re.compile(r'nvidia|python|"(/\S*/)?(sh|dash|bash|env)"', re.IGNORECASE)
+RELATED = r'nvidia|python|document\.json|"(/[^ "]*/)?(sh|dash|bash|env)"'  # for grep -E too
+OURS = re.compile(RELATED, re.IGNORECASE)
 APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_agent)')
 
 
@@ -525,8 +561,10 @@ APPARMOR = re.compile(r'apparmor="DENIED".*(?:profile="[^"]*zabbix|comm="zabbix_
     Fault(
         "selinux",
         "SELinux denies the agent something: {said}",
-        "Make a rule of what was denied, look at it, and load it:\n    ausearch -m avc -ts today | grep zabbix | "
-        "audit2allow -M zbx-nvidia\n    semodule -i zbx-nvidia.pp",
+        "Give the program its usual label, and restart the agent:\n    restorecon -R {folder}\n    systemctl restart "
+        "{unit}\nIf it is denied still, make a rule of that, and of nothing else:\n    ausearch -m avc -ts today | "
+        f"grep zabbix | grep -iE '{RELATED}' | audit2allow -M zbx-nvidia\n    cat zbx-nvidia.te\nand load it if it "
+        "allows no more than you want:\n    semodule -i zbx-nvidia.pp",
     ),
     Fault(
         "apparmor",
@@ -558,7 +596,9 @@ def denials(scene: Scene) -> Seen:
             if pattern.search(line):
                 said = re.sub(r"^.*?(avc:|apparmor=)", r"\1", line)[:240]
                 if OURS.search(said) or (scene.way == RESIDENT and scene.file.name in said):
-                    raise wrong(name, "something was denied", said=said, name=scene.agent.name)
+                    folder = installation(scene.program) or scene.program
+                    names = {"name": scene.agent.name, "unit": scene.unit, "folder": folder}
+                    raise wrong(name, "something was denied", said=said, **names)
                 others.append(said)
     if others:
         raise wrong("other", "something else was denied", said=others[0])
@@ -595,8 +635,15 @@ def _audit(scene: Scene) -> list[str]:
     Fault(
         "confined",
         "The agent cannot do what its user {user} can: {said} Something confines it: its unit, or SELinux or AppArmor.",
-        "See what its unit forbids (ProtectHome, InaccessiblePaths, ...), and allow the program and its document:\n    "
+        "See what its unit forbids (ProtectHome, PrivateDevices, InaccessiblePaths, ...), and allow the program, its "
+        "document, the driver's library and /dev/nvidia*:\n    "
         "systemctl cat {unit}\n    journalctl -k | grep -i denied | tail",
+    ),
+    Fault(
+        "without-gpus",
+        "The agent answers with a document that has no GPUs: {said}",
+        "See as root what its user {user} may do, and what its unit forbids (PrivateDevices, InaccessiblePaths, ...):"
+        "\n    sudo zbx-nvidia doctor\n    systemctl cat {unit}\n    journalctl -k | grep -i denied | tail",
     ),
     Fault(
         "other-way",
@@ -607,7 +654,7 @@ def _audit(scene: Scene) -> list[str]:
 )
 def answers(scene: Scene) -> Seen:
     """Whether the agent's answer to nvidia.get is the document, by the way that its files say."""
-    unit = _unit(scene)
+    unit = scene.unit
     try:
         text, asked, itself = _answer(scene)
     except UnsupportedError as error:
@@ -626,6 +673,10 @@ def answers(scene: Scene) -> Seen:
     mode = found["collector"].get("mode")
     if mode != scene.way:
         raise wrong("other-way", mode=mode, way=scene.way, unit=unit)
+    if said := _less(scene, found):
+        # Who is neither root nor the agent's user has tried it with other rights than the agent's.
+        key = "confined" if _works_outside(scene) and (scene.root or scene.me == scene.agent.user) else "without-gpus"
+        raise wrong(key, said, said=said, user=scene.agent.user, unit=unit)
     said = f"{len(text)} bytes, {asked}"
     # A process of its own has read the files as they are now, and nothing of the service confines it: what it says is
     # no proof that the agent itself does.
@@ -652,12 +703,33 @@ def _answer(scene: Scene) -> tuple[str | None, str, bool]:
     return proof.by_program(scene.agent, DOCUMENT), f"by {scene.agent.name} -t alone: {why}", False
 
 
+def _less(scene: Scene, answer: dict[str, Any]) -> str:
+    """What keeps the agent from the driver, and not the doctor; "" if nothing does."""
+    status = answer["status"]
+    # The service's document is the same for both, and what a call into the driver takes is a matter of the moment.
+    if scene.way == RESIDENT or status["code"] >= OWN_STATUS or scene.status >= OWN_STATUS:
+        return ""
+    # What the reader is refused as well, the link of NVML has named.
+    if status["code"] not in {0, scene.status if scene.like_reader else 0}:
+        return str(status.get("message") or status.get("name"))
+    outside = scene.collected.document
+    lacks = status["code"] == 0 and not answer["gpus"] and outside and outside["gpus"]
+    return "NVML shows it none." if lacks else ""
+
+
 def _works_outside(scene: Scene) -> bool:
     return scene.collected.document is not None
 
 
 def _about_access(said: str) -> bool:
     return bool(re.search(r"cannot open|cannot obtain|permission|no such file|not found|denied", said, re.IGNORECASE))
+
+
+# The server asks at an address that this host need not know: that of its interface in Zabbix.
+GIVE = (
+    ", with the address that it has there:\n    zbx-nvidia add-host {host} --address ADDRESS --psk-file {keyfile} "
+    "--psk-identity {identity} --overwrite --url URL --token-file FILE"
+)
 
 
 @link(
@@ -673,8 +745,7 @@ def _about_access(said: str) -> bool:
     Fault(
         "plain",
         "{address} asks without encryption, and the agent takes encrypted questions alone (TLSAccept={accept}).",
-        "Give the host in Zabbix the key (Encryption > Connections to host: PSK):\n    zbx-nvidia add-host {host} "
-        "--psk-file {keyfile} --psk-identity '{identity}'",
+        f"Give the host in Zabbix the key{GIVE}",
     ),
     Fault(
         "encrypted",
@@ -684,17 +755,14 @@ def _about_access(said: str) -> bool:
     ),
     Fault(
         "identity",
-        "{address} asks with a key of another identity than the agent's {identity!r}.",
-        "Give the host in Zabbix this identity and its key:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
-        "--psk-identity '{identity}' --overwrite",
+        "{address} asks with a key of another identity than the agent's, {identity}.",
+        f"Give the host in Zabbix this identity and its key{GIVE}",
     ),
     Fault(
         "key",
         "{address} cannot agree on an encryption with the agent: the key in Zabbix is another one than in "
-        "{keyfile}, or "
-        "one side uses certificates.",
-        "Give the host in Zabbix the key of this host:\n    zbx-nvidia add-host {host} --psk-file {keyfile} "
-        "--psk-identity '{identity}' --overwrite",
+        "{keyfile}, or one side uses certificates.",
+        f"Give the host in Zabbix the key of this host{GIVE}",
     ),
     Fault(
         "once",
@@ -713,7 +781,10 @@ def refused(scene: Scene) -> Seen:
     found = scene.configuration
     since = max(scene.running.started if scene.running else 0.0, time.time() - log.RECENT)
     own = {address for address, _ in [proof.listens_at(found) or ("", 0)]}
-    seen = [one for one in log.refusals(log.lines(scene.agent, found), since) if one.address not in own]
+    written = log.lines(scene.agent, found)
+    seen = [one for one in log.refusals(written, since) if one.address not in own]
+    if not any(log.moment(line) for line in written):
+        return unseen("the agent's log cannot be read, or does not say when")
     if not seen:
         return good("nobody was refused lately")
     last = seen[0]
@@ -728,11 +799,11 @@ def refused(scene: Scene) -> Seen:
         server=server[-1].value if server else "",
         file=server[-1].file if server else found.file,
         accept=found.last("TLSAccept", "unencrypted"),
-        identity=found.last("TLSPSKIdentity"),
-        keyfile=found.last("TLSPSKFile") or "FILE",
-        host=host_name(scene),
+        identity=shlex.quote(found.last("TLSPSKIdentity")),
+        keyfile=shlex.quote(found.last("TLSPSKFile") or "KEYFILE"),
+        host=shlex.quote(host_name(scene)),
         mode=scene.way,
-        unit=_unit(scene),
+        unit=scene.unit,
     )
 
 
@@ -744,7 +815,3 @@ def host_name(scene: Scene) -> str:
         return settings.host_name(scene.configuration)
     except HostError:
         return socket.gethostname()
-
-
-def _unit(scene: Scene) -> str:
-    return scene.agent.unit or "zabbix-agent"

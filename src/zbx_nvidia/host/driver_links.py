@@ -17,14 +17,18 @@ from zbx_nvidia.catalog import status as states
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import system
-from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene
+from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene, there
+from zbx_nvidia.host.service import PROGRAM
+from zbx_nvidia.host.unpack import MARK, archive
 
+HOST = "Host"
 DRIVER = "Driver"
 COLLECTOR = "Collector"
 LIBRARY = "libnvidia-ml.so.1"
 ALL_WELL = ("nvml", "gpus")  # where these are good, the driver works, whatever is not seen of it
 TIMEOUT = 3.0  # s; the agents' default
 ALL_RW, GROUP_RW = 0o006, 0o060
+REFUSED = {states.NO_PERMISSION.code, states.LIBRARY_NOT_FOUND.code}  # as may happen to one user alone
 MARGIN = 0.3  # s that the agent needs for itself
 # As NVIDIA and most distributions call it; Debian's packages name their branch: nvidia-current, nvidia-legacy-390xx,
 # nvidia-tesla-470. The kernel has modules of its own whose names begin so, such as nvidia-wmi-ec-backlight.
@@ -41,6 +45,29 @@ LASTING = (
 
 CHAIN: Chain[Scene] = Chain()
 link = CHAIN.link
+
+
+@link(
+    "systemd",
+    "systemd answers",
+    HOST,
+    Fault(
+        "silent",
+        "systemd runs this host and cannot be asked, so neither agent nor service can be found: {said}",
+        "See what it says, and put that right; a container that shows the host's /run needs no systemctl:\n    "
+        "systemctl show --property=Version",
+    ),
+)
+def asked(scene: Scene) -> Seen:
+    """Whether systemd tells of its services; in most containers there is none."""
+    if not system.has_systemd():
+        return unseen("there is none here")
+    if system.answers():
+        return good("it runs this host")
+    if not scene.root:
+        return unseen("here it talks to root alone: use sudo")
+    done = system.run("systemctl", "show", "--property=Version")
+    raise wrong("silent", "it does not", said=done.complaint)
 
 
 class Device(NamedTuple):
@@ -179,8 +206,8 @@ def module(scene: Scene) -> Seen:
     Fault(
         "denied",
         "The user {user} may not open {path} ({mode}).",
-        "Put that user into the group {group} and restart:\n    usermod -aG {group} {user} && systemctl restart {unit}"
-        "\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {path}    # lasting: "
+        "Put that user into the group {group} and restart:\n    usermod -aG {group} {user}\n    systemctl restart "
+        "{unit}\nor open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
         "NVreg_DeviceFileMode=0666",
     ),
     Fault(
@@ -188,10 +215,16 @@ def module(scene: Scene) -> Seen:
         "The user {user} of the service may not open {path} ({mode}).",
         "Give the service the group {group}:\n    systemctl edit {unit}    # [Service] SupplementaryGroups={group}"
         "\n    systemctl restart {unit}\nor open the files to everybody, which is the driver's default:\n    chmod "
-        "0666 "
-        "{path}    # lasting: NVreg_DeviceFileMode=0666",
+        "0666 {paths}    # lasting: NVreg_DeviceFileMode=0666",
     ),
-    needs=("module",),
+    Fault(
+        "closed",
+        "The user {user} may not open {path} ({mode}), and there is no group for that.",
+        "Open the files to everybody, which is the driver's default:\n    chmod 0666 {paths}    # lasting: "
+        "NVreg_DeviceFileMode=0666\nor have the driver make them for a group of their own, into which {user} is put: "
+        "NVreg_DeviceFileMode=0660 and NVreg_DeviceFileGID=, in the options of nvidia in /etc/modprobe.d.",
+    ),
+    needs=("systemd", "module"),
     outvoted_by=ALL_WELL,
 )
 def rights(scene: Scene) -> Seen:
@@ -203,24 +236,28 @@ def rights(scene: Scene) -> Seen:
     for path in (control, *(cards or [scene.at("/dev/nvidia0")])):
         if not path.exists():
             raise wrong("missing", path=path)
-    if not scene.root and scene.me != scene.reader:
+    if not scene.like_reader:
         about = [path.stat() for path in (control, *cards)]
         if all(one.st_mode & ALL_RW == ALL_RW for one in about):
             return good("everybody may open them")
         return unseen(f"only root can see what {scene.reader} may: use sudo")
-    for path in (control, *cards):
-        if not _may(scene, path, "-r", "-w"):
-            node = path.stat()
-            resident = scene.way == RESIDENT
-            raise wrong(
-                "denied-service" if resident else "denied",
-                f"{scene.reader} may not open {path}",
-                user=scene.reader,
-                path=path,
-                mode=f"mode {stat.S_IMODE(node.st_mode):04o}, {_user(node.st_uid)}:{_group(node.st_gid)}",
-                group=_group(node.st_gid) if node.st_mode & GROUP_RW == GROUP_RW else "video",
-                unit=_unit(scene),
-            )
+    closed = [path for path in (control, *cards) if not _may(scene, path, "-r", "-w")]
+    if closed:
+        about = [path.stat() for path in closed]
+        node, group = about[0], _group(about[0].st_gid)
+        # Who is in root's group may do more than use the GPUs.
+        shared = all(one.st_gid == node.st_gid and one.st_mode & GROUP_RW == GROUP_RW for one in about)
+        key = "denied-service" if scene.way == RESIDENT else "denied"
+        raise wrong(
+            key if shared and node.st_gid != 0 and not group.isdigit() else "closed",
+            f"{scene.reader} may not open {closed[0]}",
+            user=scene.reader,
+            path=closed[0],
+            paths=" ".join(map(str, closed)),
+            mode=f"mode {stat.S_IMODE(node.st_mode):04o}, {_user(node.st_uid)}:{group}",
+            group=group,
+            unit=_unit(scene),
+        )
     return good(f"{scene.reader} may open {len(cards) + 1} files")
 
 
@@ -236,7 +273,7 @@ def _may(scene: Scene, path: Path, *rights: str) -> bool:
 def _unit(scene: Scene) -> str:
     if scene.way == RESIDENT:
         return scene.service.name if scene.service else "zbx-nvidia.service"
-    return (scene.agent.unit if scene.agents else "") or "zabbix-agent.service"
+    return scene.unit
 
 
 def _user(number: int) -> str:
@@ -282,7 +319,7 @@ def _group(number: int) -> str:
         "Restart the host; or end everything that uses the GPUs and load the new module:\n    modprobe -r nvidia_uvm "
         "nvidia_drm nvidia_modeset nvidia && modprobe nvidia",
     ),
-    needs=("module",),
+    needs=("systemd", "module"),
     outvoted_by=ALL_WELL,
 )
 def library(scene: Scene) -> Seen:
@@ -294,16 +331,23 @@ def library(scene: Scene) -> Seen:
     paths = [line.rpartition("=> ")[2].strip() for line in done.out.splitlines() if line.split()[:1] == [LIBRARY]]
     # Those of 32-bit programs come behind.
     paths.sort(key=lambda path: "/i386-" in path or path.startswith("/usr/lib32/"))
-    path = next((Path(one) for one in paths if Path(one).exists()), None)
+    path = next((Path(one) for one in paths if there(Path(one))), None)
     if path is None:
         raise wrong("missing", f"{LIBRARY} is not found")
-    if (scene.root or scene.me == scene.reader) and not _may(scene, path, "-r"):
+    if scene.like_reader and not _may(scene, path, "-r"):
         raise wrong("unreadable", user=scene.reader, path=path.resolve())
     found = re.search(r"\.so\.(\d{3,}\.\d+(?:\.\d+)*)$", str(path.resolve()))
     loaded = module_version(scene)
     if found and loaded and found[1] != loaded:
         raise wrong("mismatch", f"{found[1]}, but the module is {loaded}", library=found[1], module=loaded)
     return good(f"{path}{f' ({found[1]})' if found else ''}")
+
+
+# Nothing is removed before its successor is there, and no index is asked for a name that anybody may register.
+INSTALL = (
+    "\n    umask 022\n    {python} -m venv {folder}\n    {folder}/bin/pip install --force-reinstall {wheel}\nor, where "
+    "it came as zbx-nvidia.pyz:\n    {python} zbx-nvidia.pyz unpack {folder}"
+)
 
 
 @link(
@@ -313,19 +357,25 @@ def library(scene: Scene) -> Seen:
     Fault(
         "missing",
         "{path} is not there: this installation is not complete.",
-        "Install it again, as the README says, in a directory that root alone can write to:\n    python3 -m venv "
-        "/opt/zbx-nvidia && /opt/zbx-nvidia/bin/pip install zbx-nvidia",
+        f"Install it again, as root, beside the file that it came from:{INSTALL}",
     ),
     Fault(
         "denied",
         "The user {user} cannot run {path}: {stop} lets it not pass ({mode}).",
-        "Open that, or install in a directory that everybody may read, as /opt/zbx-nvidia:\n    chmod o+rx {stop}",
+        "Open that:\n    chmod {rights} {stop}",
+    ),
+    Fault(
+        "private",
+        "The user {user} cannot run {path}: it lies in {stop}, which is not for everybody ({mode}).",
+        "Leave that closed, and install it where everybody can read and root alone can write, as root, beside the file "
+        f"that it came from:{INSTALL}\nThen have the agent told of that one:\n    {{folder}}/bin/zbx-nvidia "
+        "install-agent --mode {way}",
     ),
     Fault(
         "fails",
         "{path}, run by the user {user}, ends with: {said}",
-        "Install it again, with the Python that is on this host now:\n    python3 -m venv --clear /opt/zbx-nvidia && "
-        "/opt/zbx-nvidia/bin/pip install zbx-nvidia",
+        "Install it again, as root, beside the file that it came from and with the Python that is on this host now:"
+        f"{INSTALL}",
     ),
     Fault(
         "uncompiled",
@@ -333,35 +383,60 @@ def library(scene: Scene) -> Seen:
         "Have them written once:\n    {python} -m compileall -q {package}",
         NOTE,
     ),
+    needs=("systemd",),
 )
 def program(scene: Scene) -> Seen:
     """Whether the user that reads the driver can run it, and whether Python has compiled it."""
     path = scene.program
+    folder = installation(path)
+    names = {"path": path, "user": scene.reader, **_install(folder)}
     if not path.is_file():
-        raise wrong("missing", path=path)
-    if scene.root or scene.me == scene.reader:
+        raise wrong("missing", **names)
+    if scene.like_reader:
         way = (*reversed(path.parents), path)
         for stop in way if not _may(scene, path, "-x") else ():
             if not _may(scene, stop, "-x"):
-                mode = f"mode {stat.S_IMODE(stop.stat().st_mode):04o}"
-                raise wrong(
-                    "denied", f"{scene.reader} cannot run it", user=scene.reader, path=path, stop=stop, mode=mode
-                )
+                inside = folder is not None and stop.is_relative_to(folder)
+                names |= {"stop": stop, "mode": f"mode {stat.S_IMODE(stop.stat().st_mode):04o}", "way": scene.way}
+                names |= _install(folder if inside else None)
+                # Where one directory was made closed to others, by a umask, all of them were.
+                names["rights"] = "o+rx" if stop == path else "-R go+rX"
+                raise wrong("denied" if inside else "private", f"{scene.reader} cannot run it", **names)
     if scene.root_reads:
         return unseen(f"{path}; root runs the agent, and the doctor runs nothing of it as root")
     done = scene.as_user(scene.reader, str(path), "--version")
+    if done.code and not scene.like_reader:
+        return unseen(f"{scene.me} cannot run it; whether {scene.reader} can, only root sees: use sudo")
     if done.code:
-        raise wrong("fails", f"it ends with: {done.complaint}", path=path, user=scene.reader, said=done.complaint)
+        raise wrong("fails", f"it ends with: {done.complaint}", said=done.complaint, **names)
+    if archive():
+        # What was unpacked was compiled then, and is not what this process was loaded from.
+        return good(f"{path}, as {scene.caller}")
     package = Path(zbx_nvidia.__file__).parent
     compiled = Path(cache_from_source(str(package / "agent" / "collect.py")))
     if not compiled.exists() and not _owns(scene, package):
         raise wrong("uncompiled", "not compiled", user=scene.reader, python=sys.executable, package=package)
-    return good(f"{path}, as {scene.reader if scene.root else scene.me}")
+    return good(f"{path}, as {scene.caller}")
+
+
+def installation(path: Path) -> Path | None:
+    """The directory that holds nothing but this installation; None where it lies among other programs."""
+    folder = path.parent.parent
+    own = path.parent.name == "bin" and any((folder / mark).exists() for mark in ("pyvenv.cfg", MARK))
+    return folder if own else None
+
+
+def _install(folder: Path | None) -> dict[str, object]:
+    """What the commands that install it name."""
+    # Of a virtual environment, the one that it was made with: a host's python3 may be too old.
+    python = str(getattr(sys, "_base_executable", "")) or sys.executable
+    wheel = f"zbx_nvidia-{zbx_nvidia.__version__}-py3-none-any.whl"
+    return {"python": python, "folder": folder or Path(PROGRAM).parents[1], "wheel": wheel}
 
 
 def _owns(scene: Scene, package: Path) -> bool:
     """Whether Python can write there by itself when the reader runs it."""
-    return (scene.root or scene.me == scene.reader) and _may(scene, package / "agent", "-w")
+    return scene.like_reader and _may(scene, package / "agent", "-w")
 
 
 @link(
@@ -393,6 +468,8 @@ def whole(scene: Scene) -> Seen:
     if scene.root_reads:
         return unseen(f"{scene.reader} runs the agent, and the doctor asks nothing as root")
     found = scene.collected
+    if found.document is None and not scene.like_reader:
+        return unseen(f"{scene.me} gets none; whether {scene.reader} does, only root sees: use sudo")
     if found.document is None:
         raise wrong("none", found.why, user=scene.reader, why=found.why, path=scene.program)
     if found.document.get("version") != document.VERSION:
@@ -469,10 +546,12 @@ def nvml(scene: Scene) -> Seen:
     if found is None:
         return unchecked("there is no document")
     code, said = scene.status, found["status"].get("message", "")
+    if code in REFUSED and not scene.like_reader:
+        return unseen(f"not to {scene.me}; whether to {scene.reader}, only root sees: use sudo")
     if code and code != states.DEADLINE_EXCEEDED.code:
         key = f"status-{code}"
         known = any(fault.key == key for fault in NVML_FAULTS)
-        raise wrong(key if known else "status-999", found["status"]["name"], user=scene.reader, said=said)
+        raise wrong(key if known else "status-999", found["status"]["name"], user=scene.caller, said=said)
     if code:
         # Whether that is a matter of the cards' sleep or of time is said further on.
         return good("it answers, late")
@@ -510,7 +589,7 @@ def nvml(scene: Scene) -> Seen:
 def gpus(scene: Scene) -> Seen:
     """Whether a GPU is lost or sick, or is on the bus and unknown to NVML."""
     found = scene.collected.document
-    if found is None or scene.status == states.RELEASED.code:
+    if found is None or scene.status in {states.RELEASED.code, *REFUSED}:
         return unseen("not asked now")
     host = found.get("host", {})
     if host.get("gpus_lost"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from zbx_nvidia.agent.resident import config
 from zbx_nvidia.errors import ZbxNvidiaError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unseen, wrong
 from zbx_nvidia.host import log, system
 from zbx_nvidia.host.driver_links import COLLECTOR
-from zbx_nvidia.host.scene import ONESHOT, Scene, span
+from zbx_nvidia.host.scene import ONESHOT, Scene, span, there
 from zbx_nvidia.host.steps import SERVICE
 
 CHAIN: Chain[Scene] = Chain()
@@ -42,6 +44,7 @@ link = CHAIN.link
         "Let it:\n    systemctl enable zbx-nvidia",
         NOTE,
     ),
+    needs=("systemd",),
 )
 def served(scene: Scene) -> Seen:
     """Whether zbx-nvidia.service runs, where the agent reads what it writes."""
@@ -53,6 +56,8 @@ def served(scene: Scene) -> Seen:
         raise wrong("config", said=error) from None
     if not system.has_systemd():
         return unseen("no systemd here: its document tells")
+    if scene.service is None and not scene.root and not system.answers():
+        return unseen("only root can ask systemd here: use sudo")
     if scene.service is None:
         raise wrong("missing", f"there is no {SERVICE}")
     if not scene.service.active:
@@ -97,8 +102,10 @@ def fresh(scene: Scene) -> Seen:
     if scene.way == ONESHOT:
         return unseen("not used: a process a poll")
     file = scene.file
-    if not file.exists():
+    if not there(file):
         raise wrong("missing", f"{file} is not there", file=file, folder=file.parent)
+    if not scene.root and not os.access(file, os.R_OK):
+        return unseen(f"{scene.me} may not read it; whether the agent may, only root sees: use sudo")
     user = scene.agent.user if scene.agents and scene.root else "root"
     if user != "root" and system.run("test", "-r", str(file), user=user).code:
         raise wrong("closed", user=user, file=file)

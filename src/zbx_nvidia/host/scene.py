@@ -17,8 +17,11 @@ from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import agents as installed
 from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host.by_hand import NO_UNIT
+from zbx_nvidia.host.service import PROGRAM as UNPACKED
 from zbx_nvidia.host.service import USER
 from zbx_nvidia.host.steps import SERVICE
+from zbx_nvidia.host.unpack import archive
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Configuration, Statement
@@ -69,27 +72,42 @@ class Scene:
     @cached_property
     def agents(self) -> tuple[installed.Agent, ...]:
         """Every agent that might be meant; one that serves the document before others."""
-        try:
-            found = installed.find(self.kind)
-        except HostError:
-            return ()
-        return tuple(sorted(found, key=lambda agent: not _claims(_read(agent))))
+        return tuple(sorted(self._found[0], key=lambda agent: not _claims(_read(agent))))
 
     @property
     def refusal(self) -> str:
         """Why an agent that is there counts for nothing; "" where there is none."""
+        return str(self._found[1]) if isinstance(self._found[1], installed.NotRootsError) else ""
+
+    @property
+    def hidden(self) -> Exception | None:
+        """Why it cannot be said which agents there are; None where it can."""
+        return self._found[1] if isinstance(self._found[1], (OSError, system.SystemdError)) else None
+
+    @cached_property
+    def _found(self) -> tuple[tuple[installed.Agent, ...], Exception | None]:
+        """The agents, and why there are none."""
         try:
-            installed.find(self.kind)
-        except installed.NotRootsError as error:
-            return str(error)
-        except HostError:
-            return ""
-        return ""
+            return installed.find(self.kind), None
+        except (PermissionError, system.SystemdError, installed.NotRootsError) as error:
+            return (), error
+        except HostError as error:
+            try:
+                for path in (Path(one) for kind in installed.CONFIGS.values() for one in kind):
+                    there(path)
+            except PermissionError as closed:
+                return (), closed
+            return (), error
 
     @property
     def agent(self) -> installed.Agent:
         """The agent that is looked at; links that use it need the link `agent`."""
         return self.agents[0]
+
+    @property
+    def unit(self) -> str:
+        """The agent's service, for commands; the usual one where there is no agent."""
+        return (self.agent.unit or NO_UNIT) if self.agents else "zabbix-agent.service"
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -117,8 +135,11 @@ class Scene:
 
     @cached_property
     def service(self) -> system.Unit | None:
-        """That of the resident collector."""
-        return next(iter(system.units(SERVICE)), None)
+        """That of the resident collector; None also where systemd cannot be asked, which is a link of its own."""
+        try:
+            return next(iter(system.units(SERVICE)), None)
+        except system.SystemdError:
+            return None
 
     @cached_property
     def resident(self) -> config.Config:
@@ -137,6 +158,16 @@ class Scene:
         return self.agent.user if self.agents else "nobody"
 
     @property
+    def like_reader(self) -> bool:
+        """Whether what is tried here shows what the reader can: root tries it as that user."""
+        return self.root or self.me == self.reader
+
+    @property
+    def caller(self) -> str:
+        """Who that is tried as."""
+        return self.reader if self.root else self.me
+
+    @property
     def root_reads(self) -> bool:
         """Whether it is root that reads the driver: then nothing can be tried, for the doctor asks nothing as root."""
         return _number(self.reader) == 0
@@ -151,7 +182,9 @@ class Scene:
 
     @cached_property
     def program(self) -> Path:
-        """The zbx-nvidia-agent of this installation."""
+        """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
+        if archive():
+            return Path(UNPACKED)
         started = Path(sys.argv[0]).absolute()
         # A link on PATH may lead to zbx-nvidia alone.
         places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
@@ -226,6 +259,19 @@ class Scene:
         """The status of that document; -1 where there is none."""
         document = self.collected.document
         return int(document["status"]["code"]) if document else -1
+
+
+def there(path: Path) -> bool:
+    """Whether a file is there. Path.exists() says no, from Python 3.14 on, also where that cannot be seen.
+
+    Raises:
+        OSError: That cannot be seen.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def parsed(text: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,13 @@ from zbx_nvidia.errors import HostError
 PATIENCE = 60.0  # s for a command, unless it is told otherwise
 # What a root shell of `su` or `sudo` may lack: agents and systemd's tools are in the sbin directories.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Secrets; and what lets a program load other code than the agent's would.
+NOT_PASSED_ON = ("ZABBIX_", "PYTHON", "LD_")
 RUNNING = Path("/run/systemd/system")  # is there where systemd is the system's first process: sd_booted(3)
+
+
+class SystemdError(HostError):
+    """systemd runs this host, and cannot be asked: what there is cannot be said."""
 
 
 class Done(NamedTuple):
@@ -70,7 +77,7 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[
     Raises:
         HostError: There is no such program, or no such user.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ZABBIX_", "PYTHON"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
     environment.update(PATH=PATH, LC_ALL="C.UTF-8")
     try:
         # A directory that every user may be in.
@@ -93,12 +100,21 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[
 
 
 def has_systemd() -> bool:
-    """Whether systemd runs this host; in most containers it does not."""
-    return RUNNING.is_dir()
+    """Whether systemd runs this host; in most containers it does not, though some show the host's /run."""
+    return RUNNING.is_dir() and shutil.which("systemctl", path=PATH) is not None
+
+
+def answers() -> bool:
+    """Whether systemd answers this user: without D-Bus, as in small containers, it talks to root alone."""
+    return run("systemctl", "show", "--property=Version").code == 0
 
 
 def units(*names: str) -> tuple[Unit, ...]:
-    """The services of these names that there are."""
+    """The services of these names that there are; none for whom systemd does not talk to.
+
+    Raises:
+        SystemdError: It does not talk to root either.
+    """
     if not names or not has_systemd():
         return ()
     wanted = "Id,LoadState,ActiveState,UnitFileState,MainPID,User,ExecStart,Environment,EnvironmentFiles"
@@ -107,7 +123,7 @@ def units(*names: str) -> tuple[Unit, ...]:
         # Without D-Bus, as in small containers, systemd talks to root alone.
         return ()
     if done.code:
-        raise HostError(f"systemctl show: {done.complaint}")
+        raise SystemdError(f"systemctl show: {done.complaint}")
     found = {}
     for block in done.out.strip().split("\n\n"):
         pairs = [line.partition("=") for line in block.splitlines()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import shlex
 import socket
 import time
 from functools import cached_property
@@ -97,6 +98,11 @@ class Scene:
         if isinstance(self._zabbix, ServerError):
             raise self._zabbix
         return self._zabbix
+
+    @property
+    def quoted(self) -> str:
+        """The host's name for a shell: it may have spaces."""
+        return shlex.quote(self.name)
 
     @property
     def now(self) -> float:
@@ -265,7 +271,7 @@ def template(scene: Scene) -> Seen:
         "missing",
         "Zabbix has no host {name!r} that this user may see{near}.",
         "Add it, name it with --host as Zabbix has it, or give the user's group the right to read it:\n    zbx-nvidia "
-        "add-host {name} --address ADDRESS --url {url} --token-file FILE",
+        "add-host {host} --address ADDRESS --url {url} --token-file FILE",
     ),
     needs=("frontend",),
 )
@@ -274,9 +280,10 @@ def host(scene: Scene) -> Seen:
     if scene.host is None:
         known = [row["host"] for row in scene.zabbix.call("host.get", {"output": ["host"]})]
         alike = difflib.get_close_matches(scene.name.lower(), [name.lower() for name in known], 3, 0.6)
-        names = [name for name in known if name.lower() in alike]
-        near = f"; there is {', '.join(map(repr, names))}" if names else ""
-        raise wrong("missing", f"no host {scene.name!r}", name=scene.name, near=near, url=scene.zabbix.url)
+        found = [name for name in known if name.lower() in alike]
+        near = f"; there is {', '.join(map(repr, found))}" if found else ""
+        names = {"name": scene.name, "near": near, "host": scene.quoted, "url": scene.zabbix.url}
+        raise wrong("missing", f"no host {scene.name!r}", **names)
     return good(scene.name)
 
 
@@ -319,7 +326,7 @@ def monitored(scene: Scene) -> Seen:
     Fault(
         "missing",
         "The host {name!r} does not have the template: there is no item {key} on it.",
-        "Link it:\n    zbx-nvidia add-host {name} --address ADDRESS --url {url} --token-file FILE",
+        "Link it:\n    zbx-nvidia add-host {host} --address ADDRESS --url {url} --token-file FILE",
     ),
     Fault(
         "disabled",
@@ -332,7 +339,8 @@ def linked(scene: Scene) -> Seen:
     """Whether the host has the item that everything is taken from, enabled."""
     key = scene.expected.master
     if key not in scene.items:
-        raise wrong("missing", f"no item {key} on it", name=scene.name, key=key, url=scene.zabbix.url)
+        names = {"name": scene.name, "host": scene.quoted, "key": key, "url": scene.zabbix.url}
+        raise wrong("missing", f"no item {key} on it", **names)
     if scene.master["status"] != "0":
         raise wrong("disabled", name=scene.name, key=key)
     return good(f"{len(scene.items)} items, {'asked by the server' if scene.passive else 'sent by the agent'}")
@@ -380,25 +388,25 @@ def proxied(scene: Scene) -> Seen:
     Fault(
         "missing",
         "The host {name!r} has no agent interface in Zabbix: the server does not know where to ask.",
-        "Add one:\n    zbx-nvidia add-host {name} --address ADDRESS --url {url} --token-file FILE",
+        "Add one:\n    zbx-nvidia add-host {host} --address ADDRESS --url {url} --token-file FILE",
     ),
     Fault(
         "port",
         "Zabbix asks this host at port {there}, and its agent listens at {own}.",
-        "Let both be the same:\n    zbx-nvidia add-host {name} --address {address} --port {own} --overwrite --url "
-        "{url}",
+        "Let both be the same:\n    zbx-nvidia add-host {host} --address {address} --port {own} --overwrite --url "
+        "{url} --token-file FILE",
     ),
     Fault(
         "unknown",
         "Zabbix asks this host as {address}, a name that this host cannot resolve: {said}",
-        "Put the name into the DNS, or use an address:\n    zbx-nvidia add-host {name} --address ADDRESS --overwrite "
-        "--url {url}",
+        "Put the name into the DNS, or use an address:\n    zbx-nvidia add-host {host} --address ADDRESS --overwrite "
+        "--url {url} --token-file FILE",
     ),
     Fault(
         "address",
         "Zabbix asks for this host at {address}, which is none of its addresses ({own}).",
-        "Unless something between them translates addresses, correct it:\n    zbx-nvidia add-host {name} --address "
-        "ADDRESS --overwrite --url {url}",
+        "Unless something between them translates addresses, correct it:\n    zbx-nvidia add-host {host} --address "
+        "ADDRESS --overwrite --url {url} --token-file FILE",
     ),
     needs=("linked",),
     # Something between them may translate addresses and ports.
@@ -410,12 +418,12 @@ def interface(scene: Scene) -> Seen:
         return unseen("not needed: the agent calls the server")
     found = _interface(scene)
     if found is None:
-        raise wrong("missing", name=scene.name, url=scene.zabbix.url)
+        raise wrong("missing", name=scene.name, host=scene.quoted, url=scene.zabbix.url)
     address = found["ip"] if found["useip"] == "1" else found["dns"]
     shown = f"{address}:{found['port']}"
     if scene.facts is None or "{" in shown:
         return unseen(f"{shown}; only on its host can be seen whether that is right")
-    names: dict[str, object] = {"name": scene.name, "address": address, "url": scene.zabbix.url}
+    names: dict[str, object] = {"host": scene.quoted, "address": address, "url": scene.zabbix.url}
     if found["port"] != scene.facts.port:
         raise wrong("port", f"{shown}, not port {scene.facts.port}", there=found["port"], own=scene.facts.port, **names)
     try:
@@ -486,9 +494,8 @@ def encryption(scene: Scene) -> Seen:
     Fault(
         "encryption",
         "Server and agent cannot agree on an encryption: {said}",
-        "Give the host in Zabbix the identity and the key of the agent:\n    zbx-nvidia add-host {name} --psk-file "
-        "FILE "
-        "--psk-identity NAME --overwrite --url {url}",
+        "Give the host in Zabbix the identity and the key of the agent:\n    zbx-nvidia add-host {host} --address "
+        "{address} --psk-file KEYFILE --psk-identity NAME --overwrite --url {url} --token-file FILE",
     ),
     Fault(
         "unreachable",
@@ -523,7 +530,8 @@ def reach(scene: Scene) -> Seen:
     elif re.search(r"TLS|PSK|SSL|gnutls|handshake|encrypt", said, re.IGNORECASE):
         kind = "encryption"
     address = found["ip"] if found["useip"] == "1" else found["dns"]
-    raise wrong(kind, said, said=said, name=scene.name, url=scene.zabbix.url, address=address, port=found["port"])
+    names = {"host": scene.quoted, "url": scene.zabbix.url, "address": shlex.quote(address), "port": found["port"]}
+    raise wrong(kind, said, said=said, **names)
 
 
 @link(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import string
 import subprocess
 import sys
@@ -49,6 +50,32 @@ def test_a_fault_has_cause_and_cure_in_words(link: Link[object], fault: Fault) -
     assert all(name.isidentifier() for name in names), names
     for line in fault.cure.splitlines():
         assert line.startswith("    ") or line == line.strip()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("add-host", ("--address", "--url", "--token-file")),
+        ("install-template", ("--url", "--token-file")),
+        ("install-agent", ("--mode",)),
+    ],
+)
+def test_a_command_of_ours_has_the_options_that_it_needs(command: str, options: tuple[str, ...]) -> None:
+    lines = [line for _, fault in FAULTS for line in fault.cure.splitlines() if f"zbx-nvidia {command}" in line]
+    assert lines
+    for line in lines:
+        assert all(f" {option} " in line for option in options), line
+        assert ("--psk-file" in line) == ("--psk-identity" in line)
+        assert "'" not in line, f"{line}: a name is quoted where it is filled in"
+
+
+@pytest.mark.parametrize(("link", "fault"), FAULTS, ids=[f"{link.id}-{fault.key}" for link, fault in FAULTS])
+def test_a_unit_stands_in_the_cure_alone_and_at_the_end_of_a_command(link: Link[object], fault: Fault) -> None:
+    """An agent that is no service has none."""
+    assert "{unit}" not in fault.cause, link.id
+    for line in fault.cure.splitlines():
+        if "{unit}" in line:
+            assert re.match(r"    (systemctl [a-z -]+ (zbx-nvidia )?|journalctl -u ){unit}( |$)", line), line
 
 
 def test_the_documentation_has_every_link_and_every_fault() -> None:
@@ -115,19 +142,31 @@ CURE = (
 )
 
 
-def test_a_cure_names_the_program_by_its_path() -> None:
-    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), Path("/opt/x/bin"))
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_cure_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:  # noqa: FBT001
+    """Each by itself: a link on PATH may lead to zbx-nvidia alone."""
+    bin_, path = tmp_path / "opt", tmp_path / "path"
+    for folder in (bin_, path):
+        folder.mkdir()
+    for name in ("zbx-nvidia", "zbx-nvidia-agent"):
+        (bin_ / name).touch(0o755)
+    if linked:
+        (path / "zbx-nvidia").symlink_to(bin_ / "zbx-nvidia")
+    monkeypatch.setenv("PATH", str(path))
+    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), bin_)
+    program = "zbx-nvidia" if linked else f"{bin_}/zbx-nvidia"
     assert found.seen.cure == (
-        "Do:\n    /opt/x/bin/zbx-nvidia install-agent\n    sudo /opt/x/bin/zbx-nvidia doctor\n    "
-        "/opt/x/bin/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
+        f"Do:\n    {program} install-agent\n    sudo {program} doctor\n    "
+        f"{bin_}/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
         "zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
     )
+    assert doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), tmp_path / "none").seen.cure == CURE
 
 
 @pytest.mark.parametrize("on_path", [True, False])
 def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool) -> None:  # noqa: FBT001
-    if on_path:
-        (tmp_path / "zbx-nvidia").symlink_to(PROGRAM)
+    for name in ("zbx-nvidia", "zbx-nvidia-agent") if on_path else ():
+        (tmp_path / name).symlink_to(PROGRAM.with_name(name))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def look(_: object) -> Seen:
@@ -135,6 +174,7 @@ def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     link = Link[object]("a", "A", "Part", "Whether it is.", (Fault("none", "Nothing.", CURE),), look)
     monkeypatch.setattr(doctor, "chain", lambda: (link,))
+    monkeypatch.setattr(doctor, "by_hand_too", lambda found, _: found)
     said = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
     assert (said["fault"]["cure"] == CURE) is on_path
     assert (f"    {PROGRAM} install-agent" in said["links"][0]["cure"]) is not on_path

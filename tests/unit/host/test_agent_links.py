@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import socket
+import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNSEEN, Seen, look
-from zbx_nvidia.host import agent_links, proof, system
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.findings import FAULT, GOOD, NOTE, UNCHECKED, UNSEEN, Seen, Walk, look
+from zbx_nvidia.host import agent_links, agents, proof, system
 from zbx_nvidia.host.agents import Agent
-from zbx_nvidia.host.configuration import AGENTD
+from zbx_nvidia.host.configuration import AGENT2, AGENTD
 from zbx_nvidia.host.processes import Process
-from zbx_nvidia.host.scene import Scene
+from zbx_nvidia.host.scene import Collected, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,11 +195,175 @@ def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
     assert voters["reloaded"] == voters["denials"] == ("answer",)
 
 
+def test_a_file_that_the_agent_does_not_read_is_moved_to_where_it_looks(host: Host) -> None:
+    (host.folder / "d/nvidia.conf").rename(host.folder / "d/nvidia.conf.txt")
+    with_folder(host)
+    seen = host.seen("userparameter")
+    assert seen.key == "unread"
+    assert f"\n    mv {host.folder}/zabbix/d/nvidia.conf.txt {host.folder}/zabbix/d/nvidia.conf\n" in seen.cure
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_file_is_moved_onto_no_other_and_nowhere_without_a_place(host: Host, taken: bool) -> None:  # noqa: FBT001
+    (host.folder / "d/nvidia.conf").rename(host.folder / "d/nvidia.conf.txt")
+    main = with_folder(host)
+    if taken:
+        (main.parent / "d/nvidia.conf").write_text("# nothing\n")
+    else:
+        main.write_text("Server=127.0.0.1\n")
+    seen = host.seen("userparameter")
+    assert seen.key == "no-place"
+    assert "mv" not in seen.cure
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+
+
+def test_the_file_of_another_agent_is_left_to_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether that agent runs or not."""
+    (host.folder / "e").mkdir()
+    (host.folder / "d/nvidia.conf").rename(host.folder / "e/nvidia.conf")
+    main = with_folder(host)
+    theirs = main.with_name("zabbix_agent2.conf")
+    theirs.write_text(f"Include={main.parent}/e/*.conf\n")
+    other = Agent(AGENT2, Path("/usr/sbin/zabbix_agent2"), theirs, "zabbix-agent2.service", "zabbix")
+
+    def find(kind: str) -> tuple[Agent, ...]:
+        if kind != AGENT2:
+            raise HostError("there is no zabbix_agentd on this host")
+        return (other,)
+
+    monkeypatch.setattr(agents, "find", find)
+    seen = host.seen("userparameter")
+    assert seen.key == "others"
+    assert "mv" not in seen.cure
+    assert "read by zabbix_agent2; zabbix_agentd is told nothing" in seen.cause
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+
+
+def with_folder(host: Host) -> Path:
+    """The agent's files, in a directory of the name that they usually have; the main one."""
+    place = host.folder / "zabbix"
+    place.mkdir()
+    for name in ("d", "e"):
+        if (host.folder / name).exists():
+            (host.folder / name).rename(place / name)
+    main = place / "zabbix_agentd.conf"
+    main.write_text(f"Include={place}/d/*.conf\n")
+    vars(host.scene)["agents"] = (host.scene.agent._replace(config=main),)
+    return main
+
+
+def test_a_file_that_this_user_may_not_read_is_no_fault_of_the_agent(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (host.folder / "d/secret.conf").symlink_to(host.folder / "d/nvidia.conf")
+    usual = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == "secret.conf":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(host.scene, "root", False)
+    assert host.seen("config").key == "unreadable"
+    (host.folder / "d/wrong.conf").write_text("nonsense\n")
+    vars(host.scene).pop("configuration")
+    assert host.seen("config").key == "broken"
+    assert "nonsense" not in host.seen("config").cause
+    monkeypatch.setattr(host.scene, "root", True)
+    assert host.seen("config").key == "broken"
+
+
+@pytest.mark.parametrize(
+    "found", [PermissionError(errno.EACCES, "Permission denied", "/x"), HostError("there is none")]
+)
+def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
+    host: Host, monkeypatch: pytest.MonkeyPatch, found: Exception
+) -> None:
+    """Whether the search stops there, or goes on without it."""
+
+    def find(_: str) -> tuple[Agent, ...]:
+        raise found
+
+    def stat(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(agents, "find", find)
+    vars(host.scene).pop("agents")
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(host.scene, "root", False)
+    seen = host.seen("agent")
+    assert (seen.state, "use sudo" in seen.text) == (UNCHECKED, True)
+    walk = Walk()
+    walk.add(agent_links.CHAIN.links, host.scene)
+    assert {finding.seen.state for finding in walk.findings()} == {UNCHECKED}
+
+
+def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(_: str) -> tuple[Agent, ...]:
+        raise system.SystemdError("systemctl show: no bus")
+
+    monkeypatch.setattr(agents, "find", find)
+    vars(host.scene).pop("agents")
+    seen = host.seen("agent")
+    assert (seen.state, seen.text) == (FAULT, "systemctl show: no bus")
+
+
+def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str:
+    document = json.loads(DOCUMENT)
+    return json.dumps({**document, "status": {"code": code, "name": "Bad", "message": message}, "gpus": gpus or {}})
+
+
+@pytest.mark.parametrize(
+    ("outside", "answer", "me", "key"),
+    [
+        (0, answered(12, "Library not found."), "root", "confined"),
+        (0, answered(4, "No permission."), "zabbix", "confined"),
+        (0, answered(4, "No permission."), "alice", "without-gpus"),
+        (-1, answered(9, "Driver not loaded."), "root", "without-gpus"),  # an agent of root's: nothing was tried
+        (0, answered(0, "All is well."), "root", "confined"),
+        (12, answered(12, "Library not found."), "root", ""),  # said further up
+        (12, answered(12, "Library not found."), "alice", "without-gpus"),  # of whom it says nothing
+        (0, answered(1001, "Previous collection still running."), "root", ""),  # a server asks at this moment
+        (1000, answered(4, "No permission."), "root", ""),
+        (0, answered(0, "All is well.", {"GPU-1": {}}), "root", ""),
+    ],
+)
+def test_an_agent_that_has_less_of_the_driver_than_the_doctor(  # noqa: PLR0913, PLR0917  a row of a table
+    host: Host, monkeypatch: pytest.MonkeyPatch, outside: int, answer: str, me: str, key: str
+) -> None:
+    made = json.loads(answered(outside, "", {"GPU-1": {}}))
+    vars(host.scene)["collected"] = Collected(made if outside >= 0 else None, "", 0.1, "")
+    monkeypatch.setattr(host.scene, "root", me == "root")
+    monkeypatch.setattr(host.scene, "me", me)
+    monkeypatch.setattr(agent_links, "ask", lambda *_, **__: answer)
+    seen = host.seen("answer")
+    assert seen.key == key, seen
+    assert seen.state == (FAULT if key else GOOD)
+    if key == "confined" and '"code": 0' not in answer:
+        assert json.loads(answer)["status"]["message"] in seen.cause
+
+
+def test_names_with_spaces_are_words_of_a_cure(host: Host) -> None:
+    with (host.folder / "zabbix_agentd.conf").open("a", encoding="utf-8") as file:
+        file.write("Hostname=GPU node 1\nTLSPSKIdentity=it's me\nTLSPSKFile=/etc/a key\nTLSAccept=psk\n")
+    said = "failed to accept an incoming connection: from 192.0.2.1: unencrypted connections are not allowed"
+    for _ in range(3):
+        host.log(said, time.time() + 1)
+    seen = host.seen("refused")
+    assert seen.key == "plain"
+    (line,) = [line for line in seen.cure.splitlines() if line.startswith("    ")]
+    words = shlex.split(line)
+    assert words[:3] == ["zbx-nvidia", "add-host", "GPU node 1"]
+    assert {"it's me", "/etc/a key", "--address", "--overwrite", "--url", "--token-file"} <= set(words)
+
+
 @pytest.mark.parametrize(
     ("denied", "key"),
     [
         ('execute } for  pid=7 comm="zabbix_agentd" name="zbx-nvidia-agent"', "selinux"),
         ('execute } for  pid=7 comm="zabbix_agentd" name="bash"', "selinux"),
+        ('read } for  pid=7 comm="zabbix_agent2" name="document.json"', "selinux"),
         ('read write } for  pid=7 comm="zbx-nvidia-agen" path="/dev/nvidiactl"', "selinux"),
         ('read } for  pid=7 comm="zabbix_agentd" name="shadow"', "other"),
     ],
@@ -209,4 +377,35 @@ def test_what_was_denied(host: Host, monkeypatch: pytest.MonkeyPatch, denied: st
         "scontext=system_u:system_r:zabbix_agent_t:s0 tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0\n",
         encoding="utf-8",
     )
-    assert host.seen("denials").key == key
+    seen = host.seen("denials")
+    assert seen.key == key
+    if key == "selinux":
+        # The rule is made of this line, and of none about something else.
+        (line,) = [line for line in seen.cure.splitlines() if "audit2allow" in line]
+        kept = line.strip().replace("ausearch -m avc -ts today", f"cat {audit}").replace("audit2allow -M", "cat #")
+        with audit.open("a", encoding="utf-8") as file:
+            file.write('type=AVC msg=audit(1.1:7): avc: denied { read } comm="zabbix_agentd" name="shadow"\n')
+        lines = subprocess.run(["sh", "-c", kept], capture_output=True, text=True, check=True).stdout.splitlines()
+        assert lines == audit.read_text().splitlines()[:1]
+        assert seen.cure.index("restorecon") < seen.cure.index("cat zbx-nvidia.te") < seen.cure.index("semodule")
+
+
+@pytest.mark.parametrize("text", ["", "connection from 192.0.2.1 rejected, allowed hosts: server\n"])
+def test_a_log_without_times_says_nothing_of_refusals(host: Host, text: str) -> None:
+    """As systemd keeps that of LogType=system."""
+    (host.folder / "agent.log").write_text(text)
+    assert host.seen("refused").state == UNSEEN
+    host.log("something", time.time())
+    assert host.seen("refused").state == GOOD
+
+
+def test_an_alias_by_another_way_to_the_same_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host.folder / "run").mkdir()
+    (host.folder / "var").symlink_to(host.folder / "run")
+    monkeypatch.setattr(Scene, "file", host.folder / "run/document.json")
+    (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/var/document.json]\n")
+    assert host.seen("command").state == GOOD
+    (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/document.json]\n")
+    for known in ("configuration", "claims", "way"):
+        vars(host.scene).pop(known, None)
+    assert host.seen("command").key == "elsewhere"

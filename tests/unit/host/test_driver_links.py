@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import platform
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import pytest
 
 from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
 from zbx_nvidia.host import driver_links, system
-from zbx_nvidia.host.scene import PROGRAM, Scene
+from zbx_nvidia.host.scene import PROGRAM, Collected, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +162,133 @@ def test_an_agent_of_root_is_no_fault(of_root: Scene, monkeypatch: pytest.Monkey
     assert {found[name].state for name in ("document", "nvml", "time")} == {UNSEEN}
     (tmp_path / "proc/driver/nvidia/version").write_text(f"{OPEN}\n", encoding="ascii")
     assert {link.id: look(link, of_root) for link in driver_links.CHAIN.links}["library"].key == "mismatch"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other groups")
+@pytest.mark.parametrize(
+    ("way", "mode", "group", "key"),
+    [
+        ("oneshot", 0o660, 44, "denied"),
+        ("resident", 0o660, 44, "denied-service"),
+        ("oneshot", 0o660, 0, "closed"),  # who is in root's group may do more than that
+        ("resident", 0o660, 0, "closed"),
+        ("oneshot", 0o600, 44, "closed"),
+        ("oneshot", 0o640, 44, "closed"),
+        ("oneshot", 0o660, 54321, "closed"),  # a number that is no group
+    ],
+)
+def test_who_may_not_open_the_device_files_is_put_into_their_group_alone(  # noqa: PLR0913, PLR0917  a row of a table
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, mode: int, group: int, key: str
+) -> None:
+    module(tmp_path, CLOSED)
+    (tmp_path / "dev").mkdir()
+    for name in ("nvidiactl", "nvidia0", "nvidia1"):
+        (tmp_path / "dev" / name).touch()
+        (tmp_path / "dev" / name).chmod(mode if name != "nvidiactl" else 0o666)
+        os.chown(tmp_path / "dev" / name, 0, group)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=True, reader="zabbix", way=way, service=None, agents=())
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: path.name == "nvidiactl")
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "devices"]
+    found = look(link, scene)
+    assert (found.state, found.key) == (FAULT, key)
+    assert f"chmod 0666 {tmp_path}/dev/nvidia0 {tmp_path}/dev/nvidia1 " in found.cure
+    if key == "closed":
+        assert not re.search(r"usermod|SupplementaryGroups|video", found.cure)
+
+
+@pytest.mark.parametrize(
+    ("mark", "stop", "key"),
+    [
+        ("pyvenv.cfg", "home/x", "private"),
+        ("pyvenv.cfg", "home/x/zbx/bin", "denied"),
+        (".unpacked", "home/x/zbx", "denied"),
+        ("", "home/x/zbx/bin", "private"),  # among other programs, perhaps a user's own
+    ],
+)
+def test_nothing_but_the_installation_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, stop: str, key: str
+) -> None:
+    place = tmp_path / "home/x/zbx"
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / PROGRAM).touch()
+    if mark:
+        (place / mark).touch()
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=True, reader="zabbix", way="resident", program=place / "bin" / PROGRAM)
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: not path.is_relative_to(tmp_path / stop))
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    found = look(link, scene)
+    assert (found.state, found.key) == (FAULT, key)
+    if key == "denied":
+        assert found.cure.endswith(f"\n    chmod -R go+rX {tmp_path / stop}")
+    else:
+        assert "chmod" not in found.cure
+        assert "-m venv /opt/zbx-nvidia\n" in found.cure
+        assert "/opt/zbx-nvidia/bin/zbx-nvidia install-agent --mode resident" in found.cure
+
+
+@pytest.mark.parametrize(("mark", "folder"), [("pyvenv.cfg", ""), (".unpacked", ""), ("", "/opt/zbx-nvidia")])
+def test_a_program_that_is_missing_is_installed_again_from_its_file(tmp_path: Path, mark: str, folder: str) -> None:
+    """With a Python that is new enough, without removing anything, and without an index that is asked for its name."""
+    (tmp_path / "bin").mkdir()
+    if mark:
+        (tmp_path / mark).touch()
+    scene = Scene(base=tmp_path)
+    vars(scene).update(reader="zabbix", program=tmp_path / "bin" / PROGRAM)
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    found = look(link, scene)
+    there = folder or str(tmp_path)
+    python = sys._base_executable  # type: ignore[attr-defined]  # noqa: SLF001  what venv goes by
+    assert found.key == "missing"
+    assert f"    {python} -m venv {there}\n    {there}/bin/pip install --force-reinstall zbx_nvidia-" in found.cure
+    assert found.cure.endswith(f"\nor, where it came as zbx-nvidia.pyz:\n    {python} zbx-nvidia.pyz unpack {there}")
+    cures = [fault.cure for one in driver_links.CHAIN.links for fault in one.faults]
+    assert not [cure for cure in cures if "--clear" in cure or re.search(r"install zbx-nvidia$", cure, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("code", "me", "state"),
+    [(4, "nobody", UNSEEN), (12, "nobody", UNSEEN), (9, "nobody", FAULT), (4, "zabbix", FAULT), (4, "root", FAULT)],
+)
+def test_what_the_driver_refuses_to_another_user(tmp_path: Path, code: int, me: str, state: str) -> None:
+    scene = Scene(base=tmp_path)
+    status = {"code": code, "name": "Bad", "message": "It is bad."}
+    made = Collected({"status": status, "gpus": {}, "collector": {}}, "", 0.1, "")
+    vars(scene).update(root=me == "root", me=me, reader="zabbix", way="oneshot", collected=made)
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "nvml"]
+    found = look(link, scene)
+    assert found.state == state
+    assert (me if me != "root" else "zabbix") in found.cause + found.text or code == 9
+
+
+@pytest.mark.parametrize(("me", "state"), [("nobody", UNSEEN), ("zabbix", FAULT)])
+def test_a_program_that_another_user_cannot_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, me: str, state: str
+) -> None:
+    program = tmp_path / PROGRAM
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=False, me=me, reader="zabbix", way="oneshot", program=program)
+    monkeypatch.setattr(driver_links, "_may", lambda *_: True)
+    found = {link.id: look(link, scene) for link in driver_links.CHAIN.links if link.id in {"program", "document"}}
+    assert {one.state for one in found.values()} == {state}, found
+
+
+def test_an_archive_is_not_what_the_agent_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it is compiled, and nothing of it need be."""
+    program = tmp_path / PROGRAM
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    scene = Scene(base=tmp_path)
+    vars(scene).update(root=False, me="zabbix", reader="zabbix", way="oneshot", program=program)
+    monkeypatch.setattr(driver_links, "_may", lambda _, path, *__: "site-packages" not in str(path))
+    monkeypatch.setattr(driver_links, "cache_from_source", lambda _: str(tmp_path / "none"))
+    (link,) = [one for one in driver_links.CHAIN.links if one.id == "program"]
+    assert look(link, scene).key == "uncompiled"
+    monkeypatch.setattr(driver_links, "archive", lambda: tmp_path / "zbx-nvidia.pyz")
+    assert look(link, scene).state == GOOD
 
 
 def test_a_link_to_the_command_alone_leads_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

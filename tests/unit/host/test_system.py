@@ -1,7 +1,8 @@
-"""What systemd says of a service."""
+"""How commands of this host are run, and what systemd says of a service."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,3 +36,41 @@ def test_every_file_with_variables_is_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(system, "run", lambda *_: system.Done(0, out, ""))
     (unit,) = system.units("zabbix-agent.service")
     assert unit.command == ("/usr/sbin/zabbix_agentd", "-c", "/etc/a.conf", "-f", "-v")
+
+
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "ZABBIX_TOKEN"])
+def test_what_the_agent_would_not_have_either(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Neither secrets nor what has a program load other code than the service would."""
+    monkeypatch.setenv(name, "")
+    monkeypatch.setenv("OTHER", "1")
+    printed = system.run("env").out.splitlines()
+    assert "OTHER=1" in printed
+    assert not [line for line in printed if line.startswith(name)]
+
+
+def done(code: int, said: str) -> system.Done:
+    return system.Done(code, "", said)
+
+
+def test_a_container_that_shows_the_hosts_run_has_no_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(system, "RUNNING", tmp_path)
+    monkeypatch.setattr(system, "PATH", str(tmp_path))
+    assert not system.has_systemd()
+    assert system.units("zabbix-agent.service") == ()
+    (tmp_path / "systemctl").touch(0o755)
+    assert system.has_systemd()
+
+
+@pytest.mark.parametrize(("uid", "refused"), [(0, True), (1000, False)])
+def test_systemd_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+    uid: int,
+    refused: bool,  # noqa: FBT001  a parameter
+) -> None:
+    """It talks to root alone where there is no D-Bus; that it does not talk to root says nothing of its services."""
+    monkeypatch.setattr(system, "has_systemd", lambda: True)
+    monkeypatch.setattr(system, "run", lambda *_, **__: done(1, "Failed to connect to bus"))
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    assert not system.answers()
+    with pytest.raises(system.SystemdError, match="connect") if refused else contextlib.nullcontext():
+        assert system.units("zabbix-agent.service") == ()

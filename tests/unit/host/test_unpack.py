@@ -119,6 +119,15 @@ def test_it_reads_the_driver_prints_yaml_and_speaks_http(pyz: Path, machine: Mac
     assert "https://127.0.0.1:1 cannot be reached: Connection refused" in refused.stderr
 
 
+def test_its_doctor_looks_at_what_was_unpacked(pyz: Path) -> None:
+    done = packed(pyz, "doctor", "--json")
+    (program,) = [link for link in json.loads(done.stdout)["links"] if link["id"] == "program"]
+    assert "/opt/zbx-nvidia/bin/zbx-nvidia-agent" in program["text"]
+    if program["fault"]:
+        assert program["fault"] == "missing"
+        assert "zbx-nvidia.pyz unpack /opt/zbx-nvidia" in program["cure"]
+
+
 def test_only_the_archive_unpacks() -> None:
     done = run(AGENT.with_name("zbx-nvidia"), "unpack", "/nowhere")
     assert (done.returncode, done.stdout) == (2, "")

@@ -56,5 +56,13 @@ def test_a_name_that_is_resolved_here(
     assert seen(scene, "interface").state == state
 
 
+def test_a_name_with_spaces_is_one_word_in_a_cure(scene: health.Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene, "name", "GPU node 1")
+    vars(scene)["host"] = None
+    found = seen(scene, "linked")
+    assert "zbx-nvidia add-host 'GPU node 1' --address" in found.cure
+    assert "'GPU node 1'" in found.cause
+
+
 def test_the_cure_of_encryption_keeps_the_way_to_run(scene: health.Scene) -> None:
     assert "install-agent --mode resident --psk" in seen(scene, "encryption").cure
