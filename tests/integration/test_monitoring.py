@@ -511,6 +511,46 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
 
 
+def test_one_value_is_no_period(monitored: Any) -> None:
+    """What has to last is not raised by the first value of a new host, nor by the first after a gap."""
+    period = 20  # s
+    name, uuid = "newcomer", UUIDS["gpu-server"][4]
+    macros = MACROS | {"{$NVIDIA.FABRIC.PERIOD}": f"{period}s", "{$NVIDIA.NODATA}": "5m"}
+    key = f"nvidia.gpu.fabric_state[{uuid}]"
+
+    def polls(status: int) -> None:
+        (item,) = monitored.api.item.get(
+            hostids=[host_id(monitored, name)], filter={"key_": "nvidia.get"}, output=["itemid"]
+        )
+        monitored.api.item.update(itemid=item["itemid"], status=status)
+
+    def not_before_the_period() -> None:
+        first = monitored.wait(
+            lambda: items(monitored, name).get(key, {}).get("lastvalue") == "2" and int(time.time()), 60, "the state"
+        )
+        (problem,) = monitored.wait(lambda: problems(monitored, name), period + 30, "the alarm")
+        assert "has not joined the fabric" in problem["name"]
+        assert int(problem["clock"]) >= first + period - 2 * POLL
+
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    monitored.set_profile("gpu-server", "gpu 4", fabric_state=2)
+    try:
+        run_zbx_nvidia(monitored, "add-host", name, "--address", "gpu-server", *as_options(macros))
+        not_before_the_period()
+        to_base(monitored, "gpu-server")
+        monitored.wait(lambda: problems(monitored, name) == [], 60, "the end of the alarm")
+        polls(1)
+        time.sleep(period + 3 * POLL)
+        monitored.set_profile("gpu-server", "gpu 4", fabric_state=2)
+        time.sleep(2)  # the service's next document
+        polls(0)
+        not_before_the_period()
+    finally:
+        to_base(monitored, "gpu-server")
+        monitored.api.host.delete(host_id(monitored, name))
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
 def test_an_xid_is_a_problem_within_a_poll(monitored: Any) -> None:
     """From the driver on: until the service's next document, and then until Zabbix asks."""
     service = 1  # s: the interval of the service of these containers

@@ -3,6 +3,10 @@
 In expressions ``@gpu.temperature`` stands for the item of that metric. Macros of rows about a GPU or a part of it get
 the card's UUID as context, so that each can be set for one card. Rows about a GPU count only while the card is there:
 the values of one that has gone stay at the last reading.
+
+A function over a period that holds a single value gives that value: so after a gap, or on a new host, one reading would
+look like a whole period. What has to last for a period is therefore also asked for as it was one period ago
+(``last(x,#1:now-period)``), which is unknown on a new host. That stands last, so that {ITEM.LASTVALUE1} stays the same.
 """
 
 from __future__ import annotations
@@ -137,7 +141,8 @@ ALERTS = (
         "Collection is slow",
         "Collection takes {ITEM.LASTVALUE1} (over {$NVIDIA.SLOW} s)",
         WARNING, "performance",
-        "min(@collector.duration,{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}",
+        "min(@collector.duration,{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}"
+        " and last(@collector.duration,#1:now-{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -149,7 +154,8 @@ ALERTS = (
         "Readings in error",
         "Readings in error ({ITEM.LASTVALUE1})",
         WARNING, "notice",
-        "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0",
+        "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0"
+        " and last(@collector.error_count,#1:now-{$NVIDIA.SLOW.PERIOD})>0",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -208,7 +214,9 @@ ALERTS = (
         "Temperature is near the slowdown point",
         "Temperature is near the slowdown point ({ITEM.LASTVALUE1}, slowdown at {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}",
+        "min(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}"
+        " and last(@gpu.temperature,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        ">last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}",
         "max(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -227,7 +235,9 @@ ALERTS = (
         "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}"
         " and (min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})>0"
         " or max(@gpu.throttle_sw_thermal,{$NVIDIA.TEMP.PERIOD})=1"
-        " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)",
+        " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)"
+        " and last(@gpu.temperature_margin,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}",
         "min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
         ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -243,7 +253,9 @@ ALERTS = (
         # A10G cards, passively cooled, answer with a fan at 0 %: one that never turned has not stopped.
         "max(@gpu.fan_speed,{$NVIDIA.FAN.PERIOD})=0"
         " and min(@gpu.temperature,{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
-        " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0",
+        " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0"
+        " and last(@gpu.fan_speed,#1:now-{$NVIDIA.FAN.PERIOD})=0"
+        " and last(@gpu.temperature,#1:now-{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}",
         "last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
         ("driver",),
         "Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
@@ -424,7 +436,8 @@ ALERTS = (
         "Clocks held down by the hardware for heat",
         "Clocks held down by the hardware for heat for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_hw_thermal,{$NVIDIA.THROTTLE.PERIOD})=1",
+        "min(@gpu.throttle_hw_thermal,{$NVIDIA.THROTTLE.PERIOD})=1"
+        " and last(@gpu.throttle_hw_thermal,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
         "last(@gpu.throttle_hw_thermal)=0",
         ("driver", "lost", "sick"),
         "",
@@ -436,7 +449,8 @@ ALERTS = (
         "Clocks held down by the power brake",
         "Clocks held down by the power brake for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_power_brake,{$NVIDIA.THROTTLE.PERIOD})=1",
+        "min(@gpu.throttle_power_brake,{$NVIDIA.THROTTLE.PERIOD})=1"
+        " and last(@gpu.throttle_power_brake,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
         "last(@gpu.throttle_power_brake)=0",
         ("driver", "lost", "sick"),
         "",
@@ -448,7 +462,8 @@ ALERTS = (
         "Clocks held down by the driver for heat",
         "Clocks held down by the driver for heat for {$NVIDIA.THROTTLE.SW.PERIOD}",
         WARNING, "performance",
-        "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1",
+        "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1"
+        " and last(@gpu.throttle_sw_thermal,#1:now-{$NVIDIA.THROTTLE.SW.PERIOD})=1",
         "last(@gpu.throttle_sw_thermal)=0",
         ("driver", "lost", "sick"),
         "",
@@ -460,7 +475,9 @@ ALERTS = (
         "Memory temperature is near its limit",
         "Memory temperature is near its limit ({ITEM.LASTVALUE1}, limit {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
+        "min(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}"
+        " and last(@gpu.temperature_memory,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
         "max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
         ("driver", "lost", "sick"),
@@ -473,7 +490,8 @@ ALERTS = (
         "PCIe link has lost lanes",
         "PCIe link has lost lanes ({ITEM.LASTVALUE1} of {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "max(@gpu.pcie_width,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)",
+        "max(@gpu.pcie_width,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
+        " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)",
         "last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
         ("driver", "lost", "sick"),
         "Current value: {ITEM.LASTVALUE1}",
@@ -486,7 +504,9 @@ ALERTS = (
         "PCIe link is slow under load (generation {ITEM.LASTVALUE1} of {ITEM.LASTVALUE2})",
         WARNING, "performance",
         "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
-        " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}",
+        " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
+        " and last(@gpu.pcie_generation,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}",
         "last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
         ("driver", "lost", "sick"),
         "Current value: {ITEM.LASTVALUE1}",
@@ -573,7 +593,8 @@ ALERTS = (
         "Memory is held but nothing runs for {$NVIDIA.IDLE.PERIOD} ({ITEM.LASTVALUE2})",
         INFO, "capacity",
         "{$NVIDIA.IDLE.ALARM}=1 and max(@gpu.utilization,{$NVIDIA.IDLE.PERIOD})=0"
-        " and min(@gpu.memory_used_percent,{$NVIDIA.IDLE.PERIOD})>{$NVIDIA.IDLE.MEMORY}",
+        " and min(@gpu.memory_used_percent,{$NVIDIA.IDLE.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.IDLE.PERIOD})=0",
         "",
         ("driver", "lost", "sick"),
         "Memory: {ITEM.LASTVALUE2}",
@@ -586,7 +607,8 @@ ALERTS = (
         "Looks busy but draws no power for {$NVIDIA.STALL.PERIOD} ({ITEM.LASTVALUE2} of the limit)",
         INFO, "capacity",
         "{$NVIDIA.STALL.ALARM}=1 and min(@gpu.utilization,{$NVIDIA.STALL.PERIOD})>={$NVIDIA.STALL.UTIL}"
-        " and max(@gpu.power_percent,{$NVIDIA.STALL.PERIOD})<{$NVIDIA.STALL.POWER}",
+        " and max(@gpu.power_percent,{$NVIDIA.STALL.PERIOD})<{$NVIDIA.STALL.POWER}"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.STALL.PERIOD})>={$NVIDIA.STALL.UTIL}",
         "",
         ("driver", "lost", "sick"),
         "Utilization: {ITEM.LASTVALUE1}, power: {ITEM.LASTVALUE2}",
@@ -599,7 +621,8 @@ ALERTS = (
         "Memory is held by nobody for {$NVIDIA.ABANDONED.PERIOD} ({ITEM.LASTVALUE2})",
         INFO, "capacity",
         "{$NVIDIA.ABANDONED.ALARM}=1 and max(@gpu.processes,{$NVIDIA.ABANDONED.PERIOD})=0"
-        " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}",
+        " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
+        " and last(@gpu.processes,#1:now-{$NVIDIA.ABANDONED.PERIOD})=0",
         "",
         ("driver", "lost", "sick"),
         "Memory: {ITEM.LASTVALUE2}",
@@ -623,7 +646,8 @@ ALERTS = (
         "vGPU has no license",
         "vGPU has no license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
         WARNING, "availability",
-        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5",
+        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5"
+        " and last(@gpu.license_state,#1:now-{$NVIDIA.LICENSE.PERIOD})<5",
         "last(@gpu.license_state)=5",
         ("driver", "lost", "sick"),
         "Current value: {ITEM.LASTVALUE1}",
@@ -686,7 +710,9 @@ ALERTS = (
         "GPU has not joined the fabric",
         "GPU has not joined the fabric ({ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2})",
         HIGH, "availability",
-        "max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0",
+        "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
+        " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
+        " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)",
         "last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
         ("driver", "lost", "sick"),
         "State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",

@@ -125,6 +125,15 @@ def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
             assert REFS[ref].storage == "live" or period in long, f"{alert.key}: {ref}"
 
 
+def test_what_has_to_last_is_asked_for_at_the_beginning_of_its_period_too() -> None:
+    """One value after a gap, or on a new host, is all that is in the period then."""
+    lasting = [alert for alert in ALERTS if "avg(" not in alert.expression and "PERIOD" in alert.expression]
+    for alert in lasting:
+        for period in re.findall(r"(?:min|max)\(@[a-z_.]+,(\{\$NVIDIA\.[A-Z.]+\.PERIOD\})\)", alert.expression):
+            assert f",#1:now-{period})" in alert.expression, alert.key
+    assert len(lasting) > 10
+
+
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.key)
 def test_an_alert_is_complete(alert: Alert) -> None:
     assert BY_KEY[alert.key] is alert
