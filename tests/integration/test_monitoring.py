@@ -511,6 +511,24 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
 
 
+def test_a_sick_gpu_silences_no_other(monitored: Any) -> None:
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    try:
+        with host_macros(monitored, "gpu-server", {"{$NVIDIA.GPU.MEMORY}": "#1"}):
+            monitored.set_profile("gpu-server", "gpu 2", state="sick")
+            monitored.wait(lambda: problems(monitored, "gpu-server"), 60, "the alarm for a sick GPU")
+            monitored.set_profile("gpu-server", "gpu 5", remapped_rows_failure=1)
+            monitored.wait(lambda: len(problems(monitored, "gpu-server")) == 2, 30, "the alarm of another GPU")
+            named = sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
+            assert named[0].startswith("GPU 5 ")
+            assert named[0].endswith("Row remapping failed")
+            assert named[1].startswith("NVIDIA: GPU is sick: ")
+            to_base(monitored, "gpu-server")
+            monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of both")
+    finally:
+        to_base(monitored, "gpu-server")
+
+
 def test_one_value_is_no_period(monitored: Any) -> None:
     """What has to last is not raised by the first value of a new host, nor by the first after a gap."""
     period = 20  # s
