@@ -57,7 +57,8 @@ MACROS = {
     "{$NVIDIA.INTERVAL}": f"{POLL}s",
     # nodata() is looked at every 30 s.
     "{$NVIDIA.NODATA}": "30s",
-    "{$NVIDIA.STALE}": "60s",
+    "{$NVIDIA.STALE}": "15s",
+    "{$NVIDIA.CLOCK}": "60s",
 }
 # Of the profiles gtx1070 and h100x8, by index.
 UUIDS = {
@@ -265,9 +266,15 @@ class Fault(NamedTuple):
 
 RUNNING: dict[str, object] = {"clock": None}  # counters count only while time passes
 STANDSTILL = "#!/bin/sh\nexec cat /tmp/document.json\n"
+# A clock that is four minutes slow, with all else as it is.
+SLOW_CLOCK = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"timestamp\\": *[0-9]*/\\"timestamp\\":$(($(date +%s) - 240))/"
+"""
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
+    "clock": Fault("workstation", program=SLOW_CLOCK, alone=True),
     # For those who ask anew, and for those who have it open.
     "driver": Fault("gpu-server", machine={"state": "no_driver", "gpu_count": "!DRIVER_NOT_LOADED"}, alone=True),
     # As if these cards had never been seen: of those that were, “missing” tells.
@@ -398,15 +405,12 @@ def host_macros(stack: Any, host: str, macros: dict[str, str]) -> Iterator[None]
 
 @contextlib.contextmanager
 def other_program(stack: Any, host: str, text: str) -> Iterator[None]:
-    """The agent's command replaced, for a collector that stands still."""
+    """The agent's command replaced: by one that gives the document of now for ever, or changes it."""
     path = "/opt/zbx-nvidia/bin/zbx-nvidia-agent"
     if not text:
         yield
         return
-    old = document(stack, host)
-    stack.exec(
-        host, "sh", "-c", "cat >/tmp/document.json", input=json.dumps({**old, "timestamp": old["timestamp"] - 600})
-    )
+    stack.exec(host, "sh", "-c", "cat >/tmp/document.json", input=json.dumps(document(stack, host)))
     stack.exec(host, "sh", "-c", f"mv {path} {path}.real && cat >{path} && chmod 755 {path}", user="root", input=text)
     try:
         yield
@@ -509,6 +513,21 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     finally:
         to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
+def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:
+    monitored.wait(lambda: problems(monitored, "workstation") == [], 90, "a host without problems")
+    try:
+        with other_program(monitored, "workstation", SLOW_CLOCK):
+            monitored.wait(lambda: problems(monitored, "workstation"), 60, "the alarm for the clock")
+            monitored.set_profile("workstation", "gpu 0", fan_speed=0, temperature=85)
+            monitored.wait(lambda: len(problems(monitored, "workstation")) == 2, 60, "the alarm of the GPU")
+            named = sorted(problem["name"] for problem in problems(monitored, "workstation"))
+            assert "Fan stands still" in named[0]
+            assert named[1].startswith("NVIDIA: Clocks of the host and the Zabbix server differ")
+    finally:
+        to_base(monitored, "workstation")
+    monitored.wait(lambda: problems(monitored, "workstation") == [], 60, "the end of both")
 
 
 def test_a_sick_gpu_silences_no_other(monitored: Any) -> None:

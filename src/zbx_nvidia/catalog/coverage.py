@@ -200,7 +200,7 @@ ALERTS = (
     Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
     Row("High utilisation, memory, encoder, decoder", (), "A card at work is no fault."),
     Row("Fan", ("fan",)),
-    Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
+    Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery",)),
     Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info", "sxid"), "Resident mode only."),
