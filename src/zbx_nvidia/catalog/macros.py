@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zbx_nvidia.catalog.remedies import RESET, RESTART, SUPPORT
-from zbx_nvidia.catalog.xid import BY_CLASS, NOTIFIED, pattern
+from zbx_nvidia.catalog.xid import NOTIFIED, pattern, pattern_of
 
 
 class Macro(NamedTuple):
@@ -51,9 +51,9 @@ MACROS = (
     Macro("$NVIDIA.ECC.CORRECTED.PERIOD", "1h", "Period of that mean."),
     Macro("$NVIDIA.REMAP.MAX", "512", "Rows remapped for uncorrected errors at which a card is worn out."),
     Macro("$NVIDIA.RETIRED.MAX", "63", "Retired pages at which a card is worn out."),
-    Macro("$NVIDIA.XID.RESET", pattern(*BY_CLASS[RESET.key]), "XID codes after which a GPU must be reset."),
-    Macro("$NVIDIA.XID.RESTART", pattern(*BY_CLASS[RESTART.key]), "XID codes after which the host must be restarted."),
-    Macro("$NVIDIA.XID.SUPPORT", pattern(*BY_CLASS[SUPPORT.key]), "XID codes that somebody must look into."),
+    Macro("$NVIDIA.XID.RESET", pattern_of(RESET), "XID codes after which a GPU must be reset."),
+    Macro("$NVIDIA.XID.RESTART", pattern_of(RESTART), "XID codes after which the host must be restarted."),
+    Macro("$NVIDIA.XID.SUPPORT", pattern_of(SUPPORT), "XID codes that somebody must look into."),
     Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that point at the fabric manager when no other came."),
     Macro("$NVIDIA.XID.INFO", pattern(*NOTIFIED), "XID codes that are worth a message."),
     Macro("$NVIDIA.THROTTLE.PERIOD", "5m", "How long the hardware has to hold the clocks down for an alarm."),

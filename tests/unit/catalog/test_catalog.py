@@ -22,7 +22,7 @@ from zbx_nvidia.catalog.sampled import (
     SAMPLED_METRICS,
     SAMPLED_READERS,
 )
-from zbx_nvidia.catalog.xid import XIDS
+from zbx_nvidia.catalog.xid import XIDS, kind_of
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.gpm import METRICS as GPM
 from zbx_nvidia.driver.sampling import Probe
@@ -99,6 +99,10 @@ def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> N
         assert bool(re.search(macros["$NVIDIA.XID.INFO"], among)) == xid.notify
         assert bool(re.search(macros["$NVIDIA.XID.FABRIC"], alone)) == (xid.code == 45)
         assert not re.search(macros["$NVIDIA.XID.FABRIC"], among)
+    for code in range(1, 20_000):
+        for kind in ("reset", "restart", "support"):
+            found = re.search(macros[f"$NVIDIA.XID.{kind.upper()}"], f",{code},")
+            assert bool(found) == (kind_of(code).key == kind), "also of a code that nobody knows yet"
     for pattern in macros.values():
         assert len(pattern) <= 2048, "what Zabbix takes"
         for text in (",", ",13,31,43,", ",13,"):
