@@ -515,6 +515,32 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
 
 
+def test_one_fault_is_one_problem(monitored: Any) -> None:
+    """What else it shows is silent: the lesser XIDs beside the one that counts, what is pending where it has failed."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    number = int(time.time())
+    wanted = {1: "XID error: the GPU must be reset", 2: "Row remapping failed", 3: "Clocks held down by the hardware"}
+    try:
+        codes = {f"xid.{number + place}": code for place, code in enumerate((119, 48, 63))}
+        monitored.set_profile("gpu-server", "gpu 1", **codes)
+        monitored.set_profile("gpu-server", "gpu 2", remapped_rows_failure=1, remapped_rows_pending=1)
+        monitored.set_profile("gpu-server", "gpu 3", clocks_event_reasons=0x60)
+
+        def named() -> list[str]:
+            return sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
+
+        monitored.wait(lambda: len(named()) >= len(wanted), 60, "the alarms")
+        time.sleep(5 * POLL)
+        found = named()
+        assert len(found) == len(wanted), found
+        for (gpu, words), name in zip(wanted.items(), found, strict=True):
+            assert name.startswith(f"GPU {gpu} ")
+            assert words in name
+    finally:
+        to_base(monitored, "gpu-server")
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
+
+
 def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:
     monitored.wait(lambda: problems(monitored, "workstation") == [], 90, "a host without problems")
     try:

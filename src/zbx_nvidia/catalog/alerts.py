@@ -32,7 +32,8 @@ class Alert(NamedTuple):
         scope: Value of the trigger tag `scope`, in Zabbix's own vocabulary.
         expression: When it is raised.
         recovery: When it ends; "" for as soon as the expression is false.
-        depends: Keys of the alerts that make this one pointless. Only on alerts of the host: those exist always.
+        depends: Keys of the alerts that make this one pointless: of the host, for those exist always, or of the same
+            GPU where they stand on readings that this one has too.
         opdata: What the problem list shows beside it, always the newest.
         why: What it means.
         action: What the operator should do.
@@ -343,7 +344,7 @@ ALERTS = (
         WARNING, "notice",
         "last(@gpu.remap_pending)=1",
         "",
-        ("driver",),
+        ("driver", "remap_failure"),
         "",
         "A faulty memory row will be replaced at the next reset of the GPU.",
         "Drain the GPU and reset it at the next occasion (nvidia-smi -r).",
@@ -404,7 +405,7 @@ ALERTS = (
         HIGH, "availability",
         'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_last)>=0',
         "",
-        ("driver",),
+        ("driver", "xid_restart"),
         "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
         "The driver has reported an error after which NVIDIA asks for a reset of the GPU.",
         "Drain the GPU; run zbx-nvidia-agent release, then nvidia-smi -r, or restart the host.",
@@ -416,7 +417,7 @@ ALERTS = (
         AVERAGE, "availability",
         'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_last)>=0',
         "",
-        ("driver",),
+        ("driver", "xid_reset"),
         "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
         "The driver has reported an error that is neither an application's fault nor cured by a reset alone.",
         "Look it up at docs.nvidia.com/deploy/xid-errors; run NVIDIA's field diagnostics, then call support.",
@@ -428,7 +429,7 @@ ALERTS = (
         WARNING, "notice",
         'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1',
         "",
-        ("driver",),
+        ("driver", "xid_reset"),
         "Recent codes: {ITEM.LASTVALUE1}",
         "Channels were torn down and nothing else was reported: on hosts with NVSwitches the fabric manager ended.",
         "Check that nvidia-fabricmanager runs, and restart it; elsewhere a process was killed, and all is well.",
@@ -440,7 +441,7 @@ ALERTS = (
         INFO, "notice",
         'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1 and last(@gpu.xid_last)>=0',
         "",
-        ("driver",),
+        ("driver", "xid_reset"),
         "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
         "Faulty memory was dealt with: a row was remapped (63), or an error was kept to one application (94).",
         "63: reset the GPU at the next occasion. 94: restart the application that was hit.",
@@ -479,7 +480,7 @@ ALERTS = (
         "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1"
         " and last(@gpu.throttle_sw_thermal,#1:now-{$NVIDIA.THROTTLE.SW.PERIOD})=1",
         "last(@gpu.throttle_sw_thermal)=0",
-        ("driver",),
+        ("driver", "hw_thermal"),
         "",
         "The card is at its highest working temperature and gives less than it could.",
         "Check fans, airflow and the temperature of the room.",

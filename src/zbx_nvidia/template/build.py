@@ -245,33 +245,39 @@ class _Builder:
     # -- triggers and graphs -----------------------------------------------------------------------------------------
 
     def _trigger(self, alert: Alert) -> Tree:
-        expression, recovery = alert.expression, alert.recovery
         event, opdata = alert.event, alert.opdata
         if alert.entity != "host":
-            expression = for_gpu(while_present(expression))
-            recovery = for_gpu(or_gone(recovery)) if recovery else ""
             event, opdata = for_gpu(event), for_gpu(opdata)
         prefix = PREFIXES[alert.entity]
+        named = self._named(alert)
         return {
             "uuid": self._uuid("trigger", alert.key),
-            "expression": expand(expression, self._name),
-            "recovery_mode": "RECOVERY_EXPRESSION" if recovery else "EXPRESSION",
-            "recovery_expression": expand(recovery, self._name),
-            "name": prefix + alert.name,
+            **named,
+            "recovery_mode": "RECOVERY_EXPRESSION" if named["recovery_expression"] else "EXPRESSION",
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
             "priority": alert.severity,
             # One line: an export adds a line break to a text that has one, and would differ for ever.
             "description": f"{alert.why} What to do: {alert.action}",
             "dependencies": [
-                {
-                    "name": HOST_PREFIX + BY_KEY[other].name,
-                    "expression": expand(BY_KEY[other].expression, self._name),
-                    "recovery_expression": expand(BY_KEY[other].recovery, self._name),
-                }
-                for other in sorted(alert.depends, key=lambda other: BY_KEY[other].name)
+                self._named(other)
+                for other in sorted(
+                    (BY_KEY[key] for key in alert.depends), key=lambda other: self._named(other)["name"]
+                )
             ],
             "tags": [{"tag": "scope", "value": alert.scope}],
+        }
+
+    def _named(self, alert: Alert) -> Tree:
+        """What a trigger is known by: a dependency on it names all of this."""
+        expression, recovery = alert.expression, alert.recovery
+        if alert.entity != "host":
+            expression = for_gpu(while_present(expression))
+            recovery = for_gpu(or_gone(recovery)) if recovery else ""
+        return {
+            "name": PREFIXES[alert.entity] + alert.name,
+            "expression": expand(expression, self._name),
+            "recovery_expression": expand(recovery, self._name),
         }
 
     def _graph(self, graph: Graph) -> Tree:
