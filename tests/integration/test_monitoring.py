@@ -307,7 +307,10 @@ FAULTS = {
     "xid_restart": Fault("gpu-server", gpu={"xid.1": 79}),
     "xid_reset": Fault("gpu-server", gpu={"xid.1": 119}),
     "xid_support": Fault("gpu-server", gpu={"xid.1": 48}),
-    "xid_fabric": Fault("gpu-server", gpu={"xid.1": 45}),
+    # Before the GPU has had the time that it may take to join.
+    "xid_fabric": Fault(
+        "gpu-server", gpu={"xid.1": 45, "fabric_state": 2}, gpu_macros={"$NVIDIA.FABRIC.PERIOD": "10m"}
+    ),
     "xid_info": Fault("gpu-server", gpu={"xid.1": 63}),
     "hw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x40}),
     "power_brake": Fault("gpu-server", gpu={"clocks_event_reasons": 0x80}),
@@ -539,6 +542,19 @@ def test_one_fault_is_one_problem(monitored: Any) -> None:
     finally:
         to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
+
+
+def test_a_killed_process_alarms_nobody(monitored: Any) -> None:
+    """It leaves XID 45, on a GPU that is well."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    try:
+        monitored.set_profile("gpu-server", "gpu 6", **{f"xid.{int(time.time())}": 45})
+        key = f"nvidia.gpu.xid_recent[{UUIDS['gpu-server'][6]}]"
+        monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == ",45,", 30, "the code")
+        time.sleep(3 * POLL)
+        assert problems(monitored, "gpu-server") == []
+    finally:
+        to_base(monitored, "gpu-server")
 
 
 def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:

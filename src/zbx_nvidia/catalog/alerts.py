@@ -386,6 +386,20 @@ ALERTS = (
         "Have the card replaced.",
     ),
     Alert(
+        "gpu", "fabric",
+        "GPU has not joined the fabric",
+        "GPU has not joined the fabric ({ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2})",
+        HIGH, "availability",
+        "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
+        " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
+        " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)",
+        "last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
+        ("driver",),
+        "State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
+        "CUDA does not start on a GPU that its NVSwitches do not know.",
+        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
+    ),
+    Alert(
         "gpu", "xid_restart",
         "XID error: the host must be restarted",
         "XID error: the host must be restarted ({ITEM.LASTVALUE2})",
@@ -425,14 +439,15 @@ ALERTS = (
     Alert(
         "gpu", "xid_fabric",
         "XID 45 alone: the fabric manager",
-        "XID 45 alone: the fabric manager may be the reason",
+        "XID 45 alone, and not in the fabric: the fabric manager may be the reason",
         WARNING, "notice",
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1',
+        # A process that was killed leaves it too, on any card: only where the fabric itself is not well.
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3',
         "",
-        ("driver", "xid_reset"),
-        "Recent codes: {ITEM.LASTVALUE1}",
-        "Channels were torn down and nothing else was reported: on hosts with NVSwitches the fabric manager ended.",
-        "Check that nvidia-fabricmanager runs, and restart it; elsewhere a process was killed, and all is well.",
+        ("driver", "fabric", "xid_reset"),
+        "Fabric: {ITEM.LASTVALUE2}",
+        "Channels were torn down, nothing else was reported, and the GPU is not in the fabric of its NVSwitches.",
+        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
     ),
     Alert(
         "gpu", "xid_info",
@@ -719,20 +734,6 @@ ALERTS = (
         "Current value: {ITEM.LASTVALUE1}",
         "A link transfers badly: each such packet is sent again.",
         "Drain the host; check the bridge or baseboard; run NVIDIA's field diagnostics.",
-    ),
-    Alert(
-        "gpu", "fabric",
-        "GPU has not joined the fabric",
-        "GPU has not joined the fabric ({ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2})",
-        HIGH, "availability",
-        "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
-        " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
-        " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)",
-        "last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
-        ("driver",),
-        "State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
-        "CUDA does not start on a GPU that its NVSwitches do not know.",
-        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
     ),
 )  # fmt: skip
 

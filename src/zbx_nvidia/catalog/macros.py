@@ -54,7 +54,7 @@ MACROS = (
     Macro("$NVIDIA.XID.RESET", pattern_of(RESET), "XID codes after which a GPU must be reset."),
     Macro("$NVIDIA.XID.RESTART", pattern_of(RESTART), "XID codes after which the host must be restarted."),
     Macro("$NVIDIA.XID.SUPPORT", pattern_of(SUPPORT), "XID codes that somebody must look into."),
-    Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that point at the fabric manager when no other came."),
+    Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that, alone and outside the fabric, point at the fabric manager."),
     Macro("$NVIDIA.XID.INFO", pattern(*NOTIFIED), "XID codes that are worth a message."),
     Macro("$NVIDIA.THROTTLE.PERIOD", "5m", "How long the hardware has to hold the clocks down for an alarm."),
     Macro("$NVIDIA.THROTTLE.SW.PERIOD", "30m", "How long the driver has to cool the card down for an alarm."),
