@@ -235,7 +235,7 @@ HOST_METRICS = (
     ),
     _top(
         "host", "sxid_recent", "Recent fatal SXid errors", CHAR, "", SLOW, "",
-        "Switches and codes of fatal ones of the last minutes (xid_memory of the service); empty when there were none, "
+        "Switches and codes of fatal ones that came lately (xid_memory of the service); empty when there were none, "
         "and where nobody reads the kernel's log.",
     ),
 )  # fmt: skip

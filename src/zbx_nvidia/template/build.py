@@ -374,10 +374,17 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
 
 
 def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:
-    """The pattern that matches the names of the prototypes of a reader and group, and of no other."""
-    own = [metric.name for metric in metrics if (metric.reader, metric.group) == (reader, group)]
-    names = "|".join(re.escape(name).replace("\\ ", " ") for name in own)
-    return f": ({names})$"
+    """The pattern that matches the names of the prototypes of a reader and group, and of no other.
+
+    Zabbix takes no more than 255 characters, so what names have before a colon stands once.
+    """
+    ends: dict[str, list[str]] = {}
+    for metric in metrics:
+        if (metric.reader, metric.group) == (reader, group):
+            beginning, colon, end = (re.escape(part).replace("\\ ", " ") for part in metric.name.partition(": "))
+            ends.setdefault(beginning + colon, []).append(end)
+    names = (f"{beginning}({'|'.join(rest)})" if rest != [""] else beginning for beginning, rest in ends.items())
+    return f": ({'|'.join(names)})$"
 
 
 def _conditions(rows: list[tuple[str, str, str]]) -> list[Tree]:

@@ -204,6 +204,7 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
         for override in rule["overrides"]:
             pattern = override["operations"][0]["value"]
+            assert len(pattern) <= 255, "what Zabbix takes"
             (own_of,) = {
                 (metric.reader, metric.group)
                 for metric in metrics
