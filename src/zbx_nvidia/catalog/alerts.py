@@ -691,13 +691,17 @@ ALERTS = (
         "NVLink is down",
         "NVLink is down ({ITEM.LASTVALUE1} up)",
         AVERAGE, "availability",
+        # Stored when it changes: it must be down now, and have been down a while ago.
         "last(@gpu.nvlink_up)<{$NVIDIA.NVLINK.EXPECTED}"
-        " or last(@gpu.nvlink_up)<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})",
+        " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<{$NVIDIA.NVLINK.EXPECTED}"
+        " or {$NVIDIA.NVLINK.EXPECTED}=0 and last(@gpu.nvlink_up)<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})"
+        " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "A link to another GPU or a switch has gone: jobs over several GPUs become slow or fail.",
-        "Look at dmesg for Xid 74 and at nvidia-smi nvlink -s; drain the host, reset the GPUs, check bridge or board.",
+        "Look at dmesg for Xid 74 and at nvidia-smi nvlink -s; drain the host, reset the GPUs, check bridge or board. "
+        "If it was taken out on purpose, set {$NVIDIA.NVLINK.EXPECTED} to the links that are left.",
     ),
     Alert(
         "gpu", "nvlink_errors",

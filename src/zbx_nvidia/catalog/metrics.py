@@ -661,7 +661,7 @@ GPU_METRICS = (
     ),
     # -- NVLink and fabric -----------------------------------------------------------------------------------------
     _gpu(
-        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", LIVE, "nvmlDeviceGetNvLinkState", "",
+        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", STATIC, "nvmlDeviceGetNvLinkState", "",
         "Links that carry data. A GeForce card without a bridge has links, and none is up.",
     ),
     _gpu(
