@@ -53,6 +53,14 @@ class Alert(NamedTuple):
     action: str
 
 
+# Replays a minute that a sound link may have. By the fastest that it was in the period: a card at rest slows its link
+# down, and most of the replays are those of before.
+_GENERATION = "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})"
+_REPLAYS = (
+    "{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
+    f"*(({_GENERATION}<3)*0.15*{_GENERATION}+({_GENERATION}>=3)*0.06*power(2,{_GENERATION}))"
+)
+
 ALERTS = (
     Alert(
         "host", "nodata",
@@ -548,11 +556,9 @@ ALERTS = (
     Alert(
         "gpu", "pcie_replays",
         "Many PCIe replays",
-        "Many PCIe replays ({ITEM.LASTVALUE1} a minute)",
+        f"Many PCIe replays ({{ITEM.LASTVALUE1}} a minute, over {{?{_REPLAYS}}})",
         WARNING, "performance",
-        "avg(@gpu.pcie_replay_rate,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
-        "*((last(@gpu.pcie_generation)<3)*0.15*last(@gpu.pcie_generation)"
-        "+(last(@gpu.pcie_generation)>=3)*0.06*power(2,last(@gpu.pcie_generation)))",
+        f"avg(@gpu.pcie_replay_rate,{{$NVIDIA.PCIE.PERIOD}})>{_REPLAYS}",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
