@@ -252,8 +252,10 @@ class _Builder:
         named = self._named(alert)
         return {
             "uuid": self._uuid("trigger", alert.key),
-            **named,
+            "expression": named["expression"],
             "recovery_mode": "RECOVERY_EXPRESSION" if named["recovery_expression"] else "EXPRESSION",
+            "recovery_expression": named["recovery_expression"],
+            "name": named["name"],
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
             "priority": alert.severity,
