@@ -228,8 +228,9 @@ class _Builder:
             "key": f"nvidia.{entity}.discovery",
             "delay": "0",
             "filter": {"evaltype": "AND", "conditions": _conditions(conditions)},
-            # A card that has gone keeps its items, and its open problem, until it is back or given up.
-            "lifetime": "30d",
+            # A card that has gone keeps its items, and its open problem, until it is back or given up. Parts and users
+            # come and go, and have no problems.
+            "lifetime": "30d" if entity == "gpu" else "7d",
             "enabled_lifetime_type": "DISABLE_NEVER",
             "description": description,
             "item_prototypes": [],
