@@ -567,7 +567,7 @@ def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:
             monitored.set_profile("workstation", "gpu 0", fan_speed=0, temperature=85)
             monitored.wait(lambda: len(problems(monitored, "workstation")) == 2, 60, "the alarm of the GPU")
             named = sorted(problem["name"] for problem in problems(monitored, "workstation"))
-            assert "Fan stands still" in named[0]
+            assert "Fan is not asked to turn" in named[0]
             assert named[1].startswith("NVIDIA: Clocks of the host and the Zabbix server differ")
     finally:
         to_base(monitored, "workstation")

@@ -270,8 +270,8 @@ ALERTS = (
     ),
     Alert(
         "gpu", "fan",
-        "Fan stands still while hot",
-        "Fan stands still at {ITEM.LASTVALUE2} for {$NVIDIA.FAN.PERIOD}",
+        "Fan is not asked to turn while hot",
+        "Fan is not asked to turn at {ITEM.LASTVALUE2} for {$NVIDIA.FAN.PERIOD}",
         HIGH, "availability",
         # A10G cards, passively cooled, answer with a fan at 0 %: one that never turned has not stopped.
         "max(@gpu.fan_speed,{$NVIDIA.FAN.PERIOD})=0"
@@ -282,8 +282,9 @@ ALERTS = (
         "last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
         ("driver",),
         "Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
-        "No fan turns although the card is hot, and one did. A fan that stands still on a cool card is normal.",
-        "Check the fan, its cable and any tool that sets fan speeds; stop the load.",
+        "No fan is asked to turn although the card is hot, and one was. On a cool card that is normal. NVML tells what "
+        "the card asks of its fans: one that is asked to turn and does not is seen by the heat alone.",
+        "Look for a tool that sets fan speeds, and for the driver's own messages; stop the load.",
     ),
     Alert(
         "gpu", "recovery",

@@ -87,7 +87,7 @@ MACROS = (
     Macro("$NVIDIA.ABANDONED.PERIOD", "10m", "For how long."),
     Macro("$NVIDIA.PROCESS.AGE", "0", "Seconds that a process may be on a GPU; 0: as long as it likes."),
     Macro("$NVIDIA.LICENSE.PERIOD", "30m", "How long a vGPU may be without its license, as it is after each start."),
-    Macro("$NVIDIA.FAN.PERIOD", "5m", "How long the fan has to stand still while the GPU is hot for an alarm."),
+    Macro("$NVIDIA.FAN.PERIOD", "5m", "How long no fan may be asked to turn while the GPU is hot."),
     Macro("$NVIDIA.FAN.MEMORY", "30d", "How long a fan that has turned is expected to turn."),
     Macro("$NVIDIA.FAN.HOT", "70", "Temperature in °C above which a fan must turn; cards stop it when they are cool."),
 )  # fmt: skip

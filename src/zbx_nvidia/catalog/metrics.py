@@ -426,7 +426,7 @@ GPU_METRICS = (
     _gpu(
         "fan_rpm", "Fan speed in rpm", UNSIGNED, "!rpm", "fan", "fan_rpm", LIVE,
         "nvmlDeviceGetFanSpeedRPM", "",
-        "What the fastest fan really does. Driver branch r570 and newer.",
+        "Revolutions that the card asks of its fastest fan, not measured ones. Driver branch r570 and newer.",
     ),
     # -- power -----------------------------------------------------------------------------------------------------
     _gpu(
