@@ -34,7 +34,7 @@ class Alert(NamedTuple):
         recovery: When it ends; "" for as soon as the expression is false.
         depends: Keys of the alerts that make this one pointless: of the host, for those exist always, or of the same
             GPU where they stand on readings that this one has too.
-        opdata: What the problem list shows beside it, always the newest.
+        opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
         why: What it means.
         action: What the operator should do.
     """
@@ -110,7 +110,7 @@ ALERTS = (
         "max(@status.driver,{$NVIDIA.POLLS})=0 and last(@status.code)>0 and length(last(@status.message))>=0",
         "last(@status.driver)=1",
         ("nodata", "stale"),
-        "{ITEM.LASTVALUE2}: {ITEM.LASTVALUE3}",
+        "{ITEM.LASTVALUE2}",
         "The host answers, its NVIDIA driver does not: no reading of any GPU can be had.",
         "Do what the message says; then run nvidia-smi on the host.",
     ),
@@ -125,7 +125,7 @@ ALERTS = (
         " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_present)+last(@host.gpus_lost)",
         "last(@host.gpus_lost)=0",
         ("driver",),
-        "{ITEM.LASTVALUE2}",
+        "Lost: {ITEM.LASTVALUE1}",
         "The driver counts a GPU that it cannot reach, and that was not seen here before: it has fallen off the bus, "
         "or needs a reset.",
         "Drain the host and reboot it; if the card is lost again, check seating, power and cables, then replace it.",
@@ -141,7 +141,7 @@ ALERTS = (
         "<last(@host.gpus_present)+last(@host.gpus_lost)+last(@host.gpus_sick)",
         "last(@host.gpus_sick)=0",
         ("driver",),
-        "{ITEM.LASTVALUE2}",
+        "Sick: {ITEM.LASTVALUE1}",
         "A GPU is there, but answers every reading with an error.",
         "Look at dmesg for NVRM and Xid lines; drain the host and reset the GPU or reboot.",
     ),
@@ -208,7 +208,7 @@ ALERTS = (
         "length(last(@host.sxid_recent))>0",
         "",
         ("driver",),
-        "{ITEM.LASTVALUE1}",
+        "",
         "A switch of the NVLink fabric has reported an SXid error that it calls fatal: traffic between GPUs was lost, "
         "and what uses them was ended.",
         "Look the code up in NVIDIA's Fabric Manager User Guide; drain the host and reset its GPUs and switches, or "
