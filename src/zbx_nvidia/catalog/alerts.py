@@ -546,12 +546,14 @@ ALERTS = (
         WARNING, "performance",
         "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
         " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
+        # A desktop that plays a video is busy in a slow state, and its link need not be fast.
+        " and max(@gpu.performance_state,{$NVIDIA.PCIE.PERIOD})<=2"
         " and last(@gpu.pcie_generation,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
         " and last(@gpu.utilization,#1:now-{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}",
         "last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
-        "A card at rest lowers the speed of its link; at work it must not.",
+        "A card at rest lowers the speed of its link; at work, in the states P0 to P2, it must not.",
         "Look for PCIe errors in dmesg and at the host's firmware settings; reseat the card.",
     ),
     Alert(
