@@ -351,7 +351,8 @@ ALERTS = (
         "Row remapping is pending",
         "Row remapping is pending",
         WARNING, "notice",
-        "last(@gpu.remap_pending)=1",
+        # Over several polls, for “Row remapping failed” stands on another item, and may be looked at a little later.
+        "min(@gpu.remap_pending,{$NVIDIA.POLLS})=1",
         "",
         ("driver", "remap_failure"),
         "",
