@@ -194,7 +194,11 @@ METRICS = (
 
 ALERTS = (
     Row("GPU temperature", ("temperature", "temperature_margin")),
-    Row("Memory temperature (HBM)", ("memory_temperature",)),
+    Row(
+        "Memory temperature (HBM)",
+        ("memory_temperature",),
+        "Where the card tells a limit: V100 and A100 do, Hopper and newer tell a temperature without one.",
+    ),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
     Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
