@@ -26,10 +26,10 @@ class Macro(NamedTuple):
 
 
 MACROS = (
-    Macro("$NVIDIA.INTERVAL", "1m", "How often the host is asked for its document."),
+    Macro("$NVIDIA.INTERVAL", "1m", "How often the host is asked for its document; {$NVIDIA.NODATA} goes with it."),
     Macro("$NVIDIA.LINKS.INTERVAL", "5m", "How often for that of its NVLinks, where that item is enabled."),
-    Macro("$NVIDIA.NODATA", "5m", "Silence of a host that raises an alarm."),
-    Macro("$NVIDIA.STALE", "3m", "How long a document may stay the same."),
+    Macro("$NVIDIA.NODATA", "5m", "Silence of a host that raises an alarm; at least 3 times the interval."),
+    Macro("$NVIDIA.STALE", "3m", "How long a document may stay the same; more than the service takes for one."),
     Macro("$NVIDIA.CLOCK", "3m", "Difference between the clocks of host and server that raises an alarm."),
     Macro("$NVIDIA.POLLS", "#2", "Polls in a row in which a driver or a GPU has to be gone for an alarm."),
     Macro("$NVIDIA.GPU.EXPECTED", "0", "Number of GPUs that the host should have; 0: not checked."),
