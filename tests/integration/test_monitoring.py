@@ -549,6 +549,24 @@ def test_one_fault_is_one_problem(monitored: Any) -> None:
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
 
 
+def test_replays_under_load_are_judged_by_the_link_under_load(monitored: Any) -> None:
+    """Four a minute are few for generation 5, and too many for the generation 1 of a link at rest."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    uuid = UUIDS["gpu-server"][2]
+    try:
+        with host_macros(monitored, "gpu-server", {f'{{$NVIDIA.PCIE.PERIOD:"{uuid}"}}': "60s"}):
+            for count in range(10, 14):
+                monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=count)
+                time.sleep(2 * POLL)
+            monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=13, pcie_link_generation=1)
+            key = f"nvidia.gpu.pcie_generation[{uuid}]"
+            monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == "1", 30, "the slow link")
+            time.sleep(5 * POLL)
+            assert problems(monitored, "gpu-server") == []
+    finally:
+        to_base(monitored, "gpu-server")
+
+
 def test_a_killed_process_alarms_nobody(monitored: Any) -> None:
     """It leaves XID 45, on a GPU that is well."""
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
