@@ -219,7 +219,7 @@ def alerts() -> str:
     parts.append(
         "High utilisation and a power draw at the limit alarm nobody: that is a card at work. "
         "Periods and thresholds are macros; those of a GPU can be set for one card by its UUID as context. "
-        "An alert of a GPU counts only while the card is there: when it has gone, “Missing” does.\n"
+        "An alert of a GPU counts only while the card is there: when it has gone, “Lost or missing” does.\n"
     )
     for alert in ALERTS:
         name = for_gpu(alert.name) if alert.entity != "host" else alert.name

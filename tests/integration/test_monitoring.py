@@ -57,7 +57,8 @@ MACROS = {
     "{$NVIDIA.INTERVAL}": f"{POLL}s",
     # nodata() is looked at every 30 s.
     "{$NVIDIA.NODATA}": "30s",
-    "{$NVIDIA.STALE}": "60s",
+    "{$NVIDIA.STALE}": "15s",
+    "{$NVIDIA.CLOCK}": "60s",
 }
 # Of the profiles gtx1070 and h100x8, by index.
 UUIDS = {
@@ -172,7 +173,8 @@ def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_unsupported_and_no_rule_has_an_error(monitored: Any, host: str) -> None:
-    assert errors(monitored, host) == {}
+    # What has to last is unknown until its period has passed.
+    until(lambda: errors(monitored, host), 30)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -265,9 +267,15 @@ class Fault(NamedTuple):
 
 RUNNING: dict[str, object] = {"clock": None}  # counters count only while time passes
 STANDSTILL = "#!/bin/sh\nexec cat /tmp/document.json\n"
+# A clock that is four minutes slow, with all else as it is.
+SLOW_CLOCK = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"timestamp\\": *[0-9]*/\\"timestamp\\":$(($(date +%s) - 240))/"
+"""
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
+    "clock": Fault("workstation", program=SLOW_CLOCK, alone=True),
     # For those who ask anew, and for those who have it open.
     "driver": Fault("gpu-server", machine={"state": "no_driver", "gpu_count": "!DRIVER_NOT_LOADED"}, alone=True),
     # As if these cards had never been seen: of those that were, “missing” tells.
@@ -300,7 +308,10 @@ FAULTS = {
     "xid_restart": Fault("gpu-server", gpu={"xid.1": 79}),
     "xid_reset": Fault("gpu-server", gpu={"xid.1": 119}),
     "xid_support": Fault("gpu-server", gpu={"xid.1": 48}),
-    "xid_fabric": Fault("gpu-server", gpu={"xid.1": 45}),
+    # Before the GPU has had the time that it may take to join.
+    "xid_fabric": Fault(
+        "gpu-server", gpu={"xid.1": 45, "fabric_state": 2}, gpu_macros={"$NVIDIA.FABRIC.PERIOD": "10m"}
+    ),
     "xid_info": Fault("gpu-server", gpu={"xid.1": 63}),
     "hw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x40}),
     "power_brake": Fault("gpu-server", gpu={"clocks_event_reasons": 0x80}),
@@ -398,15 +409,12 @@ def host_macros(stack: Any, host: str, macros: dict[str, str]) -> Iterator[None]
 
 @contextlib.contextmanager
 def other_program(stack: Any, host: str, text: str) -> Iterator[None]:
-    """The agent's command replaced, for a collector that stands still."""
+    """The agent's command replaced: by one that gives the document of now for ever, or changes it."""
     path = "/opt/zbx-nvidia/bin/zbx-nvidia-agent"
     if not text:
         yield
         return
-    old = document(stack, host)
-    stack.exec(
-        host, "sh", "-c", "cat >/tmp/document.json", input=json.dumps({**old, "timestamp": old["timestamp"] - 600})
-    )
+    stack.exec(host, "sh", "-c", "cat >/tmp/document.json", input=json.dumps(document(stack, host)))
     stack.exec(host, "sh", "-c", f"mv {path} {path}.real && cat >{path} && chmod 755 {path}", user="root", input=text)
     try:
         yield
@@ -508,6 +516,140 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
         assert problem["severity"] == "4"
     finally:
         to_base(monitored, "gpu-server")
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
+
+
+def test_one_fault_is_one_problem(monitored: Any) -> None:
+    """What else it shows is silent: the lesser XIDs beside the one that counts, what is pending where it has failed."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    number = int(time.time())
+    wanted = {1: "XID error: the GPU must be reset", 2: "Row remapping failed", 3: "Clocks held down by the hardware"}
+    # The driver has longer than the hardware, as it has by default.
+    longer = {f'{{$NVIDIA.THROTTLE.SW.PERIOD:"{UUIDS["gpu-server"][3]}"}}': "10s"}
+    try:
+        with host_macros(monitored, "gpu-server", longer):
+            codes = {f"xid.{number + place}": code for place, code in enumerate((119, 48, 63))}
+            monitored.set_profile("gpu-server", "gpu 1", **codes)
+            monitored.set_profile("gpu-server", "gpu 2", remapped_rows_failure=1, remapped_rows_pending=1)
+            monitored.set_profile("gpu-server", "gpu 3", clocks_event_reasons=0x60)
+
+            def named() -> list[str]:
+                return sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
+
+            monitored.wait(lambda: len(named()) >= len(wanted), 60, "the alarms")
+            time.sleep(15 + POLL)
+            found = named()
+        assert len(found) == len(wanted), found
+        assert "(GSP: timeout of a remote procedure call (119); recent codes ,119," in found[0]
+        for (gpu, words), name in zip(wanted.items(), found, strict=True):
+            assert name.startswith(f"GPU {gpu} ")
+            assert words in name
+    finally:
+        to_base(monitored, "gpu-server")
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
+
+
+def test_replays_under_load_are_judged_by_the_link_under_load(monitored: Any) -> None:
+    """Four a minute are few for generation 5, and too many for the generation 1 of a link at rest."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    uuid = UUIDS["gpu-server"][2]
+    try:
+        with host_macros(monitored, "gpu-server", {f'{{$NVIDIA.PCIE.PERIOD:"{uuid}"}}': "60s"}):
+            for count in range(10, 14):
+                monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=count)
+                time.sleep(2 * POLL)
+            monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=13, pcie_link_generation=1)
+            key = f"nvidia.gpu.pcie_generation[{uuid}]"
+            monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == "1", 30, "the slow link")
+            time.sleep(5 * POLL)
+            assert problems(monitored, "gpu-server") == []
+    finally:
+        to_base(monitored, "gpu-server")
+
+
+def test_a_killed_process_alarms_nobody(monitored: Any) -> None:
+    """It leaves XID 45, on a GPU that is well."""
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    try:
+        monitored.set_profile("gpu-server", "gpu 6", **{f"xid.{int(time.time())}": 45})
+        key = f"nvidia.gpu.xid_recent[{UUIDS['gpu-server'][6]}]"
+        monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == ",45,", 30, "the code")
+        time.sleep(3 * POLL)
+        assert problems(monitored, "gpu-server") == []
+    finally:
+        to_base(monitored, "gpu-server")
+
+
+def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:
+    monitored.wait(lambda: problems(monitored, "workstation") == [], 90, "a host without problems")
+    try:
+        with other_program(monitored, "workstation", SLOW_CLOCK):
+            monitored.wait(lambda: problems(monitored, "workstation"), 60, "the alarm for the clock")
+            monitored.set_profile("workstation", "gpu 0", fan_speed=0, temperature=85)
+            monitored.wait(lambda: len(problems(monitored, "workstation")) == 2, 60, "the alarm of the GPU")
+            named = sorted(problem["name"] for problem in problems(monitored, "workstation"))
+            assert "Fan is not asked to turn" in named[0]
+            assert named[1].startswith("NVIDIA: Clocks of the host and the Zabbix server differ")
+    finally:
+        to_base(monitored, "workstation")
+    monitored.wait(lambda: problems(monitored, "workstation") == [], 60, "the end of both")
+
+
+def test_a_sick_gpu_silences_no_other(monitored: Any) -> None:
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    try:
+        with host_macros(monitored, "gpu-server", {"{$NVIDIA.GPU.MEMORY}": "#1"}):
+            monitored.set_profile("gpu-server", "gpu 2", state="sick")
+            monitored.wait(lambda: problems(monitored, "gpu-server"), 60, "the alarm for a sick GPU")
+            monitored.set_profile("gpu-server", "gpu 5", remapped_rows_failure=1)
+            monitored.wait(lambda: len(problems(monitored, "gpu-server")) == 2, 30, "the alarm of another GPU")
+            named = sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
+            assert named[0].startswith("GPU 5 ")
+            assert named[0].endswith("Row remapping failed")
+            assert named[1].startswith("NVIDIA: GPU is sick: ")
+            to_base(monitored, "gpu-server")
+            monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of both")
+    finally:
+        to_base(monitored, "gpu-server")
+
+
+def test_one_value_is_no_period(monitored: Any) -> None:
+    """What has to last is not raised by the first value of a new host, nor by the first after a gap."""
+    period = 20  # s
+    name, uuid = "newcomer", UUIDS["gpu-server"][4]
+    macros = MACROS | {"{$NVIDIA.FABRIC.PERIOD}": f"{period}s", "{$NVIDIA.NODATA}": "5m"}
+    key = f"nvidia.gpu.fabric_state[{uuid}]"
+
+    def polls(status: int) -> None:
+        (item,) = monitored.api.item.get(
+            hostids=[host_id(monitored, name)], filter={"key_": "nvidia.get"}, output=["itemid"]
+        )
+        monitored.api.item.update(itemid=item["itemid"], status=status)
+
+    def not_before_the_period() -> None:
+        first = monitored.wait(
+            lambda: items(monitored, name).get(key, {}).get("lastvalue") == "2" and int(time.time()), 60, "the state"
+        )
+        (problem,) = monitored.wait(lambda: problems(monitored, name), period + 30, "the alarm")
+        assert "has not joined the fabric" in problem["name"]
+        assert int(problem["clock"]) >= first + period - 2 * POLL
+
+    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
+    monitored.set_profile("gpu-server", "gpu 4", fabric_state=2)
+    try:
+        run_zbx_nvidia(monitored, "add-host", name, "--address", "gpu-server", *as_options(macros))
+        not_before_the_period()
+        to_base(monitored, "gpu-server")
+        monitored.wait(lambda: problems(monitored, name) == [], 60, "the end of the alarm")
+        polls(1)
+        time.sleep(period + 3 * POLL)
+        monitored.set_profile("gpu-server", "gpu 4", fabric_state=2)
+        time.sleep(2)  # the service's next document
+        polls(0)
+        not_before_the_period()
+    finally:
+        to_base(monitored, "gpu-server")
+        monitored.api.host.delete(host_id(monitored, name))
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of the alarm")
 
 

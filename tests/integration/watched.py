@@ -43,7 +43,7 @@ QUICK = {
     # What these remember has to outlast the slowest alarm of the same wave.
     "{$NVIDIA.ECC.PERIOD}": "60s",
     "{$NVIDIA.NVLINK.PERIOD}": "60s",
-    "{$NVIDIA.NVLINK.MEMORY}": "60s",
+    "{$NVIDIA.NVLINK.DOWN}": "5s",
     **{
         f"{{$NVIDIA.{period}.PERIOD}}": "5s"
         for period in (

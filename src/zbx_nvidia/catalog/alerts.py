@@ -3,6 +3,10 @@
 In expressions ``@gpu.temperature`` stands for the item of that metric. Macros of rows about a GPU or a part of it get
 the card's UUID as context, so that each can be set for one card. Rows about a GPU count only while the card is there:
 the values of one that has gone stay at the last reading.
+
+A function over a period that holds a single value gives that value: so after a gap, or on a new host, one reading would
+look like a whole period. What has to last for a period is therefore also asked for as it was one period ago
+(``last(x,#1:now-period)``), which is unknown on a new host. That stands last, so that {ITEM.LASTVALUE1} stays the same.
 """
 
 from __future__ import annotations
@@ -28,8 +32,9 @@ class Alert(NamedTuple):
         scope: Value of the trigger tag `scope`, in Zabbix's own vocabulary.
         expression: When it is raised.
         recovery: When it ends; "" for as soon as the expression is false.
-        depends: Keys of the alerts that make this one pointless. Only on alerts of the host: those exist always.
-        opdata: What the problem list shows beside it, always the newest.
+        depends: Keys of the alerts that make this one pointless: of the host, for those exist always, or of the same
+            GPU where they stand on readings that this one has too.
+        opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
         why: What it means.
         action: What the operator should do.
     """
@@ -48,6 +53,14 @@ class Alert(NamedTuple):
     action: str
 
 
+# Replays a minute that a sound link may have. By the fastest that it was in the period: a card at rest slows its link
+# down, and most of the replays are those of before.
+_GENERATION = "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})"
+_REPLAYS = (
+    "{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
+    f"*(({_GENERATION}<3)*0.15*{_GENERATION}+({_GENERATION}>=3)*0.06*power(2,{_GENERATION}))"
+)
+
 ALERTS = (
     Alert(
         "host", "nodata",
@@ -63,15 +76,29 @@ ALERTS = (
     ),
     Alert(
         "host", "stale",
-        "Document is old",
-        "Document is older than {$NVIDIA.STALE}, or the clocks differ",
+        "Collector stands still",
+        "Collector stands still: no new document for {$NVIDIA.STALE}",
         AVERAGE, "availability",
-        "fuzzytime(@timestamp,{$NVIDIA.STALE})=0",
+        # The document now is the one of then.
+        "last(@timestamp)=last(@timestamp,#1:now-{$NVIDIA.STALE})",
         "",
         ("nodata",),
         "Made at: {ITEM.LASTVALUE1}",
-        "The document's time and the Zabbix server's clock differ: a collector stands still, or a clock is wrong.",
-        "Compare the clocks of host and server; then look at what answers nvidia.get on the host.",
+        "The agent answers, but always with the same document: what makes it on the host does so no more.",
+        "Look at the service (systemctl status zbx-nvidia), or at what else answers nvidia.get on the host.",
+    ),
+    Alert(
+        "host", "clock",
+        "Clocks differ",
+        "Clocks of the host and the Zabbix server differ by more than {$NVIDIA.CLOCK}",
+        WARNING, "notice",
+        # Only where documents are new: one that is old by itself is not the clock's.
+        "fuzzytime(@timestamp,{$NVIDIA.CLOCK})=0 and change(@timestamp)<>0",
+        "fuzzytime(@timestamp,{$NVIDIA.CLOCK})=1",
+        ("nodata", "stale"),
+        "Made at: {ITEM.LASTVALUE1}",
+        "Documents come, but their time is not the server's. Alarms work; times in texts are the host's.",
+        "Compare the clocks of host and server; see that both get the time (chronyc tracking, timedatectl).",
     ),
     Alert(
         "host", "driver",
@@ -83,7 +110,7 @@ ALERTS = (
         "max(@status.driver,{$NVIDIA.POLLS})=0 and last(@status.code)>0 and length(last(@status.message))>=0",
         "last(@status.driver)=1",
         ("nodata", "stale"),
-        "{ITEM.LASTVALUE2}: {ITEM.LASTVALUE3}",
+        "{ITEM.LASTVALUE2}",
         "The host answers, its NVIDIA driver does not: no reading of any GPU can be had.",
         "Do what the message says; then run nvidia-smi on the host.",
     ),
@@ -98,7 +125,7 @@ ALERTS = (
         " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_present)+last(@host.gpus_lost)",
         "last(@host.gpus_lost)=0",
         ("driver",),
-        "{ITEM.LASTVALUE2}",
+        "Lost: {ITEM.LASTVALUE1}",
         "The driver counts a GPU that it cannot reach, and that was not seen here before: it has fallen off the bus, "
         "or needs a reset.",
         "Drain the host and reboot it; if the card is lost again, check seating, power and cables, then replace it.",
@@ -114,7 +141,7 @@ ALERTS = (
         "<last(@host.gpus_present)+last(@host.gpus_lost)+last(@host.gpus_sick)",
         "last(@host.gpus_sick)=0",
         ("driver",),
-        "{ITEM.LASTVALUE2}",
+        "Sick: {ITEM.LASTVALUE1}",
         "A GPU is there, but answers every reading with an error.",
         "Look at dmesg for NVRM and Xid lines; drain the host and reset the GPU or reboot.",
     ),
@@ -137,7 +164,8 @@ ALERTS = (
         "Collection is slow",
         "Collection takes {ITEM.LASTVALUE1} (over {$NVIDIA.SLOW} s)",
         WARNING, "performance",
-        "min(@collector.duration,{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}",
+        "min(@collector.duration,{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}"
+        " and last(@collector.duration,#1:now-{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -149,7 +177,8 @@ ALERTS = (
         "Readings in error",
         "Readings in error ({ITEM.LASTVALUE1})",
         WARNING, "notice",
-        "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0",
+        "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0"
+        " and last(@collector.error_count,#1:now-{$NVIDIA.SLOW.PERIOD})>0",
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -179,7 +208,7 @@ ALERTS = (
         "length(last(@host.sxid_recent))>0",
         "",
         ("driver",),
-        "{ITEM.LASTVALUE1}",
+        "",
         "A switch of the NVLink fabric has reported an SXid error that it calls fatal: traffic between GPUs was lost, "
         "and what uses them was ended.",
         "Look the code up in NVIDIA's Fabric Manager User Guide; drain the host and reset its GPUs and switches, or "
@@ -208,7 +237,9 @@ ALERTS = (
         "Temperature is near the slowdown point",
         "Temperature is near the slowdown point ({ITEM.LASTVALUE1}, slowdown at {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}",
+        "min(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}"
+        " and last(@gpu.temperature,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        ">last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}",
         "max(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -227,7 +258,9 @@ ALERTS = (
         "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}"
         " and (min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})>0"
         " or max(@gpu.throttle_sw_thermal,{$NVIDIA.TEMP.PERIOD})=1"
-        " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)",
+        " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)"
+        " and last(@gpu.temperature_margin,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}",
         "min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
         ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -237,18 +270,21 @@ ALERTS = (
     ),
     Alert(
         "gpu", "fan",
-        "Fan stands still while hot",
-        "Fan stands still at {ITEM.LASTVALUE2} for {$NVIDIA.FAN.PERIOD}",
+        "Fan is not asked to turn while hot",
+        "Fan is not asked to turn at {ITEM.LASTVALUE2} for {$NVIDIA.FAN.PERIOD}",
         HIGH, "availability",
         # A10G cards, passively cooled, answer with a fan at 0 %: one that never turned has not stopped.
         "max(@gpu.fan_speed,{$NVIDIA.FAN.PERIOD})=0"
         " and min(@gpu.temperature,{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
-        " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0",
+        " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0"
+        " and last(@gpu.fan_speed,#1:now-{$NVIDIA.FAN.PERIOD})=0"
+        " and last(@gpu.temperature,#1:now-{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}",
         "last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
         ("driver",),
         "Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
-        "No fan turns although the card is hot, and one did. A fan that stands still on a cool card is normal.",
-        "Check the fan, its cable and any tool that sets fan speeds; stop the load.",
+        "No fan is asked to turn although the card is hot, and one was. On a cool card that is normal. NVML tells what "
+        "the card asks of its fans: one that is asked to turn and does not is seen by the heat alone.",
+        "Look for a tool that sets fan speeds, and for the driver's own messages; stop the load.",
     ),
     Alert(
         "gpu", "recovery",
@@ -257,7 +293,7 @@ ALERTS = (
         HIGH, "availability",
         "last(@gpu.recovery_action)>0",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The driver itself says that the card cannot go on without this.",
         "Drain the host and do what it says: reset the GPU (nvidia-smi -r), or reboot.",
@@ -269,7 +305,7 @@ ALERTS = (
         AVERAGE, "availability",
         'changecount(@gpu.ecc_uncorrected_volatile,{$NVIDIA.ECC.PERIOD},"inc")>0',
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "Data in the card's memory was lost; the application that used it was most likely ended.",
         "Restart the application; reset the GPU when a row remapping is pending; if it comes again, run diagnostics.",
@@ -281,7 +317,7 @@ ALERTS = (
         WARNING, "notice",
         "avg(@gpu.ecc_corrected_rate,{$NVIDIA.ECC.CORRECTED.PERIOD})>{$NVIDIA.ECC.CORRECTED.MAX}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The memory wears out; nothing is lost yet.",
         "Watch the card; plan for its replacement if uncorrected errors follow.",
@@ -293,7 +329,7 @@ ALERTS = (
         HIGH, "availability",
         "last(@gpu.memory_unrepairable)=1",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "",
         "The memory has an error that neither a spare row nor a reset puts right.",
         "Take the card out of service and have it replaced.",
@@ -305,7 +341,7 @@ ALERTS = (
         HIGH, "availability",
         "last(@gpu.remap_failure)=1",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "",
         "A faulty memory row has no spare row left to replace it.",
         "Take the card out of service and have it replaced (run NVIDIA's field diagnostics first).",
@@ -315,9 +351,10 @@ ALERTS = (
         "Row remapping is pending",
         "Row remapping is pending",
         WARNING, "notice",
-        "last(@gpu.remap_pending)=1",
+        # Over several polls, for “Row remapping failed” stands on another item, and may be looked at a little later.
+        "min(@gpu.remap_pending,{$NVIDIA.POLLS})=1",
         "",
-        ("driver", "lost", "sick"),
+        ("driver", "remap_failure"),
         "",
         "A faulty memory row will be replaced at the next reset of the GPU.",
         "Drain the GPU and reset it at the next occasion (nvidia-smi -r).",
@@ -329,7 +366,7 @@ ALERTS = (
         AVERAGE, "notice",
         "last(@gpu.remapped_uncorrected)>={$NVIDIA.REMAP.MAX}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The card has used up the rows that NVIDIA allows it.",
         "Have the card replaced.",
@@ -341,7 +378,7 @@ ALERTS = (
         WARNING, "notice",
         "last(@gpu.retired_pages_pending)=1",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "",
         "Faulty memory pages will be taken out of use when the driver is loaded anew.",
         "Drain the host and reboot it, or reload the driver, at the next occasion.",
@@ -353,69 +390,86 @@ ALERTS = (
         AVERAGE, "notice",
         "last(@gpu.retired_pages_single)+last(@gpu.retired_pages_double)>={$NVIDIA.RETIRED.MAX}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Single-bit: {ITEM.LASTVALUE1}, double-bit: {ITEM.LASTVALUE2}",
         "The card can retire no more pages than these.",
         "Have the card replaced.",
     ),
     Alert(
+        "gpu", "fabric",
+        "GPU has not joined the fabric",
+        "GPU has not joined the fabric ({ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2})",
+        HIGH, "availability",
+        "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
+        " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
+        " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)",
+        "last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
+        ("driver",),
+        "State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
+        "CUDA does not start on a GPU that its NVSwitches do not know.",
+        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
+    ),
+    Alert(
         "gpu", "xid_restart",
         "XID error: the host must be restarted",
-        "XID error: the host must be restarted ({ITEM.LASTVALUE2})",
+        "XID error: the host must be restarted ({ITEM.LASTVALUE2}; recent codes {ITEM.LASTVALUE1})",
         HIGH, "availability",
-        # The last code is named so that it can be shown with its meaning; no code is below 0.
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESTART}")=1 and last(@gpu.xid_last)>=0',
+        # The last code of these is named so that it can be shown with its meaning; it is never below 0.
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESTART}")=1 and last(@gpu.xid_restart_last)>=0',
         "",
-        ("driver", "lost", "sick"),
-        "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
+        ("driver",),
+        "Last: {ITEM.LASTVALUE2}",
         "The driver has reported an error after which NVIDIA asks for a restart of the host.",
         "Drain the host and restart it. If it comes again, check seating, power and cables, then replace the card.",
     ),
     Alert(
         "gpu", "xid_reset",
         "XID error: the GPU must be reset",
-        "XID error: the GPU must be reset ({ITEM.LASTVALUE2})",
+        "XID error: the GPU must be reset ({ITEM.LASTVALUE2}; recent codes {ITEM.LASTVALUE1})",
         HIGH, "availability",
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_last)>=0',
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_reset_last)>=0',
         "",
-        ("driver", "lost", "sick"),
-        "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
+        ("driver", "xid_restart"),
+        "Last: {ITEM.LASTVALUE2}",
         "The driver has reported an error after which NVIDIA asks for a reset of the GPU.",
-        "Drain the GPU; run zbx-nvidia-agent release, then nvidia-smi -r, or restart the host.",
+        "Drain the GPU; run zbx-nvidia-agent release, then nvidia-smi -r, then systemctl restart zbx-nvidia, which "
+        "ends this alarm; or restart the host.",
     ),
     Alert(
         "gpu", "xid_support",
         "XID error: to be looked into",
-        "XID error: to be looked into ({ITEM.LASTVALUE2})",
+        "XID error: to be looked into ({ITEM.LASTVALUE2}; recent codes {ITEM.LASTVALUE1})",
         AVERAGE, "availability",
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_last)>=0',
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_support_last)>=0',
         "",
-        ("driver", "lost", "sick"),
-        "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
+        ("driver", "xid_reset"),
+        "Last: {ITEM.LASTVALUE2}",
         "The driver has reported an error that is neither an application's fault nor cured by a reset alone.",
-        "Look it up at docs.nvidia.com/deploy/xid-errors; run NVIDIA's field diagnostics, then call support.",
+        "Look it up at docs.nvidia.com/deploy/xid-errors; run NVIDIA's field diagnostics, then call support. When it "
+        "is dealt with, systemctl restart zbx-nvidia ends this alarm.",
     ),
     Alert(
         "gpu", "xid_fabric",
         "XID 45 alone: the fabric manager",
-        "XID 45 alone: the fabric manager may be the reason",
+        "XID 45 alone, and not in the fabric: the fabric manager may be the reason",
         WARNING, "notice",
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1',
+        # A process that was killed leaves it too, on any card: only where the fabric itself is not well.
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3',
         "",
-        ("driver", "lost", "sick"),
-        "Recent codes: {ITEM.LASTVALUE1}",
-        "Channels were torn down and nothing else was reported: on hosts with NVSwitches the fabric manager ended.",
-        "Check that nvidia-fabricmanager runs, and restart it; elsewhere a process was killed, and all is well.",
+        ("driver", "fabric", "xid_reset"),
+        "Fabric: {ITEM.LASTVALUE2}",
+        "Channels were torn down, nothing else was reported, and the GPU is not in the fabric of its NVSwitches.",
+        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
     ),
     Alert(
         "gpu", "xid_info",
         "XID event",
-        "XID event ({ITEM.LASTVALUE2})",
+        "XID event (recent codes {ITEM.LASTVALUE1})",
         INFO, "notice",
-        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1 and last(@gpu.xid_last)>=0',
+        'find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1',
         "",
-        ("driver", "lost", "sick"),
-        "Recent codes: {ITEM.LASTVALUE1} Last: {ITEM.LASTVALUE2}",
+        ("driver", "xid_reset"),
+        "",
         "Faulty memory was dealt with: a row was remapped (63), or an error was kept to one application (94).",
         "63: reset the GPU at the next occasion. 94: restart the application that was hit.",
     ),
@@ -424,9 +478,10 @@ ALERTS = (
         "Clocks held down by the hardware for heat",
         "Clocks held down by the hardware for heat for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_hw_thermal,{$NVIDIA.THROTTLE.PERIOD})=1",
+        "min(@gpu.throttle_hw_thermal,{$NVIDIA.THROTTLE.PERIOD})=1"
+        " and last(@gpu.throttle_hw_thermal,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
         "last(@gpu.throttle_hw_thermal)=0",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "",
         "The card is too hot and runs at half its clocks or less.",
         "Check fans, airflow and the temperature of the room; take load off the card.",
@@ -436,9 +491,10 @@ ALERTS = (
         "Clocks held down by the power brake",
         "Clocks held down by the power brake for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_power_brake,{$NVIDIA.THROTTLE.PERIOD})=1",
+        "min(@gpu.throttle_power_brake,{$NVIDIA.THROTTLE.PERIOD})=1"
+        " and last(@gpu.throttle_power_brake,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
         "last(@gpu.throttle_power_brake)=0",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "",
         "The host asks the card to slow down: a power supply has failed or is overloaded.",
         "Check the host's power supplies and their feeds.",
@@ -448,9 +504,10 @@ ALERTS = (
         "Clocks held down by the driver for heat",
         "Clocks held down by the driver for heat for {$NVIDIA.THROTTLE.SW.PERIOD}",
         WARNING, "performance",
-        "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1",
+        "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1"
+        " and last(@gpu.throttle_sw_thermal,#1:now-{$NVIDIA.THROTTLE.SW.PERIOD})=1",
         "last(@gpu.throttle_sw_thermal)=0",
-        ("driver", "lost", "sick"),
+        ("driver", "hw_thermal"),
         "",
         "The card is at its highest working temperature and gives less than it could.",
         "Check fans, airflow and the temperature of the room.",
@@ -460,10 +517,12 @@ ALERTS = (
         "Memory temperature is near its limit",
         "Memory temperature is near its limit ({ITEM.LASTVALUE1}, limit {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
+        "min(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}"
+        " and last(@gpu.temperature_memory,#1:now-{$NVIDIA.TEMP.PERIOD})"
+        ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
         "max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The memory is about to slow the card down.",
         "Check fans, airflow and the temperature of the room.",
@@ -473,9 +532,10 @@ ALERTS = (
         "PCIe link has lost lanes",
         "PCIe link has lost lanes ({ITEM.LASTVALUE1} of {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "max(@gpu.pcie_width,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)",
+        "max(@gpu.pcie_width,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
+        " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)",
         "last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The link to the card is narrower than card and slot allow: transfers are slow.",
         "Drain the host, reseat the card or its riser, and look for bent or dirty contacts.",
@@ -486,23 +546,25 @@ ALERTS = (
         "PCIe link is slow under load (generation {ITEM.LASTVALUE1} of {ITEM.LASTVALUE2})",
         WARNING, "performance",
         "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
-        " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}",
+        " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
+        # A desktop that plays a video is busy in a slow state, and its link need not be fast.
+        " and max(@gpu.performance_state,{$NVIDIA.PCIE.PERIOD})<=2"
+        " and last(@gpu.pcie_generation,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}",
         "last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
-        "A card at rest lowers the speed of its link; at work it must not.",
+        "A card at rest lowers the speed of its link; at work, in the states P0 to P2, it must not.",
         "Look for PCIe errors in dmesg and at the host's firmware settings; reseat the card.",
     ),
     Alert(
         "gpu", "pcie_replays",
         "Many PCIe replays",
-        "Many PCIe replays ({ITEM.LASTVALUE1} a minute)",
+        f"Many PCIe replays ({{ITEM.LASTVALUE1}} a minute, over {{?{_REPLAYS}}})",
         WARNING, "performance",
-        "avg(@gpu.pcie_replay_rate,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
-        "*((last(@gpu.pcie_generation)<3)*0.15*last(@gpu.pcie_generation)"
-        "+(last(@gpu.pcie_generation)>=3)*0.06*power(2,last(@gpu.pcie_generation)))",
+        f"avg(@gpu.pcie_replay_rate,{{$NVIDIA.PCIE.PERIOD}})>{_REPLAYS}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "Packets are sent again more often than a sound link of this speed does (DCGM's limit a lane and minute).",
         "Drain the host, reseat the card or its riser; replace riser or card if it comes again.",
@@ -514,7 +576,7 @@ ALERTS = (
         WARNING, "notice",
         '"{$NVIDIA.EXPECTED.VBIOS}"<>"" and last(@gpu.vbios)<>"{$NVIDIA.EXPECTED.VBIOS}"',
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The card has another firmware than the fleet should have.",
         "Update the card's firmware, or set {$NVIDIA.EXPECTED.VBIOS} for this host.",
@@ -526,7 +588,7 @@ ALERTS = (
         WARNING, "notice",
         "{$NVIDIA.EXPECTED.ECC}>=0 and last(@gpu.ecc_mode)<>{$NVIDIA.EXPECTED.ECC}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "Memory errors are corrected, or not, against the plan.",
         "Set it with nvidia-smi -e and reset the GPU.",
@@ -538,7 +600,7 @@ ALERTS = (
         WARNING, "notice",
         "{$NVIDIA.EXPECTED.MIG}>=0 and last(@gpu.mig_mode)<>{$NVIDIA.EXPECTED.MIG}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The card is divided, or not, against the plan.",
         "Set it with nvidia-smi -mig and reset the GPU.",
@@ -550,7 +612,7 @@ ALERTS = (
         WARNING, "notice",
         "{$NVIDIA.EXPECTED.PERSISTENCE}>=0 and last(@gpu.persistence_mode)<>{$NVIDIA.EXPECTED.PERSISTENCE}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "Without it the driver lets go of a card that nobody uses, and each poll wakes it.",
         "Start nvidia-persistenced, or run nvidia-smi -pm 1.",
@@ -562,7 +624,7 @@ ALERTS = (
         WARNING, "notice",
         "{$NVIDIA.EXPECTED.POWER}>=0 and last(@gpu.power_limit)<>{$NVIDIA.EXPECTED.POWER}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "The card may draw more, or less, than planned.",
         "Set it with nvidia-smi -pl.",
@@ -573,9 +635,10 @@ ALERTS = (
         "Memory is held but nothing runs for {$NVIDIA.IDLE.PERIOD} ({ITEM.LASTVALUE2})",
         INFO, "capacity",
         "{$NVIDIA.IDLE.ALARM}=1 and max(@gpu.utilization,{$NVIDIA.IDLE.PERIOD})=0"
-        " and min(@gpu.memory_used_percent,{$NVIDIA.IDLE.PERIOD})>{$NVIDIA.IDLE.MEMORY}",
+        " and min(@gpu.memory_used_percent,{$NVIDIA.IDLE.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.IDLE.PERIOD})=0",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Memory: {ITEM.LASTVALUE2}",
         "Somebody keeps a card that does no work.",
         "Ask its user, or end the process (nvidia-smi shows it).",
@@ -586,9 +649,10 @@ ALERTS = (
         "Looks busy but draws no power for {$NVIDIA.STALL.PERIOD} ({ITEM.LASTVALUE2} of the limit)",
         INFO, "capacity",
         "{$NVIDIA.STALL.ALARM}=1 and min(@gpu.utilization,{$NVIDIA.STALL.PERIOD})>={$NVIDIA.STALL.UTIL}"
-        " and max(@gpu.power_percent,{$NVIDIA.STALL.PERIOD})<{$NVIDIA.STALL.POWER}",
+        " and max(@gpu.power_percent,{$NVIDIA.STALL.PERIOD})<{$NVIDIA.STALL.POWER}"
+        " and last(@gpu.utilization,#1:now-{$NVIDIA.STALL.PERIOD})>={$NVIDIA.STALL.UTIL}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Utilization: {ITEM.LASTVALUE1}, power: {ITEM.LASTVALUE2}",
         "A kernel runs but does nothing: most often a job that hangs in communication.",
         "Look at the job: does its log go on? Compare its ranks.",
@@ -599,9 +663,10 @@ ALERTS = (
         "Memory is held by nobody for {$NVIDIA.ABANDONED.PERIOD} ({ITEM.LASTVALUE2})",
         INFO, "capacity",
         "{$NVIDIA.ABANDONED.ALARM}=1 and max(@gpu.processes,{$NVIDIA.ABANDONED.PERIOD})=0"
-        " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}",
+        " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
+        " and last(@gpu.processes,#1:now-{$NVIDIA.ABANDONED.PERIOD})=0",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Memory: {ITEM.LASTVALUE2}",
         "Memory is taken although no process is on the card: what a crashed job leaves behind.",
         "Look for processes that hold /dev/nvidia* open (fuser -v /dev/nvidia*); reset the GPU if there is none.",
@@ -613,7 +678,7 @@ ALERTS = (
         INFO, "notice",
         "{$NVIDIA.PROCESS.AGE}>0 and last(@gpu.process_oldest)>{$NVIDIA.PROCESS.AGE}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "A process is on the card for longer than jobs of this site run.",
         "Ask its user whether it still does anything.",
@@ -623,9 +688,10 @@ ALERTS = (
         "vGPU has no license",
         "vGPU has no license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
         WARNING, "availability",
-        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5",
+        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5"
+        " and last(@gpu.license_state,#1:now-{$NVIDIA.LICENSE.PERIOD})<5",
         "last(@gpu.license_state)=5",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "Without its license a vGPU is slowed down, to 3 frames a second in the end.",
         "Check the guest's client configuration token and its way to the license server (nvidia-smi -q, nvidia-gridd).",
@@ -635,13 +701,17 @@ ALERTS = (
         "NVLink is down",
         "NVLink is down ({ITEM.LASTVALUE1} up)",
         AVERAGE, "availability",
+        # Stored when it changes: it must be down now, and have been down a while ago.
         "last(@gpu.nvlink_up)<{$NVIDIA.NVLINK.EXPECTED}"
-        " or last(@gpu.nvlink_up)<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})",
+        " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<{$NVIDIA.NVLINK.EXPECTED}"
+        " or {$NVIDIA.NVLINK.EXPECTED}=0 and last(@gpu.nvlink_up)<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})"
+        " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "A link to another GPU or a switch has gone: jobs over several GPUs become slow or fail.",
-        "Look at dmesg for Xid 74 and at nvidia-smi nvlink -s; drain the host, reset the GPUs, check bridge or board.",
+        "Look at dmesg for Xid 74 and at nvidia-smi nvlink -s; drain the host, reset the GPUs, check bridge or board. "
+        "If it was taken out on purpose, set {$NVIDIA.NVLINK.EXPECTED} to the links that are left.",
     ),
     Alert(
         "gpu", "nvlink_errors",
@@ -651,7 +721,7 @@ ALERTS = (
         'changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
         ' or changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Replays: {ITEM.LASTVALUE1}, recoveries: {ITEM.LASTVALUE2}",
         "Packets had to be sent again, or a link had to be trained anew.",
         "Watch it; if it goes on, drain the host and run NVIDIA's field diagnostics.",
@@ -664,7 +734,7 @@ ALERTS = (
         'changecount(@gpu.nvlink_effective_errors,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
         ' or changecount(@gpu.nvlink_recoveries_failed,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Uncorrected: {ITEM.LASTVALUE1}, failed recoveries: {ITEM.LASTVALUE2}",
         "A link of NVLink 5 passed on what its error correction could not put right, or went down for good.",
         "Look at nvidia-smi nvlink -e; drain the host, reset the GPUs; run NVIDIA's field diagnostics if it goes on.",
@@ -676,22 +746,10 @@ ALERTS = (
         AVERAGE, "performance",
         "avg(@gpu.nvlink_crc_rate,{$NVIDIA.NVLINK.PERIOD})>{$NVIDIA.NVLINK.CRC}",
         "",
-        ("driver", "lost", "sick"),
+        ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
         "A link transfers badly: each such packet is sent again.",
         "Drain the host; check the bridge or baseboard; run NVIDIA's field diagnostics.",
-    ),
-    Alert(
-        "gpu", "fabric",
-        "GPU has not joined the fabric",
-        "GPU has not joined the fabric ({ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2})",
-        HIGH, "availability",
-        "max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0",
-        "last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
-        ("driver", "lost", "sick"),
-        "State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
-        "CUDA does not start on a GPU that its NVSwitches do not know.",
-        "Check that nvidia-fabricmanager runs and is of the driver's version; restart it, then reset the GPUs.",
     ),
 )  # fmt: skip
 

@@ -194,13 +194,17 @@ METRICS = (
 
 ALERTS = (
     Row("GPU temperature", ("temperature", "temperature_margin")),
-    Row("Memory temperature (HBM)", ("memory_temperature",)),
+    Row(
+        "Memory temperature (HBM)",
+        ("memory_temperature",),
+        "Where the card tells a limit: V100 and A100 do, Hopper and newer tell a temperature without one.",
+    ),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
     Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
     Row("High utilisation, memory, encoder, decoder", (), "A card at work is no fault."),
     Row("Fan", ("fan",)),
-    Row("No data, collector fails", ("nodata", "stale", "driver", "slow", "errors")),
+    Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery",)),
     Row("XID", ("xid_reset", "xid_restart", "xid_support", "xid_fabric", "xid_info", "sxid"), "Resident mode only."),

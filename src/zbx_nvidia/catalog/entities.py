@@ -84,7 +84,7 @@ ENTITIES = (
             ),
             (
                 "rpm", "Revolutions", UNSIGNED, "!rpm", "rpm", LIVE, "", "nvmlDeviceGetFanSpeedRPM",
-                "What this fan really does, in rpm. Driver branch r570 and newer.",
+                "Revolutions that the card asks of this fan, not measured ones. Driver branch r570 and newer.",
             ),
         ),
     ),

@@ -176,7 +176,7 @@ VALUEMAPS = {
         "6": "Reset the bus",
         "7": "Reboot the system",
     },
-    "NVIDIA XID": {f"{xid.code}": xid.meaning for xid in XIDS},
+    "NVIDIA XID": {"0": "None", **{f"{xid.code}": xid.meaning for xid in XIDS}},
     "NVIDIA virtualization mode": {
         "0": "None",
         "1": "Passed through",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zbx_nvidia.catalog.remedies import RESET, RESTART, SUPPORT
-from zbx_nvidia.catalog.xid import BY_CLASS, NOTIFIED, pattern
+from zbx_nvidia.catalog.xid import NOTIFIED, pattern, pattern_of
 
 
 class Macro(NamedTuple):
@@ -26,10 +26,11 @@ class Macro(NamedTuple):
 
 
 MACROS = (
-    Macro("$NVIDIA.INTERVAL", "1m", "How often the host is asked for its document."),
+    Macro("$NVIDIA.INTERVAL", "1m", "How often the host is asked for its document; {$NVIDIA.NODATA} goes with it."),
     Macro("$NVIDIA.LINKS.INTERVAL", "5m", "How often for that of its NVLinks, where that item is enabled."),
-    Macro("$NVIDIA.NODATA", "5m", "Silence of a host that raises an alarm."),
-    Macro("$NVIDIA.STALE", "3m", "Age of a document, or difference of the clocks, that raises an alarm."),
+    Macro("$NVIDIA.NODATA", "5m", "Silence of a host that raises an alarm; at least 3 times the interval."),
+    Macro("$NVIDIA.STALE", "3m", "How long a document may stay the same; more than the service takes for one."),
+    Macro("$NVIDIA.CLOCK", "3m", "Difference between the clocks of host and server that raises an alarm."),
     Macro("$NVIDIA.POLLS", "#2", "Polls in a row in which a driver or a GPU has to be gone for an alarm."),
     Macro("$NVIDIA.GPU.EXPECTED", "0", "Number of GPUs that the host should have; 0: not checked."),
     Macro("$NVIDIA.GPU.MEMORY", "30d", "How long a GPU that was here is missed; not longer than history is kept."),
@@ -50,20 +51,24 @@ MACROS = (
     Macro("$NVIDIA.ECC.CORRECTED.PERIOD", "1h", "Period of that mean."),
     Macro("$NVIDIA.REMAP.MAX", "512", "Rows remapped for uncorrected errors at which a card is worn out."),
     Macro("$NVIDIA.RETIRED.MAX", "63", "Retired pages at which a card is worn out."),
-    Macro("$NVIDIA.XID.RESET", pattern(*BY_CLASS[RESET.key]), "XID codes after which a GPU must be reset."),
-    Macro("$NVIDIA.XID.RESTART", pattern(*BY_CLASS[RESTART.key]), "XID codes after which the host must be restarted."),
-    Macro("$NVIDIA.XID.SUPPORT", pattern(*BY_CLASS[SUPPORT.key]), "XID codes that somebody must look into."),
-    Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that point at the fabric manager when no other came."),
+    Macro("$NVIDIA.XID.RESET", pattern_of(RESET), "XID codes after which a GPU must be reset."),
+    Macro("$NVIDIA.XID.RESTART", pattern_of(RESTART), "XID codes after which the host must be restarted."),
+    Macro("$NVIDIA.XID.SUPPORT", pattern_of(SUPPORT), "XID codes that somebody must look into."),
+    Macro("$NVIDIA.XID.FABRIC", "^,45,$", "XID codes that, alone and outside the fabric, point at the fabric manager."),
     Macro("$NVIDIA.XID.INFO", pattern(*NOTIFIED), "XID codes that are worth a message."),
     Macro("$NVIDIA.THROTTLE.PERIOD", "5m", "How long the hardware has to hold the clocks down for an alarm."),
     Macro("$NVIDIA.THROTTLE.SW.PERIOD", "30m", "How long the driver has to cool the card down for an alarm."),
     Macro("$NVIDIA.PCIE.PERIOD", "10m", "How long a PCIe link has to be too slow, or bad, for an alarm."),
     Macro("$NVIDIA.PCIE.LOAD", "50", "GPU utilization in % from which a link must run at its full generation."),
     Macro("$NVIDIA.PCIE.REPLAYS", "1", "Multiple of the PCIe replay rate that a link of its speed may have."),
-    Macro("$NVIDIA.NVLINK.EXPECTED", "0", "NVLinks that each GPU should have up; 0: those of the last day."),
+    Macro(
+        "$NVIDIA.NVLINK.EXPECTED", "0",
+        "NVLinks that each GPU should have up, 18 on an H100 or H200 of an HGX board; 0: as many as were lately.",
+    ),
+    Macro("$NVIDIA.NVLINK.DOWN", "2m", "How long an NVLink has to be down for an alarm."),
     Macro("$NVIDIA.NVLINK.PERIOD", "10m", "How long an NVLink error is remembered."),
     Macro("$NVIDIA.FABRIC.PERIOD", "10m", "How long a GPU may take to join the fabric."),
-    Macro("$NVIDIA.NVLINK.MEMORY", "1d", "How long an NVLink that has gone is missed."),
+    Macro("$NVIDIA.NVLINK.MEMORY", "30d", "How long a lost NVLink is missed; not longer than history is kept."),
     Macro("$NVIDIA.NVLINK.CRC", "100", "NVLink CRC errors a second that are too many."),
     Macro("$NVIDIA.EXPECTED.DRIVER", "", "Driver version that the host should have; empty: not checked."),
     Macro("$NVIDIA.EXPECTED.VBIOS", "", "VBIOS version that its GPUs should have; empty: not checked."),
@@ -82,7 +87,7 @@ MACROS = (
     Macro("$NVIDIA.ABANDONED.PERIOD", "10m", "For how long."),
     Macro("$NVIDIA.PROCESS.AGE", "0", "Seconds that a process may be on a GPU; 0: as long as it likes."),
     Macro("$NVIDIA.LICENSE.PERIOD", "30m", "How long a vGPU may be without its license, as it is after each start."),
-    Macro("$NVIDIA.FAN.PERIOD", "5m", "How long the fan has to stand still while the GPU is hot for an alarm."),
+    Macro("$NVIDIA.FAN.PERIOD", "5m", "How long no fan may be asked to turn while the GPU is hot."),
     Macro("$NVIDIA.FAN.MEMORY", "30d", "How long a fan that has turned is expected to turn."),
     Macro("$NVIDIA.FAN.HOT", "70", "Temperature in °C above which a fan must turn; cards stop it when they are cool."),
 )  # fmt: skip

@@ -45,8 +45,12 @@ GROUPS = (
     Group("temperature", "temperature", "temperatures and the card's own limits"),
     Group("fan", "fan", "fans"),
     Group("power", "power", "power draw, limit and energy"),
-    Group("clocks", "clocks", "clocks and performance state"),
-    Group("throttling", "clocks", "what holds the clocks down, and for what share of the time"),
+    Group("clocks", "clocks", "clocks and performance state; the alarm of a slow PCIe link needs it"),
+    Group(
+        "throttling",
+        "clocks",
+        "what holds the clocks down, and for what share of the time; the alarm of temperature margins needs it",
+    ),
     Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
     Group("pcie", "interface", "PCIe link and replays"),
     Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
@@ -235,7 +239,7 @@ HOST_METRICS = (
     ),
     _top(
         "host", "sxid_recent", "Recent fatal SXid errors", CHAR, "", SLOW, "",
-        "Switches and codes of fatal ones of the last minutes (xid_memory of the service); empty when there were none, "
+        "Switches and codes of fatal ones that came lately (xid_memory of the service); empty when there were none, "
         "and where nobody reads the kernel's log.",
     ),
 )  # fmt: skip
@@ -426,7 +430,7 @@ GPU_METRICS = (
     _gpu(
         "fan_rpm", "Fan speed in rpm", UNSIGNED, "!rpm", "fan", "fan_rpm", LIVE,
         "nvmlDeviceGetFanSpeedRPM", "",
-        "What the fastest fan really does. Driver branch r570 and newer.",
+        "Revolutions that the card asks of its fastest fan, not measured ones. Driver branch r570 and newer.",
     ),
     # -- power -----------------------------------------------------------------------------------------------------
     _gpu(
@@ -661,7 +665,7 @@ GPU_METRICS = (
     ),
     # -- NVLink and fabric -----------------------------------------------------------------------------------------
     _gpu(
-        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", LIVE, "nvmlDeviceGetNvLinkState", "",
+        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", STATIC, "nvmlDeviceGetNvLinkState", "",
         "Links that carry data. A GeForce card without a bridge has links, and none is up.",
     ),
     _gpu(

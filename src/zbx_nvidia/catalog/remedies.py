@@ -29,3 +29,5 @@ APPLICATION = Class("application", "application", "Errors of an application, or 
 NOTE = Class("note", "for information", "Events after which nothing needs to be done at once.")
 
 CLASSES = (RESET, RESTART, SUPPORT, APPLICATION, NOTE)
+# After these somebody has to do something, and an alarm says what.
+TO_MEND = (RESET, RESTART, SUPPORT)

@@ -7,7 +7,7 @@ for those of which the driver keeps samples itself.
 from __future__ import annotations
 
 from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
-from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.remedies import CLASSES, TO_MEND
 
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"
@@ -93,8 +93,16 @@ SAMPLED_METRICS = (
     ),
     _xid(
         "xid_recent", "Recent XID errors", CHAR,
-        "Codes of the last minutes (xid_memory of the service), each between two commas; only a comma when there were "
-        "none. Alarms stand on it.",
+        "Codes that came lately (xid_memory of the service), each between two commas, the last one at the end; only a "
+        "comma when there were none. Alarms stand on it.",
+    ),
+    *(
+        _xid(
+            f"xid_{kind.key}_last", f"Last XID error: {kind.name}", UNSIGNED,
+            f"The last of the recent ones of this class. {kind.text} 0 when there is none.",
+            valuemap="NVIDIA XID", storage=SLOW,
+        )
+        for kind in TO_MEND
     ),
     _xid(
         "xid_count", "XID errors", UNSIGNED,

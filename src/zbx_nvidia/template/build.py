@@ -228,8 +228,9 @@ class _Builder:
             "key": f"nvidia.{entity}.discovery",
             "delay": "0",
             "filter": {"evaltype": "AND", "conditions": _conditions(conditions)},
-            # A card that has gone keeps its items, and its open problem, until it is back or given up.
-            "lifetime": "30d",
+            # A card that has gone keeps its items, and its open problem, until it is back or given up. Parts and users
+            # come and go, and have no problems.
+            "lifetime": "30d" if entity == "gpu" else "7d",
             "enabled_lifetime_type": "DISABLE_NEVER",
             "description": description,
             "item_prototypes": [],
@@ -245,33 +246,41 @@ class _Builder:
     # -- triggers and graphs -----------------------------------------------------------------------------------------
 
     def _trigger(self, alert: Alert) -> Tree:
-        expression, recovery = alert.expression, alert.recovery
         event, opdata = alert.event, alert.opdata
         if alert.entity != "host":
-            expression = for_gpu(while_present(expression))
-            recovery = for_gpu(or_gone(recovery)) if recovery else ""
             event, opdata = for_gpu(event), for_gpu(opdata)
         prefix = PREFIXES[alert.entity]
+        named = self._named(alert)
         return {
             "uuid": self._uuid("trigger", alert.key),
-            "expression": expand(expression, self._name),
-            "recovery_mode": "RECOVERY_EXPRESSION" if recovery else "EXPRESSION",
-            "recovery_expression": expand(recovery, self._name),
-            "name": prefix + alert.name,
+            "expression": named["expression"],
+            "recovery_mode": "RECOVERY_EXPRESSION" if named["recovery_expression"] else "EXPRESSION",
+            "recovery_expression": named["recovery_expression"],
+            "name": named["name"],
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
             "priority": alert.severity,
             # One line: an export adds a line break to a text that has one, and would differ for ever.
             "description": f"{alert.why} What to do: {alert.action}",
             "dependencies": [
-                {
-                    "name": HOST_PREFIX + BY_KEY[other].name,
-                    "expression": expand(BY_KEY[other].expression, self._name),
-                    "recovery_expression": expand(BY_KEY[other].recovery, self._name),
-                }
-                for other in sorted(alert.depends, key=lambda other: BY_KEY[other].name)
+                self._named(other)
+                for other in sorted(
+                    (BY_KEY[key] for key in alert.depends), key=lambda other: self._named(other)["name"]
+                )
             ],
             "tags": [{"tag": "scope", "value": alert.scope}],
+        }
+
+    def _named(self, alert: Alert) -> Tree:
+        """What a trigger is known by: a dependency on it names all of this."""
+        expression, recovery = alert.expression, alert.recovery
+        if alert.entity != "host":
+            expression = for_gpu(while_present(expression))
+            recovery = for_gpu(or_gone(recovery)) if recovery else ""
+        return {
+            "name": PREFIXES[alert.entity] + alert.name,
+            "expression": expand(expression, self._name),
+            "recovery_expression": expand(recovery, self._name),
         }
 
     def _graph(self, graph: Graph) -> Tree:
@@ -368,10 +377,17 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
 
 
 def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:
-    """The pattern that matches the names of the prototypes of a reader and group, and of no other."""
-    own = [metric.name for metric in metrics if (metric.reader, metric.group) == (reader, group)]
-    names = "|".join(re.escape(name).replace("\\ ", " ") for name in own)
-    return f": ({names})$"
+    """The pattern that matches the names of the prototypes of a reader and group, and of no other.
+
+    Zabbix takes no more than 255 characters, so what names have before a colon stands once.
+    """
+    ends: dict[str, list[str]] = {}
+    for metric in metrics:
+        if (metric.reader, metric.group) == (reader, group):
+            beginning, colon, end = (re.escape(part).replace("\\ ", " ") for part in metric.name.partition(": "))
+            ends.setdefault(beginning + colon, []).append(end)
+    names = (f"{beginning}({'|'.join(rest)})" if rest != [""] else beginning for beginning, rest in ends.items())
+    return f": ({'|'.join(names)})$"
 
 
 def _conditions(rows: list[tuple[str, str, str]]) -> list[Tree]:

@@ -133,9 +133,10 @@ def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, st
             ("STRING", "reference", reference),
         ]
     metric = BY_REF[widget.what]
+    # A GPU's own items alone: their prefix ends in its short UUID, “[1a2b3c4d]”, that of a part of it does not.
     if widget.kind == "honeycomb":
         return [
-            ("STRING", "items.0", f"GPU *: {metric.name}"),
+            ("STRING", "items.0", f"GPU *]: {metric.name}"),
             # "GPU 3", without model and metric: the cell is small, and the heading says what it shows.
             ("STRING", "primary_label", '{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\\1")}'),
             ("STRING", "reference", reference),
@@ -158,6 +159,6 @@ def _line(gpu: int, metric: Metric) -> list[tuple[str, str, Any]]:
     return [
         ("STRING", f"ds.{gpu}.color", _COLOURS[gpu % len(_COLOURS)]),
         ("INTEGER", f"ds.{gpu}.fill", "0"),
-        ("STRING", f"ds.{gpu}.items.0", f"GPU {gpu} *: {metric.name}"),
+        ("STRING", f"ds.{gpu}.items.0", f"GPU {gpu} *]: {metric.name}"),
         ("INTEGER", f"ds.{gpu}.transparency", "0"),
     ]

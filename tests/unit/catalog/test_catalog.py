@@ -22,7 +22,7 @@ from zbx_nvidia.catalog.sampled import (
     SAMPLED_METRICS,
     SAMPLED_READERS,
 )
-from zbx_nvidia.catalog.xid import XIDS
+from zbx_nvidia.catalog.xid import XIDS, kind_of
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.gpm import METRICS as GPM
 from zbx_nvidia.driver.sampling import Probe
@@ -99,6 +99,10 @@ def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> N
         assert bool(re.search(macros["$NVIDIA.XID.INFO"], among)) == xid.notify
         assert bool(re.search(macros["$NVIDIA.XID.FABRIC"], alone)) == (xid.code == 45)
         assert not re.search(macros["$NVIDIA.XID.FABRIC"], among)
+    for code in range(1, 20_000):
+        for kind in ("reset", "restart", "support"):
+            found = re.search(macros[f"$NVIDIA.XID.{kind.upper()}"], f",{code},")
+            assert bool(found) == (kind_of(code).key == kind), "also of a code that nobody knows yet"
     for pattern in macros.values():
         assert len(pattern) <= 2048, "what Zabbix takes"
         for text in (",", ",13,31,43,", ",13,"):
@@ -125,6 +129,15 @@ def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
             assert REFS[ref].storage == "live" or period in long, f"{alert.key}: {ref}"
 
 
+def test_what_has_to_last_is_asked_for_at_the_beginning_of_its_period_too() -> None:
+    """One value after a gap, or on a new host, is all that is in the period then."""
+    lasting = [alert for alert in ALERTS if "avg(" not in alert.expression and "PERIOD" in alert.expression]
+    for alert in lasting:
+        for period in re.findall(r"(?:min|max)\(@[a-z_.]+,(\{\$NVIDIA\.[A-Z.]+\.PERIOD\})\)", alert.expression):
+            assert f",#1:now-{period})" in alert.expression, alert.key
+    assert len(lasting) > 10
+
+
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.key)
 def test_an_alert_is_complete(alert: Alert) -> None:
     assert BY_KEY[alert.key] is alert
@@ -134,8 +147,19 @@ def test_an_alert_is_complete(alert: Alert) -> None:
     refs = set(re.findall(r"@([a-z_.]+)", alert.expression + alert.recovery + alert.event))
     assert refs <= set(REFS)
     assert {REFS[ref].entity for ref in refs} <= ({"", "host", "status", "collector"} | {alert.entity})
+    functions = re.findall(r"@([a-z_.]+)", alert.expression)
+    for place in re.findall(r"\{ITEM\.LASTVALUE(\d)\}", alert.opdata):
+        shown = REFS[functions[int(place) - 1]]
+        assert shown.kind != "CHAR" or shown.key in {"vbios", "driver_version"}, "Zabbix cuts it after 20 characters"
     for other in alert.depends:
-        assert BY_KEY[other].entity == "host", "only what exists always can be depended on"
+        # Zabbix can make no trigger that depends on one that the card does not have.
+        assert BY_KEY[other].entity == "host" or of_gpu(BY_KEY[other]) <= of_gpu(alert)
+
+
+def of_gpu(alert: Alert) -> set[tuple[str, str]]:
+    """What a GPU must give for it to have this alert: readers with their groups."""
+    refs = re.findall(r"@(gpu\.[a-z_.]+)", alert.expression + alert.recovery)
+    return {(REFS[ref].reader, REFS[ref].group) for ref in refs}
 
 
 def test_dependencies_have_no_loop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import subprocess
@@ -204,6 +205,7 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
         for override in rule["overrides"]:
             pattern = override["operations"][0]["value"]
+            assert len(pattern) <= 255, "what Zabbix takes"
             (own_of,) = {
                 (metric.reader, metric.group)
                 for metric in metrics
@@ -286,6 +288,22 @@ def test_widgets_do_not_overlap_and_fit(export: dict[str, Any]) -> None:
             assert not taken & cells
             assert max(cell[0] for cell in cells) < columns
             taken |= cells
+
+
+def test_widgets_show_gpus_and_not_their_parts(export: dict[str, Any]) -> None:
+    fields = [field for page in export["templates"][0]["dashboards"][0]["pages"] for field in walk(page["widgets"])]
+    patterns = [field["value"] for field in fields if re.search(r"(^|\.)items\.", str(field.get("name")))]
+    assert bool(patterns) == (export["version"] == "7.0")
+    gpu = {"{#INDEX}": "0", "{#MODEL}": "A10", "{#SHORT}": "012e4e3f"}
+    part = {"{#VM}": "desktop-01", "{#GI}": "2", "{#CI}": "0", "{#PROFILE}": "3g.40gb", "{#FAN}": "1", "{#LINK}": "4"}
+    for pattern in patterns:
+        found = pattern.partition(": ")[2]
+        for entity, prefix in {"gpu": GPU_PREFIX, **PREFIXES}.items():
+            name = prefix + found
+            for macro, value in {**gpu, **part}.items():
+                name = name.replace(macro, value)
+            hit = fnmatch.fnmatchcase(name, pattern.replace("]", "[]]"))
+            assert hit == (entity == "gpu" and pattern.startswith(("GPU *", "GPU 0 "))), f"{pattern}: {name}"
 
 
 def test_unknown_series_and_variant_are_refused() -> None:

@@ -79,8 +79,10 @@ KEYS = (
         "For how long repetitions of an XID code are one event; each is counted all the same.",
     ),
     Key(
-        "xid_memory", "10m", 10, DAY, False,
-        "For how long an XID code is among the recent ones, on which the alarms stand.",
+        "xid_memory", "24h", 10, 7 * DAY, False,
+        "For how long an XID code is among the recent ones, on which the alarms stand, if a restart, a reset or a look "
+        "into it is called for; others 10 minutes. A restart of the host forgets it, and one of the service unless it "
+        "reads the kernel's log.",
     ),
     Key(
         "kernel_log", _NONE, None, 0, False,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, NamedTuple
 
-from zbx_nvidia.catalog.remedies import CLASSES
+from zbx_nvidia.catalog.remedies import CLASSES, TO_MEND
 from zbx_nvidia.catalog.xid import kind_of
 
 # However mad a driver goes: of so many codes each is counted by itself, all others together as the last.
 MAX_CODES = 64
+# For how long, in s, codes are recent ones after which nothing is to be mended: that is news, and then it is over.
+_NEWS = 600.0
 # Codes that fit into a text of 255 characters.
 _MAX_RECENT = 36
 # Who tells of an error; how far apart, in s, the times may be that the two say of it; and within what errors of the log
@@ -54,7 +56,7 @@ class Ledger:
 
     Args:
         repeat: For how long repetitions of a code are one event, in s.
-        memory: For how long a code is a recent one, in s.
+        memory: For how long a code is a recent one, in s, if something is to be mended after it.
     """
 
     def __init__(self, repeat: float, memory: float) -> None:
@@ -126,15 +128,22 @@ class Ledger:
     def recent(self, now: float) -> list[int]:
         """Codes that came lately, the last one at the end."""
         known = sorted(self._codes.items(), key=lambda row: row[1].last)
-        return [code for code, seen in known if now - seen.last < self.memory][-_MAX_RECENT:]
+        return [code for code, seen in known if now - seen.last < self._memory_of(code)][-_MAX_RECENT:]
+
+    def _memory_of(self, code: int) -> float:
+        return self.memory if kind_of(code) in TO_MEND else min(self.memory, _NEWS)
 
     def readings(self, now: float) -> dict[str, Any]:
         """Readings by catalogue key."""
         last = {} if self._last is None else {"xid_last": self._last[0], "xid_last_time": self._last[1]}
-        recent = "".join(f"{code}," for code in self.recent(now))
+        recent = self.recent(now)
         return {
             **last,
-            "xid_recent": f",{recent}",
+            "xid_recent": "".join((",", *(f"{code}," for code in recent))),
+            **{
+                f"xid_{kind.key}_last": next((code for code in reversed(recent) if kind_of(code) is kind), 0)
+                for kind in TO_MEND
+            },
             "xid_count": self._count,
             "xid_events": self._events,
             **{f"xid_{key}": count for key, count in self._classes.items()},

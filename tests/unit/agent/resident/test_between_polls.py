@@ -531,6 +531,19 @@ def test_repetitions_are_one_event_for_a_while_and_then_another() -> None:
     assert ledger.readings(722.0)["xid_recent"] == ","
 
 
+def test_what_is_to_be_mended_is_remembered_longer_than_news() -> None:
+    ledger = Ledger(repeat=60, memory=86_400)
+    for second, code in enumerate((48, 63, 95, 119, 154, 45, 79)):
+        ledger.add(code, 1, 1e9, float(second))
+    readings = ledger.readings(10.0)
+    assert readings["xid_recent"] == ",48,63,95,119,154,45,79,"
+    assert (readings["xid_reset_last"], readings["xid_restart_last"], readings["xid_support_last"]) == (119, 79, 48)
+    assert ledger.readings(86_000.0)["xid_recent"] == ",48,95,119,79,"
+    later = ledger.readings(86_404.0)
+    assert (later["xid_reset_last"], later["xid_restart_last"], later["xid_support_last"]) == (0, 79, 0)
+    assert later["xid_recent"] == ",79,"
+
+
 def test_the_longest_list_of_codes_fits_into_a_text() -> None:
     ledger = Ledger(60, 600)
     for number in range(1000, 1000 + MAX_CODES):

@@ -62,7 +62,7 @@ def test_values_are_taken() -> None:
         ("idle = 2s", 1, "idle is shorter than interval"),
         ("idle = 3m", 1, "idle must be 0, or 1s to 120s, not 3m"),
         ("kernel_log = yes", 1, "kernel_log must be the absolute path of a file"),
-        ("interval = 1h\nxid_repeat = 2h", 1, "xid_memory is shorter than interval"),
+        ("interval = 1h\nxid_repeat = 2h\nxid_memory = 10m", 3, "xid_memory is shorter than interval"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(text: str, line: int, why: str) -> None:

@@ -220,7 +220,7 @@ def test_switches() -> None:
 def test_what_came_before_and_during_a_release(eight: Machine, serve: ServiceFactory, log: Log) -> None:
     log.say(f"NVRM: Xid ({GPU_2}): 48, before", ago=3600)
     log.say(f"NVRM: Xid ({GPU_2}): 63, before", f"NVRM: Xid ({GPU_2}): 63, before", ago=30)
-    service = serve(eight, kernel_log=str(log.path))
+    service = serve(eight, kernel_log=str(log.path), xid_memory="10m")
     gpu = service.well().by_index[2]
     assert [gpu[f"xid_{key}"] for key in ("count", "events", "last", "recent")] == [3, 2, 63, ",63,"]
     assert abs(gpu["xid_last_time"] - (time.time() - 30)) < 5
