@@ -1053,6 +1053,8 @@ def test_an_agent_that_is_no_service(place: Place) -> None:
         fault = place.doctor(ONE)["fault"]
     finally:
         script(one, "kill $(pgrep -x -o zabbix_agentd); sleep 0.5; agentd; up")
+        place.ask_now()
+        until(lambda: place.doctor(ONE, *API), None, PATIENCE)  # the server has missed the item meanwhile
     assert (fault["id"], fault["fault"]) == ("reloaded", "older")
     assert "zabbix_agentd is no service of systemd's: restart it" in fault["cure"]
     assert "systemctl" not in fault["cure"]
