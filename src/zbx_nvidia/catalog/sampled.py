@@ -28,6 +28,8 @@ _WORDS = {
     AVERAGE: ("mean of samples", "Mean of all samples of the last minute."),
     P95: ("95th percentile", "19 of 20 samples of the last minute were no higher."),
 }
+# With it the document of eight divided GPUs, busy to the last instance, would not fit.
+_NO_ROOM = {("temperature_memory", P95)}
 _BUFFER = "nvmlDeviceGetSamples"
 _BUFFERED = " With a process a poll, of the last seconds alone: what the driver remembers."
 _GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
@@ -61,6 +63,7 @@ SAMPLED_METRICS = (
         )
         for key, name, kind, unit, call in _SAMPLED
         for what in _WORDS
+        if (key, what) not in _NO_ROOM
     ),
     *(
         _row(

@@ -472,11 +472,10 @@ def test_a_release_that_is_refused_changes_nothing(eight: Machine, serve: Servic
 
 def test_a_release_that_failed_does_not_come_later(eight: Machine, serve: ServiceFactory) -> None:
     """A call is slow, and comes back when whoever asked for the driver has been told that it is held."""
-    service = serve(eight)
+    service = serve(eight, stall="4s")
     service.well()
-    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(4) 95")
-    service.until(lambda answer: answer.code == 0 and holders(eight.path), "a round")
-    time.sleep(0.8)  # it is in the call, and not yet for too long
+    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(9) 95")
+    time.sleep(2)  # it is in the call, and not yet for too long
     done = service.run("release")
     eight.set("gpu 2", temperature_threshold_mem_max=None)
     assert done.returncode == 1, done
