@@ -646,8 +646,7 @@ def discovery(scene: Scene) -> Seen:
     Fault(
         "apart",
         "The clock of the host is {seconds} s {way} that of the server: values get wrong times, and the alarm "
-        "“Document "
-        "is old” means nothing.",
+        "“Clocks differ” stands.",
         "Let both follow a time server:\n    timedatectl set-ntp true\n    timedatectl",
     ),
     needs=("values",),
