@@ -386,13 +386,17 @@ def test_agents_that_cannot_be_looked_for(host: Host) -> None:
     host.start("agentd")
     with host.untouched():
         host.ok("install-agent")
-        host.shell("mv /usr/bin/systemctl /usr/bin/systemctl.gone")
+        host.shell(
+            "mv /usr/bin/systemctl /usr/bin/systemctl.gone; "
+            "printf '#!/bin/sh\\necho Failed to connect to bus >&2; exit 1\\n' >/usr/bin/systemctl; "
+            "chmod 755 /usr/bin/systemctl"
+        )
         try:
             out = host.ok("uninstall-agent")
         finally:
             host.shell("mv /usr/bin/systemctl.gone /usr/bin/systemctl")
         assert (
-            "zabbix_agentd, if it runs here, was not restarted (systemctl cannot be run: No such file or directory): "
+            "zabbix_agentd, if it runs here, was not restarted (systemctl show: Failed to connect to bus): "
             "restart it yourself\n" in out
         )
         host.shell("systemctl restart zabbix-agent")
