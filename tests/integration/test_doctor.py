@@ -1052,7 +1052,12 @@ def test_an_agent_that_is_no_service(place: Place) -> None:
     try:
         fault = place.doctor(ONE)["fault"]
     finally:
-        script(one, "kill $(pgrep -x -o zabbix_agentd); sleep 0.5; agentd; up")
+        script(
+            one,
+            "for process in /proc/[0-9]*; do "
+            "if grep -qsx zabbix_agentd $process/comm; then kill ${process#/proc/} || :; fi; done; "
+            "sleep 0.5; agentd; up",
+        )
         place.ask_now()
         until(lambda: place.doctor(ONE, *API), None, PATIENCE)  # the server has missed the item meanwhile
     assert (fault["id"], fault["fault"]) == ("reloaded", "older")
