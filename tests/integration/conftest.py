@@ -139,7 +139,8 @@ class OneWorkerPerSeries(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
 
     def _split_scope(self, nodeid: str) -> str:
         parameters = nodeid.partition("[")[2].rstrip("]").split("-")
-        return next((series for series in SERIES if series in parameters), nodeid)
+        # Those of no series by file: they share its machine.
+        return next((series for series in SERIES if series in parameters), nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
