@@ -7,7 +7,7 @@ command -v docker >/dev/null || fail "no docker command here, so no demo either"
 docker version >/dev/null 2>&1 || scripts/docker-engine.sh
 
 say "Removing the containers and the network of the demo"
-quietly demo-down docker compose --project-name "${COMPOSE_PROJECT_NAME:-zbx-nvidia-demo}" down --volumes --remove-orphans --timeout 5
+quietly demo-down docker compose --project-name zbx-nvidia-demo down --volumes --remove-orphans --timeout 5
 
 say "Removing the images zbx-nvidia/*"
 docker image ls --format '{{.Repository}}:{{.Tag}}' --filter 'reference=zbx-nvidia/*' | while read -r image; do

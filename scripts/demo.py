@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
 
 ROOT = Path(__file__).parents[1]
-PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "zbx-nvidia-demo")
+# Not Compose's own variable: whoever has set that means a project of his own.
+PROJECT = os.environ.get("ZBX_NVIDIA_DEMO_PROJECT", "zbx-nvidia-demo")
 HOSTS = {"workstation": "oneshot", "gpu-server": "resident"}  # and how each gets its readings
 INSTALLED = "/opt/zbx-nvidia/bin/zbx-nvidia"
 KEY = "/etc/zabbix/zbx-nvidia.psk"

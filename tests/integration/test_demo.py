@@ -27,11 +27,11 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
     project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-demo-{series.replace('.', '')}"
     # Ports apart: both look for a free one at the same time.
     port = {"6.0": "18060", "7.0": "18070"}[series]
-    environment = {**os.environ, "COMPOSE_PROJECT_NAME": project, "ZABBIX_WEB_PORT": port, "ZABBIX_SERIES": series}
-    down = ["docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", "2"]
+    environment = {**os.environ, "ZBX_NVIDIA_DEMO_PROJECT": project, "ZABBIX_WEB_PORT": port}
+    down = ["docker", "compose", "--project-name", project, "down", "--volumes", "--remove-orphans", "--timeout", "2"]
 
     def end() -> None:
-        subprocess.run(down, cwd=ROOT, env=environment, capture_output=True, check=True)
+        subprocess.run(down, cwd=ROOT, capture_output=True, check=True)
 
     def start() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
