@@ -86,20 +86,15 @@ def uninstall_agent(*, dry_run: bool) -> None:
 
 
 def beside() -> Path:
-    """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
-    from zbx_nvidia.host.unpack import archive  # noqa: PLC0415  as above
-    from zbx_nvidia.template.userparameters import COMMAND  # noqa: PLC0415  as above
+    """The zbx-nvidia-agent of this installation, which an archive has to be unpacked for."""
+    from zbx_nvidia.host import programs, unpack  # noqa: PLC0415  as above
 
-    if archive():
-        if not Path(COMMAND).is_file():
-            raise UsageError(
-                f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
-            )
-        return Path(COMMAND)
-    started = Path(sys.argv[0]).absolute()
-    # A link on PATH may lead to zbx-nvidia alone.
-    places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
-    return next((place / AGENT for place in places if (place / AGENT).is_file()), places[0] / AGENT)
+    path = programs.own()
+    if unpack.archive() and not path.is_file():
+        raise UsageError(
+            f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
+        )
+    return path
 
 
 def rendered(mode: str, command: str, document: str) -> str:

@@ -26,7 +26,7 @@ from zbx_nvidia.host.ask import (
     ask,
 )
 from zbx_nvidia.host.configuration import KINDS
-from zbx_nvidia.host.driver_links import installation
+from zbx_nvidia.host.programs import installation
 from zbx_nvidia.host.scene import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, there, told, where
 
 if TYPE_CHECKING:

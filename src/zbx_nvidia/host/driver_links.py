@@ -17,9 +17,10 @@ from zbx_nvidia.catalog import status as states
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.findings import NOTE, Chain, Fault, Seen, good, unchecked, unseen, wrong
 from zbx_nvidia.host import system
+from zbx_nvidia.host.programs import installation
 from zbx_nvidia.host.scene import ONESHOT, RESIDENT, Scene, there
 from zbx_nvidia.host.service import PROGRAM
-from zbx_nvidia.host.unpack import MARK, archive
+from zbx_nvidia.host.unpack import archive
 
 HOST = "Host"
 DRIVER = "Driver"
@@ -417,13 +418,6 @@ def program(scene: Scene) -> Seen:
     if not compiled.exists() and not _owns(scene, package):
         raise wrong("uncompiled", "not compiled", user=scene.reader, python=sys.executable, package=package)
     return good(f"{path}, as {scene.caller}")
-
-
-def installation(path: Path) -> Path | None:
-    """The directory that holds nothing but this installation; None where it lies among other programs."""
-    folder = path.parent.parent
-    own = path.parent.name == "bin" and any((folder / mark).exists() for mark in ("pyvenv.cfg", MARK))
-    return folder if own else None
 
 
 def _install(folder: Path | None) -> dict[str, object]:

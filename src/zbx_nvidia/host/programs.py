@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import stat
+import sys
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +15,10 @@ from typing import NamedTuple
 from zbx_nvidia import __version__
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import owners, system
-from zbx_nvidia.host.unpack import MARK, library
+from zbx_nvidia.host.service import PROGRAM
+from zbx_nvidia.host.unpack import MARK, archive, library
 
+NAME = Path(PROGRAM).name
 # Where a program that everybody can read is put; the README says how.
 CURE = "install zbx-nvidia where root alone can write and everybody can read, as in /opt/zbx-nvidia (see the README)"
 # Asked of the interpreter that runs the program: its modules may be another's than ours.
@@ -65,7 +68,7 @@ def check(path: Path, user: str) -> Program:
     """
     if not path.is_absolute() or not path.is_file():
         raise HostError(f"{path} is no program: give the absolute path of zbx-nvidia-agent with --command")
-    look = _Look(user, _installation(path))
+    look = _Look(user, installation(path.resolve()))
     look.at(path, os.R_OK | os.X_OK)
     interpreter = _interpreter(path)
     modules: tuple[Path, ...] = ()
@@ -156,10 +159,21 @@ class _Look:
             )
 
 
-def _installation(path: Path) -> Path | None:
-    """The folder that holds a program and all of its own, if it is one that we or Python make."""
-    folder = path.resolve().parent.parent
-    return folder if any((folder / mark).is_file() for mark in (MARK, "pyvenv.cfg")) else None
+def own() -> Path:
+    """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
+    if archive():
+        return Path(PROGRAM)
+    started = Path(sys.argv[0]).absolute()
+    # A link on PATH may lead to zbx-nvidia alone.
+    places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
+    return next((place / NAME for place in places if (place / NAME).is_file()), places[0] / NAME)
+
+
+def installation(path: Path) -> Path | None:
+    """The directory that holds nothing but the installation of a program; None where it lies among others."""
+    folder = path.parent.parent
+    own = path.parent.name == "bin" and any((folder / mark).is_file() for mark in (MARK, "pyvenv.cfg"))
+    return folder if own else None
 
 
 def _interpreter(path: Path) -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +15,14 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import agents as installed
-from zbx_nvidia.host import configuration, processes, system
+from zbx_nvidia.host import configuration, processes, programs, system
 from zbx_nvidia.host.by_hand import NO_UNIT
-from zbx_nvidia.host.service import PROGRAM as UNPACKED
 from zbx_nvidia.host.service import USER
 from zbx_nvidia.host.steps import SERVICE
-from zbx_nvidia.host.unpack import archive
 
 if TYPE_CHECKING:
     from zbx_nvidia.host.configuration import Configuration, Statement
 
-PROGRAM = "zbx-nvidia-agent"
 ONESHOT, RESIDENT = "oneshot", "resident"
 COLLECTS_WITHIN = 20.0  # s; the program itself leaves after 2.5
 PAUSES = 5.0  # s to wait for another collection
@@ -183,12 +179,7 @@ class Scene:
     @cached_property
     def program(self) -> Path:
         """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
-        if archive():
-            return Path(UNPACKED)
-        started = Path(sys.argv[0]).absolute()
-        # A link on PATH may lead to zbx-nvidia alone.
-        places = (Path(sys.executable).parent, started.parent, started.resolve().parent)
-        return next((place / PROGRAM for place in places if (place / PROGRAM).is_file()), places[0] / PROGRAM)
+        return programs.own()
 
     def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:
         """Run a command as that user; as whoever asks, where that is not root and so cannot be another.

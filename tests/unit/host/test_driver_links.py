@@ -14,7 +14,8 @@ import pytest
 
 from zbx_nvidia.findings import FAULT, GOOD, UNSEEN, Seen, look
 from zbx_nvidia.host import driver_links, system
-from zbx_nvidia.host.scene import PROGRAM, Collected, Scene
+from zbx_nvidia.host.programs import NAME as PROGRAM
+from zbx_nvidia.host.scene import Collected, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
