@@ -94,10 +94,17 @@ def read_once(index: int) -> Gpu:
         As `read_gpu`.
     """
     gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
-    parts = dict(gpu.parts)
-    if "mig" in parts:
-        parts["mig"] = tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in parts["mig"])
-    return gpu._replace(parts=parts, lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+    gpu = with_instances(
+        gpu, lambda instances: tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in instances)
+    )
+    return gpu._replace(lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+
+
+def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ...]]) -> Gpu:
+    """A GPU with its MIG instances changed, if it is known which there are."""
+    if "mig" not in gpu.parts:
+        return gpu
+    return gpu._replace(parts={**gpu.parts, "mig": change(gpu.parts["mig"])})
 
 
 def read_gpu(  # noqa: C901  one answer of the driver a line

@@ -179,7 +179,7 @@ class Supervisor:
         self._config = config
         self._selector = selectors.DefaultSelector()
         self._worker: Worker | None = None
-        self._silent_since: float | None = None  # since when its pipe has been at its end: it is about to be gone
+        self._silent_since: float | None = None  # since when its pipe has been at its end
         self._ready = False
         self._ending = False  # the worker was told to end
         self._start_at: float | None = 0.0  # when a worker is to be started
@@ -358,9 +358,12 @@ class Supervisor:
         assert worker is not None  # noqa: S101  else its pipe would not be watched
         data = os.read(worker.pipe, CHUNK)
         if not data:
+            # It is about to be gone. What it owes, nobody answers any more.
             self._selector.unregister(worker.pipe)
             self._silent_since = now
-            self._look_whether_it_is_gone(now)
+            self._ready = False
+            self._round = None
+            self._asked.setdefault(HOST, now)
             return
         for kind, value in worker.receiver.feed(data):
             if kind == "gpu":
@@ -454,10 +457,6 @@ class Supervisor:
         pid, how = os.waitpid(worker.pid, os.WNOHANG)
         if pid:
             self._gone(now, worker, how)
-        elif HOST not in self._asked:
-            self._ready = False
-            self._round = None
-            self._asked = {**self._asked, HOST: now}
 
     def _gone(self, now: float, worker: Worker, how: int) -> None:
         """The worker has ended."""
@@ -465,8 +464,6 @@ class Supervisor:
         os.close(worker.control)
         self._worker = None
         self._silent_since = None
-        self._ready = False
-        self._round = None
         self._idle_since = None
         self._asked.clear()
         self._able.clear()

@@ -6,8 +6,8 @@ the next; at its end the worker lets go of the driver and ends. What it finds le
     ("failed", (code, message))                         NVML does not answer: the worker ends
     ("ready", version)                                  it does
     ("host", (round, versions, count, slots, problems, spent))
-    ("xids", reports)                                   what watchers have to say: as soon as there is an XID, before
-                                                        each "host", and at the end
+    ("xids", reports)                                   what watchers have to say: before each "host", and whenever
+                                                        there is an XID
     ("gpu", (round, gpu))                               each when it is read
     ("asked", (round, users))                           every GPU has been asked; names of the users of processes
     ("broken", message)                                 a fault of ours: the worker ends
@@ -26,7 +26,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
-from zbx_nvidia.agent.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of
+from zbx_nvidia.agent.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of, with_instances
 from zbx_nvidia.agent.document import Problem
 from zbx_nvidia.agent.messages import CHUNK, Sender
 from zbx_nvidia.agent.processes import NAMES_WAIT, look_up_names
@@ -83,14 +83,11 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         sender.send("failed", (error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor shall know, whatever it is
         sender.send("broken", f"{type(error).__name__}: {error}")
-    threads: list[Reader | Watcher] = [*watchers.values(), *readers.values()]
+    threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
     for thread in threads:
         thread.stop()
-    # The watchers first: a reader may hang for ever, and what they have heard may be why.
     for thread in threads:
         thread.join()
-        if isinstance(thread, Watcher):
-            sender.send("xids", (thread.report(),))
     with contextlib.suppress(NvmlError):
         system.stop()
     os._exit(0)
@@ -237,13 +234,10 @@ class Reader(threading.Thread):
         if self._idle:
             readings = {}  # of a time in which nobody looked
         busy, lacks_too = self._activity.made(now)
-        parts = dict(gpu.parts)
-        if "mig" in parts:
-            parts["mig"] = self._activity.of_instances(parts["mig"], now)
+        used = self._consumers.added(gpu, now)
+        gpu = with_instances(gpu, lambda instances: self._activity.of_instances(instances, now))
         return gpu._replace(
-            readings={**gpu.readings, **readings, **busy, **self._consumers.added(gpu, now)},
-            parts=parts,
-            lacks=(*gpu.lacks, *lacks, *lacks_too),
+            readings={**gpu.readings, **readings, **busy, **used}, lacks=(*gpu.lacks, *lacks, *lacks_too)
         )
 
 

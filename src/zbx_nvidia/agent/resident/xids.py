@@ -119,14 +119,19 @@ class Watcher(threading.Thread):
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
                         self._tally.add(code)
-                    if self._tally and time.monotonic() - self._told >= _HURRY:
-                        self._told = time.monotonic()
-                        self._tell(self.report())
+                    self._tell_soon()
             except Exception as error:  # noqa: BLE001  as above
                 # The wait for a lost GPU fails at once, again and again.
                 self._pause(error)
             with contextlib.suppress(NvmlError):
                 watch.close()
+        self._tell_soon(0.0)
+
+    def _tell_soon(self, pause: float = _HURRY) -> None:
+        """Tell what there is, if anything, unless it has told something a moment ago."""
+        if self._tally and time.monotonic() - self._told >= pause:
+            self._told = time.monotonic()
+            self._tell(self.report())
 
     def report(self) -> Report:
         """What there is to say, each XID once."""
