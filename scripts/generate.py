@@ -25,7 +25,7 @@ from zbx_nvidia.cli import manual
 from zbx_nvidia.cli.doctor import chain
 from zbx_nvidia.findings import NOTE
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
-from zbx_nvidia.template.build import switch
+from zbx_nvidia.template.build import HISTORY, TRENDS, switch
 from zbx_nvidia.template.expressions import for_gpu, key, metrics_in
 
 ROOT = Path(__file__).parents[1]
@@ -293,7 +293,6 @@ VALUES = 600
 STORED_VALUE = 100  # with its index, in the table history_uint
 STORED_TREND = 110  # a line for an hour, in the table trends_uint
 SPARE = 1.5
-HISTORY, TRENDS = 31, 365  # days, as the template has them
 DEFAULTS = {"CacheSize": 32, "HistoryIndexCacheSize": 4, "TrendCacheSize": 4, "ValueCacheSize": 8}  # MiB
 
 

@@ -61,6 +61,12 @@ _REPLAYS = (
     f"*(({_GENERATION}<3)*0.15*{_GENERATION}+({_GENERATION}>=3)*0.06*power(2,{_GENERATION}))"
 )
 
+
+def _lasting(function: str, ref: str, period: str, is_so: str) -> str:
+    """What a reading has to be for a whole period, which one value that stands alone in it does not tell."""
+    return f"{function}(@{ref},{period}){is_so} and last(@{ref},#1:now-{period}){is_so}"
+
+
 ALERTS = (
     Alert(
         "host", "nodata",
@@ -164,8 +170,7 @@ ALERTS = (
         "Collection is slow",
         "Collection takes {ITEM.LASTVALUE1} (over {$NVIDIA.SLOW} s)",
         WARNING, "performance",
-        "min(@collector.duration,{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}"
-        " and last(@collector.duration,#1:now-{$NVIDIA.SLOW.PERIOD})>{$NVIDIA.SLOW}",
+        _lasting("min", "collector.duration", "{$NVIDIA.SLOW.PERIOD}", ">{$NVIDIA.SLOW}"),
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -177,8 +182,7 @@ ALERTS = (
         "Readings in error",
         "Readings in error ({ITEM.LASTVALUE1})",
         WARNING, "notice",
-        "min(@collector.error_count,{$NVIDIA.SLOW.PERIOD})>0"
-        " and last(@collector.error_count,#1:now-{$NVIDIA.SLOW.PERIOD})>0",
+        _lasting("min", "collector.error_count", "{$NVIDIA.SLOW.PERIOD}", ">0"),
         "",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -237,9 +241,9 @@ ALERTS = (
         "Temperature is near the slowdown point",
         "Temperature is near the slowdown point ({ITEM.LASTVALUE1}, slowdown at {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}"
-        " and last(@gpu.temperature,#1:now-{$NVIDIA.TEMP.PERIOD})"
-        ">last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}",
+        _lasting(
+            "min", "gpu.temperature", "{$NVIDIA.TEMP.PERIOD}", ">last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}"
+        ),
         "max(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -478,8 +482,7 @@ ALERTS = (
         "Clocks held down by the hardware for heat",
         "Clocks held down by the hardware for heat for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_hw_thermal,{$NVIDIA.THROTTLE.PERIOD})=1"
-        " and last(@gpu.throttle_hw_thermal,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
+        _lasting("min", "gpu.throttle_hw_thermal", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         "last(@gpu.throttle_hw_thermal)=0",
         ("driver",),
         "",
@@ -491,8 +494,7 @@ ALERTS = (
         "Clocks held down by the power brake",
         "Clocks held down by the power brake for {$NVIDIA.THROTTLE.PERIOD}",
         AVERAGE, "performance",
-        "min(@gpu.throttle_power_brake,{$NVIDIA.THROTTLE.PERIOD})=1"
-        " and last(@gpu.throttle_power_brake,#1:now-{$NVIDIA.THROTTLE.PERIOD})=1",
+        _lasting("min", "gpu.throttle_power_brake", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         "last(@gpu.throttle_power_brake)=0",
         ("driver",),
         "",
@@ -504,8 +506,7 @@ ALERTS = (
         "Clocks held down by the driver for heat",
         "Clocks held down by the driver for heat for {$NVIDIA.THROTTLE.SW.PERIOD}",
         WARNING, "performance",
-        "min(@gpu.throttle_sw_thermal,{$NVIDIA.THROTTLE.SW.PERIOD})=1"
-        " and last(@gpu.throttle_sw_thermal,#1:now-{$NVIDIA.THROTTLE.SW.PERIOD})=1",
+        _lasting("min", "gpu.throttle_sw_thermal", "{$NVIDIA.THROTTLE.SW.PERIOD}", "=1"),
         "last(@gpu.throttle_sw_thermal)=0",
         ("driver", "hw_thermal"),
         "",
@@ -517,9 +518,10 @@ ALERTS = (
         "Memory temperature is near its limit",
         "Memory temperature is near its limit ({ITEM.LASTVALUE1}, limit {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "min(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})>last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}"
-        " and last(@gpu.temperature_memory,#1:now-{$NVIDIA.TEMP.PERIOD})"
-        ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
+        _lasting(
+            "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}",
+            ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
+        ),
         "max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
         "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}",
         ("driver",),
@@ -532,8 +534,7 @@ ALERTS = (
         "PCIe link has lost lanes",
         "PCIe link has lost lanes ({ITEM.LASTVALUE1} of {ITEM.LASTVALUE2})",
         WARNING, "performance",
-        "max(@gpu.pcie_width,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
-        " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)",
+        _lasting("max", "gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)"),
         "last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",
@@ -688,8 +689,7 @@ ALERTS = (
         "vGPU has no license",
         "vGPU has no license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
         WARNING, "availability",
-        "max(@gpu.license_state,{$NVIDIA.LICENSE.PERIOD})<5"
-        " and last(@gpu.license_state,#1:now-{$NVIDIA.LICENSE.PERIOD})<5",
+        _lasting("max", "gpu.license_state", "{$NVIDIA.LICENSE.PERIOD}", "<5"),
         "last(@gpu.license_state)=5",
         ("driver",),
         "Current value: {ITEM.LASTVALUE1}",

@@ -43,6 +43,8 @@ GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applicat
 
 # Where the document has the readings of each discovered entity.
 _OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity in ENTITIES}}
+# Days that values and hourly trends are kept.
+HISTORY, TRENDS = 31, 365
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {group.name: group.component for group in GROUPS}
 _HOST_COMPONENT = {"": "health", "status": "health", "collector": "health", "host": "inventory"}
@@ -156,9 +158,9 @@ class _Builder:
             "type": "DEPENDENT",
             "key": key(metric),
             "delay": "0",
-            "history": "31d",
+            "history": f"{HISTORY}d",
             "value_type": metric.kind,
-            "trends": "365d" if number else "0",
+            "trends": f"{TRENDS}d" if number else "0",
             "units": metric.unit,
             "description": metric.text,
             "valuemap": {"name": metric.valuemap} if metric.valuemap else {},
