@@ -501,6 +501,16 @@ def test_each_alarm_is_raised_alone_and_ends(monitored: Any, cases: list[Case]) 
     monitored.wait(lambda: {host: problems(monitored, host) for host in hosts} == quiet, 120, "the end of all alarms")
 
 
+@contextlib.contextmanager
+def for_a_while(stack: Any, host: str) -> Iterator[None]:
+    """What is done to a host without problems, and undone afterwards."""
+    stack.wait(lambda: problems(stack, host) == [], 90, "a host without problems")
+    try:
+        yield
+    finally:
+        to_base(stack, host)
+
+
 def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: Any) -> None:
     """Slot and serial number are those last seen, although the driver knows neither any more."""
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
@@ -521,12 +531,11 @@ def test_a_lost_gpu_that_was_here_is_one_problem_that_knows_the_card(monitored: 
 
 def test_one_fault_is_one_problem(monitored: Any) -> None:
     """What else it shows is silent: the lesser XIDs beside the one that counts, what is pending where it has failed."""
-    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
     number = int(time.time())
     wanted = {1: "XID error: the GPU must be reset", 2: "Row remapping failed", 3: "Clocks held down by the hardware"}
     # The driver has longer than the hardware, as it has by default.
     longer = {f'{{$NVIDIA.THROTTLE.SW.PERIOD:"{UUIDS["gpu-server"][3]}"}}': "10s"}
-    try:
+    with for_a_while(monitored, "gpu-server"):
         with host_macros(monitored, "gpu-server", longer):
             codes = {f"xid.{number + place}": code for place, code in enumerate((119, 48, 63))}
             monitored.set_profile("gpu-server", "gpu 1", **codes)
@@ -544,73 +553,57 @@ def test_one_fault_is_one_problem(monitored: Any) -> None:
         for (gpu, words), name in zip(wanted.items(), found, strict=True):
             assert name.startswith(f"GPU {gpu} ")
             assert words in name
-    finally:
-        to_base(monitored, "gpu-server")
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], 120, "the end of all alarms")
 
 
 def test_replays_under_load_are_judged_by_the_link_under_load(monitored: Any) -> None:
     """Four a minute are few for generation 5, and too many for the generation 1 of a link at rest."""
-    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
     uuid = UUIDS["gpu-server"][2]
-    try:
-        with host_macros(monitored, "gpu-server", {f'{{$NVIDIA.PCIE.PERIOD:"{uuid}"}}': "60s"}):
-            for count in range(10, 14):
-                monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=count)
-                time.sleep(2 * POLL)
-            monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=13, pcie_link_generation=1)
-            key = f"nvidia.gpu.pcie_generation[{uuid}]"
-            monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == "1", 30, "the slow link")
-            time.sleep(5 * POLL)
-            assert problems(monitored, "gpu-server") == []
-    finally:
-        to_base(monitored, "gpu-server")
+    minute = {f'{{$NVIDIA.PCIE.PERIOD:"{uuid}"}}': "60s"}
+    with for_a_while(monitored, "gpu-server"), host_macros(monitored, "gpu-server", minute):
+        for count in range(10, 14):
+            monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=count)
+            time.sleep(2 * POLL)
+        monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=13, pcie_link_generation=1)
+        key = f"nvidia.gpu.pcie_generation[{uuid}]"
+        monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == "1", 30, "the slow link")
+        time.sleep(5 * POLL)
+        assert problems(monitored, "gpu-server") == []
 
 
 def test_a_killed_process_alarms_nobody(monitored: Any) -> None:
     """It leaves XID 45, on a GPU that is well."""
-    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
-    try:
+    with for_a_while(monitored, "gpu-server"):
         monitored.set_profile("gpu-server", "gpu 6", **{f"xid.{int(time.time())}": 45})
         key = f"nvidia.gpu.xid_recent[{UUIDS['gpu-server'][6]}]"
         monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == ",45,", 30, "the code")
         time.sleep(3 * POLL)
         assert problems(monitored, "gpu-server") == []
-    finally:
-        to_base(monitored, "gpu-server")
 
 
 def test_a_wrong_clock_silences_nothing(monitored: Any) -> None:
-    monitored.wait(lambda: problems(monitored, "workstation") == [], 90, "a host without problems")
-    try:
-        with other_program(monitored, "workstation", SLOW_CLOCK):
-            monitored.wait(lambda: problems(monitored, "workstation"), 60, "the alarm for the clock")
-            monitored.set_profile("workstation", "gpu 0", fan_speed=0, temperature=85)
-            monitored.wait(lambda: len(problems(monitored, "workstation")) == 2, 60, "the alarm of the GPU")
-            named = sorted(problem["name"] for problem in problems(monitored, "workstation"))
-            assert "Fan is not asked to turn" in named[0]
-            assert named[1].startswith("NVIDIA: Clocks of the host and the Zabbix server differ")
-    finally:
-        to_base(monitored, "workstation")
+    with for_a_while(monitored, "workstation"), other_program(monitored, "workstation", SLOW_CLOCK):
+        monitored.wait(lambda: problems(monitored, "workstation"), 60, "the alarm for the clock")
+        monitored.set_profile("workstation", "gpu 0", fan_speed=0, temperature=85)
+        monitored.wait(lambda: len(problems(monitored, "workstation")) == 2, 60, "the alarm of the GPU")
+        named = sorted(problem["name"] for problem in problems(monitored, "workstation"))
+        assert "Fan is not asked to turn" in named[0]
+        assert named[1].startswith("NVIDIA: Clocks of the host and the Zabbix server differ")
     monitored.wait(lambda: problems(monitored, "workstation") == [], 60, "the end of both")
 
 
 def test_a_sick_gpu_silences_no_other(monitored: Any) -> None:
-    monitored.wait(lambda: problems(monitored, "gpu-server") == [], 90, "a host without problems")
-    try:
-        with host_macros(monitored, "gpu-server", {"{$NVIDIA.GPU.MEMORY}": "#1"}):
-            monitored.set_profile("gpu-server", "gpu 2", state="sick")
-            monitored.wait(lambda: problems(monitored, "gpu-server"), 60, "the alarm for a sick GPU")
-            monitored.set_profile("gpu-server", "gpu 5", remapped_rows_failure=1)
-            monitored.wait(lambda: len(problems(monitored, "gpu-server")) == 2, 30, "the alarm of another GPU")
-            named = sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
-            assert named[0].startswith("GPU 5 ")
-            assert named[0].endswith("Row remapping failed")
-            assert named[1].startswith("NVIDIA: GPU is sick: ")
-            to_base(monitored, "gpu-server")
-            monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of both")
-    finally:
+    with for_a_while(monitored, "gpu-server"), host_macros(monitored, "gpu-server", {"{$NVIDIA.GPU.MEMORY}": "#1"}):
+        monitored.set_profile("gpu-server", "gpu 2", state="sick")
+        monitored.wait(lambda: problems(monitored, "gpu-server"), 60, "the alarm for a sick GPU")
+        monitored.set_profile("gpu-server", "gpu 5", remapped_rows_failure=1)
+        monitored.wait(lambda: len(problems(monitored, "gpu-server")) == 2, 30, "the alarm of another GPU")
+        named = sorted(problem["name"] for problem in problems(monitored, "gpu-server"))
+        assert named[0].startswith("GPU 5 ")
+        assert named[0].endswith("Row remapping failed")
+        assert named[1].startswith("NVIDIA: GPU is sick: ")
         to_base(monitored, "gpu-server")
+        monitored.wait(lambda: problems(monitored, "gpu-server") == [], 60, "the end of both")
 
 
 def test_one_value_is_no_period(monitored: Any) -> None:
