@@ -18,8 +18,8 @@ struct nvmlDevice_st {
 struct call {
     struct profile *profile;
     unsigned long generation; /* of the profile */
-    int gpu;  /* or MACHINE */
-    int unit; /* whose keys answer: the GPU, one of its parts, or MACHINE */
+    int gpu;                  /* or MACHINE */
+    int unit;                 /* whose keys answer: the GPU, one of its parts, or MACHINE */
     double t;
 };
 
