@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.cost import Watch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,20 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
 
 Value = str | int | float | None
+
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Watches the load in the one process that waits for the workers of xdist."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.stash[WATCH] = Watch()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what the run has cost."""
+    if watch := config.stash.get(WATCH, None):
+        terminalreporter.write_line(str(watch.end()))
 
 
 class Machine:
