@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from zbx_nvidia.template.dialect import SERIES, speak
 VARIANTS = tuple(TEMPLATE_NAMES)
 
 
+@functools.cache  # the emitter takes a second, for it has to be PyYAML's slow one: the other cannot indent lists
 def render(series: str, variant: str) -> str:
     """The template file.
 
