@@ -25,7 +25,8 @@ ROUNDS = 30
 CPU_BAR = 2.0  # `get` for 8 GPUs, 128 readings each, in CPU time of a process that only imports pynvml
 SIZE_BAR = 32 * 1024  # bytes of the document of 8 GPUs: half of what 6.0 agents read
 PING_BAR = 3  # a resident check, in times of an agent.ping of the same agent
-SERVICE_BAR, PSS_BAR = 0.01, 45e6
+# Of a minute of the service for 8 GPUs, in imports of pynvml: seconds, and a share of a processor, are the machine's.
+SERVICE_BAR, PSS_BAR = 20, 45e6
 GET, IMPORT = "zbx-nvidia-agent get", "python -c 'import pynvml'"
 
 
@@ -106,15 +107,19 @@ def main() -> None:
     console.print(table)
 
     table = Table(
-        title="The service, at two samples a second: share of a processor, in all and in the (simulated) driver",
+        title="The service, at two samples a second: CPU time of all its processes in a minute, in imports of pynvml",
         title_justify="left",
     )
-    for heading in ("GPUs", "In all", "In calls of the driver", "The service's own", "Memory (PSS)"):
+    for heading in ("GPUs", "In all", "In calls of the driver", "The service's own", "Of a processor", "Memory (PSS)"):
         table.add_column(heading, justify="right")
+    imports = 0.0
     for gpus in (1, 8):
-        service = results[AGENTS[1], gpus, "resident"]["service"]
-        shares = (service["cpu"], service["driver"], service["cpu"] - service["driver"])
-        table.add_row(str(gpus), *(f"{100 * share:.2f} %" for share in shares), f"{service['pss'] / 1e6:.1f} MB")
+        result = results[AGENTS[1], gpus, "resident"]
+        service, unit = result["service"], result["cpu"][IMPORT]
+        imports = service["cpu"] / unit
+        parts = (imports, service["driver"] / unit, imports - service["driver"] / unit)
+        share, memory = f"{100 * service['cpu'] / 60:.2f} %", f"{service['pss'] / 1e6:.1f} MB"
+        table.add_row(str(gpus), *(f"{part:.1f}" for part in parts), share, memory)
     console.print(table)
 
     size = results[AGENTS[0], 8, "oneshot"]["bytes"]
@@ -122,8 +127,7 @@ def main() -> None:
         f"get: CPU {ratio:.2f} times that of an import (at most {CPU_BAR})": ratio <= CPU_BAR,
         f"document {size:,} B (below {SIZE_BAR:,})": size < SIZE_BAR,
         f"resident check {slowest:.1f} times a ping (at most {PING_BAR})": slowest <= PING_BAR,
-        f"service {100 * service['cpu']:.2f} % of a processor (below {100 * SERVICE_BAR:g} %)": service["cpu"]
-        < SERVICE_BAR,
+        f"service {imports:.1f} imports of pynvml a minute (at most {SERVICE_BAR})": imports <= SERVICE_BAR,
         f"service {service['pss'] / 1e6:.1f} MB (below {PSS_BAR / 1e6:g})": service["pss"] < PSS_BAR,
     }
     console.print("Bars for 8 GPUs:")

@@ -19,13 +19,11 @@ import time
 from pathlib import Path
 
 HERE = Path(sys.executable).parent
-COMMANDS = {
-    "python -c 'import pynvml'": [sys.executable, "-c", "import pynvml"],
-    "zbx-nvidia-agent get": [str(HERE / "zbx-nvidia-agent"), "get"],
-}
+YARDSTICK = {"python -c 'import pynvml'": [sys.executable, "-c", "import pynvml"]}
+COMMANDS = {**YARDSTICK, "zbx-nvidia-agent get": [str(HERE / "zbx-nvidia-agent"), "get"]}
 KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
-SERVICE_SECONDS = 20
+SERVICE_SECONDS = 60
 DOCUMENT = Path("/run/zbx-nvidia/document.json")
 
 
@@ -56,29 +54,42 @@ def cpu(command: list[str]) -> float:
 
 
 def service() -> dict[str, float]:
-    """What the resident collector takes: share of a processor over some seconds, and memory (PSS) in bytes."""
-    marks = (b"zbx-nvidia-agent\0serve", b"resident.worker")
-    pids = [path for path in Path("/proc").glob("[0-9]*") if any(mark in _read(path / "cmdline") for mark in marks)]
-    before, start = sum(map(_cpu_time, pids)), time.perf_counter()
+    """What all processes of the resident collector take: processor seconds a minute, and memory (PSS) in bytes."""
+    (root,) = (path for path in Path("/proc").glob("[0-9]*") if b"zbx-nvidia-agent\0serve" in _read(path / "cmdline"))
+    before, start = _cpu_time(root), time.perf_counter()
     documents: dict[int, float] = {}  # what the driver took for each, by its time
     while (seconds := time.perf_counter() - start) < SERVICE_SECONDS:
         document = json.loads(DOCUMENT.read_bytes())
         documents[document["timestamp"]] = document["collector"]["driver_cpu"]
         time.sleep(0.5)
-    share = (sum(map(_cpu_time, pids)) - before) / seconds
+    taken = _cpu_time(root) - before
     # The first of them is of the time before.
-    driver = sum(list(documents.values())[1:]) / seconds
+    driver = sum(list(documents.values())[1:])
     pss = sum(
         1024 * int(line.split()[1])
-        for path in pids
-        for line in _read(path / "smaps_rollup").decode().splitlines()
+        for process in _tree(root)
+        for line in _read(process / "smaps_rollup").decode().splitlines()
         if line.startswith("Pss:")
     )
-    return {"processes": len(pids), "cpu": share, "driver": driver, "pss": pss}
+    minutes = seconds / 60
+    return {"cpu": taken / minutes, "driver": driver / minutes, "pss": pss}
 
 
-def _cpu_time(process: Path) -> float:
-    return sum(int(_read(thread / "schedstat").split()[0]) for thread in (process / "task").iterdir()) / 1e9
+def _tree(process: Path) -> list[Path]:
+    """A process and all that descend from it."""
+    children = [pid for task in (process / "task").iterdir() for pid in _read(task / "children").split()]
+    return [process, *(each for pid in children for each in _tree(Path("/proc", pid.decode())))]
+
+
+def _cpu_time(root: Path) -> float:
+    """Seconds of a processor that a tree of processes has taken, with threads and children that have ended."""
+    spent = 0.0
+    for process in _tree(root):
+        # As clock_getcpuclockid(3) makes it: the whole process in nanoseconds, with threads that have ended.
+        spent += time.clock_gettime((~int(process.name) << 3) | 2)
+        user, system = _read(process / "stat").rpartition(b") ")[2].split()[13:15]
+        spent += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")  # children that were waited for
+    return spent
 
 
 def _read(path: Path) -> bytes:
@@ -105,7 +116,7 @@ def main() -> None:
             size = len(answer)
             if key == "nvidia.get" and json.loads(answer)["status"]["code"]:
                 sys.exit(answer.decode())
-        for name, command in COMMANDS.items() if collector == "oneshot" else ():
+        for name, command in (COMMANDS if collector == "oneshot" else YARDSTICK).items():
             spent[name].append(cpu(command))
     print(
         json.dumps(
