@@ -7,7 +7,7 @@ SECONDS ?= 600
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel zipapp generate lint test-unit test-all-unit test-integration test soak demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel zipapp generate lint test-unit test-all-unit test-integration test-loaded test soak demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,19 @@ test-unit: lint wheel simulator ## for everyday work: what needs neither Docker 
 test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker
 	@$(UNIT_TESTS) -m "not integration and not gpu"
 
-test-integration: venv wheel engine ## the tests against real Zabbix 6.0 and 7.0 in Docker, side by side
-	@scripts/images.sh 6.0 7.0
+# Both series side by side, unless SERIES is given.
+TEST_SERIES := $(if $(filter file,$(origin SERIES)),6.0 7.0,$(SERIES))
+
+test-integration: venv wheel ## the tests against real Zabbix 6.0 and 7.0 in Docker (SERIES=7.0: against that alone)
+	@scripts/docker-engine.sh || { echo "left out: all tests against a real Zabbix; when Docker runs here:" \
+	    "make test-integration" >&2; exit 1; }
+	@scripts/images.sh $(TEST_SERIES)
 	@scripts/test-venv.sh
-	@$(TEST_PYTHON) -m pytest -m integration --numprocesses 2 tests/integration
+	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 2 \
+	    --durations 20 tests/integration
+
+test-loaded: ## `make test` on a machine that has other work: four busy loops beside it
+	@scripts/loaded.sh 4 $(MAKE) test
 
 soak: wheel simulator ## the resident collector for 10 minutes, 40,000 rounds of it (SECONDS=600)
 	@scripts/test-venv.sh
