@@ -1,6 +1,9 @@
 """A real Zabbix of each series, with two GPU hosts, for the tests that need one.
 
 Images are not built here: `scripts/images.sh 6.0 7.0` does that once, before two workers would do it at the same time.
+
+What fails because a container has ended or the front end does not answer is a failure of the stack. The report says so,
+and the summary counts it apart from failures of the product.
 """
 
 from __future__ import annotations
@@ -13,16 +16,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from pytest_docker.plugin import get_docker_services
 from pyzabbix import ZabbixAPI
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
 
 ROOT = Path(__file__).parents[2]
-SERIES = ("6.0", "7.0")
+ALL_SERIES = ("6.0", "7.0")
+# `make test-integration SERIES=7.0` says so here.
+SERIES = tuple(os.environ.get("ZBX_NVIDIA_TEST_SERIES", " ".join(ALL_SERIES)).split())
 PROFILE = "/etc/nvml-simulator/profile"
+SERVICES = ("postgres", "server", "web", "workstation", "gpu-server")
+# s: how long a test waits for what has to come. Only a fault reaches it, however slow or busy the machine is.
+PATIENCE = 240.0
+PAUSE = 1.0  # s between two looks: the tests' own questions are work for the server that they wait for
+ANSWER = 120.0  # s that the front end has for an answer
+
+
+class StackFailure(Exception):  # noqa: N818  what it is, in the words of the report
+    """A container or the front end does not work: nothing that the product has done."""
+
+
+class Api(ZabbixAPI):  # type: ignore[misc]  # untyped
+    """The API of a stack."""
+
+    def do_request(self, method: str, params: Any = None) -> Any:
+        """Raises StackFailure where no answer comes."""
+        try:
+            return super().do_request(method, params)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            message = f"the front end at {self.url} did not answer {method} within {ANSWER:g} s ({error})"
+            raise StackFailure(message) from None
 
 
 class Stack:
@@ -34,7 +61,7 @@ class Stack:
         self.url = url
         self.user = "Admin"
         self.password = "zabbix"  # noqa: S105 - what Zabbix's own first data set; reachable from this machine alone
-        self.api: Any = ZabbixAPI(url, timeout=60)
+        self.api: Any = Api(url, timeout=ANSWER)
         self.api.session.trust_env = False
         self.api.login(self.user, self.password)
 
@@ -51,8 +78,26 @@ class Stack:
         )
         if done.returncode:
             message = f"{command} in {service} ended with {done.returncode}: {done.stdout}{done.stderr}"
-            raise RuntimeError(message)
+            raise StackFailure(message) if self.complaint() else RuntimeError(message)
         return done.stdout
+
+    def complaint(self) -> str:
+        """What is wrong with the containers or the front end, in one line; "" if they work."""
+        names = [f"{self.project}-{service}-1" for service in SERVICES]
+        states = subprocess.run(
+            ["docker", "inspect", "--format", "{{.Name}} is {{.State.Status}}, OOM {{.State.OOMKilled}}", *names],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        complaints = [line for line in states.stdout.splitlines() if not line.endswith(" is running, OOM false")]
+        complaints += states.stderr.splitlines()
+        if not complaints:
+            try:
+                self.api.api_version()
+            except StackFailure as error:
+                complaints.append(str(error))
+        return "; ".join(complaints)
 
     def get(self, service: str, key: str) -> str:
         """What the host's agent answers to a passive check."""
@@ -73,14 +118,22 @@ class Stack:
         # By rename: the simulator never sees half a file.
         self.exec(service, "sh", "-c", f"cat >{PROFILE}.new && mv {PROFILE}.new {PROFILE}", input=text)
 
-    def wait(self, predicate: Callable[[], Any], timeout: float, what: str) -> Any:
+    def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         """Ask until the answer is true; that answer."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + PATIENCE
         while not (answer := predicate()):
             if time.monotonic() > end:
-                pytest.fail(f"Zabbix {self.series}: waited {timeout:g} s for {what}; the last answer was {answer!r}")
-            time.sleep(0.5)
+                pytest.fail(f"Zabbix {self.series}: waited {PATIENCE:g} s for {what}; the last answer was {answer!r}")
+            time.sleep(PAUSE)
         return answer
+
+    def until(self, complaints: Callable[[], Collection[str]]) -> None:
+        """Ask until there is nothing to complain about."""
+        end = time.monotonic() + PATIENCE
+        while found := complaints():
+            if time.monotonic() > end:
+                pytest.fail(f"Zabbix {self.series}: after {PATIENCE:g} s: {found}")
+            time.sleep(PAUSE)
 
 
 def edited(profile: str, section: str, values: dict[str, object]) -> str:
@@ -102,8 +155,22 @@ def edited(profile: str, section: str, values: dict[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def missing_for(series: str) -> str:
+    """Why no stack of this series can run here, and what to do, in one line; "" if it can."""
+    wanted = f"zbx-nvidia/server:{series}{os.environ.get('ZBX_NVIDIA_IMAGES', '')}"
+    try:
+        found = subprocess.run(["docker", "images", "--quiet", wanted], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "there is no Docker here: `make test-integration` installs an engine, and builds what these tests need"
+    if found.returncode:
+        return "no Docker engine answers: `make test-integration` starts one, and builds what these tests need"
+    return "" if found.stdout else f"there are no images of Zabbix {series}: `scripts/images.sh {series}` builds them"
+
+
 @contextmanager
 def running(series: str) -> Iterator[Stack]:
+    if complaint := missing_for(series):
+        pytest.fail(complaint, pytrace=False)
     # A project's name may hold no dot. Another prefix lets two checkouts be tested on one machine.
     project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-{series.replace('.', '')}"
     # Port 0: Docker takes a free one.
@@ -140,9 +207,40 @@ class OneWorkerPerSeries(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
     def _split_scope(self, nodeid: str) -> str:
         parameters = nodeid.partition("[")[2].rstrip("]").split("-")
         # Those of no series by file: they share its machine.
-        return next((series for series in SERIES if series in parameters), nodeid.partition("::")[0])
+        return next((series for series in ALL_SERIES if series in parameters), nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerSeries:
     return OneWorkerPerSeries(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Looks at the stack whenever a test on it fails."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and (isinstance(stack, Stack) or (call.excinfo and call.excinfo.errisinstance(StackFailure))):
+        complaint = stack.complaint() if isinstance(stack, Stack) else ""
+        if not complaint and call.excinfo and call.excinfo.errisinstance(StackFailure):
+            complaint = str(call.excinfo.value)
+        if complaint:
+            report.sections.append(("not the product but the stack", complaint))
+            report.user_properties.append(("stack", complaint))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counts failures of the stack apart from those of the product, and says what was left out."""
+    reports = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, [])]
+    of_the_stack = [report.nodeid for report in reports if dict(report.user_properties).get("stack")]
+    if of_the_stack:
+        terminalreporter.write_line(
+            f"{len(of_the_stack)} of {len(reports)} failures are of the stack, not of the product; run them again: "
+            + " ".join(of_the_stack)
+        )
+    for series in ALL_SERIES:
+        if series not in SERIES:
+            terminalreporter.write_line(f"left out: Zabbix {series}; to test it: make test-integration SERIES={series}")

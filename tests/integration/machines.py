@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.integration.conftest import PROFILE, edited
+from tests.integration.conftest import PATIENCE, PROFILE, edited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PRODUCT = "/opt/zbx-nvidia/bin/zbx-nvidia"
 CONFIGS = {"agentd": "/etc/zabbix/zabbix_agentd.conf", "agent2": "/etc/zabbix/zabbix_agent2.conf"}
 SERVICES = {"agentd": "zabbix-agent", "agent2": "zabbix-agent2"}
-BOOT = 60.0  # s; 3 were seen
 
 
 class Run(NamedTuple):
@@ -105,7 +104,7 @@ def machine(series: str, name: str, network: str = "bridge") -> Iterator[Machine
     )
     try:
         there = Machine(name, container, series)
-        end = time.monotonic() + BOOT
+        end = time.monotonic() + PATIENCE  # 3 s were seen
         while (state := there.run("systemctl", "is-system-running").out.strip()) != "running":
             if time.monotonic() > end:
                 pytest.fail(f"{container} is {state or 'not up'}: {there.run('systemctl', '--failed').out}")

@@ -56,13 +56,13 @@ slot={DEVICES}/{SLOT}
 program=/opt/zbx-nvidia/bin/zbx-nvidia-agent
 well() {{ cp /root/profile $profile.new; mv $profile.new $profile; }}
 answers() {{ sed "s/^\\[machine\\]/[machine]\\nstate = $1/" /root/profile >$profile.new; mv $profile.new $profile; }}
-up() {{ for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/10050) 2>/dev/null && return; sleep 0.1; done; return 1; }}
+up() {{ for _ in $(seq 1200); do (: </dev/tcp/127.0.0.1/10050) 2>/dev/null && return; sleep 0.1; done; return 1; }}
 agentd() {{ systemctl reset-failed zabbix-agent || :; systemctl restart zabbix-agent || :; }}
 agent2() {{ systemctl reset-failed zabbix-agent2 || :; systemctl restart zabbix-agent2 || :; }}
 service() {{
     rm -f /run/zbx-nvidia/document.json
     systemctl restart zbx-nvidia
-    for _ in $(seq 100); do [ -s /run/zbx-nvidia/document.json ] && return; sleep 0.1; done
+    for _ in $(seq 1200); do [ -s /run/zbx-nvidia/document.json ] && return; sleep 0.1; done
     return 1
 }}
 closed_to_the_server() {{

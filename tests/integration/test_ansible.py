@@ -134,7 +134,11 @@ def test_it_changes_once_then_nothing_and_leaves_no_trace(ansible: Ansible) -> N
     there.ok("systemctl", "stop", SERVICES[agent])
 
 
+# What follows is the role's own doing: once, on the one series or on the other.
+
+
 @pytest.mark.integration
+@pytest.mark.parametrize("ansible", SERIES[:1], indirect=True)
 def test_what_it_refuses(ansible: Ansible) -> None:
     """And says why."""
     wrong = ansible.run(zbx_nvidia_state="gone")
@@ -151,6 +155,7 @@ def test_what_it_refuses(ansible: Ansible) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("ansible", SERIES[:1], indirect=True)
 def test_what_is_copied_and_not_unpacked_yet(ansible: Ansible) -> None:
     """--check, with a service to come that a handler would restart."""
     there = ansible.there
@@ -163,6 +168,7 @@ def test_what_is_copied_and_not_unpacked_yet(ansible: Ansible) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("ansible", SERIES[-1:], indirect=True)
 def test_a_program_that_is_gone(ansible: Ansible) -> None:
     """Nothing is removed that only the program could put back."""
     there = ansible.there

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from pyzabbix import ZabbixAPIException
 
+from tests.integration.conftest import PATIENCE, PAUSE, SERIES
 from tests.integration.machines import PRODUCT, Machine, machine
 from tests.integration.stage import script, stage
 from zbx_nvidia import __version__
@@ -32,8 +33,6 @@ pytestmark = pytest.mark.integration
 ONE, TWO = "gpu-one", "gpu-two"  # a process a poll, agentd; resident, agent 2 with a key
 TEMPLATE = TEMPLATE_NAMES["passive"]
 API = ("--url", "http://web:8080", "--token-file", "/root/token")
-PATIENCE = 45.0  # s until the server has noticed
-SOON = 30.0  # s until an agent is up, and the server has asked it
 
 
 class Place:
@@ -149,7 +148,7 @@ def place(stack: Stack) -> Iterator[Place]:
         stage(two)
         one.shell("systemctl enable --now zabbix-agent 2>&1")
         two.shell("systemctl enable --now zabbix-agent2 2>&1; mkdir -p /etc/zbx-nvidia")
-        two.write("/etc/zbx-nvidia/agent.conf", "interval = 1s\nstall = 1s\n")
+        two.write("/etc/zbx-nvidia/agent.conf", "interval = 1s\nstall = 30s\n")
         one.ok(PRODUCT, "install-agent", "--server", "127.0.0.1,server")
         two.ok(PRODUCT, "install-agent", "--server", "127.0.0.1,server", "--mode", "resident", "--psk")
         names = ("TLSPSKIdentity", "TLSPSKFile")
@@ -192,9 +191,9 @@ def impatient(stack: Stack) -> Iterator[None]:
         subprocess.run(["docker", "restart", server], capture_output=True, check=True)
 
 
-def until(ask: Callable[[], dict[str, Any]], link: str | None, patience: float) -> dict[str, Any]:
+def until(ask: Callable[[], dict[str, Any]], link: str | None) -> dict[str, Any]:
     """Ask the doctor until it names that link; before that it may name none, and never another."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + PATIENCE
     while True:
         said = ask()
         named = said["fault"]["id"] if said["fault"] else None
@@ -202,8 +201,8 @@ def until(ask: Callable[[], dict[str, Any]], link: str | None, patience: float) 
             return said
         assert link is None or named is None, said["fault"]
         if time.monotonic() > end:
-            pytest.fail(f"{link or 'healthy'} was expected; after {patience:g} s the doctor says {said['fault']}")
-        time.sleep(0.3)
+            pytest.fail(f"{link or 'healthy'} was expected; after {PATIENCE:g} s the doctor says {said['fault']}")
+        time.sleep(0.5)
 
 
 class Fault(NamedTuple):
@@ -254,7 +253,8 @@ AUDIT = (
     'tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0" >/var/log/audit/audit.log; '
 )
 
-ON_THE_HOST = [
+# Of the driver, the collector and the service: they are the same under each series and agent.
+WITHOUT_AN_AGENT = [
     # -- the driver
     fault(
         ONE, "bus", "none", "lspci", "echo 0x8086 >$slot/vendor; answers no_driver", "echo 0x10de >$slot/vendor; well"
@@ -424,7 +424,9 @@ ON_THE_HOST = [
         "systemctl kill --signal=CONT zbx-nvidia; service",
     ),
     fault(TWO, "fresh", "closed", "namei -l", "chmod 0700 /run/zbx-nvidia", "chmod 0755 /run/zbx-nvidia"),
-    # -- the agent
+]
+
+OF_THE_AGENT = [
     fault(
         ONE,
         "agent",
@@ -773,8 +775,8 @@ def test_a_server_that_has_neither_template_nor_host(place: Place) -> None:
 
 def test_two_healthy_hosts(place: Place) -> None:
     """First of all: every link good, or not part of that way to run."""
-    until(lambda: place.doctor(ONE, *API), None, PATIENCE)
-    until(lambda: place.doctor(TWO, *API), None, PATIENCE)
+    until(lambda: place.doctor(ONE, *API), None)
+    until(lambda: place.doctor(TWO, *API), None)
     expected = {
         ONE: {"service": "unseen", "fresh": "unseen", "psk": "unseen", "proxy": "unseen"},
         TWO: {"persistence": "unseen", "time": "unseen", "proxy": "unseen"},
@@ -784,32 +786,39 @@ def test_two_healthy_hosts(place: Place) -> None:
         while (found := not_good(place.doctor(host, *API))) != wanted:
             # Zabbix says a while after the first value that the interface is available.
             assert time.monotonic() < end, found
-            time.sleep(0.5)
+            time.sleep(PAUSE)
 
 
 def not_good(said: dict[str, Any]) -> dict[str, str]:
     return {link["id"]: link["state"] for link in said["links"] if link["state"] != "good"}
 
 
-@pytest.mark.parametrize("broken", [*ON_THE_HOST, *AT_THE_SERVER])
+# By turns on the one series and on the other where the series makes no difference, elsewhere on each.
+ROWS = [
+    pytest.param(series, *row.values, id=f"{series}-{row.id}")
+    for series in SERIES
+    for row in (*WITHOUT_AN_AGENT[SERIES.index(series) :: len(SERIES)], *OF_THE_AGENT, *AT_THE_SERVER)
+]
+
+
+@pytest.mark.parametrize(("stack", "broken"), ROWS, indirect=["stack"])
 def test_exactly_one_thing_is_broken(place: Place, broken: Fault) -> None:
     def do(what: str | Callable[[Place], object]) -> None:
         _ = script(place.machines[broken.host], what) if isinstance(what, str) else what(place)
 
-    patience = PATIENCE if broken.view else SOON
     if place.sick:  # as the test before this one left it
-        until(lambda: place.doctor(broken.host, *API), None, PATIENCE)
+        until(lambda: place.doctor(broken.host, *API), None)
     place.sick = True
     do(broken.breaks)
     try:
-        named = until(lambda: place.doctor(broken.host, *broken.view), broken.link, patience)["fault"]
+        named = until(lambda: place.doctor(broken.host, *broken.view), broken.link)["fault"]
     finally:
         do(broken.mends)
     assert named["fault"] == broken.key, named
     assert broken.says in f"{named['text']} {named['cause']} {named['cure']}", named
     if broken.view:
         place.ask_now()
-    until(lambda: place.doctor(broken.host, *broken.view), None, patience)
+    until(lambda: place.doctor(broken.host, *broken.view), None)
     place.sick = False
 
 
@@ -1059,7 +1068,7 @@ def test_an_agent_that_is_no_service(place: Place) -> None:
             "sleep 0.5; agentd; up",
         )
         place.ask_now()
-        until(lambda: place.doctor(ONE, *API), None, PATIENCE)  # the server has missed the item meanwhile
+        until(lambda: place.doctor(ONE, *API), None)  # the server has missed the item meanwhile
     assert (fault["id"], fault["fault"]) == ("reloaded", "older")
     assert "zabbix_agentd is no service of systemd's: restart it" in fault["cure"]
     assert "systemctl" not in fault["cure"]

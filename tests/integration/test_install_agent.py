@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.conftest import PATIENCE
 from tests.integration.machines import CONFIGS, PRODUCT, SERVICES, Machine, machine
 from tests.integration.watched import Client
 from zbx_nvidia import __version__
@@ -102,10 +103,10 @@ class Host:
         assert lines[0].startswith("Error: ")
         return lines[0]
 
-    def until(self, check: Any, timeout: float = 30) -> None:
-        end = time.monotonic() + timeout
+    def until(self, check: Any) -> None:
+        end = time.monotonic() + PATIENCE
         while not check():
-            assert time.monotonic() < end, f"nothing after {timeout:g} s"
+            assert time.monotonic() < end, f"nothing after {PATIENCE:g} s"
             time.sleep(0.2)
 
     @contextmanager
@@ -245,7 +246,7 @@ def test_two_agents_that_share_a_directory(host: Host) -> None:
             host.ok("install-agent")
             assert second().startswith("{")
             host.ok("uninstall-agent")
-            host.until(lambda: "ZBX_NOTSUPPORTED" in second(), 5)
+            host.until(lambda: "ZBX_NOTSUPPORTED" in second())
     finally:
         host.shell(f"systemctl stop second; rm {unit}; systemctl daemon-reload")
 
@@ -819,7 +820,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
         watching.remove(*variants)
         for name in variants:
             assert right not in add(name)
-        host.until(lambda: watching.value(NAME) == "1", 60)
+        host.until(lambda: watching.value(NAME) == "1")
 
         def called() -> bool:
             # An agent that asks before the server knows it asks again a minute later. It sends every 5 s.
@@ -829,7 +830,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
                 time.sleep(0.5)
             return watching.value(ACTIVE) == "1"
 
-        host.until(called, 90)
+        host.until(called)
         host.ok("uninstall-agent")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import PROFILE
+from tests.integration.conftest import PATIENCE, PROFILE
 from tests.integration.machines import machine
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def host() -> Iterator[Machine]:
 
 
 def document(host: Machine, path: str) -> dict[str, Any]:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while (done := host.run("cat", path)).code:
         assert time.monotonic() < end, f"no {path}: {host.run('journalctl', '--unit', 'zbx-nvidia').out[-1000:]}"
         time.sleep(0.1)
@@ -51,7 +51,7 @@ def test_a_service_that_is_killed_leaves_nothing_to_read_and_comes_back(host: Ma
     path = "/run/zbx-nvidia/document.json"
     assert document(host, path)["status"]["code"] == 0
     kill(host)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while host.run("test", "-e", path).code == 0:
         assert time.monotonic() < end, "it was left to be read"
         time.sleep(0.1)
@@ -72,7 +72,7 @@ def test_what_the_docs_add_to_the_unit_suffices(host: Machine) -> None:
     assert found["collector"]["errors"] == []
     assert found["host"]["sxid_count"] >= 0
     kill(host)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while host.run("test", "-e", f"{place}/document.json").code == 0:
         assert time.monotonic() < end, "it was left to be read"
         time.sleep(0.1)

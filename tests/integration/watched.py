@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -17,7 +16,7 @@ from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT
 from zbx_nvidia.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from tests.integration.conftest import Stack
 
@@ -193,15 +192,6 @@ def same(stored: str, value: Any) -> bool:
     if isinstance(value, list):
         return bool(json.loads(stored) == value)
     return bool(float(stored) == pytest.approx(value, rel=1e-9, abs=1e-4))
-
-
-def until(complaints: Callable[[], Collection[str]], timeout: float) -> None:
-    """Wait until there is nothing to complain about; then say what was."""
-    end = time.monotonic() + timeout
-    while found := complaints():
-        if time.monotonic() > end:
-            pytest.fail(f"after {timeout:g} s: {found}")
-        time.sleep(0.5)
 
 
 def errors(stack: Stack, host: str) -> dict[str, str]:
