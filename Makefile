@@ -40,11 +40,12 @@ soak: wheel simulator ## the resident collector for 10 minutes, 40,000 rounds of
 	@scripts/test-venv.sh
 	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/agent/resident/test_soak.py
 
-lint: venv ## ruff, mypy, shellcheck
+lint: venv ## ruff, mypy, shellcheck, and whether the lock files are those of pyproject.toml
 	@echo "> Checking style and types"
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet || { echo "error: run .venv/bin/ruff format" >&2; exit 1; }
 	@.venv/bin/mypy --no-error-summary
+	@$(PYTHON) scripts/lock.py --check
 	@.venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR \
 	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/healthy docker/*/create-database
 
@@ -68,6 +69,9 @@ simulator: ## build/simulator/libnvidia-ml.so.1, a driver for machines without o
 venv: ## .venv with the package and the development tools
 	@scripts/system-packages.sh python
 	@scripts/venv.sh
+
+lock: venv ## requirements/*.txt: the newest versions that fit pyproject.toml, with hashes
+	@$(PYTHON) scripts/lock.py
 
 engine: ## a running Docker engine, installed if there is none
 	@scripts/docker-engine.sh
