@@ -7,7 +7,7 @@ SECONDS ?= 600
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel zipapp generate lint test-unit test-all-unit test-integration test soak demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel zipapp generate lint lock test-unit test-all-unit test-pythons test-integration test soak demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,17 +19,21 @@ demo: venv wheel engine ## a real Zabbix with simulated GPUs on this machine (SE
 demo-down: ## remove the demo
 	@scripts/demo-down.sh
 
-# Most tests wait for something: more workers than processors.
-UNIT_TESTS = scripts/system-packages.sh systemd valgrind fish mandoc zsh && scripts/test-venv.sh && \
-    $(TEST_PYTHON) -m pytest --numprocesses 6 --dist worksteal tests
+UNIT_PROGRAMS = scripts/system-packages.sh systemd valgrind fish mandoc zsh
 
 test: test-all-unit test-integration ## every check and every test
 
 test-unit: lint wheel simulator ## for everyday work: what needs neither Docker nor more than a minute
-	@$(UNIT_TESTS) -m "not integration and not gpu and not slow"
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh own "not gpu and not slow"
 
-test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker
-	@$(UNIT_TESTS) -m "not integration and not gpu"
+test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker, on the oldest and the newest Python here
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh ends
+
+test-pythons: lint wheel simulator ## the same on every supported Python here
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh all
 
 test-integration: venv wheel engine ## the tests against real Zabbix 6.0 and 7.0 in Docker, side by side
 	@scripts/images.sh 6.0 7.0

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# unit-tests.sh all|ends|own [MARKS]: the unit tests on Pythons of this machine (scripts/pythons.sh says which).
+# Beyond `own`, the run on the newest measures which lines and branches of src/ they reach.
+source "$(dirname "$0")/lib.sh"
+cd "$repo"
+
+which=$1
+marks=${2:-not gpu}
+workers=${WORKERS:-6} # most tests wait for something: more of them than processors
+
+pythons=$(scripts/pythons.sh "$which")
+mapfile -t pythons <<<"$pythons"
+newest=${pythons[-1]}
+export COVERAGE_FILE=$repo/build/coverage/data # also of processes that run elsewhere
+
+for python in "${pythons[@]}"; do
+    scripts/test-venv.sh "$python"
+    minor=$("$python" -c 'import sys; print("3.%d" % sys.version_info[1])')
+    run=("build/test-venv-$minor/bin/python" -m)
+    tests=(pytest --numprocesses "$workers" --dist worksteal -m "$marks" tests/unit tests/golden)
+    if [[ $which == own || $python != "$newest" ]]; then
+        "${run[@]}" "${tests[@]}"
+        continue
+    fi
+    rm -rf build/coverage
+    mkdir -p build/coverage
+    "${run[@]}" coverage run -m "${tests[@]}"
+    quietly coverage-combine "${run[@]}" coverage combine
+    # In order of what is covered, least first, with a line that draws a rule before and after the modules.
+    "${run[@]}" coverage report --sort=cover >"$logs/coverage.log" && enough=1 || enough=0
+    say "Coverage of lines and branches, and the ten modules with the least (all: build/log/coverage.log)"
+    sed -n '1p;3,12p' "$logs/coverage.log"
+    grep ^TOTAL "$logs/coverage.log"
+    [[ $enough -eq 1 ]] || fail "the unit tests cover less than the floor, fail_under in pyproject.toml"
+done
