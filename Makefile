@@ -4,6 +4,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 SERIES ?= 7.0
 SECONDS ?= 600
+PYTHONS ?= ends
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
@@ -27,9 +28,9 @@ test-unit: lint wheel simulator ## for everyday work: what needs neither Docker 
 	@$(UNIT_PROGRAMS)
 	@scripts/unit-tests.sh own "not gpu and not slow"
 
-test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker, on the oldest and the newest Python here
+test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker, on the oldest and the newest Python (PYTHONS=ends, all or own)
 	@$(UNIT_PROGRAMS)
-	@scripts/unit-tests.sh ends
+	@scripts/unit-tests.sh $(PYTHONS)
 
 test-pythons: lint wheel simulator ## the same on every supported Python here
 	@$(UNIT_PROGRAMS)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # pythons.sh all|ends|own: the Pythons of this machine that the package supports, by path, oldest first: all, the oldest
 # and the newest, or that of .venv. It looks on PATH and where pyenv and uv put theirs, and says what it leaves untested.
+# pythons.sh minors: what is supported, by number, here or not.
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
@@ -28,16 +29,20 @@ of() {
     return 1
 }
 
+mapfile -t minors < <(sed -n 's/^ *"Programming Language :: Python :: \(3\.[0-9]\+\)",$/\1/p' pyproject.toml | sort -V)
 case ${1:-} in
+    minors)
+        printf '%s\n' "${minors[@]}"
+        exit
+        ;;
     own)
         .venv/bin/python -c 'import os, sys; print(os.path.realpath(sys.executable))'
         exit
         ;;
     all | ends) ;;
-    *) fail "usage: pythons.sh all|ends|own" ;;
+    *) fail "usage: pythons.sh all|ends|own|minors" ;;
 esac
 
-mapfile -t minors < <(sed -n 's/^ *"Programming Language :: Python :: \(3\.[0-9]\+\)",$/\1/p' pyproject.toml | sort -V)
 found=()
 paths=()
 missing=()
