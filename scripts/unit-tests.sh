@@ -27,10 +27,12 @@ for python in "${pythons[@]}"; do
     mkdir -p build/coverage
     "${run[@]}" coverage run -m "${tests[@]}"
     quietly coverage-combine "${run[@]}" coverage combine
-    # In order of what is covered, least first, with a line that draws a rule before and after the modules.
     "${run[@]}" coverage report --sort=cover >"$logs/coverage.log" && enough=1 || enough=0
     say "Coverage of lines and branches, and the ten modules with the least (all: build/log/coverage.log)"
     sed -n '1p;3,12p' "$logs/coverage.log"
     grep ^TOTAL "$logs/coverage.log"
+    # A module that no process loads is not in the report, and would not lower the total.
+    unseen=$(comm -23 <(find src/zbx_nvidia -name '*.py' | sort) <(awk '/^src/ { print $1 }' "$logs/coverage.log" | sort))
+    [[ -z $unseen ]] || fail "no test loads $unseen"
     [[ $enough -eq 1 ]] || fail "the unit tests cover less than the floor, fail_under in pyproject.toml"
 done
