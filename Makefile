@@ -4,10 +4,11 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 SERIES ?= 7.0
 SECONDS ?= 600
+PYTHONS ?= ends
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel zipapp generate lint test-unit test-all-unit test-integration test-loaded test soak demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel zipapp generate lint lock test-unit test-all-unit test-pythons test-integration test-loaded test soak demo demo-down bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,17 +20,21 @@ demo: venv wheel engine ## a real Zabbix with simulated GPUs on this machine (SE
 demo-down: ## remove the demo
 	@scripts/demo-down.sh
 
-# Most tests wait for something: more workers than processors.
-UNIT_TESTS = scripts/system-packages.sh systemd valgrind fish mandoc zsh && scripts/test-venv.sh && \
-    $(TEST_PYTHON) -m pytest --numprocesses 6 --dist worksteal tests
+UNIT_PROGRAMS = scripts/system-packages.sh systemd valgrind fish mandoc zsh
 
 test: test-all-unit test-integration ## every check and every test
 
 test-unit: lint wheel simulator ## for everyday work: what needs neither Docker nor more than a minute
-	@$(UNIT_TESTS) -m "not integration and not gpu and not slow"
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh own "not gpu and not slow"
 
-test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker
-	@$(UNIT_TESTS) -m "not integration and not gpu"
+test-all-unit: lint wheel simulator ## the part of `make test` that needs no Docker, on the oldest and the newest Python (PYTHONS=ends, all or own)
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh $(PYTHONS)
+
+test-pythons: lint wheel simulator ## the same on every supported Python here
+	@$(UNIT_PROGRAMS)
+	@scripts/unit-tests.sh all
 
 # Both series side by side, unless SERIES is given.
 TEST_SERIES := $(if $(filter file,$(origin SERIES)),6.0 7.0,$(SERIES))
@@ -49,11 +54,12 @@ soak: wheel simulator ## the resident collector for 10 minutes, 40,000 rounds of
 	@scripts/test-venv.sh
 	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/agent/resident/test_soak.py
 
-lint: venv ## ruff, mypy, shellcheck
+lint: venv ## ruff, mypy, shellcheck, and whether the lock files are those of pyproject.toml
 	@echo "> Checking style and types"
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet || { echo "error: run .venv/bin/ruff format" >&2; exit 1; }
 	@.venv/bin/mypy --no-error-summary
+	@$(PYTHON) scripts/lock.py --check
 	@.venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR \
 	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/healthy docker/*/create-database
 
@@ -77,6 +83,9 @@ simulator: ## build/simulator/libnvidia-ml.so.1, a driver for machines without o
 venv: ## .venv with the package and the development tools
 	@scripts/system-packages.sh python
 	@scripts/venv.sh
+
+lock: venv ## requirements/*.txt: the newest versions that fit pyproject.toml, with hashes
+	@$(PYTHON) scripts/lock.py
 
 engine: ## a running Docker engine, installed if there is none
 	@scripts/docker-engine.sh

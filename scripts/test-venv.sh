@@ -1,15 +1,33 @@
 #!/usr/bin/env bash
-# build/test-venv: the built wheel, with the tools of .venv behind it. Tests that run there test what users install.
+# test-venv.sh [PYTHON]: an environment with the built wheel. Tests that run there test what users install.
+#   without PYTHON: build/test-venv, of the machine's own Python, with the tools of .venv behind it
+#   with one:       build/test-venv-3.x, with what requirements/test.txt pins for it, and nothing else
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
-venv=build/test-venv
 wheel=(dist/*.whl)
-[[ -x $venv/bin/python ]] || quietly test-venv .venv/bin/python -m venv --without-pip "$venv"
-site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-# A path file only appends a folder: the path file in there that leads to src/ is not followed.
-.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/tools.pth"
-quietly test-venv-install .venv/bin/pip --python "$venv/bin/python" install --no-deps --force-reinstall "${wheel[@]}"
+if [[ $# -eq 0 ]]; then
+    venv=build/test-venv
+    [[ -x $venv/bin/python ]] || quietly test-venv .venv/bin/python -m venv --without-pip "$venv"
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    # A path file only appends a folder: the path file in there that leads to src/ is not followed.
+    .venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/tools.pth"
+    pip=(.venv/bin/pip --python "$venv/bin/python")
+else
+    minor=$("$1" -c 'import sys; print("3.%d" % sys.version_info[1])')
+    venv=build/test-venv-$minor
+    stamp=$venv/inputs
+    pip=("$venv/bin/python" -m pip)
+    inputs=$("$1" -c 'import sys; print(sys.base_prefix, sys.version)' && sha256sum requirements/test.txt scripts/test-venv.sh)
+    if [[ $inputs != "$(cat "$stamp" 2>/dev/null)" ]]; then
+        say "Preparing $venv"
+        rm -rf "$venv"
+        quietly "test-venv-$minor" "$1" -m venv "$venv"
+        quietly "test-venv-$minor-tools" "${pip[@]}" install --require-hashes --requirement requirements/test.txt
+        printf '%s\n' "$inputs" >"$stamp"
+    fi
+fi
+quietly "${venv#build/}-install" "${pip[@]}" install --no-deps --force-reinstall "${wheel[@]}"
 "$venv/bin/python" -c "import zbx_nvidia; assert zbx_nvidia.__file__.startswith('$repo/$venv/'), zbx_nvidia.__file__" \
     || fail "$venv would test something else than the wheel"
-say "Testing ${wheel[0]}"
+say "Testing ${wheel[0]} on $("$venv/bin/python" --version)"

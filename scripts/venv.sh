@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# .venv: this package, editable, with its dependencies and the development tools of pyproject.toml.
+# .venv: this package, editable, with its dependencies and the development tools, all of the versions in requirements/dev.txt.
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
-stamp=.venv/.pyproject.sha256
+stamp=.venv/.inputs.sha256
 sha256sum --check --status "$stamp" 2>/dev/null && exit
 
 say "Preparing .venv (the package, its dependencies, the development tools)"
 [[ -x .venv/bin/pip ]] || quietly venv python3 -m venv .venv
-quietly venv-pip .venv/bin/python -m pip install --upgrade 'pip>=25.1' # the first that knows --group
-quietly venv-install .venv/bin/pip install --editable . --group dev
-sha256sum pyproject.toml >"$stamp"
+quietly venv-install .venv/bin/pip install --require-hashes --requirement requirements/dev.txt
+# The build tools are in .venv now: without isolation nothing else is fetched.
+quietly venv-package .venv/bin/pip install --no-deps --no-build-isolation --editable .
+sha256sum pyproject.toml requirements/dev.txt scripts/venv.sh >"$stamp"

@@ -126,6 +126,17 @@ def _set(text: str, section: str, key: str, value: Value) -> str:
     return f"{text[: found.start()]}{head}\n{body}{text[found.end() :]}"
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starts processes without coverage.py, which would be found where a test counts modules, memory, files or time.
+
+    It has to come before `machine`, as it does by `@pytest.mark.usefixtures("unmeasured")`: a machine's environment is
+    made of that of the tests.
+    """
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def simulator_library() -> Path:
     """libnvidia-ml.so.1 of the simulator, built if need be; one worker at a time."""

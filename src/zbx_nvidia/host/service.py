@@ -188,4 +188,4 @@ def _exists(user: str) -> bool:
 
 
 def _data(name: str) -> bytes:
-    return resources.files("zbx_nvidia").joinpath("data", "systemd", name).read_bytes()
+    return resources.files("zbx_nvidia").joinpath("data").joinpath("systemd").joinpath(name).read_bytes()

@@ -207,6 +207,7 @@ def wait_for_child(folder: Path, parent: int) -> int:
     pytest.fail("the collector made no session of its own")
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path) -> None:
     eight.set("gpu 5", state="hang")
     # As the socket that zabbix_agentd listens on, which its children inherit.

@@ -11,9 +11,12 @@ import pytest
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template.userparameters import render_for_windows
 
-# What Python has on Unix alone; a Python that lacks them stands for one on Windows.
+# What Python has on Unix alone; a Python that lacks them stands for one on Windows. There `subprocess` does without
+# them, and here it must be loaded before they go: `platform`, and so click, imports it on Python 3.10.
 UNIX = ("fcntl", "grp", "pwd", "resource", "termios", "pty", "_posixsubprocess")
-LACKING = f"import os, sys\nsys.modules.update(dict.fromkeys({UNIX!r}))\ndel os.fork, os.getuid, os.geteuid\n"
+LACKING = (
+    f"import os, subprocess, sys\nsys.modules.update(dict.fromkeys({UNIX!r}))\ndel os.fork, os.getuid, os.geteuid\n"
+)
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

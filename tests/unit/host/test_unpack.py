@@ -271,6 +271,7 @@ def test_python_that_nobody_else_may_use_is_warned_of(pyz: Path, tmp_path: Path)
     assert "it is too long or has spaces in it" in spaced.stderr
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.slow
 def test_a_poll_costs_less_than_from_a_virtual_environment(pyz: Path, tmp_path: Path) -> None:
     """Seen: 9.5 ms against 13.5 of a script that pip made, and 13.7 from the archive itself."""

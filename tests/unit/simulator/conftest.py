@@ -74,6 +74,11 @@ class ClientFactory(Protocol):
     def __call__(self, machine: Machine, *, init: bool = True) -> Client: ...
 
 
+@pytest.fixture(autouse=True)
+def _without_coverage(unmeasured: None) -> None:
+    """The driver is what is tested here, and src/ has no part in it."""
+
+
 @pytest.fixture
 def nvml() -> Iterator[ClientFactory]:
     clients: list[Client] = []

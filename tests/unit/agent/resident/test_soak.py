@@ -53,6 +53,7 @@ def rounds(pid: int) -> int:
     return count // 2
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.slow
 def test_it_does_not_grow(machine: MachineFactory, serve: ServiceFactory, tmp_path: Path, clocks_library: Path) -> None:
     node = machine("h100x8")

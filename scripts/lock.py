@@ -1,0 +1,109 @@
+"""Write requirements/*.txt: what pyproject.toml asks for, with exact versions and hashes, for every supported Python.
+
+python scripts/lock.py [--check]
+
+They name no package index and no address, so that they serve wherever pip finds its packages. Their first line holds
+what they were made from: by it --check tells, without a network, that they are out of date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # hatchling brings it there
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "requirements"
+# One file for each group that is installed by itself. The first holds all, and the others take their versions from it.
+GROUPS = ("dev", "test")
+HEADER = "# Written by `make lock` from parts of pyproject.toml with the SHA-256 "
+
+
+def fingerprint() -> str:
+    """Of what the resolver reads in pyproject.toml, whatever its comments say."""
+    read: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    parts = [read["project"]["requires-python"], read["project"]["dependencies"], read["dependency-groups"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def oldest() -> str:
+    """The Python from which on versions are wanted."""
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(read["project"]["requires-python"]).removeprefix(">=")
+
+
+def uv() -> str:
+    """The program that resolves for all Pythons at once; pip does so for its own alone."""
+    if found := shutil.which("uv"):
+        return found
+    folder = ROOT / "build" / "lock-venv"
+    if not (folder / "bin" / "uv").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", "uv"], check=True)
+    return str(folder / "bin" / "uv")
+
+
+def index() -> dict[str, str]:
+    """Where pip looks for packages: uv does not read pip's configuration."""
+    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    configured = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    address = os.environ.get("PIP_INDEX_URL") or configured
+    return {"UV_DEFAULT_INDEX": address} if address else {}
+
+
+def write() -> None:
+    """All files, from the newest versions that fit."""
+    program, mark = uv(), fingerprint()
+    FOLDER.mkdir(exist_ok=True)
+    for group in GROUPS:
+        command = [program, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade"]
+        command += ["--no-config", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+        command += ["--python-version", oldest(), "--group", group, str(ROOT / "pyproject.toml")]
+        if group != GROUPS[0]:
+            command += ["--constraints", str(FOLDER / f"{GROUPS[0]}.txt")]
+        made = subprocess.run(
+            command, env={**index(), **os.environ}, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+        )
+        (FOLDER / f"{group}.txt").write_text(f"{HEADER}{mark}\n{made.stdout}", encoding="utf-8")
+
+
+def complaints() -> list[str]:
+    """What is wrong with the files as they are."""
+    found = []
+    for group in GROUPS:
+        path = FOLDER / f"{group}.txt"
+        head, _, text = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")
+        if head != HEADER + fingerprint():
+            found.append(f"{path.relative_to(ROOT)} was not made from this pyproject.toml: run `make lock`")
+        if "://" in text:
+            found.append(f"{path.relative_to(ROOT)} names an address; a lock that serves everywhere must not")
+        pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+        found += [f"{path.relative_to(ROOT)}: no exact version in {pin!r}" for pin in pins if "==" not in pin]
+        if text.count(" --hash=sha256:") < len(pins):
+            found.append(f"{path.relative_to(ROOT)} has entries without a hash")
+    return found
+
+
+def main() -> None:
+    """Write, or check."""
+    if sys.argv[1:] == ["--check"]:
+        if found := complaints():
+            sys.exit("\n".join(f"error: {text}" for text in found))
+    elif sys.argv[1:]:
+        sys.exit(__doc__)
+    else:
+        write()
+
+
+if __name__ == "__main__":
+    main()
