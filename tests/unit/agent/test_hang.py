@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ from tests.unit.agent.collector import (
     states_of_threads,
     wait_until_gone,
 )
+from zbx_nvidia.agent import oneshot
+from zbx_nvidia.agent.messages import Sender
 from zbx_nvidia.agent.oneshot import DEADLINE
 
 if TYPE_CHECKING:
@@ -139,6 +142,19 @@ def test_deadline_is_counted_from_the_start_of_the_process(
     assert answer.document["collector"]["duration"] >= DEADLINE
     assert answer.code == 1000
     assert len(answer.by_index) == 7
+
+
+def test_what_came_in_time_counts_when_the_parent_was_late() -> None:
+    """On a busy machine it may run only after the deadline. It must not wait for more then."""
+    reading, writing = os.pipe()
+    sender = Sender(writing)
+    sender.send("host", ({}, 2, [], [], (0.0, 0.0)))
+    sender.send("gpu", (0, "ok", {"uuid": "GPU-0"}, {}, (), (), (0.0, 0.0)))
+    found = oneshot._listen(reading, time.monotonic() - 10, 1.0)  # noqa: SLF001  a parent cannot be held up from outside
+    assert [gpu.position for gpu in found.gpus] == [0]
+    assert (found.status.name, found.detail) == ("Deadline exceeded", "No answer in 1 s from GPU 1")
+    os.close(reading)
+    os.close(writing)
 
 
 def only_child(folder: Path) -> int:
