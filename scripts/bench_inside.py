@@ -19,8 +19,23 @@ import time
 from pathlib import Path
 
 HERE = Path(sys.executable).parent
+# As many errors as a GPU may tell of at once, of more codes than there are, taken in by the service.
+STORM = """
+from zbx_nvidia.agent.resident.ledger import Ledger
+from zbx_nvidia.agent.resident.xids import Tally
+tally, ledger = Tally(), Ledger(60, 600)
+for number in range(100_000):
+    tally.add(number % 1000 if number % 3 else 79)
+    if number % 7777 == 0:
+        for code, count, _, when in tally.take():
+            ledger.add(code, count, when, 0.0)
+"""
 YARDSTICK = {"python -c 'import pynvml'": [sys.executable, "-c", "import pynvml"]}
-COMMANDS = {**YARDSTICK, "zbx-nvidia-agent get": [str(HERE / "zbx-nvidia-agent"), "get"]}
+COMMANDS = {
+    **YARDSTICK,
+    "zbx-nvidia-agent get": [str(HERE / "zbx-nvidia-agent"), "get"],
+    "100,000 XIDs": [sys.executable, "-c", STORM],
+}
 KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
 SERVICE_SECONDS = 60

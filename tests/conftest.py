@@ -9,20 +9,31 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
 from tests.cost import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
 
+# s that a test waits for what must happen: so long that only a fault lets it pass, however busy the machine is. What
+# must happen at a certain time is asked of a clock that the test gives.
+PATIENCE = 120.0
+LOOK = 0.02  # s between two looks whether it has happened
+
 Value = str | int | float | None
+
+# No example of hypothesis is too slow, and none takes too long to be made.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 WATCH = pytest.StashKey[Watch]()
 
@@ -37,6 +48,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Says what the run has cost."""
     if watch := config.stash.get(WATCH, None):
         terminalreporter.write_line(str(watch.end()))
+
+
+def wait_for(true: Callable[[], object], what: str) -> None:
+    """Wait until this is true."""
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, f"waited {PATIENCE:g} s for {what}"
+        time.sleep(LOOK)
 
 
 class Machine:

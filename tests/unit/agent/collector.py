@@ -10,13 +10,12 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema  # type: ignore[import-untyped]  # it brings no types
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,14 +25,15 @@ if TYPE_CHECKING:
 AGENT = Path(sysconfig.get_path("scripts")) / "zbx-nvidia-agent"
 CLOCK = 1_700_000_000  # one moment for all machines, so that two documents can be compared
 LIMIT = 65_536
+# s, the longest that it takes: where a test is not about the deadline, a slow machine is not to come to it.
+NO_DEADLINE = 600.0
 
 
 class Answer(NamedTuple):
-    """One document, as text and as an object, and the seconds that the process took from its start."""
+    """One document, as text and as an object."""
 
     text: str
     document: dict[str, Any]
-    seconds: float
 
     @property
     def code(self) -> int:
@@ -60,12 +60,14 @@ class Answer(NamedTuple):
 
 
 class Poll:
-    """A collection that is running."""
+    """A collection that is running; with the deadline of an installation where it is None."""
 
-    def __init__(self, env: Mapping[str, str], *arguments: str, command: str = "get") -> None:
-        self._started = time.monotonic()
-        self._process = subprocess.Popen(
-            [AGENT, command, *arguments],
+    def __init__(
+        self, env: Mapping[str, str], *arguments: str, command: str = "get", deadline: float | None = NO_DEADLINE
+    ) -> None:
+        limit = () if deadline is None else ("--deadline", f"{deadline:g}")
+        self.process = subprocess.Popen(
+            [AGENT, command, *limit, *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -74,18 +76,17 @@ class Poll:
 
     def answer(self) -> Answer:
         """Waits for the end of its output, as an agent does: a child that keeps the pipe open would be noticed."""
-        output, errors = self._process.communicate(timeout=30)
-        seconds = time.monotonic() - self._started
-        assert self._process.returncode == 0
+        output, errors = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0
         assert errors == b""
-        return checked(output, seconds)
+        return checked(output)
 
 
-def get(env: Mapping[str, str], *arguments: str, command: str = "get") -> Answer:
-    return Poll(env, *arguments, command=command).answer()
+def get(env: Mapping[str, str], *arguments: str, command: str = "get", deadline: float | None = NO_DEADLINE) -> Answer:
+    return Poll(env, *arguments, command=command, deadline=deadline).answer()
 
 
-def checked(output: bytes, seconds: float = 0.0) -> Answer:
+def checked(output: bytes) -> Answer:
     """What every document is, whatever the driver does."""
     text = output.decode("ascii")
     assert text.endswith("\n")
@@ -96,7 +97,7 @@ def checked(output: bytes, seconds: float = 0.0) -> Answer:
     assert None not in _values(document)
     for uuid, readings in document.get("gpus", {}).items():
         assert readings.get("uuid", uuid) == uuid  # it goes where all of a group is shed
-    return Answer(text, document, seconds)
+    return Answer(text, document)
 
 
 @contextlib.contextmanager
@@ -121,7 +122,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 def python(code: str, env: Mapping[str, str], *arguments: str) -> str:
     """What a Python of its own prints: whatever calls NVML runs in such a one, and never in that of the tests."""
     run = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
@@ -144,18 +145,21 @@ def stat(pid: int) -> list[str]:
     return _read(f"/proc/{pid}/stat").decode().rpartition(") ")[2].split() or ["gone", *["0"] * 20]
 
 
+def states_of_threads(pid: int) -> set[str]:
+    """D is a call that hangs in the kernel."""
+    found = (_read(str(path)).decode() for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return {text.rpartition(") ")[2][0] for text in found if text}
+
+
 def end(folder: Path) -> None:
     """Ends every hanging collection of this folder: what a driver that comes back does."""
     for pid in (still := children(folder)):
         os.kill(pid, signal.SIGKILL)
-    wait_until_gone(folder, 10, f"{still} to end")
+    wait_until_gone(folder, f"{still} to end")
 
 
-def wait_until_gone(folder: Path, seconds: float, what: str) -> None:
-    until = time.monotonic() + seconds
-    while children(folder):
-        assert time.monotonic() < until, f"waited {seconds:g} s for {what}"
-        time.sleep(0.02)
+def wait_until_gone(folder: Path, what: str) -> None:
+    wait_for(lambda: not children(folder), what)
 
 
 def _pids() -> list[int]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.unit.agent.collector import AGENT, CLOCK, Answer, Poll, checked, get
+from tests.unit.clocks import SLOW
 from zbx_nvidia.agent.document import MAX_ERRORS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Machine, MachineFactory
+    from tests.unit.conftest import ClocksFactory
 
 IDENTITY = {"index", "name", "uuid", "pci", "serial", "vbios"}
 OF_THE_MACHINE = {"confidential"}
@@ -402,8 +405,9 @@ def test_only_fan_has_no_row_of_its_own(machine: MachineFactory) -> None:
 # -- callers ---------------------------------------------------------------------------------------------------------
 
 
-def test_two_polls_at_the_same_time_both_get_an_answer(eight: Machine) -> None:
+def test_two_polls_at_the_same_time_both_get_an_answer(eight: Machine, clocked: ClocksFactory) -> None:
     """Two servers, or a server and a person: the second waits for the first, which takes a moment."""
+    clocked(eight, speed=SLOW)  # for them it takes no more, however busy the machine is
     eight.set("gpu 0", power_usage="!SLOW(0.1) 70000")
     for answer in [poll.answer() for poll in (Poll(eight.env), Poll(eight.env))]:
         assert answer.code == 0
@@ -413,7 +417,11 @@ def test_two_polls_at_the_same_time_both_get_an_answer(eight: Machine) -> None:
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full"])
 def test_nobody_to_write_to_is_no_reason_to_complain(machine: MachineFactory, closed: str) -> None:
     run = subprocess.run(
-        ["sh", "-c", f'"$0" get {closed}', AGENT], env=machine("t4").env, capture_output=True, check=False, timeout=30
+        ["sh", "-c", f'"$0" get {closed}', AGENT],
+        env=machine("t4").env,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
 
@@ -422,7 +430,11 @@ def test_nobody_to_write_to_is_no_reason_to_complain(machine: MachineFactory, cl
 def test_streams_that_the_caller_has_closed_are_not_missed(machine: MachineFactory, closed: str) -> None:
     """The collector's pipe takes the place of what is closed."""
     run = subprocess.run(
-        ["sh", "-c", f'"$0" get {closed}', AGENT], env=machine("t4").env, capture_output=True, check=False, timeout=30
+        ["sh", "-c", f'"$0" get {closed}', AGENT],
+        env=machine("t4").env,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
     )
     assert run.stderr == b""
     assert len(checked(run.stdout).by_index) == 1
@@ -434,7 +446,7 @@ def test_listener_that_has_left(machine: MachineFactory) -> None:
     )
     assert run.stdout
     run.stdout.close()
-    assert run.communicate(timeout=30)[1] == b""
+    assert run.communicate(timeout=PATIENCE)[1] == b""
     assert run.returncode == 0
 
 
@@ -457,7 +469,7 @@ def test_listener_that_has_left(machine: MachineFactory) -> None:
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(machine: MachineFactory, arguments: list[str]) -> None:
     run = subprocess.run(
-        [AGENT, *arguments], env=machine("t4").env, capture_output=True, text=True, check=False, timeout=30
+        [AGENT, *arguments], env=machine("t4").env, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("zbx-nvidia-agent: ")
@@ -467,6 +479,6 @@ def test_wrong_usage_is_one_line_and_exit_code_2(machine: MachineFactory, argume
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_needs_no_driver(option: str) -> None:
-    run = subprocess.run([AGENT, option], env={}, capture_output=True, text=True, check=False, timeout=30)
+    run = subprocess.run([AGENT, option], env={}, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (run.returncode, run.stderr) == (0, "")
     assert "zbx-nvidia-agent" in run.stdout

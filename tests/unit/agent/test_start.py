@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.agent.collector import AGENT, CLOCK
+from tests.conftest import PATIENCE, wait_for
+from tests.unit.agent.collector import AGENT, CLOCK, NO_DEADLINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,12 +76,16 @@ def recorded(machine: MachineFactory, tmp_path: Path) -> tuple[set[str], set[str
     poll: Machine = machine("h100x8", clock=CLOCK)
     path = f"{tmp_path / 'site'}:{poll.env.get('PYTHONPATH', '')}".rstrip(":")
     env = {**poll.env, "PYTHONPATH": path, "RECORDED": str(notes)}
-    run = subprocess.run([AGENT, "get"], env=env, capture_output=True, check=True, timeout=30)
+    run = subprocess.run(
+        [AGENT, "get", "--deadline", f"{NO_DEADLINE:g}"], env=env, capture_output=True, check=True, timeout=PATIENCE
+    )
     assert run.stdout.startswith(b'{"version":1,')
-    until = time.monotonic() + 10
-    while len(found := [note for note in notes.iterdir() if not note.suffix]) < 2:
-        assert time.monotonic() < until, "one of the two processes left no note"
-        time.sleep(0.02)
+
+    def left() -> list[Path]:
+        return [note for note in notes.iterdir() if not note.suffix]
+
+    wait_for(lambda: len(left()) == 2, "a note of each of the two processes")
+    found = left()
     child, parent = sorted((set(note.read_text().split("\n")) for note in found), key=lambda mods: "pynvml" not in mods)
     return parent, child, env
 

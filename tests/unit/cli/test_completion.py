@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PATIENCE
 from zbx_nvidia.cli.completion import SHELLS
 from zbx_nvidia.cli.main import COMMANDS
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPTS = sysconfig.get_path("scripts")
-PATIENCE = 30.0  # s
 # What is typed before the tab key, and what it adds. {} is a folder with the one file `token`.
 CASES = {
     "a command": ("comple", "tion "),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import wait_for
 from zbx_nvidia.host import agents, owners, processes
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ def started(*command: str | Path, executable: Path | None = None) -> Iterator[in
     with subprocess.Popen(command, executable=executable, stdin=subprocess.PIPE, cwd="/") as process:
         try:
             # Until it is that program, or that of its child.
-            end = time.monotonic() + 10
-            while not (found := number(process.pid)):
-                assert time.monotonic() < end
-                time.sleep(0.01)
+            wait_for(lambda: number(process.pid), "that program")
+            found = number(process.pid)
+            assert found
             yield found
         finally:
             process.kill()
@@ -171,13 +171,10 @@ def test_a_container_that_shares_the_numbers_of_the_host(folder: Path) -> None:
     if child == 0:
         Path("/proc/self/comm").write_text("zabbix_agentd", encoding="ascii")
         os.chroot(folder)
-        time.sleep(60)
+        signal.pause()
         os._exit(0)
     try:
-        end = time.monotonic() + 10
-        while ("zabbix_agentd", child) not in processes.in_containers():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_for(lambda: ("zabbix_agentd", child) in processes.in_containers(), "it to be seen")
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import PATIENCE
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import connection
 from zbx_nvidia.server.connection import Credentials, connect
@@ -28,7 +29,7 @@ def echo(request: dict[str, Any], headers: dict[str, str]) -> str:
 
 
 def late(*_: object) -> Any:
-    time.sleep(0.6)
+    time.sleep(1.5)
     return 200, {}, b"{}"
 
 
@@ -119,7 +120,7 @@ def test_no_secret_is_told(
     texts: list[str] = []
     for login in LOGINS.values():
         try:
-            with connect(front.url, login, timeout=0.3 if answer is late else 10) as zabbix:
+            with connect(front.url, login, timeout=1 if answer is late else PATIENCE) as zabbix:
                 zabbix.call("host.get", {"output": ["hostid"]})
                 zabbix.call("host.create", {"host": "h", "tls_psk": PSK})
         except ServerError as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PATIENCE
+
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory
     from tests.unit.simulator.conftest import ClientFactory
@@ -248,7 +250,12 @@ done.set()
 print(json.dumps(sorted(set(answers))))
 """
     run = subprocess.run(
-        [sys.executable, "-c", script], env=machine("t4").env, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script],
+        env=machine("t4").env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
     assert json.loads(run.stdout) == ['"Tesla T4"']
     assert "Error" not in run.stderr
@@ -278,7 +285,12 @@ with concurrent.futures.ThreadPoolExecutor(9) as pool:
 print(json.dumps([sorted(seen), nvmlDeviceGetTemperature(nvmlDeviceGetHandleByIndex(7), 0)]))
 """
     run = subprocess.run(
-        [sys.executable, "-c", script, node.path], env=node.env, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script, node.path],
+        env=node.env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
     seen, last = json.loads(run.stdout)
     # Which of them a reader meets, the scheduler decides; the last one all see.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.conftest import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory
@@ -14,6 +17,8 @@ WAIT = (
     "(nvmlEventSetWait_v2(s.{}, {}))"
 )
 NO_INSTANCE = 2**32 - 1
+LONG = 600_000  # ms: longer than anybody waits here
+LOOK_EVERY = 0.05  # s, as the driver of the simulator has it
 
 
 def new_set(ask: Client, name: str, *gpus: int) -> None:
@@ -25,6 +30,14 @@ def new_set(ask: Client, name: str, *gpus: int) -> None:
 
 def wait(ask: Client, name: str, milliseconds: int = 0) -> Any:
     return ask(WAIT.format(name, milliseconds))
+
+
+def wake_ups(ask: Client) -> int:
+    """How often those threads have been woken that wait in calls, and not for questions."""
+    pid = ask.process.pid
+    tasks = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
 def test_an_xid_reaches_those_that_registered_before(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -65,13 +78,11 @@ def test_a_wait_ends_when_the_event_comes(machine: MachineFactory, nvml: ClientF
     new_set(ask, "xids", 0)
     assert ask.process.stdin
     assert ask.process.stdout
-    started = time.monotonic()
-    ask.process.stdin.write(WAIT.format("xids", 30_000) + "\n")
+    ask.process.stdin.write(WAIT.format("xids", LONG) + "\n")
     ask.process.stdin.flush()
-    time.sleep(0.3)
+    time.sleep(0.3)  # it waits by now, or finds the event there
     node.set("gpu 0", {"xid.1": 94})
     assert ask.process.stdout.readline() == f"[8, 94, 0, {NO_INSTANCE}]\n"
-    assert 0.3 <= time.monotonic() - started < 20
 
 
 def test_a_wait_that_brings_nothing_takes_its_time(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -82,7 +93,7 @@ def test_a_wait_that_brings_nothing_takes_its_time(machine: MachineFactory, nvml
         "(time.monotonic())"
     )
     assert answer == 10
-    assert 0.25 <= seconds < 5
+    assert seconds >= 0.25
 
 
 def test_many_wait_and_one_of_them_looks(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -98,17 +109,23 @@ def test_many_wait_and_one_of_them_looks(machine: MachineFactory, nvml: ClientFa
         "getattr(s, f'gpu{gpu}'), byref(c_nvmlEventData_t()), ms), time.monotonic())}))"
     )
     ask(
-        "setattr(s, 'threads', [threading.Thread(target=s.wait, args=(gpu, 2000 if gpu else 200)) for gpu in range(8)])"
+        "setattr(s, 'threads', [threading.Thread(target=s.wait, args=(gpu, ms)) for gpu, ms in"
+        f" enumerate([200, *6 * [2000], {LONG}])])"
     )
-    started = ask("[time.monotonic(), time.process_time(), [thread.start() for thread in s.threads]][:2]")
-    time.sleep(0.6)
+    started = ask("[time.monotonic(), [thread.start() for thread in s.threads]][0]")
+    wait_for(lambda: ask("0 in s.found"), "the one that looked to leave")
+    # Of the seven that are left one looks, and the others sleep: one wakes as often as there are looks.
+    before, since = wake_ups(ask), time.monotonic()
+    time.sleep(1)
+    woken, looks = wake_ups(ask) - before, (time.monotonic() - since) / LOOK_EVERY
+    assert woken < 2 * looks + 20
+    wait_for(lambda: ask("len(s.found)") == 7, "those that wait in vain")
     node.set("gpu 7", {"xid.1": 79})
-    ended = ask("[[thread.join() for thread in s.threads], time.monotonic(), time.process_time()][1:]")
-    found = {int(gpu): (code, at - started[0]) for gpu, (code, at) in ask("s.found").items()}
+    ask("[thread.join() for thread in s.threads]")
+    found = {int(gpu): (code, at - started) for gpu, (code, at) in ask("s.found").items()}
     assert {gpu: code for gpu, (code, _) in found.items()} == {**dict.fromkeys(range(7), 10), 7: 0}
-    assert 0.2 <= found[0][1] < 0.6 <= found[7][1] < 1.6
-    assert all(2 <= at < 4 for gpu, (_, at) in found.items() if gpu not in {0, 7})
-    assert ended[1] - started[1] < 0.05, "s of a processor"
+    assert found[0][1] >= 0.2
+    assert all(at >= 2 for gpu, (_, at) in found.items() if gpu)
 
 
 def test_one_lost_gpu_spoils_the_whole_set(machine: MachineFactory, nvml: ClientFactory) -> None:
@@ -119,12 +136,8 @@ def test_one_lost_gpu_spoils_the_whole_set(machine: MachineFactory, nvml: Client
     node.set("gpu 5", state="lost")
     node.set("gpu 2", {"xid.1": 31})
     for _ in range(2):
-        answer, seconds = ask(
-            "(lambda t: (pynvml.nvmlLib.nvmlEventSetWait_v2(s.all, byref(c_nvmlEventData_t()), 9000),"
-            " time.monotonic() - t))(time.monotonic())"
-        )
+        answer = ask(f"pynvml.nvmlLib.nvmlEventSetWait_v2(s.all, byref(c_nvmlEventData_t()), {LONG})")
         assert answer == 15
-        assert seconds < 5
     assert wait(ask, "two") == [8, 31, 2, NO_INSTANCE]
     node.set("gpu 5", state="ok")
     assert wait(ask, "all")[1:3] == [31, 2]

@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.conftest import PATIENCE, wait_for
 
+if TYPE_CHECKING:
     from tests.conftest import MachineFactory
     from tests.unit.simulator.conftest import ClientFactory
 
 START = "threading.Thread(target=lambda: {call}, daemon=True).start()"
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"waited 20 s for {what}"
-        time.sleep(0.02)
 
 
 def state(task: Path) -> str:
@@ -110,7 +103,7 @@ def test_no_signal_with_a_handler_ends_it(machine: MachineFactory, nvml: ClientF
     assert ask.process.poll() is None
     assert state(Path(f"/proc/{pid}")) == "D"
     ask.process.kill()
-    assert ask.process.wait(timeout=20) == -signal.SIGKILL
+    assert ask.process.wait(timeout=PATIENCE) == -signal.SIGKILL
     wait_for(lambda: gone(child), "the child to end")
 
 
@@ -124,7 +117,7 @@ def test_leaving_the_process_ends_the_child(machine: MachineFactory, nvml: Clien
     assert ask.process.stdin
     ask.process.stdin.write("os._exit(0)\n")
     ask.process.stdin.flush()
-    assert ask.process.wait(timeout=20) == 0
+    assert ask.process.wait(timeout=PATIENCE) == 0
     wait_for(lambda: gone(child), "the child to end")
 
 

@@ -153,7 +153,7 @@ def test_pcie_throughput_takes_its_time(machine: MachineFactory, nvml: ClientFac
     for counter, value in ((0, 11), (1, 22)):
         answer, seconds = ask(timed.format(counter))
         assert answer == value
-        assert 0.02 <= seconds < 1
+        assert seconds >= 0.02
     assert ask("nvmlDeviceGetPcieThroughput(h(0), 2)") == "NVMLError_InvalidArgument"
 
 

@@ -155,8 +155,8 @@ def test_the_clock(machine: MachineFactory, nvml: ClientFactory) -> None:
     node = machine("t4")
     node.set("gpu 0", total_energy="t")
     ask = nvml(node)
-    now, energy = ask("(time.time(), nvmlDeviceGetTotalEnergyConsumption(h(0)))")
-    assert abs(now - energy) <= 2
+    before, energy, after = ask("(time.time(), nvmlDeviceGetTotalEnergyConsumption(h(0)), time.time())")
+    assert before - 1 <= energy <= after + 1
     node.set("machine", clock=EPOCH + 5)
     assert ask("nvmlDeviceGetTotalEnergyConsumption(h(0))") == EPOCH + 5
     frozen = machine("t4", clock=EPOCH + 7)
@@ -181,13 +181,15 @@ def test_slow_answers(machine: MachineFactory, nvml: ClientFactory) -> None:
     timed = "(lambda t: (%s, time.monotonic() - t))(time.monotonic())"
     value, seconds = ask(timed % "nvmlDeviceGetPowerUsage(h(0))")
     assert value == 5001
-    assert 0.6 <= seconds < 5
+    assert seconds >= 0.6
     value, seconds = ask(timed % "nvmlDeviceGetSerial(h(0))")
     assert value == "123"
-    assert 0.3 <= seconds < 5
+    assert seconds >= 0.3
     assert ask("nvmlDeviceGetVbiosVersion(h(0))") == "NVMLError_Unknown"
-    _, seconds = ask(timed % "nvmlDeviceGetName(h(0))")
-    assert seconds < 0.2
+    # The rest does not wait for them, not even while one is under way.
+    node.set("gpu 0", power_usage="!SLOW(600) 5000")
+    ask("threading.Thread(target=nvmlDeviceGetPowerUsage, args=[h(0)], daemon=True).start()")
+    assert ask("nvmlDeviceGetName(h(0))") == "Tesla T4"
 
 
 def test_names_that_are_not_utf_8(machine: MachineFactory, nvml: ClientFactory) -> None:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.agent.collector import AGENT, Answer, checked, stat
+from tests.conftest import PATIENCE, wait_for
+from tests.unit.agent.collector import AGENT, Answer, checked, stat, states_of_threads
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SAMPLED = {metric.key for metric in SAMPLED_METRICS}
-QUICK = {"interval": "1s", "stall": "1s", "samples": "0.1s", "pcie": "1s", "window": "5s"}
+# A call that takes a minute hangs, on the busiest machine too.
+QUICK = {"interval": "1s", "stall": "60s", "samples": "0.1s", "pcie": "1s", "window": "5s"}
+# Where a call is to hang. The GPUs that do not hang answer in a hundredth of it.
+STALL = "3s"
 
 
 class Service:
@@ -49,9 +53,9 @@ class Service:
     def answer(self) -> Answer:
         return checked(self.document.read_bytes())
 
-    def until(self, true: Callable[[Answer], Any], what: str, seconds: float = 15) -> Answer:
+    def until(self, true: Callable[[Answer], Any], what: str) -> Answer:
         """The first document of which this is true."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         last = None
         while time.monotonic() < end:
             try:
@@ -63,16 +67,29 @@ class Service:
             assert self.process.poll() is None, f"it has ended: {self.said()}"
             time.sleep(0.02)
         text = "no document" if last is None else json.dumps(last.document["status"])
-        raise AssertionError(f"waited {seconds:g} s for {what}; there is {text}; it said: {self.said()}")
+        raise AssertionError(f"waited {PATIENCE:g} s for {what}; there is {text}; it said: {self.said()}")
 
-    def well(self, seconds: float = 15) -> Answer:
-        return self.until(lambda answer: answer.code == 0, "a machine that is well", seconds)
+    def well(self) -> Answer:
+        return self.until(lambda answer: answer.code == 0, "a machine that is well")
 
-    def next(self, seconds: float = 15) -> Answer:
+    def next(self) -> Answer:
         """A document that is made from now on: two later, for one may be under way."""
         before = self.answer().text
-        second = self.until(lambda answer: answer.text != before, "another document", seconds).text
-        return self.until(lambda answer: answer.text != second, "another document", seconds)
+        second = self.until(lambda answer: answer.text != before, "another document").text
+        return self.until(lambda answer: answer.text != second, "another document")
+
+    def written(self) -> tuple[int, int]:
+        """Which document is there: on a clock that stands, two of them may be the same word for word."""
+        found = self.document.stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def until_written(self, since: tuple[int, int]) -> Answer:
+        """A document that was written after that one."""
+        wait_for(lambda: self.written() != since, "another document")
+        return self.answer()
+
+    def until_said(self, words: str) -> None:
+        wait_for(lambda: words in self.said(), f"the words {words!r}")
 
     def worker(self) -> int | None:
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
@@ -80,14 +97,15 @@ class Service:
         assert len(alive) <= 1, "never two workers"
         return alive[0] if alive else None
 
-    def other_worker(self, than: int | None, seconds: float = 15) -> int:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if (now := self.worker()) not in {than, None}:
-                assert now is not None
-                return now
-            time.sleep(0.02)
-        raise AssertionError(f"waited {seconds:g} s for a worker other than {than}; it said: {self.said()}")
+    def other_worker(self, than: int | None) -> int:
+        wait_for(lambda: self.worker() not in {than, None}, f"a worker other than {than}")
+        now = self.worker()
+        assert now is not None
+        return now
+
+    def until_stuck(self) -> None:
+        """Wait until a call of the worker hangs in the kernel."""
+        wait_for(lambda: "D" in states_of_threads(self.worker() or 0), "a call that hangs")
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
@@ -95,12 +113,9 @@ class Service:
     def said(self) -> str:
         return self.log.read_text()
 
-    def stop(self) -> float:
-        """Seconds that it took."""
-        started = time.monotonic()
+    def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
-        return time.monotonic() - started
+        self.process.wait(PATIENCE)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -109,7 +124,7 @@ class Service:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
 

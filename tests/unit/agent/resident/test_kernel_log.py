@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.agent.resident.service import QUICK
 from zbx_nvidia.agent.resident.kernel_log import KernelLog, Line, Switches, place
 from zbx_nvidia.agent.resident.ledger import DRIVER, LOG, Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Machine
     from tests.unit.agent.resident.conftest import ServiceFactory
+    from tests.unit.conftest import ClocksFactory
 
 # Of h100x8, by index.
 GPU_2 = "PCI:0000:3f:00"
@@ -24,17 +28,19 @@ KMSG = Path("/dev/kmsg")
 
 
 class Log:
-    """A file in the form of /dev/kmsg."""
+    """A file in the form of /dev/kmsg, by the clock of this machine or another that runs already."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.clock: Callable[[], float] = time.monotonic
         self._number = 0
         path.touch()
 
     def say(self, *messages: str, ago: float = 0.0, facility: int = 0) -> None:
         with self.path.open("a") as file:
             for message in messages:
-                when = int(1e6 * (time.monotonic() - ago))
+                when = int(1e6 * (self.clock() - ago))
+                assert when >= 0, "no kernel has a log of before its start"
                 file.write(f"{8 * facility + 4},{self._number},{when},-;{message}\n SUBSYSTEM=pci\n DEVICE=+pci:0000\n")
                 self._number += 1
 
@@ -77,10 +83,12 @@ def log(tmp_path: Path) -> Log:
     ],
 )
 def test_lines(log: Log, message: str, line: tuple[bool, str, int, bool] | None) -> None:
+    before = time.monotonic()
     log.say("usb 1-1: new device", message)
+    after = time.monotonic()
     found = KernelLog(str(log.path)).take(time.monotonic())
     assert [each[:4] for each in found] == ([line] if line else [])
-    assert all(abs(each.when - time.monotonic()) < 5 for each in found)
+    assert all(before - 1e-6 <= each.when <= after for each in found)
 
 
 def test_what_is_not_the_kernels_own_does_not_count(log: Log) -> None:
@@ -217,18 +225,25 @@ def test_switches() -> None:
 # -- the service -----------------------------------------------------------------------------------------------------
 
 
-def test_what_came_before_and_during_a_release(eight: Machine, serve: ServiceFactory, log: Log) -> None:
-    # Beyond xid_memory, and yet after the boot: the kernel counts from there, and the machine may have booted just now.
-    log.say(f"NVRM: Xid ({GPU_2}): 48, before", ago=400)
+def test_what_came_before_and_during_a_release(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, log: Log
+) -> None:
+    clocks = clocked(eight)
+    clocks.leap(7200)  # however young the machine of the tests is
+    log.clock = clocks.monotonic
+    log.say(f"NVRM: Xid ({GPU_2}): 48, before", ago=5400)
+    before = clocks.time()
     log.say(f"NVRM: Xid ({GPU_2}): 63, before", f"NVRM: Xid ({GPU_2}): 63, before", ago=30)
-    service = serve(eight, kernel_log=str(log.path), xid_memory="5m")
+    after = clocks.time()
+    service = serve(eight, kernel_log=str(log.path), xid_memory="1h", stall="600s")
     gpu = service.well().by_index[2]
     assert [gpu[f"xid_{key}"] for key in ("count", "events", "last", "recent")] == [3, 2, 63, ",63,"]
-    assert abs(gpu["xid_last_time"] - (time.time() - 30)) < 5
+    assert before - 31 <= gpu["xid_last_time"] <= after - 29
     assert service.answer().by_index[3]["xid_count"] == 0
-    assert service.run("release", "--for", "3s").returncode == 0
+    assert service.run("release", "--for", "500s").returncode == 0
     log.say(f"NVRM: Xid ({GPU_2}): 154, during")
     eight.set("gpu 2", {"xid.1": 154})
+    clocks.leap(500)
     gpu = service.well().by_index[2]
     assert [gpu[f"xid_{key}"] for key in ("count", "last", "recent")] == [4, 154, ",63,154,"]
 
@@ -239,14 +254,16 @@ def test_one_that_both_sources_see(eight: Machine, serve: ServiceFactory, log: L
     service = serve(eight, kernel_log=str(log.path))
     service.well()
     for number in range(1, 6):
+        last = time.time()
         log.say(f"NVRM: Xid ({GPU_2}): 31, pid=1", ago=behind)
         eight.set("gpu 2", {f"xid.{number}": 31})
-        time.sleep(0.4)
+        time.sleep(0.4)  # less than a round and more than one, as it comes
     service.until(lambda answer: answer.by_index[2]["xid_count"] >= 5, "five XIDs")
     service.next()
     gpu = service.next().by_index[2]
     assert gpu["xid_count"] == 5
-    assert abs(gpu["xid_last_time"] - time.time()) < 10
+    # And not a minute sooner or later.
+    assert last - 30 < gpu["xid_last_time"] < time.time() + 1
     log.say(f"NVRM: Xid ({GPU_2}): 13, of the log alone", ago=behind)
     eight.set("gpu 2", {"xid.6": 45})
     answer = service.until(lambda answer: answer.by_index[2]["xid_count"] >= 7, "one of each")
@@ -269,15 +286,17 @@ def test_a_driver_that_tells_nothing(eight: Machine, serve: ServiceFactory, log:
         log.path.write_text("")
 
 
-@pytest.mark.slow
-def test_switches_that_fail(eight: Machine, serve: ServiceFactory, log: Log) -> None:
-    service = serve(eight, kernel_log=str(log.path), xid_memory="10s")
+def test_switches_that_fail(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, log: Log) -> None:
+    clocks = clocked(eight)
+    log.clock = clocks.monotonic
+    service = serve(eight, kernel_log=str(log.path), xid_memory="500s", stall="600s")
     assert service.well().document["host"]["sxid_count"] == 0
     log.say(*10_000 * ["nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"])
     answer = service.until(lambda answer: answer.document["host"]["sxid_count"] == 10_000, "all SXids")
     assert answer.document["host"]["sxid_last"] == 20034
     assert answer.document["host"]["sxid_recent"] == "NVSwitch 0000:06:00.0: SXid 20034"
-    assert service.said().count("NVSwitch") < 10, "a line a round"
+    assert service.said().count("NVSwitch") < 100, "a line a round, not an error"
+    clocks.leap(500)
     service.until(lambda answer: answer.document["host"]["sxid_recent"] == "", "an end of it")
     unread = serve(eight).well().document["host"]
     # No count where nobody reads the log; the text that the alarm stands on is there, and empty.
@@ -304,7 +323,7 @@ def test_it_can_be_asked_for_later(eight: Machine, serve: ServiceFactory, log: L
     log.say(f"NVRM: Xid ({GPU_2}): 43, x")
     service = serve(eight)
     assert service.well().by_index[2]["xid_count"] == 0
-    service.configure(interval="1s", stall="1s", samples="0.1s", pcie="1s", window="5s", kernel_log=str(log.path))
+    service.configure(**QUICK, kernel_log=str(log.path))
     worker = service.worker()
     for _ in range(2):
         service.process.send_signal(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PATIENCE, wait_for
 from tests.unit.agent.collector import checked, get, program, python
-from tests.unit.agent.resident.service import of_a_poll, pss
+from tests.unit.agent.resident.service import QUICK, of_a_poll, pss
+from tests.unit.clocks import SLOW
 from zbx_nvidia.agent import resident
 from zbx_nvidia.agent.document import Collection, Gpu
 from zbx_nvidia.agent.resident.config import parse
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.unit.agent.collector import Answer
     from tests.unit.agent.resident.conftest import ServiceFactory
     from tests.unit.agent.resident.service import Service
+    from tests.unit.conftest import ClocksFactory
 
 SAMPLED = {metric.key for metric in SAMPLED_METRICS}
 UNTIL_AN_XID = {"xid_last", "xid_last_time"}
@@ -44,7 +46,7 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     # PCIe is sampled seldom: until then it is neither there nor lacking.
     answer = service.until(lambda now: now.code == 0 and all_said(now), "every reading")
     assert answer.document["collector"]["mode"] == "resident"
-    assert answer.document["collector"]["duration"] < 1
+    assert 0 <= answer.document["collector"]["duration"] < PATIENCE
     for part in ("host", "presence", "fans", "mig"):
         assert answer.document.get(part) == poll.document.get(part)
     for index, gpu in poll.by_index.items():
@@ -67,23 +69,46 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     }
 
 
-def test_what_the_driver_takes_is_told_apart(eight: Machine, serve: ServiceFactory) -> None:
+def test_what_the_driver_takes_is_told_apart(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
     """A call that waits takes time and no processor; samples are in it; without a driver nothing is said."""
-    service = serve(eight, pcie="0", samples="0.1s", interval="2s")
+    clocks = clocked(eight, speed=0)
+    service = serve(eight, pcie="0", samples="2s", interval="2s", stall="600s")
     service.well()
-    quick = service.next().document["collector"]
-    assert 0 < quick["driver_cpu"] <= quick["driver_time"] + 0.01 < 2
-    assert quick["driver_cpu"] < 0.5
-    eight.set("gpu 1", temperature_threshold_mem_max="!SLOW(0.4) 95")
-    service.next()
-    slow = service.next().document["collector"]
-    assert 0.4 < slow["driver_time"] < 2
-    assert slow["driver_cpu"] < 0.3
-    eight.set("gpu 1", temperature_threshold_mem_max=None, utilization_gpu="!SLOW(0.1) 5")
-    service.next()
-    assert service.next().document["collector"]["driver_time"] > 0.8, "about ten samples"
+
+    def spent(*, slow: float = 0.0) -> dict[str, float]:
+        """What the next document says, the call that is slow having come back when time had passed for it."""
+        before = service.written()
+        clocks.leap(2)
+        if slow:
+            clocks.until_slow_calls()
+            clocks.leap(slow)
+        collector: dict[str, float] = service.until_written(before).document["collector"]
+        return collector
+
+    # Time stands still, but for what a test lets pass. A processor does not.
+    quick = spent()
+    assert quick["driver_time"] == 0
+    assert quick["driver_cpu"] > 0
+    eight.set("gpu 1", temperature_threshold_mem_max="!SLOW(300) 95")
+    slow = spent(slow=300)
+    assert slow["driver_time"] == pytest.approx(300, abs=1)
+    assert slow["driver_cpu"] < 30, "a call that waits has none"
+
+
+def test_what_samples_take_is_the_drivers_too(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    clocks = clocked(eight)
+    eight.set("gpu 1", pcie_throughput_tx="!SLOW(300) 5")  # nobody but the sampler asks for it
+    service = serve(eight, stall="600s", pcie="5s")
+    clocks.until_slow_calls()
+    clocks.leap(300)
+    assert service.well().document["collector"]["driver_time"] >= 300
+
+
+def test_a_poll_says_what_the_driver_takes(eight: Machine, clocked: ClocksFactory) -> None:
+    clocked(eight, speed=SLOW)
     polled = get(eight.env).document["collector"]
-    assert 0 < polled["driver_cpu"] <= polled["driver_time"] + 0.01 < 2
+    assert polled["driver_cpu"] > 0
+    assert 0 < polled["driver_time"] < PATIENCE
     eight.set("machine", state="no_driver")
     assert "driver_time" not in get(eight.env).document["collector"]
 
@@ -92,12 +117,13 @@ def test_waiting_for_xids_takes_a_processor_and_no_time(eight: Machine, serve: S
     """Eight threads wait in the driver all the time, and what it does then is the driver's."""
     service = serve(eight, pcie="0", samples="0")
     service.well()
-    waits = service.next().document["collector"]
-    assert 0 < waits["driver_cpu"] < 0.1
-    assert waits["driver_time"] < 0.5, "the waits are not work"
+    waits = [service.next().document["collector"] for _ in range(2)]
+    assert all(collector["driver_cpu"] > 0 for collector in waits)
+    assert all(collector["driver_time"] < 8 for collector in waits), "eight waits of a second are no work"
+    quiet = max(collector["driver_cpu"] for collector in waits)
     eight.set("gpu *", {"xid.1-20000": 13})
-    service.until(lambda answer: answer.document["collector"]["driver_cpu"] > 0.1, "160,000 XIDs are work", 30)
-    service.until(lambda answer: answer.document["collector"]["driver_cpu"] < 0.1, "then there is none", 30)
+    service.until(lambda answer: answer.document["collector"]["driver_cpu"] > 3 * quiet, "160,000 XIDs are work")
+    service.until(lambda answer: answer.document["collector"]["driver_cpu"] < 3 * quiet, "then there is none")
 
 
 def all_said(answer: Answer) -> bool:
@@ -126,9 +152,11 @@ def test_the_file_is_for_everybody_to_read_and_for_nobody_to_write(eight: Machin
 def test_it_is_written_again_and_again(machine: MachineFactory, serve: ServiceFactory) -> None:
     service = serve(machine("h100x8"))
     service.well()
-    stamps = [service.next().document["timestamp"] for _ in range(4)]
+    stamps = [service.next().document["timestamp"] for _ in range(3)]
+    before = time.time()
+    stamps.append(service.next().document["timestamp"])
     assert stamps == sorted(set(stamps))
-    assert abs(stamps[-1] - time.time()) < 3
+    assert before - 1 <= stamps[-1] <= time.time() + 1
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -155,14 +183,17 @@ def test_a_second_one_refuses(eight: Machine, serve: ServiceFactory) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_within_a_second_and_leaves_no_file(eight: Machine, serve: ServiceFactory, number: int) -> None:
+def test_it_ends_within_a_second_and_leaves_no_file(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, number: int
+) -> None:
+    clocks = clocked(eight, speed=SLOW)
     service = serve(eight)
     service.well()
     worker = service.worker()
-    started = time.monotonic()
+    started = clocks.monotonic()
     service.signal(signal.Signals(number))
-    assert service.process.wait(5) == 0
-    assert time.monotonic() - started < 1
+    assert service.process.wait(PATIENCE) == 0
+    assert clocks.monotonic() - started < 1
     left = {path.name for path in service.document.parent.iterdir()}
     assert left == {"document.json.lock", "document.json.worker.lock"}
     until_gone(worker)
@@ -170,11 +201,9 @@ def test_it_ends_within_a_second_and_leaves_no_file(eight: Machine, serve: Servi
     service.well()
 
 
-def until_gone(pid: int | None, seconds: float = 5) -> None:
-    end = time.monotonic() + seconds
-    while Path(f"/proc/{pid}/maps").exists() and Path(f"/proc/{pid}/maps").read_bytes():
-        assert time.monotonic() < end, f"{pid} is still there"
-        time.sleep(0.02)
+def until_gone(pid: int | None) -> None:
+    maps = Path(f"/proc/{pid}/maps")
+    wait_for(lambda: not (maps.exists() and maps.read_bytes()), f"{pid} to end")
 
 
 def test_the_worker_ends_when_the_service_is_killed(eight: Machine, serve: ServiceFactory) -> None:
@@ -190,23 +219,29 @@ def test_the_worker_ends_when_the_service_is_killed(eight: Machine, serve: Servi
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    """Written and read ten thousand times at once."""
+    """Written and read thousands of times at once."""
     path = tmp_path / "document.json"
     texts = [json.dumps({"n": number, "filler": "x" * (20_000 + 3 * number)}).encode() for number in range(20)]
     _write_file(str(path), texts[0])
+    written, over = 0, threading.Event()
 
     def write() -> None:
-        for number in range(10_000):
-            _write_file(str(path), texts[number % 20])
+        nonlocal written
+        while not over.is_set():
+            _write_file(str(path), texts[written % 20])
+            written += 1
 
     writer = threading.Thread(target=write)
     writer.start()
-    reads = 0
-    while writer.is_alive():
-        assert path.read_bytes() in texts
-        reads += 1
-    writer.join()
-    assert reads > 1000
+    read = 0
+    try:
+        while read < 1000 or written < 3000:
+            assert path.read_bytes() in texts
+            assert writer.is_alive()
+            read += 1
+    finally:
+        over.set()
+        writer.join()
 
 
 KILLER = """
@@ -217,7 +252,9 @@ path = pathlib.Path(sys.argv[1])
 texts = [letter * 60_000 for letter in (b"a", b"b", b"c")]
 _write_file(str(path), texts[0])
 moments, middle = random.Random(11), 0
-for _ in range(300):
+kills = 0
+while kills < 300 or middle < 20:
+    kills += 1
     child = os.fork()
     if child == 0:
         for text in itertools.cycle(texts):
@@ -229,14 +266,13 @@ for _ in range(300):
     half = path.with_name("document.json.new")
     middle += half.exists()
     half.unlink(missing_ok=True)
-print(middle)
 """
 
 
 def test_a_kill_in_the_middle_of_a_write_leaves_a_whole_file(tmp_path: Path) -> None:
-    """Three hundred times; and some do hit the middle."""
+    """Three hundred times at the least, and until twenty have hit the middle."""
     # In a process of its own: a fork of this one, which has threads, is not to be had.
-    assert int(python(KILLER, os.environ, str(tmp_path / "document.json"))) > 10
+    assert not python(KILLER, os.environ, str(tmp_path / "document.json"))
 
 
 @pytest.mark.slow
@@ -291,60 +327,87 @@ def test_what_a_killed_service_leaves_is_cleaned_up(eight: Machine, serve: Servi
 # -- GPUs without work -----------------------------------------------------------------------------------------------
 
 
-def wake_ups(service: Service, seconds: float = 2.0) -> int:
+def wake_ups(service: Service) -> int:
     """How often a thread of the worker has gone to sleep and been woken."""
-
-    def count() -> int:
-        tasks = Path(f"/proc/{service.worker()}/task").iterdir()
-        lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
-        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
-
-    before = count()
-    time.sleep(seconds)
-    return count() - before
+    tasks = Path(f"/proc/{service.worker()}/task").iterdir()
+    lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
-def until_written(service: Service) -> float:
-    text, started = service.answer().text, time.monotonic()
-    service.until(lambda answer: answer.text != text, "another document")
-    return time.monotonic() - started
+WORK = pytest.mark.parametrize("tells", [True, False])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("tells", [True, False])
-def test_gpus_without_work_are_left_in_peace(eight: Machine, serve: ServiceFactory, *, tells: bool) -> None:
-    """Told by their utilisation, or, where a card has none, by its processes."""
-    busy, idle = ({"utilization_gpu": 40}, {"utilization_gpu": 0}) if tells else ({}, {"processes": 0})
-    if not tells:
-        eight.set("gpu *", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED")
-    eight.set("gpu *", busy)
-    healthy = eight.path.read_text()
-    service = serve(eight, interval="1s", idle="5s", samples="0.1s", window="2s", pcie="1s", xid="no")
-    service.well()
-    time.sleep(4)
-    assert until_written(service) < 3
-    at_work = wake_ups(service)
-    assert at_work > 60
-    assert service.answer().by_index[3]["sampled_power_peak"]
+def without_work(eight: Machine, *, tells: bool) -> str:
+    """Take the work of all GPUs away; the profile with it."""
     if tells:
-        eight.set("gpu *", idle)
+        eight.set("gpu *", utilization_gpu=40)
+    else:
+        eight.set("gpu *", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED")
+    busy = eight.path.read_text()
+    if tells:
+        eight.set("gpu *", utilization_gpu=0)
     else:
         for index in range(8):
             eight.remove(f"gpu {index} process {5011345 + index}")
+    return busy
+
+
+@WORK
+def test_gpus_without_work_are_left_in_peace(eight: Machine, serve: ServiceFactory, *, tells: bool) -> None:
+    """Told by their utilisation, or, where a card has none, by its processes. Nothing of the worker wakes any more."""
+    without_work(eight, tells=tells)
+    service = serve(eight, idle="2m", window="2s", xid="no")
+    service.until(lambda answer: "sampled_power_peak" in answer.by_index[3], "samples")
     answer = service.until(lambda answer: "sampled_power_peak" not in answer.by_index[3], "a calm")
     assert "sampled_power" not in answer.lacks(3)
-    until_written(service)
-    assert wake_ups(service) < at_work / 4
-    until_written(service)
-    assert 4 < until_written(service) < 6
-    answer = service.answer()
     assert (answer.code, len(answer.by_index)) == (0, 8)
-    assert time.time() - answer.document["timestamp"] < 3
+
+    def calm() -> bool:
+        before = wake_ups(service)
+        time.sleep(1)  # ten samples, were they taken
+        return wake_ups(service) == before
+
+    wait_for(calm, "a second in which nothing wakes")
+
+
+@WORK
+def test_gpus_without_work_are_looked_at_seldom(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, *, tells: bool
+) -> None:
+    busy = without_work(eight, tells=tells)
+    idle = eight.path.read_text()
+    eight.write(busy)
+    clocks = clocked(eight, speed=0)
+    service = serve(eight, idle="5s", samples="1s", window="2s", pcie="0", xid="no")
+    service.well()
+
+    def after(seconds: int) -> Answer:
+        """The next document, which comes when so much time has passed and not sooner."""
+        before, since = service.written(), service.answer().document["timestamp"]
+        for _ in range(seconds - 1):
+            clocks.leap(1)
+            time.sleep(0.2)  # for one that comes too soon
+            assert service.written() == before
+        clocks.leap(1)
+        answer = service.until_written(before)
+        assert answer.document["timestamp"] == since + seconds
+        return answer
+
+    for _ in range(4):
+        assert after(1).by_index[3]["sampled_power_peak"]
+    eight.write(idle)
+    answer = after(1)
+    while "sampled_power_peak" in answer.by_index[3]:
+        answer = after(1)
+    for _ in range(3):
+        answer = after(5)
+        assert (answer.code, len(answer.by_index)) == (0, 8)
+        assert "sampled_power_peak" not in answer.by_index[3]
     # One that has work is enough.
-    eight.write(healthy)
-    service.until(lambda answer: "sampled_power_peak" in answer.by_index[3], "samples", 9)
-    until_written(service)
-    assert until_written(service) < 3
+    eight.write(busy)
+    after(5)
+    assert after(1)
+    assert after(1).by_index[3]["sampled_power_peak"]
 
 
 # -- configuration ---------------------------------------------------------------------------------------------------
@@ -355,7 +418,7 @@ def test_a_new_configuration_is_taken_over(eight: Machine, serve: ServiceFactory
     answer = service.well()
     assert "sampled_power" in answer.lacks()
     worker = service.worker()
-    service.configure(interval="1s", stall="1s", samples="0.1s", xid="no")
+    service.configure(**{**QUICK, "xid": "no"})
     service.signal(signal.SIGHUP)
     answer = service.until(lambda answer: answer.code == 0 and "sampled_power" not in answer.lacks(), "samples")
     assert "xid" in answer.lacks()
@@ -395,23 +458,24 @@ def test_check(eight: Machine, serve: ServiceFactory) -> None:
 # -- systemd ---------------------------------------------------------------------------------------------------------
 
 
-def test_systemd_is_told(eight: Machine, serve: ServiceFactory, tmp_path: Path) -> None:
+def test_systemd_is_told(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, tmp_path: Path) -> None:
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(address))
-        systemd.settimeout(10)
+        systemd.settimeout(PATIENCE)
         eight.env |= {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "600000"}
-        service = serve(eight)
+        clocks = clocked(eight, speed=SLOW)
+        service = serve(eight, pcie="0")
         told: list[str] = []
         while "READY=1" not in told:
             told += systemd.recv(4096).decode().split("\n")
         assert service.answer().code == 0, "ready means that there is a document"
         assert "STATUS=8 GPUs" in told
-        alive: list[float] = []
-        while len(alive) < 5:
-            if systemd.recv(4096) == b"WATCHDOG=1":
-                alive.append(time.monotonic())
-        assert all(later - sooner < 0.6 for sooner, later in itertools.pairwise(alive))
+        # That it is alive, it says twice in the time that it has.
+        for _ in range(5):
+            clocks.leap(0.3)
+            while systemd.recv(4096) != b"WATCHDOG=1":
+                continue
         service.signal(signal.SIGHUP)
         while (line := systemd.recv(4096).decode().split("\n"))[0] != "RELOADING=1":
             continue

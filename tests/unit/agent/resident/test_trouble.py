@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import PATIENCE, wait_for
 from tests.unit.agent.collector import AGENT, Answer, end, get, stat
-from tests.unit.agent.resident.service import of_a_poll
+from tests.unit.agent.resident.service import QUICK, STALL, of_a_poll
+from tests.unit.clocks import SLOW
+from zbx_nvidia.agent.resident.supervisor import FIRST_PAUSE, LAST_WAIT
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
     from tests.unit.agent.resident.conftest import ServiceFactory
     from tests.unit.agent.resident.service import Service
+    from tests.unit.clocks import Clocks
+    from tests.unit.conftest import ClocksFactory
 
 
 def age(answer: Answer) -> int:
@@ -59,17 +64,18 @@ def links(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("values", [{"state": "hang"}, {"power_instant": "!HANG"}, {"nvmlDeviceGetUUID": "!HANG"}])
 def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: Answer, values: dict[str, Any]) -> None:
     healthy = eight.path.read_text()
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     worker = service.worker()
     eight.set("gpu 5", values)
     first = service.until(lambda answer: answer.code != 0, "a stall")
     assert (first.code, first.document["status"]["name"]) == (1003, "Stalled")
-    assert first.message.startswith("No answer for 1 s from GPU 5. ")
+    assert re.match(r"No answer for \d+ s from GPU 5\. ", first.message)
+    assert age(first) >= 3
     assert first.document["host"]["sick"] == "GPU 5: no answer"
     assert "presence" not in first.document
     assert first.document["discovery"] == {}
-    second = service.until(lambda answer: age(answer) > 2, "an age that grows")
+    second = service.until(lambda answer: age(answer) > age(first), "an age that grows")
     assert second.document["timestamp"] > first.document["timestamp"]
     for index in set(range(8)) - {5}:
         assert of_a_poll(second.by_index[index]) == of_a_poll(well.by_index[index])
@@ -78,7 +84,7 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     assert service.worker() == worker
     assert service.said().count("Stalled: no answer from GPU 5\n") == 1
     # It does not stand in the way of the end of the service, and the next one waits until it is gone.
-    assert service.stop() < 1
+    service.stop()
     assert "left to itself" in service.said()
     assert stat(worker or 0)[0] != "gone"
     service.start()
@@ -90,38 +96,58 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     service.well()
 
 
-def test_a_call_that_comes_back_late(eight: Machine, serve: ServiceFactory) -> None:
+def test_the_end_waits_for_a_moment_only(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    """It takes less than a second, though a call hangs."""
+    clocks = clocked(eight, speed=SLOW)
     service = serve(eight)
     service.well()
+    eight.set("gpu 5", power_instant="!HANG")
+    clocks.leap(1)  # another round
+    service.until_stuck()
+    began = clocks.monotonic()
+    service.process.terminate()
+    wait_for(lambda: not service.document.exists(), "an end that has begun")
+    clocks.leap(LAST_WAIT)
+    assert service.process.wait(PATIENCE) == 0
+    assert clocks.monotonic() - began < 1
+    assert "left to itself" in service.said()
+
+
+def test_a_call_that_comes_back_late(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    clocks = clocked(eight)
+    service = serve(eight, stall=STALL)
+    service.well()
     worker = service.worker()
-    eight.set("gpu 5", temperature_threshold_mem_max="!SLOW(3) 95")
+    eight.set("gpu 5", temperature_threshold_mem_max="!SLOW(1000) 95")
     service.until(lambda answer: answer.code == 1003, "a stall")
     eight.set("gpu 5", temperature_threshold_mem_max=None)
+    clocks.leap(1000)
     answer = service.well()
     assert len(answer.by_index) == 8
     assert service.worker() == worker
 
 
 def test_the_whole_driver_stalls(eight: Machine, serve: ServiceFactory, tmp_path: Path) -> None:
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     eight.set("machine", gpu_count="!HANG")
     first = service.until(lambda answer: answer.code == 1003, "a stall")
     assert first.document["gpus"] == first.document["discovery"] == {}
     worker = service.worker()
-    service.until(lambda answer: age(answer) > 2, "an age that grows")
+    service.until(lambda answer: age(answer) > age(first), "an age that grows")
     assert service.worker() == worker
-    assert service.stop() < 1
+    service.stop()
+    assert stat(worker or 0)[0] != "gone"
     end(tmp_path)
 
 
 def test_a_driver_that_hangs_from_the_start(eight: Machine, serve: ServiceFactory) -> None:
     healthy = eight.path.read_text()
     eight.set("machine", state="hang")
-    service = serve(eight)
-    service.until(lambda answer: answer.code == 1003, "a stall")
+    service = serve(eight, stall=STALL)
+    first = service.until(lambda answer: answer.code == 1003, "a stall")
     worker = service.worker()
-    service.until(lambda answer: age(answer) > 2, "an age that grows")
+    service.until(lambda answer: age(answer) > age(first), "an age that grows")
     assert service.worker() == worker
     eight.write(healthy)
     os.kill(worker or 0, signal.SIGKILL)
@@ -160,13 +186,13 @@ def test_the_driver_goes_and_comes_back(eight: Machine, serve: ServiceFactory, e
     for _ in range(2):
         assert service.next().code == code
     eight.write(healthy)
-    assert len(service.well(10).by_index) == 8
+    assert len(service.well().by_index) == 8
     assert service.worker() != worker
 
 
 def test_the_driver_goes_while_a_call_hangs(eight: Machine, serve: ServiceFactory) -> None:
     """The worker cannot end, and so none can be started: that is what is said."""
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     worker = service.worker()
     eight.set("gpu 4", power_usage="!HANG")
@@ -182,7 +208,7 @@ def test_no_driver_yet(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     assert service.until(lambda _: True, "a document").code == 9
     eight.set("machine", state="ok")
-    service.well(10)
+    service.well()
 
 
 def test_gpus_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
@@ -197,14 +223,16 @@ def test_gpus_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_the_worker_dies(eight: Machine, serve: ServiceFactory, number: signal.Signals) -> None:
+def test_the_worker_dies(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, number: signal.Signals) -> None:
+    clocks = clocked(eight, speed=SLOW)  # it takes a while until another is started
     service = serve(eight)
     service.well()
     worker = service.worker()
     os.kill(worker or 0, number)
-    answer = service.until(lambda answer: answer.code == 1002, "a document that says so", 3)
+    answer = service.until(lambda answer: answer.code == 1002, "a document that says so")
     assert answer.message.startswith(f"The process that reads the driver died: signal {number}. ")
     assert answer.document["gpus"] == {}
+    clocks.leap(FIRST_PAUSE)
     assert service.other_worker(worker) != worker
     service.well()
 
@@ -262,11 +290,8 @@ def test_no_room_for_the_document(eight: Machine, serve: ServiceFactory) -> None
     service = serve(eight)
     service.well()
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
-    until = time.monotonic() + 10
-    while service.document.exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    time.sleep(2.5)
+    wait_for(lambda: not service.document.exists(), "a document that is removed")
+    time.sleep(2.5)  # two rounds and more bring no other
     assert not service.document.exists()
     assert not service.document.with_name("document.json.new").exists()
     assert service.said().count("cannot be written, and was removed") == 1
@@ -293,11 +318,8 @@ def test_a_full_disk(eight: Machine, serve: ServiceFactory) -> None:
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             continue
-    until = time.monotonic() + 10
-    while service.document.exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    assert "No space left on device" in service.said()
+    wait_for(lambda: not service.document.exists(), "a document that is removed")
+    service.until_said("No space left on device")
     filler.unlink()
     service.until(lambda _: True, "a document")
     service.next()
@@ -309,7 +331,8 @@ def test_room_again(eight: Machine, serve: ServiceFactory) -> None:
     service.well()
     aside = service.document.parent.with_name("aside")
     service.document.parent.rename(aside)
-    time.sleep(2.5)
+    service.until_said("cannot be written")
+    time.sleep(2.5)  # it is not said with each round
     aside.rename(service.document.parent)
     service.next()
     assert service.said().count("cannot be written") == 1
@@ -328,11 +351,12 @@ def test_a_place_that_cannot_be(eight: Machine, serve: ServiceFactory) -> None:
 # -- release ---------------------------------------------------------------------------------------------------------
 
 
-def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    clocks = clocked(eight)
+    service = serve(eight, stall="600s")
     service.well()
     assert holders(eight.path) == [service.worker()]
-    done = service.run("release", "--for", "4s")
+    done = service.run("release", "--for", "500s")
     assert (done.returncode, done.stdout, done.stderr) == (0, "released\n", "")
     assert holders(eight.path) == []
     assert service.worker() is None
@@ -343,6 +367,7 @@ def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory) ->
     later = service.next()
     assert later.code == 1004
     assert holders(eight.path) == []
+    clocks.leap(500)
     assert len(service.well().by_index) == 8
     assert holders(eight.path) == [service.worker()]
 
@@ -362,41 +387,64 @@ def test_a_poll_beside_the_service_lets_go_with_it(eight: Machine, serve: Servic
     assert get(eight.env, "--beside", "/nowhere", command="links").code == 0, "no service, no reason to wait"
 
 
-def test_release_can_be_ended_and_prolonged(eight: Machine, serve: ServiceFactory) -> None:
+def test_release_can_be_ended_and_prolonged(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    clocks = clocked(eight, speed=SLOW)
     service = serve(eight)
     service.well()
     for _ in range(2):
         assert service.run("release").returncode == 0
         assert "For 600 s more" in service.answer().message
+        clocks.leap(100)
+        service.until(lambda answer: "For 500 s more" in answer.message, "less time that is left")
     assert service.run("release", "--for", "0").stdout == "resumed\n"
-    service.well(3)
+    service.well()
+
+
+def asked(service: Service, *arguments: str) -> subprocess.Popen[str]:
+    """A release of which the service has heard."""
+    door = f"{service.document}.sock"
+
+    def ends() -> int:
+        return sum(line.endswith(door) for line in Path("/proc/net/unix").read_text().splitlines())
+
+    before = ends()
+    release = subprocess.Popen(
+        [AGENT, "release", *arguments, "--config", service.config], env=service.env, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: ends() > before, "a connection")
+    return release
 
 
 @pytest.mark.parametrize("ended", ["by another", "by its time"])
-def test_a_release_that_is_over_before_it_has_begun(eight: Machine, serve: ServiceFactory, ended: str) -> None:
+def test_a_release_that_is_over_before_it_has_begun(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory, ended: str
+) -> None:
     """Nobody may take a driver for free that is held again."""
-    service = serve(eight, stall="10s")
+    clocks = clocked(eight)
+    service = serve(eight, stall="600s")
     service.well()
-    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(4) 95")
-    time.sleep(1.5)  # it is in the call
-    first = subprocess.Popen(
-        [AGENT, "release", *(["--for", "1s"] if ended == "by its time" else []), "--config", service.config],
-        env=service.env,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(0.5)
+    in_a_slow_call(eight, clocks)
+    first = asked(service, "--for", "500s")
     if ended == "by another":
         assert service.run("release", "--for", "0").stdout == "resumed\n"
-    _, words = first.communicate(timeout=10)
+    else:
+        clocks.leap(500)
+    _, words = first.communicate(timeout=PATIENCE)
     assert first.returncode == 1
     assert words == "zbx-nvidia-agent: error: the driver was taken up again before it was let go of\n"
     eight.set("gpu 2", temperature_threshold_mem_max=None)
+    clocks.leap(3000)
     service.well()
 
 
+def in_a_slow_call(eight: Machine, clocks: Clocks) -> None:
+    """GPU 2 takes most of an hour."""
+    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(3000) 95")
+    clocks.until_slow_calls()
+
+
 def test_release_while_a_call_hangs_says_so(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     eight.set("gpu 2", state="hang")
     service.until(lambda answer: answer.code == 1003, "a stall")
@@ -407,13 +455,15 @@ def test_release_while_a_call_hangs_says_so(eight: Machine, serve: ServiceFactor
     assert holders(eight.path)
 
 
-def test_release_while_there_is_no_driver(eight: Machine, serve: ServiceFactory) -> None:
+def test_release_while_there_is_no_driver(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
+    clocks = clocked(eight)
     eight.set("machine", state="no_driver")
     service = serve(eight)
     service.until(lambda answer: answer.code == 9, "no driver")
-    assert service.run("release", "--for", "2s").stdout == "released\n"
+    assert service.run("release", "--for", "500s").stdout == "released\n"
     assert service.answer().code == 1004
     eight.set("machine", state="ok")
+    clocks.leap(500)
     service.well()
 
 
@@ -451,11 +501,11 @@ def goes_on(service: Service) -> None:
 
 
 def test_another_configuration_waits_for_the_call_that_hangs(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     stuck(eight, service)
     worker = service.worker()
-    service.configure(interval="1s", stall="1s", samples="0.2s", pcie="1s", window="5s")
+    service.configure(**{**QUICK, "stall": STALL, "samples": "0.2s"})
     service.signal(signal.SIGHUP)
     goes_on(service)
     assert "configuration read again, in part when the call that hangs is back" in service.said()
@@ -463,29 +513,34 @@ def test_another_configuration_waits_for_the_call_that_hangs(eight: Machine, ser
 
 
 def test_a_release_that_is_refused_changes_nothing(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     stuck(eight, service)
     assert service.run("release", "--for", "2s").returncode == 1
     goes_on(service)
 
 
-def test_a_release_that_failed_does_not_come_later(eight: Machine, serve: ServiceFactory) -> None:
+def test_a_release_that_failed_does_not_come_later(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory
+) -> None:
     """A call is slow, and comes back when whoever asked for the driver has been told that it is held."""
-    service = serve(eight, stall="4s")
+    clocks = clocked(eight)
+    service = serve(eight, stall="500s")
     service.well()
-    eight.set("gpu 2", temperature_threshold_mem_max="!SLOW(9) 95")
-    time.sleep(2)  # it is in the call, and not yet for too long
-    done = service.run("release")
+    in_a_slow_call(eight, clocks)
+    release = asked(service)
+    clocks.leap(500)
+    _, words = release.communicate(timeout=PATIENCE)
+    assert release.returncode == 1, words
     eight.set("gpu 2", temperature_threshold_mem_max=None)
-    assert done.returncode == 1, done
+    clocks.leap(3000)
     service.well()
     assert service.next().code == 0
     assert service.next().code == 0
 
 
 def test_a_poll_beside_the_service_does_not_hang_with_it(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight)
+    service = serve(eight, stall=STALL)
     service.well()
     stuck(eight, service)
     answer = get(eight.env, "--beside", str(service.document), command="links")
@@ -507,18 +562,22 @@ def test_an_old_document_holds_no_poll_back(eight: Machine, serve: ServiceFactor
     assert get(eight.env, *beside, command="links").code == 0
 
 
-def test_a_release_waits_for_a_poll_that_is_under_way(eight: Machine, serve: ServiceFactory) -> None:
-    service = serve(eight, stall="5s")
+def test_a_release_waits_for_a_poll_that_is_under_way(
+    eight: Machine, serve: ServiceFactory, clocked: ClocksFactory
+) -> None:
+    service = serve(eight)
     service.well()
-    eight.set("gpu 7", {"nvlink_state.3": "!SLOW(0.9) 1"})
-    poll = subprocess.Popen(
-        [AGENT, "links", "--beside", str(service.document)], env=service.env, stdout=subprocess.DEVNULL
-    )
-    time.sleep(0.5)
-    assert poll.poll() is None
-    done = service.run("release")
-    assert (done.returncode, holders(eight.path)) == (0, [])
-    poll.wait(10)
+    clocks = clocked(eight, speed=SLOW)
+    eight.set("gpu 7", {"nvlink_state.3": "!SLOW(0.25) 1"})
+    with subprocess.Popen(
+        [AGENT, "links", "--beside", str(service.document)], env=eight.env, stdout=subprocess.DEVNULL
+    ) as poll:
+        clocks.until_slow_calls()
+        # On that clock too: it would wait in vain for twenty times as long as usual.
+        service.env |= clocks.env
+        done = service.run("release")
+        assert (done.returncode, holders(eight.path)) == (0, [])
+        assert poll.wait(PATIENCE) == 0
 
 
 def test_root_does_not_take_the_place_of_the_services_user(eight: Machine, serve: ServiceFactory) -> None:
