@@ -26,7 +26,7 @@ SIMULATOR = REPOSITORY / "simulator"
 
 # s that a test waits for what must happen: so long that only a fault lets it pass, however busy the machine is. What
 # must happen at a certain time is asked of a clock that the test gives.
-PATIENCE = 120.0
+PATIENCE = 240.0
 LOOK = 0.02  # s between two looks whether it has happened
 
 Value = str | int | float | None

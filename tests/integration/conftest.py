@@ -21,6 +21,8 @@ from pytest_docker.plugin import get_docker_services
 from pyzabbix import ZabbixAPI
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.conftest import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator
 
@@ -30,8 +32,6 @@ ALL_SERIES = ("6.0", "7.0")
 SERIES = tuple(os.environ.get("ZBX_NVIDIA_TEST_SERIES", " ".join(ALL_SERIES)).split())
 PROFILE = "/etc/nvml-simulator/profile"
 SERVICES = ("postgres", "server", "web", "workstation", "gpu-server")
-# s: how long a test waits for what has to come. Only a fault reaches it, however slow or busy the machine is.
-PATIENCE = 240.0
 PAUSE = 1.0  # s between two looks: the tests' own questions are work for the server that they wait for
 ANSWER = 120.0  # s that the front end has for an answer
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.integration.conftest import PATIENCE, PROFILE, edited
+from tests.conftest import PATIENCE
+from tests.integration.conftest import PROFILE, edited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from pyzabbix import ZabbixAPIException
 
-from tests.integration.conftest import PATIENCE, PAUSE, SERIES
+from tests.conftest import PATIENCE
+from tests.integration.conftest import PAUSE, SERIES
 from tests.integration.machines import PRODUCT, Machine, machine
 from tests.integration.stage import script, stage
 from zbx_nvidia import __version__

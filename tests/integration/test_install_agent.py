@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import PATIENCE
+from tests.conftest import PATIENCE
 from tests.integration.machines import CONFIGS, PRODUCT, SERVICES, Machine, machine
 from tests.integration.watched import Client
 from zbx_nvidia import __version__

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import PATIENCE, PROFILE
+from tests.conftest import PATIENCE
+from tests.integration.conftest import PROFILE
 from tests.integration.machines import machine
 
 if TYPE_CHECKING:
