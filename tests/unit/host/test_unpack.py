@@ -42,7 +42,7 @@ def small(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("small") / "zbx-nvidia.pyz"
     with zipfile.ZipFile(pyz) as old, zipfile.ZipFile(target, "w") as new:
         for member in old.infolist():
-            if member.filename.startswith(("zbx_nvidia/", "click/", "__main__")):
+            if member.filename.startswith(("zbx_nvidia/", "click/", "__main__", "entry_points")):
                 new.writestr(member, old.read(member))
     return target
 
@@ -289,11 +289,10 @@ def test_python_that_nobody_else_may_use_is_warned_of(small: Path, tmp_path: Pat
 
 @pytest.mark.usefixtures("unmeasured")
 def test_a_poll_loads_less_than_from_a_virtual_environment(there: Path) -> None:
-    """Nothing of `site`, and nothing that only the script of pip needs. Seen: 9.5 ms of a processor against 13.5."""
+    """Nothing of `site` and of what that looks for. Seen: 9.5 ms of a processor against 13.5."""
     venv, ours = loaded(AGENT), loaded(there / "bin" / "zbx-nvidia-agent")
-    assert {"site", "re"} <= venv
-    assert not {"site", "re"} & ours
-    assert len(ours) < len(venv)
+    assert ours < venv
+    assert "site" in venv - ours
 
 
 def loaded(script: Path) -> set[str]:
