@@ -24,6 +24,7 @@ PORT = 10059  # beside the container's own agent, so that this one can be ended 
 # s: as long as an agent allows, so that only a listener that waits for a stuck child reaches it. That a document comes
 # within an agent's default of 3 s is a matter of the machine too: `make bench` measures it.
 TIMEOUT = 30
+DEADLINE = 10  # s: seven GPUs have answered by then, on any machine
 
 # Run in the container. Leaders of a session of their own; the simulated driver has a helper in it, which is not ours.
 STUCK = """
@@ -31,10 +32,14 @@ import os, time
 from pathlib import Path
 
 def stuck():
-    # One that merely waits for its turn, for a poll of the server's, is gone after 0.3 s.
-    before = leaders()
-    time.sleep(0.6)
-    return [pid for pid in leaders() if pid in before]
+    # One that merely waits for its turn, for a poll of the server's, goes by itself: soon, where nothing else runs.
+    found = leaders()
+    for _ in range(200):
+        time.sleep(0.6)
+        found = [pid for pid in leaders() if pid in found]
+        if len(found) <= 1:
+            break
+    return found
 
 def leaders():
     found = []
@@ -49,11 +54,21 @@ def leaders():
 """
 # The worker of the resident collector hangs in the same driver; a simulated hang ends with SIGKILL alone.
 DRIVER_COMES_BACK = f"""{STUCK}
+def kill(pid):
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        pass  # it has gone by itself
+
 for path in Path("/proc").glob("[0-9]*"):
-    if b"resident.worker" in (path / "cmdline").read_bytes():
-        os.kill(int(path.name), 9)
+    try:
+        command = (path / "cmdline").read_bytes()
+    except OSError:
+        continue
+    if b"resident.worker" in command:
+        kill(int(path.name))
 for pid in leaders():
-    os.kill(pid, 9)
+    kill(pid)
 """
 
 # An agent of its own, ten polls of it, two at a time, and pings all the while.
@@ -62,11 +77,14 @@ INSIDE = (
     + """
 import json, subprocess, sys, tempfile, threading
 
-program, include, more, port, timeout = sys.argv[1:]
+program, include, more, port, timeout, deadline = sys.argv[1:]
 folder = tempfile.mkdtemp()
 config = Path(folder, "agent.conf")
-lines = ["Server=127.0.0.1", "ListenPort=" + port, "LogType=console", "Timeout=" + timeout, "Include=" + include]
-config.write_text("\\n".join([*lines, "Hostname=hang", more.format(folder), f"PidFile={folder}/pid\\n"]))
+lines = ["Server=127.0.0.1", "ListenPort=" + port, "LogType=console", "Timeout=" + timeout]
+lines += ["Hostname=hang", more.format(folder), f"PidFile={folder}/pid"]
+parameters = Path(include).read_text().replace("agent get\\n", f"agent get --deadline {deadline}\\n")
+assert deadline in parameters
+config.write_text("\\n".join(lines) + "\\n" + parameters)
 
 def ask(key):
     command = ["zabbix_get", "-s", "127.0.0.1", "-p", port, "-k", key]
@@ -123,7 +141,7 @@ def test_agent_lives_while_a_gpu_hangs(stack: Stack, service: str) -> None:
     well = json.loads(stack.get(service, "nvidia.get"))
     stack.set_profile(service, "gpu 0", state="hang")
     try:
-        run = stack.exec(service, PYTHON, "-", *AGENTS[service], str(PORT), str(TIMEOUT), input=INSIDE)
+        run = stack.exec(service, PYTHON, "-", *AGENTS[service], str(PORT), str(TIMEOUT), str(DEADLINE), input=INSIDE)
         check(json.loads(run), well)
     finally:
         stack.reset_profile(service)
