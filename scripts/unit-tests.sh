@@ -7,7 +7,7 @@ cd "$repo"
 which=$1
 marks=${2:-not gpu}
 measured=$([[ $# -ge 2 ]] || echo yes)
-workers=${WORKERS:-6} # most tests wait for something: more of them than processors
+workers=${WORKERS:-4} # most tests wait for something: more of them than processors
 
 pythons=$(scripts/pythons.sh "$which")
 mapfile -t pythons <<<"$pythons"
