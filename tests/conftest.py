@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
 
+MEASURES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")  # by these coverage.py starts in a process
+
 # s that a test waits for what must happen: so long that only a fault lets it pass, however busy the machine is. What
 # must happen at a certain time is asked of a clock that the test gives.
 PATIENCE = 240.0
@@ -152,7 +154,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     It has to come before `machine`, as it does by `@pytest.mark.usefixtures("unmeasured")`: a machine's environment is
     made of that of the tests.
     """
-    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+    for name in MEASURES:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -248,7 +248,6 @@ def test_child_outlives_the_agents_kill(eight: Machine, clocked: ClocksFactory, 
     wait_until_gone(tmp_path, "the call to return")
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path) -> None:
     eight.set("gpu 5", state="hang")
     # As the socket that zabbix_agentd listens on, which its children inherit.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Machine, MachineFactory
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
-
 # Python runs a `sitecustomize` at its start. This one notes what a process has loaded when it ends by os._exit, as both
 # processes of a poll do.
 RECORDER = """

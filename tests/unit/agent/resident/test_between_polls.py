@@ -492,7 +492,6 @@ def test_a_wait_for_xids_that_is_refused_is_an_error(  # noqa: PLR0913, PLR0917 
     assert answer.by_index[4]["xid_count"] == 0
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_a_storm_of_xids(eight: Machine, serve: ServiceFactory) -> None:
     """100,000 at once from one GPU, of two codes in turn, and as many of one code from another."""
     service = serve(eight)

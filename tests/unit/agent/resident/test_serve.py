@@ -159,7 +159,6 @@ def test_it_is_written_again_and_again(machine: MachineFactory, serve: ServiceFa
     assert before - 1 <= stamps[-1] <= time.time() + 1
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_only_the_worker_knows_nvml(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
     service.well()
@@ -489,7 +488,6 @@ def test_systemd_is_told(eight: Machine, serve: ServiceFactory, clocked: ClocksF
 # -- what it costs ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_it_takes_little_memory(machine: MachineFactory, serve: ServiceFactory) -> None:
     """Eight H100s at two samples a second, as it is installed. What it takes of a processor, `make bench` shows."""
     service = serve(machine("h100x8"), interval="5s", stall="5s", samples="0.5s", pcie="5s", window="60s")

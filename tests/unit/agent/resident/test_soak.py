@@ -56,7 +56,6 @@ def rounds(pid: int) -> int:
     return count // 2
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.slow
 def test_it_does_not_grow(
     machine: MachineFactory, serve: ServiceFactory, tmp_path: Path, clocked: ClocksFactory
