@@ -18,7 +18,7 @@ for python in "${pythons[@]}"; do
     scripts/test-venv.sh "$python"
     minor=$("$python" -c 'import sys; print("3.%d" % sys.version_info[1])')
     run=("build/test-venv-$minor/bin/python" -m)
-    tests=(pytest --numprocesses "$workers" --dist worksteal --durations 20 -m "$marks" tests/unit tests/golden)
+    tests=(pytest --numprocesses "$workers" --dist worksteal --durations 20 -m "$marks" tests/unit tests/golden tests/contracts)
     if [[ -z $measured || $python != "$newest" ]]; then
         "${run[@]}" "${tests[@]}"
         continue

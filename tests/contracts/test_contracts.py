@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.golden.contracts import PATH, text
+from tests.contracts.contracts import PATH, text
 
 
 def test_contracts_are_those_that_were_agreed() -> None:
-    """If this is meant: `python -m tests.golden.contracts`, and a line in the change log."""
+    """If this is meant: `python -m tests.contracts.contracts`, and a line in the change log."""
     assert text() == PATH.read_text(encoding="utf-8")
