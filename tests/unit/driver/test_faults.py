@@ -5,6 +5,8 @@ Each test shows the fault first: when pynvml has mended it, the test says so, an
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,11 +76,12 @@ def test_fabric_state_is_one_byte(machine: MachineFactory) -> None:
 
 
 def test_a_structure_goes_by_value_unless_one_says_otherwise(machine: MachineFactory) -> None:
-    theirs, ours = answers(
-        machine("h100x8"), "nvmlDeviceGetGpuFabricInfoV(handle, c_nvmlGpuFabricInfo_v3_t())", "card.fabric().state"
-    )
-    assert theirs != "0"
-    assert ours == "3"
+    card = machine("h100x8")
+    # Whatever lies on the stack is written to: Python 3.10 goes on with a wrong answer, 3.13 was seen to crash.
+    theirs = "nvmlDeviceGetGpuFabricInfoV(handle, c_nvmlGpuFabricInfo_v3_t())"
+    done = subprocess.run([sys.executable, "-c", PROGRAM, theirs, "0"], env=card.env, capture_output=True, check=False)
+    assert done.returncode or not done.stdout.startswith(b"0|")
+    assert answers(card, "0", "card.fabric().state") == ("0", "3")
 
 
 def test_no_binding_of_the_first_process_list(machine: MachineFactory) -> None:

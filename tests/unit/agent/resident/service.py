@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import PATIENCE, wait_for
+from tests.conftest import LOOK, PATIENCE, wait_for
 from tests.unit.agent.collector import AGENT, Answer, checked, stat, states_of_threads
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 
@@ -56,16 +56,18 @@ class Service:
     def until(self, true: Callable[[Answer], Any], what: str) -> Answer:
         """The first document of which this is true."""
         end = time.monotonic() + PATIENCE
-        last = None
+        last, seen = None, None
         while time.monotonic() < end:
             try:
-                last = self.answer()
+                # Each is looked at once: to hold one against its schema takes as long as to make it.
+                if (written := self.written()) != seen:
+                    last, seen = self.answer(), written
+                    if true(last):
+                        return last
             except FileNotFoundError:
-                last = None
-            if last is not None and true(last):
-                return last
+                last, seen = None, None
             assert self.process.poll() is None, f"it has ended: {self.said()}"
-            time.sleep(0.02)
+            time.sleep(LOOK)
         text = "no document" if last is None else json.dumps(last.document["status"])
         raise AssertionError(f"waited {PATIENCE:g} s for {what}; there is {text}; it said: {self.said()}")
 
