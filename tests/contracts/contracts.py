@@ -1,6 +1,6 @@
 """What others build on and no change of ours may move unnoticed: names of commands, options, keys, paths and faults.
 
-`python -m tests.contracts.contracts` rewrites contracts.json. Its difference is a decision, and belongs in the change log.
+`python -m tests.contracts.contracts` rewrites contracts.json. A difference is a decision and goes into the change log.
 """
 
 from __future__ import annotations
