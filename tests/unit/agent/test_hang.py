@@ -81,7 +81,8 @@ def test_one_gpu_of_eight_hangs(
     assert poll.process.poll() is None
     clocks.leap(DEADLINE)
     answer = poll.answer()
-    assert DEADLINE <= answer.document["collector"]["duration"] <= clocks.monotonic() - began
+    # The kernel tells the start of a process in hundredths of a second, rounded down.
+    assert DEADLINE <= answer.document["collector"]["duration"] <= clocks.monotonic() - began + 0.01
     assert_seven_are_complete(answer, well, 5)
     assert only_child(tmp_path) == stuck
 
