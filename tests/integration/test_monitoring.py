@@ -687,7 +687,8 @@ def test_an_xid_is_a_problem_with_the_second_document(monitored: Any) -> None:
             polls = sorted((int(row["clock"]) + int(row["ns"]) / 1e9, int(row["value"])) for row in documents)
             later = sorted({made for when, made in polls if made > thrown})
             told = max((made for when, made in polls if when <= raised), default=0)
-            assert told <= later[:2][-1], (thrown, raised, polls)
+            # None is later if the alarm came with a document of the very second in which the XID was thrown.
+            assert not later or told <= later[:2][-1], (thrown, raised, polls)
             waited.append(raised - thrown)
             time.sleep(0.37)  # not always at the same moment of a poll
     finally:
