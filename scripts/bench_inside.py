@@ -38,7 +38,7 @@ COMMANDS = {
 }
 KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
-SERVICE_SECONDS = 60
+SERVICE_SECONDS = 30
 DOCUMENT = Path("/run/zbx-nvidia/document.json")
 
 
