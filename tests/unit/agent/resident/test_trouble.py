@@ -532,7 +532,7 @@ def test_a_release_that_failed_does_not_come_later(
     clocks.leap(500)
     _, words = release.communicate(timeout=PATIENCE)
     assert release.returncode == 1, words
-    # Whoever asked is told before the document is written.
+    # The answer goes out before the document is written.
     service.until(lambda answer: answer.code == 1003, "a document that says so")
     eight.set("gpu 2", temperature_threshold_mem_max=None)
     clocks.leap(3000)
