@@ -52,7 +52,7 @@ test-loaded: ## `make test` on a machine that has other work: four busy loops be
 
 soak: wheel simulator ## the resident collector for 10 minutes, 40,000 rounds of it (SECONDS=600)
 	@scripts/test-venv.sh
-	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/agent/resident/test_soak.py
+	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/collector/resident/test_soak.py
 
 lint: venv ## ruff, mypy, shellcheck, and whether the lock files are those of pyproject.toml
 	@echo "> Checking style and types"

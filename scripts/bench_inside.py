@@ -21,8 +21,8 @@ from pathlib import Path
 HERE = Path(sys.executable).parent
 # As many errors as a GPU may tell of at once, of more codes than there are, taken in by the service.
 STORM = """
-from zbx_nvidia.agent.resident.ledger import Ledger
-from zbx_nvidia.agent.resident.xids import Tally
+from zbx_nvidia.collector.resident.xid_history import Ledger
+from zbx_nvidia.collector.resident.xids import Tally
 tally, ledger = Tally(), Ledger(60, 600)
 for number in range(100_000):
     tally.add(number % 1000 if number % 3 else 79)

@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zbx_nvidia.agent.document import LIMIT, MAX_ERRORS, VERSION
-from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog import coverage
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
@@ -22,8 +20,10 @@ from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, HOST_METRICS, LIVE, 
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.cli import manual
-from zbx_nvidia.cli.doctor import chain
-from zbx_nvidia.findings import NOTE
+from zbx_nvidia.collector.document import LIMIT, MAX_ERRORS, VERSION
+from zbx_nvidia.collector.resident import config
+from zbx_nvidia.doctor.checks import NOTE
+from zbx_nvidia.doctor.run import chain
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
 from zbx_nvidia.template.build import HISTORY, TRENDS, switch
 from zbx_nvidia.template.expressions import for_gpu, key, metrics_in

@@ -14,17 +14,18 @@ import click
 import yaml
 
 from tests.conftest import REPOSITORY
-from zbx_nvidia.agent.main import USAGE
-from zbx_nvidia.agent.resident import config
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, METRICS
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GROUPS
 from zbx_nvidia.catalog.status import STATUSES
-from zbx_nvidia.cli.doctor import chain
 from zbx_nvidia.cli.exits import meanings
 from zbx_nvidia.cli.main import COMMANDS, main
-from zbx_nvidia.host import install, journal, service
+from zbx_nvidia.collector.main import USAGE
+from zbx_nvidia.collector.resident import config
+from zbx_nvidia.doctor.run import chain
+from zbx_nvidia.host import paths
+from zbx_nvidia.install import install, record
 from zbx_nvidia.template import TEMPLATE_NAMES, render
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.dialect import SERIES
@@ -38,9 +39,7 @@ def contracts() -> dict[str, Any]:
         "commands": {name: _command(name) for name in sorted(COMMANDS)},
         "agent": sorted(set(re.findall(r"--[a-z]+|(?<=zbx-nvidia-agent )[a-z|]+", USAGE))),
         "configuration": sorted(key[0] for key in config.KEYS),
-        "paths": sorted(
-            map(str, (config.PATH, journal.PATH, service.UNIT, service.SYSUSERS, service.RUNTIME, service.PROGRAM))
-        ),
+        "paths": sorted(map(str, (config.PATH, record.PATH, paths.UNIT, paths.SYSUSERS, paths.RUNTIME, paths.PROGRAM))),
         "keys": sorted([DOCUMENT, LINKS_DOCUMENT, *(metric.item_key for metric in METRICS)]),
         "sections": {entity.section: [entity.name, entity.document] for entity in ENTITIES},
         "alerts": sorted(f"{alert.entity}.{alert.key}" for alert in ALERTS),

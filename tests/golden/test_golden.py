@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.golden.documents import PROFILES, REWRITE, frozen, orphans, path_of
-from tests.unit.agent.collector import CLOCK, get, python
+from tests.unit.collector.collector import CLOCK, get, python
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SAMPLED_READERS
 

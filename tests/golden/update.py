@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY, SIMULATOR, Machine
 from tests.golden.documents import GOLDEN, PROFILES, frozen, orphans, path_of
-from tests.unit.agent.collector import CLOCK, get
+from tests.unit.collector.collector import CLOCK, get
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.gpu.smi import COLUMNS, readings
-from tests.unit.agent.collector import Answer, get
+from tests.unit.collector.collector import Answer, get
 from zbx_nvidia.catalog.metrics import CHAR, GPU_METRICS
 
 pytestmark = pytest.mark.gpu

@@ -408,7 +408,7 @@ def test_agents_that_cannot_be_looked_for(host: Host) -> None:
 
 def test_refused_programs(host: Host) -> None:
     site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages/zbx_nvidia").strip()
-    main, pynvml = f"{site}/agent/main.py", f"{site[:-10]}pynvml.py"
+    main, pynvml = f"{site}/collector/main.py", f"{site[:-10]}pynvml.py"
     host.shell(
         "mkdir /root/p /srv/p && chmod 777 /srv/p && "
         "cp -a /opt/zbx-nvidia/bin/zbx-nvidia-agent /root/p && cp -a /opt/zbx-nvidia/bin/zbx-nvidia-agent /srv/p"
@@ -479,12 +479,12 @@ def test_only_root(host: Host) -> None:
 def test_modules_are_compiled(host: Host) -> None:
     host.start("agentd")
     site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages").strip()
-    host.shell(f"cp -a {site} /root/site && rm -rf {site}/zbx_nvidia/agent/__pycache__ {site}/__pycache__")
+    host.shell(f"cp -a {site} /root/site && rm -rf {site}/zbx_nvidia/collector/__pycache__ {site}/__pycache__")
     with host.untouched("agentd"):
         # Root's own run would compile what it imports.
         quiet = ("env", "PYTHONDONTWRITEBYTECODE=1", PRODUCT)
         assert "-m compileall (" in host.there.ok(*quiet, "install-agent")
-        made = host.shell(f"ls {site}/zbx_nvidia/agent/__pycache__ {site}/__pycache__")
+        made = host.shell(f"ls {site}/zbx_nvidia/collector/__pycache__ {site}/__pycache__")
         assert re.search(r"^oneshot\.cpython-3\d+\.pyc$", made, re.MULTILINE)
         assert re.search(r"^pynvml\.cpython-3\d+\.pyc$", made, re.MULTILINE)
         host.there.ok(*quiet, "uninstall-agent")

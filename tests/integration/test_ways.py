@@ -85,7 +85,7 @@ def test_as_the_docs_say(bare: Machine, way: str) -> None:
         # What root runs, others may not change. Links have no rights of their own.
         assert bare.shell("find /opt /usr/local -xdev ! -type l -perm /022 ! -name .lock") == ""
         # Without bytecode each poll compiles it all again: the agent's user could not keep any.
-        assert bare.shell("find /opt -xdev -path '*/zbx_nvidia/agent/__pycache__/oneshot.*.pyc'")
+        assert bare.shell("find /opt -xdev -path '*/zbx_nvidia/collector/__pycache__/oneshot.*.pyc'")
         assert bare.shell("find /opt -xdev -path '*/share/man/man1/zbx-nvidia.1'")
         bare.ok(f"{WAYS[way]}/zbx-nvidia", "uninstall-agent")
     finally:

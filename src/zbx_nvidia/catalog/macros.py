@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zbx_nvidia.catalog.remedies import RESET, RESTART, SUPPORT
 from zbx_nvidia.catalog.xid import NOTIFIED, pattern, pattern_of
+from zbx_nvidia.catalog.xid_actions import RESET, RESTART, SUPPORT
 
 
 class Macro(NamedTuple):

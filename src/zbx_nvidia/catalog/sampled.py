@@ -7,7 +7,7 @@ for those of which the driver keeps samples itself.
 from __future__ import annotations
 
 from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
-from zbx_nvidia.catalog.remedies import CLASSES, TO_MEND
+from zbx_nvidia.catalog.xid_actions import CLASSES, TO_MEND
 
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"

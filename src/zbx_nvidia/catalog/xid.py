@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zbx_nvidia.catalog.remedies import APPLICATION, NOTE, RESET, RESTART, SUPPORT, Class
+from zbx_nvidia.catalog.xid_actions import APPLICATION, NOTE, RESET, RESTART, SUPPORT, Class
 
 
 class Xid(NamedTuple):

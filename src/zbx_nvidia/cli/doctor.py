@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import sys
 import textwrap
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zbx_nvidia import __version__
 from zbx_nvidia.cli.connection import optional_connection_options
-from zbx_nvidia.errors import ServerError, UsageError
+from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from zbx_nvidia.cli.connection import Connect
-    from zbx_nvidia.findings import Finding, Link
-    from zbx_nvidia.host.scene import Scene
-    from zbx_nvidia.server import health
-    from zbx_nvidia.server.connection import Connection
+    from zbx_nvidia.doctor.checks import Finding
 
 WIDTH = 80
 TITLE = 24  # columns; the text begins after it
@@ -60,24 +52,15 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
       sudo zbx-nvidia doctor --url https://zabbix.example.com/zabbix \
         --token-file ~/.zabbix-token --host gpu01
     """
-    from zbx_nvidia.findings import Walk, first_fault  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.host.scene import Scene  # noqa: PLC0415  as above
-    from zbx_nvidia.server import health  # noqa: PLC0415  as above
+    from zbx_nvidia.doctor.checks import first_fault  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.doctor.host_state import Scene  # noqa: PLC0415  as above
+    from zbx_nvidia.doctor.run import run  # noqa: PLC0415  as above
 
     if server_only and not (connect and name):
         raise UsageError("--server-only needs --url and --host: the server, and the host's name there")
-    here = None if server_only else Scene(kind)
-    with ExitStack() as stack:
-        there = _at_the_server(stack, connect, name, here) if connect is not None else None
-        walk = Walk()
-        for link in chain():
-            scene = there if link in health.CHAIN.links else here
-            if scene is not None:
-                walk.add([link], scene)
-        found = walk.findings()
-    if here is not None:
-        found = [by_hand_too(one, here) for one in found]
-    found = [by_path(one, Scene(kind).program.parent) for one in found]
+    scene = Scene(kind)
+    here = None if server_only else scene
+    found = run(here, connect, name, scene.program.parent)
     fault = first_fault(found)
     if as_json:
         click.echo(json.dumps(as_data(found, fault, asked=connect is not None), indent=2))
@@ -86,62 +69,6 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
             click.echo(line)
     if fault is not None:
         raise click.exceptions.Exit(1)
-
-
-def chain() -> tuple[Link[Any], ...]:
-    """Every link, in order: what the agent says of those who ask it comes after the settings that may explain it."""
-    from zbx_nvidia.host import agent_links, driver_links, resident_links  # noqa: PLC0415  as above
-    from zbx_nvidia.server import health  # noqa: PLC0415  as above
-
-    *agent, refused = agent_links.CHAIN.links
-    server = health.CHAIN.links
-    at = [link.id for link in server].index("reach")
-    return (*driver_links.CHAIN.links, *resident_links.CHAIN.links, *agent, *server[:at], refused, *server[at:])
-
-
-def _at_the_server(
-    stack: ExitStack, connect: Callable[[], AbstractContextManager[Connection]], name: str, scene: Scene | None
-) -> health.Scene:
-    from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS  # noqa: PLC0415  as above
-    from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT  # noqa: PLC0415  as above
-    from zbx_nvidia.host import agent_links, facts  # noqa: PLC0415  as above
-    from zbx_nvidia.server import health  # noqa: PLC0415  as above
-    from zbx_nvidia.template import TEMPLATE_NAMES  # noqa: PLC0415  as above
-
-    zabbix: Connection | ServerError
-    try:
-        zabbix = stack.enter_context(connect())
-    except ServerError as error:
-        zabbix = error
-    (timestamp,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
-    templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
-    kinds = [kind for _, kind in GPU_FILTERS]
-    filters = tuple(f"{{$NVIDIA.{kind}.{way}}}" for kind in kinds for way in ("MATCHES", "NOT_MATCHES"))
-    expected = health.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
-    known = facts.of(scene) if scene is not None else None
-    return health.Scene(zabbix, name or (agent_links.host_name(scene) if scene else ""), expected, known)
-
-
-def by_hand_too(found: Finding, here: Scene) -> Finding:
-    """With a cure for what runs here as no service."""
-    from zbx_nvidia.host import by_hand, system  # noqa: PLC0415  as above
-
-    agent = here.agent.name if here.agents else ""
-    return found._replace(
-        seen=found.seen._replace(cure=by_hand.cure(found.seen.cure, agent, systemd=system.has_systemd()))
-    )
-
-
-def by_path(found: Finding, folder: Path) -> Finding:
-    """With a cure whose commands work where a program is not on PATH, as in sudo's; a link may lead to one of them."""
-
-    def named(line: re.Match[str]) -> str:
-        program = line[2]
-        lacks = not shutil.which(program) and (folder / program).is_file()
-        return f"{line[1]}{folder / program if lacks else program} "
-
-    cure = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", named, found.seen.cure, flags=re.MULTILINE)
-    return found._replace(seen=found.seen._replace(cure=cure))
 
 
 def as_lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:

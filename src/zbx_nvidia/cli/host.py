@@ -11,7 +11,7 @@ import click
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
-    from zbx_nvidia.host.install import Result
+    from zbx_nvidia.install.install import Result
 
 AGENT = "zbx-nvidia-agent"
 
@@ -57,8 +57,8 @@ def install_agent(  # noqa: PLR0913  one for each option
       zbx-nvidia install-agent --dry-run
       zbx-nvidia install-agent --server 192.0.2.5 --psk --host-metadata nvidia-gpu
     """
-    from zbx_nvidia.host import install  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.host.settings import Wish  # noqa: PLC0415  as above
+    from zbx_nvidia.install import install  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.install.agent_settings import Wish  # noqa: PLC0415  as above
 
     wish = Wish(server, psk, psk_identity, host_metadata)
     order = install.Order(kind, mode, command or beside(), rendered, wish)
@@ -79,7 +79,7 @@ def uninstall_agent(*, dry_run: bool) -> None:
       zbx-nvidia uninstall-agent --dry-run
       zbx-nvidia uninstall-agent
     """
-    from zbx_nvidia.host import install  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.install import install  # noqa: PLC0415  so that the help is quick
 
     result = install.uninstall(click.echo, dry_run=dry_run)
     _finish(result, dry_run=dry_run)
@@ -87,10 +87,10 @@ def uninstall_agent(*, dry_run: bool) -> None:
 
 def beside() -> Path:
     """The zbx-nvidia-agent of this installation, which an archive has to be unpacked for."""
-    from zbx_nvidia.host import programs, unpack  # noqa: PLC0415  as above
+    from zbx_nvidia.host import installation  # noqa: PLC0415  as above
 
-    path = programs.own()
-    if unpack.archive() and not path.is_file():
+    path = installation.own()
+    if installation.archive() and not path.is_file():
         raise UsageError(
             f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
         )

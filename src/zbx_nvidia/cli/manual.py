@@ -13,10 +13,10 @@ from typing import NamedTuple
 import click
 
 from zbx_nvidia import __version__
-from zbx_nvidia.agent.main import USAGE
-from zbx_nvidia.agent.resident.config import PATH
 from zbx_nvidia.cli.exits import MEANINGS, meanings
 from zbx_nvidia.cli.main import COMMANDS, main
+from zbx_nvidia.collector.main import USAGE
+from zbx_nvidia.collector.resident.config import PATH
 from zbx_nvidia.template.userparameters import COMMAND, FILE
 
 PROGRAM = "zbx-nvidia"

@@ -20,7 +20,7 @@ def show(*, as_json: bool) -> None:
       zbx-nvidia show
       zbx-nvidia show --json | jq .gpus
     """
-    from zbx_nvidia.agent.main import get  # noqa: PLC0415  --help needs none of it
+    from zbx_nvidia.collector.main import get  # noqa: PLC0415  --help needs none of it
 
     text = get()
     document = json.loads(text)
@@ -70,7 +70,7 @@ def _table(document: dict[str, Any]) -> None:
 
 def _cells(gpu: dict[str, Any]) -> dict[str, str]:
     """One line of the table, by heading; what the card cannot give is empty."""
-    from zbx_nvidia.agent.document import model  # noqa: PLC0415  as above
+    from zbx_nvidia.collector.document import model  # noqa: PLC0415  as above
 
     power, limit = _number(gpu, "power", "W"), _number(gpu, "power_limit", "W")
     used, total = (_number(gpu, key, "", 2**30, 1) for key in ("memory_used", "memory_total"))

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from zbx_nvidia.agent.processes import Listing
 from zbx_nvidia.catalog import coverage, status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import ENTITIES, METRICS
@@ -23,6 +22,7 @@ from zbx_nvidia.catalog.sampled import (
     SAMPLED_READERS,
 )
 from zbx_nvidia.catalog.xid import XIDS, kind_of
+from zbx_nvidia.collector.processes import Listing
 from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.gpm import METRICS as GPM
 from zbx_nvidia.driver.sampling import Probe

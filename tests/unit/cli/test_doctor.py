@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from tests.conftest import REPOSITORY
 from zbx_nvidia.cli import doctor
 from zbx_nvidia.cli.main import main
-from zbx_nvidia.findings import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen, wrong
+from zbx_nvidia.doctor import run
+from zbx_nvidia.doctor.checks import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen, wrong
 
-LINKS = doctor.chain()
+LINKS = run.chain()
 FAULTS = [(link, fault) for link in LINKS for fault in link.faults]
 PROGRAM = Path(sys.executable).parent / "zbx-nvidia"
 
@@ -153,14 +154,14 @@ def test_a_cure_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytes
     if linked:
         (path / "zbx-nvidia").symlink_to(bin_ / "zbx-nvidia")
     monkeypatch.setenv("PATH", str(path))
-    found = doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), bin_)
+    found = run.by_path(finding("a", FAULT, "broken", "Cause.", CURE), bin_)
     program = "zbx-nvidia" if linked else f"{bin_}/zbx-nvidia"
     assert found.seen.cure == (
         f"Do:\n    {program} install-agent\n    sudo {program} doctor\n    "
         f"{bin_}/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
         "zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
     )
-    assert doctor.by_path(finding("a", FAULT, "broken", "Cause.", CURE), tmp_path / "none").seen.cure == CURE
+    assert run.by_path(finding("a", FAULT, "broken", "Cause.", CURE), tmp_path / "none").seen.cure == CURE
 
 
 @pytest.mark.parametrize("on_path", [True, False])

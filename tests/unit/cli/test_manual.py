@@ -12,9 +12,9 @@ import click
 import pytest
 
 from tests.conftest import REPOSITORY
-from zbx_nvidia.agent.main import USAGE
 from zbx_nvidia.cli.main import COMMANDS, main
 from zbx_nvidia.cli.manual import pages
+from zbx_nvidia.collector.main import USAGE
 
 COMMITTED = REPOSITORY / "docs" / "man"
 PAGES = sorted(pages())

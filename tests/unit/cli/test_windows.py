@@ -77,7 +77,7 @@ def test_commands_for_a_server_need_nothing_of_unix() -> None:
 
 
 def test_the_collector_says_in_its_document_that_it_does_not_run_there() -> None:
-    done = run("from zbx_nvidia.agent.main import get\nprint(get())")
+    done = run("from zbx_nvidia.collector.main import get\nprint(get())")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     assert document["status"]["name"] == "Collector failed"

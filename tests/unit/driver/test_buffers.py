@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.agent.collector import get, python
+from tests.unit.collector.collector import get, python
 from zbx_nvidia.driver.buffers import summary
 
 if TYPE_CHECKING:

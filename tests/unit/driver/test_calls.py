@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.agent.collector import python
+from tests.unit.collector.collector import python
 
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.agent.collector import python
+from tests.unit.collector.collector import python
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from zbx_nvidia.agent.document import Collection, Gpu, Part, build
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
 from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.collector.document import Collection, Gpu, Part, build
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
@@ -181,7 +181,7 @@ def golden_documents() -> list[dict[str, Any]]:
     ]
     assert len(documents) >= 4
     # No process of a simulated card runs on this machine: whose they are and since when, only this one knows. And what
-    # a poll cannot see, only the service writes: tests/unit/agent/resident shows that it does.
+    # a poll cannot see, only the service writes: tests/unit/collector/resident shows that it does.
     process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5, "utilization": 7}
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
     readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}

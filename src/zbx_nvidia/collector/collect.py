@@ -1,0 +1,326 @@
+"""Reading the driver: the only module of the agent path that calls NVML, and it runs in a child only.
+
+A call can hang in the kernel for ever, and a process that hangs so cannot be ended. So what is known is handed over
+piece by piece, one thread per GPU, through the function `send`; whoever listens leaves when it has waited enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.catalog.entities import ENTITIES
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
+from zbx_nvidia.collector.document import Gpu, Part, Problem
+from zbx_nvidia.collector.processes import Listing, names
+from zbx_nvidia.driver import system
+from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
+from zbx_nvidia.driver.device import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zbx_nvidia.catalog.metrics import Metric
+
+    Send = Callable[[str, Any], None]
+
+# Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
+_IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
+# What the machine has, whichever card is asked.
+_OF_THE_MACHINE = frozenset({"confidential"})
+_SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
+_SEVERAL_FANS = 2
+HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
+
+
+def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
+    rows: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        rows.setdefault(metric.reader, []).append(metric)
+    return rows
+
+
+_METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
+_PART_METRICS = {
+    entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
+    for entity in ENTITIES
+}
+
+_HOST_READERS: dict[str, Callable[[], str]] = {
+    "driver_version": system.driver_version,
+    "nvml_version": system.nvml_version,
+    "cuda_version": system.cuda_version,
+}
+
+
+def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
+    """Read everything once.
+
+    Args:
+        send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
+            start; else ("host", (versions, gpu_count, slots, problems, spent)), then ("gpu", Gpu) for each, and at last
+            ("users", {uid: name}).
+        read: How one GPU is read: `read_once` unless said otherwise.
+    """
+    try:
+        system.start()
+        versions, problems = read_host()
+        count = system.gpu_count()
+    except NvmlError as error:
+        send("failed", (error.code, error.message))
+        return
+    send("host", (versions, count, system.slots(), problems, spent()))
+    uids: set[int] = set()
+    threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
+    for thread in threads:
+        thread.start()
+        # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
+        # cost twice the CPU time. One that does not is left to itself.
+        thread.join(HEAD_START)
+    for thread in threads:
+        thread.join()
+    send("users", names(uids))
+
+
+def read_once(index: int) -> Gpu:
+    """Read one GPU that nobody looks at between two polls: what the driver remembers is all that is known of then.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Returns:
+        As `read_gpu`.
+    """
+    gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
+    gpu = with_instances(
+        gpu, lambda instances: tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in instances)
+    )
+    return gpu._replace(lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+
+
+def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ...]]) -> Gpu:
+    """A GPU with its MIG instances changed, if it is known which there are."""
+    if "mig" not in gpu.parts:
+        return gpu
+    return gpu._replace(parts={**gpu.parts, "mig": change(gpu.parts["mig"])})
+
+
+def read_gpu(  # noqa: C901  one answer of the driver a line
+    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False
+) -> Gpu:
+    """Read one GPU.
+
+    Args:
+        index: Its place in the driver's order.
+        readers: What is read of the GPU itself.
+        arguments: Whether to tell the arguments of the programs that use it.
+
+    Returns:
+        What it answered; lost and sick are states, not exceptions.
+    """
+    readings: dict[str, Any] = {}
+    lacks: list[str] = []
+    problems: list[Problem] = []
+    alive = False
+    try:
+        device = Device(index)
+        listing = Listing(device, arguments=arguments)
+        for reader in readers:
+            try:
+                values = getattr(listing if reader in _LISTING else device, reader)()
+            except Absent:
+                lacks.append(reader)
+            except NotNow:
+                continue
+            except Refused as error:
+                problems.append(Problem("", reader, error.code, error.message))
+            except NvmlError:
+                raise
+            except Exception as error:  # noqa: BLE001  a fault of ours in one reading must not silence the others
+                problems.append(Problem("", reader, 0, fault(error)))
+            else:
+                readings.update(_named(_METRICS[reader], values))
+                alive = alive or reader not in _SAYS_NOTHING
+        parts = _read_parts(device, problems)
+    except Lost as error:
+        return _unwell(index, "lost", readings, error)
+    except NvmlError as error:
+        return _unwell(index, "sick", readings, error)
+    if "uuid" not in readings or (problems and not alive):
+        return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
+    return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
+
+
+def sick(index: int, error: Exception) -> Gpu:
+    """A GPU in whose reading we have failed."""
+    return Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, fault(error)),))
+
+
+def uids_of(gpu: Gpu) -> set[int]:
+    """Whose its processes are."""
+    return {entry["uid"] for entry in gpu.readings.get("process_list", ()) if "uid" in entry}
+
+
+def read_links(index: int) -> Gpu:
+    """Read the NVLinks of one GPU, one by one.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Returns:
+        Its identity and its links.
+    """
+    readings: dict[str, Any] = {}
+    problems: list[Problem] = []
+    links: tuple[Part, ...] = ()
+    try:
+        device = Device(index)
+        for reader in _LINK_IDENTITY:
+            with contextlib.suppress(Absent):
+                readings.update(_named(_METRICS[reader], getattr(device, reader)()))
+        links = _links(device)
+    except Refused as error:
+        problems.append(Problem("", "links", error.code, error.message))
+    except Lost as error:
+        return _unwell(index, "lost", readings, error)
+    state = "ok" if "uuid" in readings else "sick"
+    return Gpu(index, state, readings, {"link": links}, (), _of(readings, problems))
+
+
+def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set[int]) -> None:
+    try:
+        gpu = (read or read_once)(index)
+        gpu = gpu._replace(spent=spent())
+    except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
+        gpu = sick(index, error)
+    uids.update(uids_of(gpu))
+    send("gpu", gpu)
+
+
+def read_host() -> tuple[dict[str, str], list[Problem]]:
+    """Versions by catalogue key, and what of them could not be read."""
+    versions: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, read in _HOST_READERS.items():
+        try:
+            versions[key] = read()
+        except Absent:
+            continue
+        except Refused as error:
+            problems.append(Problem("", key, error.code, error.message))
+    return versions, problems
+
+
+def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
+    return {metric.key: getattr(values, metric.field) if metric.field else values for metric in metrics}
+
+
+# What is not to be had in one look.
+_NEEDS_MORE_LOOKS = tuple(reader for reader in SAMPLED_READERS if reader not in BUFFERED_READERS)
+# Readers that need more than the driver.
+_LISTING = frozenset({"process_list", "process_oldest"})
+# What the rows of its links need to know of a GPU.
+_LINK_IDENTITY = ("uuid", "name")
+
+
+def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part, ...]]:
+    parts = {}
+    for entity, read in _PARTS.items():
+        try:
+            parts[entity] = read(device)
+        except Absent:
+            parts[entity] = ()
+        except Refused as error:
+            # Not none: which there are is not known, and nothing is concluded.
+            problems.append(Problem("", entity, error.code, error.message))
+    return parts
+
+
+def _fans(device: Device) -> tuple[Part, ...]:
+    fans = device.fans()
+    if len(fans) < _SEVERAL_FANS:
+        return ()
+    return tuple(_part("fan", fan, {"{#FAN}": str(place)}) for place, fan in enumerate(fans))
+
+
+def _mig(device: Device) -> tuple[Part, ...]:
+    """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
+    found = []
+    for instance in device.mig_instances():
+        with contextlib.suppress(NvmlError):
+            macros = {
+                "{#MIG}": instance.uuid(),
+                "{#GI}": str(instance.gpu_instance()),
+                "{#CI}": str(instance.compute_instance()),
+            }
+            part = _part("mig", instance, macros)
+            found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
+    return tuple(found)
+
+
+def _vgpus(device: Device) -> tuple[Part, ...]:
+    """The vGPUs of a host; one that goes while it is read is left out."""
+    found = []
+    for vgpu in device.vgpu_instances():
+        with contextlib.suppress(NvmlError):
+            macros = {"{#VGPU}": vgpu.uuid()}
+            part = _part("vgpu", vgpu, macros)
+            known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
+            named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
+            found.append(part._replace(macros={**macros, **named}))
+    return tuple(found)
+
+
+# Entity -> what reads those of a GPU.
+_PARTS: dict[str, Callable[[Device], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
+
+
+def _links(device: Device) -> tuple[Part, ...]:
+    try:
+        links = device.links()
+    except Absent:
+        return ()
+    readers = _PART_METRICS["link"]
+    return tuple(
+        Part({"{#LINK}": str(link)}, readings, tuple(reader for reader in readers if reader not in readings))
+        for link, readings in enumerate(links)
+    )
+
+
+def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
+    """Read a part of a GPU by the readers of its entity."""
+    readings: dict[str, Any] = {}
+    lacks = []
+    for reader, metrics in _PART_METRICS[entity].items():
+        try:
+            readings.update(_named(metrics, getattr(thing, reader)()))
+        except Absent:
+            lacks.append(reader)
+        except NvmlError:
+            continue
+    return Part(macros, readings, tuple(lacks))
+
+
+def _identity(readings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        metric.key: readings[metric.key]
+        for metric in GPU_METRICS
+        if metric.reader in _IDENTITY and metric.key in readings
+    }
+
+
+def _of(readings: dict[str, Any], problems: list[Problem]) -> tuple[Problem, ...]:
+    """The problems with the GPU's name on them: some came up before its UUID was known."""
+    return tuple(problem._replace(gpu=readings.get("uuid", "")) for problem in problems)
+
+
+def fault(error: Exception) -> str:
+    """A fault of ours in words."""
+    return f"collector: {type(error).__name__}: {error}"
+
+
+def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:
+    known = _identity(readings)
+    return Gpu(index, state, known, {}, (), (Problem(known.get("uuid", ""), "", error.code, error.message),))

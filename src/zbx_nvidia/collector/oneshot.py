@@ -1,0 +1,237 @@
+"""One collection, by a process that can always leave.
+
+A call into the driver can hang in the kernel, and then no signal ends the process that made it. With such a call in
+the agent's own child, three polls silence a whole zabbix_agentd: it waits for a pipe that never closes. So `run` forks;
+the child gets its streams from /dev/null, reads the driver, and hands over what it has by a pipe of its own; the parent
+waits until the deadline and leaves, whatever the child does. It never kills it: SIGKILL in the middle of a call has
+frozen GPUs. A child that hangs holds a lock, so that there is never more than one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import time
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.catalog import status as states
+from zbx_nvidia.collector.document import Collection, Gpu, Part, Problem, failed
+from zbx_nvidia.collector.protocol import CHUNK, Receiver, Sender
+
+if TYPE_CHECKING:
+    import _socket
+
+# zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
+DEADLINE = 2.5
+# How long a collection that is still running, but not stuck, is waited for: two servers may ask at the same time.
+LOCK_WAIT = 0.3
+_LOCK_PAUSE = 0.01
+_STREAMS = 3  # standard input, output and error
+_NEVER_THE_START = 3600.0
+
+
+def run(deadline: float = DEADLINE, *, links: bool = False) -> Collection:
+    """Collect once.
+
+    Args:
+        deadline: In s, counted from the start of the process.
+        links: Whether to read the NVLinks one by one, and nothing else.
+
+    Returns:
+        What was found until the deadline. Never raises for anything that the driver does.
+    """
+    started = time.monotonic() - process_age()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(writing, links=links)
+    os.close(writing)
+    try:
+        return _listen(reading, started, deadline)
+    finally:
+        os.close(reading)
+
+
+def process_age() -> float:
+    """Seconds since this process was started, from /proc; 0 where that cannot be had."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    # In a container whose clocks were shifted the two do not agree; then the deadline counts from here.
+    return age if 0 <= age < _NEVER_THE_START else 0.0
+
+
+# -- the parent ------------------------------------------------------------------------------------------------------
+
+
+def _listen(pipe: int, started: float, deadline: float) -> Collection:
+    """Take messages until the child closes the pipe or the time is over."""
+    receiver = Receiver()
+    messages: list[tuple[str, Any]] = []
+    closed = False
+    while not closed:
+        # What has come in time counts, though a busy machine has let us run only after the deadline.
+        left = max(0.0, started + deadline - time.monotonic())
+        if not select.select([pipe], [], [], left)[0]:
+            break
+        chunk = os.read(pipe, CHUNK)
+        closed = not chunk
+        messages += receiver.feed(chunk)
+        if messages and messages[-1][0] == "done":
+            break
+    return _result(messages, "closed" if closed else "open", time.monotonic() - started, deadline)
+
+
+def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadline: float) -> Collection:
+    known = dict(message for message in messages if message[0] != "gpu")
+    if "stuck" in known:
+        return failed(states.STILL_STUCK, "", duration)
+    if "failed" in known:
+        code, message = known["failed"]
+        return failed(states.of_error(code), f"NVML error {code}: {message}", duration)
+    if "broken" in known:
+        return failed(states.COLLECTOR_FAILED, known["broken"], duration)
+    if "done" in known:
+        status, detail = states.OK, ""
+    elif pipe == "closed":
+        status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
+    else:
+        status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
+    if "host" not in known:
+        return failed(status, detail, duration)
+    versions, count, slots, problems, spent = known["host"]
+    gpus = [gpu_of(value) for kind, value in messages if kind == "gpu"]
+    if status is not states.OK:
+        silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
+        detail += " from " + ", ".join(f"GPU {index}" for index in silent) if silent else ""
+    return Collection(
+        status,
+        detail,
+        versions,
+        count,
+        gpus,
+        slots,
+        [Problem(*problem) for problem in problems],
+        known.get("users", {}),
+        "oneshot",
+        duration,
+        spent,
+    )
+
+
+def gpu_of(value: tuple[Any, ...]) -> Gpu:
+    """A GPU from the plain tuple as which it came."""
+    position, state, readings, parts, lacks, problems, spent = value
+    return Gpu(
+        position,
+        state,
+        readings,
+        {entity: tuple(Part(*part) for part in there) for entity, there in parts.items()},
+        lacks,
+        tuple(Problem(*problem) for problem in problems),
+        spent,
+    )
+
+
+# -- the child -------------------------------------------------------------------------------------------------------
+
+
+def _child(pipe: int, *, links: bool) -> None:
+    """Read the driver and leave without a trace of the parent's state. Never returns."""
+    try:
+        pipe = _let_go(pipe)
+        sender = Sender(pipe)
+        try:
+            # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
+            # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
+            from zbx_nvidia.collector.collect import collect, read_links, read_once  # noqa: PLC0415
+
+            lock = _lock("links" if links else "get")
+            if lock is None:
+                sender.send("stuck", None)
+            else:
+                collect(sender.send, read_links if links else read_once)
+        except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
+            sender.send("broken", f"{type(error).__name__}: {error}")
+        sender.send("done", None)
+    finally:
+        # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to tell.
+        os._exit(0)
+
+
+def _let_go(pipe: int) -> int:
+    """Keep nothing of the agent's that would outlive a hanging call.
+
+    A session of its own keeps the agent's kill of the process group on timeout away from a call in the kernel. The
+    agent's listening socket, inherited through its shell, would keep its port taken after a restart.
+
+    Returns:
+        The pipe, which is not one of the standard streams: it was when the caller had closed some of them.
+    """
+    os.setsid()
+    os.chdir("/")
+    pipe = fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(_STREAMS):
+        os.dup2(null, stream)
+    # What is open, and not all that could be: closing 65,536 descriptors one by one, as Python does where glibc is
+    # older than 2.34 (RHEL 8), costs 5 ms.
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor >= _STREAMS and descriptor != pipe:
+            # One of them was that of the listing itself.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+    return pipe
+
+
+def ends(what: str, patience: float) -> bool:
+    """Whether no collection of a kind and of this installation runs on this host, or is over in time.
+
+    Args:
+        what: `get` or `links`.
+        patience: In s.
+    """
+    lock = _lock(what, patience)
+    if lock is None:
+        return False
+    lock.close()
+    return True
+
+
+def _lock(what: str, patience: float = LOCK_WAIT) -> _socket.socket | None:
+    """Take the lock that one collection of a kind and of this installation holds at a time on this host.
+
+    It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
+    the process is gone. A lock on a file would not do: where the program lies on a network file system, flock() fails
+    (NFS asks for a file open for writing) or holds for the whole cluster (Lustre), and one stuck GPU would silence all.
+
+    Returns:
+        The lock, held as long as the object lives; None when another collection holds it.
+    """
+    # socket.socket costs 3 ms more, for what the standard library builds around this.
+    import _socket  # noqa: PLC0415  the parent does without
+
+    # Run from zbx-nvidia.pyz, this file is no file, but the archive is.
+    program = os.stat(getattr(__spec__.loader, "archive", __file__))
+    lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            # A leading NUL: a name that is in no directory.
+            lock.bind(f"\0zbx-nvidia-agent/{what}/{program.st_dev}/{program.st_ino}")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            if time.monotonic() >= until:
+                lock.close()
+                return None
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return lock

@@ -1,0 +1,298 @@
+"""The process that keeps NVML open, started by the supervisor with a fresh interpreter.
+
+Standard input brings the numbers of rounds, four bytes each, whose first bit says that GPUs are not to be sampled until
+the next; at its end the worker lets go of the driver and ends. What it finds leaves by standard output as messages:
+
+    ("failed", (code, message))                         NVML does not answer: the worker ends
+    ("ready", version)                                  it does
+    ("host", (round, versions, count, slots, problems, spent))
+    ("xids", reports)                                   what watchers have to say: before each "host", and whenever
+                                                        there is an XID
+    ("gpu", (round, gpu))                               each when it is read
+    ("asked", (round, users))                           every GPU has been asked; names of the users of processes
+    ("broken", message)                                 a fault of ours: the worker ends
+
+It never leaves while a call is under way: that would end the call as SIGKILL does, which has frozen GPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from zbx_nvidia import __version__
+from zbx_nvidia.collector.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of, with_instances
+from zbx_nvidia.collector.document import Problem
+from zbx_nvidia.collector.processes import NAMES_WAIT, look_up_names
+from zbx_nvidia.collector.protocol import CHUNK, Sender
+from zbx_nvidia.collector.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
+from zbx_nvidia.collector.resident.xids import Watcher
+from zbx_nvidia.driver import system
+from zbx_nvidia.driver.calls import NvmlError, spent
+from zbx_nvidia.driver.events import XidWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zbx_nvidia.collector.document import Gpu
+
+NUMBER, IDLE = 4, 1 << 31  # as the supervisor has them
+_STREAMS = 3
+_FIRST_TRY = 0.2  # s
+_RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
+
+
+def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
+    samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
+) -> NoReturn:
+    """Read whenever asked, until nobody asks any more. Never returns.
+
+    Args:
+        samples: Time between two samples, in s; 0 for none.
+        horizon: What peaks and means look back on, in s.
+        pcie: Time between two samples of PCIe throughput, in s; 0 for none.
+        gpm: Whether to read GPM.
+        xid: Whether to wait for XIDs.
+        arguments: Whether to tell the arguments of programs.
+    """
+    for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Whoever stops a whole group of processes means the supervisor.
+        signal.signal(order, signal.SIG_IGN)
+    control, pipe = _streams()
+    sender = Sender(pipe)
+    readers: dict[int, Reader] = {}
+    watchers: dict[int, Watcher] = {}
+
+    def begin(index: int) -> None:
+        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
+        readers[index].start()
+        if xid:
+            watchers[index] = Watcher(index, XidWatch, lambda report: sender.send("xids", (report,)))
+            watchers[index].start()
+            # The first document shall say already what the card lacks: items follow from it.
+            watchers[index].tried.wait(_FIRST_TRY)
+
+    try:
+        _answer(control, sender, readers, watchers, begin)
+    except NvmlError as error:
+        sender.send("failed", (error.code, error.message))
+    except BaseException as error:  # noqa: BLE001  the supervisor shall know, whatever it is
+        sender.send("broken", f"{type(error).__name__}: {error}")
+    threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
+    for thread in threads:
+        thread.stop()
+    for thread in threads:
+        thread.join()
+    with contextlib.suppress(NvmlError):
+        system.stop()
+    os._exit(0)
+
+
+def _answer(
+    control: int,
+    sender: Sender,
+    readers: dict[int, Reader],
+    watchers: dict[int, Watcher],
+    begin: Callable[[int], None],
+) -> None:
+    """Serve round after round, until there are no more."""
+    system.start()
+    versions, problems = read_host()
+    system.gpu_count()
+    sender.send("ready", __version__)
+    users = Users()
+    waited = 0.0
+    while order := int.from_bytes(_read(control), "big"):
+        number, idle = order & ~IDLE, bool(order & IDLE)
+        # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
+        count = system.gpu_count()
+        for index in range(count):
+            if index not in readers:
+                begin(index)
+        sender.send("xids", tuple(watcher.report() for watcher in watchers.values()))
+        slots = system.slots()
+        waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
+        taken, cpu = spent()
+        sender.send("host", (number, versions, count, slots, problems, (taken, cpu + waited - before)))
+        for index in range(count):
+            readers[index].ask(number, idle=idle)
+        users.look_up(set().union(*(reader.uids for reader in readers.values())))
+        sender.send("asked", (number, dict(users.names)))
+
+
+class Reader(threading.Thread):
+    """Samples one GPU, and reads all of it when asked: the only thread that makes such calls for it.
+
+    Args:
+        index: Its place in the driver's order.
+        sender: Where readings go.
+        samples: As of `main`.
+        horizon: As of `main`.
+        pcie: As of `main`.
+        gpm: As of `main`.
+        arguments: As of `main`.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  as of `main`
+        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float, arguments: float
+    ) -> None:
+        super().__init__(daemon=True)
+        self._index = index
+        self._sender = sender
+        self._arguments = bool(arguments)
+        self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
+        wanted = tuple(reader for readers, _ in self._every for reader in readers)
+        self._sampler = Sampler(index, horizon, wanted)
+        self._activity = Activity(index, horizon, wanted=bool(gpm))
+        self._consumers = Consumers(index)
+        self._due = [0.0] * len(self._every)
+        self._wake = threading.Event()
+        self._done = threading.Event()
+        self._number = 0
+        self._idle = False
+        self._ends = False
+        self._uuid: str | None = None
+        self._fault: Exception | None = None
+        # Whose the processes were when it was last read.
+        self.uids: set[int] = set()
+
+    def ask(self, number: int, *, idle: bool) -> None:
+        """Have everything read, sampled or not from now on, and give it a head start before the next GPU is asked.
+
+        One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call cost
+        twice the CPU time. One that does not is left to itself.
+        """
+        self._done.clear()
+        self._idle = idle
+        self._number = number
+        self._wake.set()
+        self._done.wait(HEAD_START)
+
+    def stop(self) -> None:
+        """End when the call that is under way is back."""
+        self._ends = True
+        self._wake.set()
+
+    def run(self) -> None:
+        """Sample at its times, read when asked."""
+        served = 0
+        while not self._ends:
+            now = time.monotonic()
+            every_one = () if self._idle else self._every
+            for place, (readers, every) in enumerate(every_one):
+                if now >= self._due[place]:
+                    # From now on, and not from when it was due: what was missed while the driver slept is not made up.
+                    self._due[place] = now + every
+                    self._sample(readers, now)
+            if self._number != served:
+                served = self._number
+                # With what its samples since the last time have taken.
+                self._sender.send("gpu", (served, self._read()._replace(spent=spent())))
+                self._done.set()
+            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
+            self._wake.clear()
+
+    def _sample(self, readers: tuple[str, ...], now: float) -> None:
+        try:
+            self._sampler.sample(readers, now)
+        except Exception as error:  # noqa: BLE001  told with the next reading; the thread goes on
+            self._fault = error
+
+    def _read(self) -> Gpu:
+        try:
+            gpu = read_gpu(self._index, arguments=self._arguments)
+        except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
+            gpu = sick(self._index, error)
+        self.uids = uids_of(gpu)
+        uuid = gpu.readings.get("uuid")
+        if gpu.state != "ok" or self._uuid not in {None, uuid}:
+            # The past of a card that is gone, or of another.
+            self._sampler.forget()
+            self._activity.forget()
+            self._consumers.forget()
+        self._uuid = uuid
+        if gpu.state != "ok":
+            return gpu
+        try:
+            gpu = self._with_what_was_between(gpu)
+        except Exception as error:  # noqa: BLE001  as above: the readings themselves are good
+            self._fault = error
+        if self._fault is not None:
+            problem = Problem(gpu.readings["uuid"], "sampled", 0, fault(self._fault))
+            gpu = gpu._replace(problems=(*gpu.problems, problem))
+            self._fault = None
+        return gpu
+
+    def _with_what_was_between(self, gpu: Gpu) -> Gpu:
+        now = time.monotonic()
+        readings, lacks = self._sampler.made(now)
+        if self._idle:
+            readings = {}  # of a time in which nobody looked
+        busy, lacks_too = self._activity.made(now)
+        used = self._consumers.added(gpu, now)
+        gpu = with_instances(gpu, lambda instances: self._activity.of_instances(instances, now))
+        return gpu._replace(
+            readings={**gpu.readings, **readings, **busy, **used}, lacks=(*gpu.lacks, *lacks, *lacks_too)
+        )
+
+
+class Users:
+    """Names of users, looked up once: a directory server that is away holds up one thread, and not one a round.
+
+    Attributes:
+        names: What is known, by number.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._asked: dict[int, float] = {}
+        self._thread: threading.Thread | None = None
+
+    def look_up(self, uids: set[int]) -> None:
+        """Have those looked up that are not known, and wait a moment for them."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        now = time.monotonic()
+        unknown = {uid for uid in uids - self.names.keys() if now - self._asked.get(uid, -_RETRY) >= _RETRY}
+        if unknown:
+            self._asked.update(dict.fromkeys(unknown, now))
+            self._thread = threading.Thread(target=look_up_names, args=(unknown, self.names), daemon=True)
+            self._thread.start()
+            self._thread.join(NAMES_WAIT)
+
+
+def _streams() -> tuple[int, int]:
+    """Where orders come from and where answers go; nothing else may read or print in between."""
+    control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
+    pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return control, pipe
+
+
+def _read(control: int) -> bytes:
+    """The newest number; nothing when the supervisor has closed the pipe, or is gone.
+
+    While the driver hung there may have come thousands: they are not made up for.
+    """
+    data = os.read(control, CHUNK)
+    while len(data) % NUMBER:
+        piece = os.read(control, NUMBER - len(data) % NUMBER)
+        if not piece:
+            return b""
+        data += piece
+    return data[-NUMBER:]
+
+
+def start(arguments: list[str]) -> NoReturn:
+    """What the supervisor runs, with the arguments of `main`."""
+    # Ctrl-C is for the supervisor: it must not end a call into the driver.
+    os.setsid()
+    main(*(float(argument) for argument in arguments))

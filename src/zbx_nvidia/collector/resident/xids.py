@@ -1,0 +1,152 @@
+"""XID errors, counted while the worker waits for them; `ledger` remembers them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zbx_nvidia.collector.resident.xid_history import MAX_CODES
+from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
+_PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
+_HURRY = 1.0  # s between two reports of a watcher that has something to tell
+
+
+class Report(NamedTuple):
+    """What a watcher says.
+
+    Attributes:
+        position: Of its GPU, in the driver's order.
+        uuid: Whose they are; "" until it is known.
+        able: As of `Watcher`.
+        refusal: As of `Watcher`.
+        codes: As `Tally.take` has them.
+    """
+
+    position: int
+    uuid: str
+    able: bool | None
+    refusal: tuple[int, str] | None
+    codes: tuple[tuple[int, int, float, float], ...]
+
+
+class Tally:
+    """XIDs of one GPU since they were last taken, by code: bounded, whatever comes."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._codes: dict[int, list[float]] = {}  # how often, when first, when last
+        self._last = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._codes)
+
+    def add(self, code: int) -> None:
+        """Count one."""
+        now = time.monotonic()
+        with self._turn:
+            known = self._codes.get(code)
+            if known is None:
+                if len(self._codes) >= MAX_CODES:
+                    code = self._last
+                known = self._codes.setdefault(code, [0, now, now])
+            known[0] += 1
+            known[2] = now
+            self._last = code
+
+    def take(self) -> tuple[tuple[int, int, float, float], ...]:
+        """(code, how often, when first, when last) of each, by the last; then it starts at 0."""
+        with self._turn:
+            codes, self._codes = self._codes, {}
+        found = [(code, int(count), first, last) for code, (count, first, last) in codes.items()]
+        return tuple(sorted(found, key=lambda row: row[3]))
+
+
+class Watcher(threading.Thread):
+    """Waits for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
+
+    It tells them itself: a worker that is about to end, or whose main thread hangs, must not take them along.
+
+    Args:
+        index: Its place in the driver's order.
+        watch: What makes a watch of an index: the driver's `XidWatch`.
+        tell: What takes a report.
+    """
+
+    def __init__(self, index: int, watch: Callable[[int], Any], tell: Callable[[Report], None]) -> None:
+        super().__init__(daemon=True)
+        self._tally = Tally()
+        self._tell = tell
+        self._told = 0.0
+        # Whether the card reports XIDs: None until it is known, and while it cannot be had.
+        self.able: bool | None = None
+        # Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
+        self.refusal: tuple[int, str] | None = None
+        # Whose they are; "" until it is known.
+        self.uuid = ""
+        # What the driver has taken of a processor for all this, in s. Not by the clock: to wait is no work.
+        self.driver_cpu = 0.0
+        # Set once a first attempt has shown it.
+        self.tried = threading.Event()
+        self._index = index
+        self._watch = watch
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Wait until told to stop; begin anew whenever the GPU went away under the wait."""
+        while not self._end.is_set():
+            try:
+                watch = self._watch(self._index)
+            except Absent:
+                self.able, self.refusal = False, None
+                self.tried.set()
+                return
+            except Exception as error:  # noqa: BLE001  a thread that ended by a fault of ours would never be missed
+                self._pause(error)
+                continue
+            self.able, self.uuid = True, watch.uuid
+            self.tried.set()
+            try:
+                while not self._end.is_set():
+                    code = watch.wait(_PATIENCE)
+                    self.driver_cpu += spent()[1]
+                    self.refusal = None  # and not before: a set that can be made may still be refused the wait
+                    if code is not None:
+                        self._tally.add(code)
+                    self._tell_soon()
+            except Exception as error:  # noqa: BLE001  as above
+                # The wait for a lost GPU fails at once, again and again.
+                self._pause(error)
+            with contextlib.suppress(NvmlError):
+                watch.close()
+        self._tell_soon(0.0)
+
+    def _tell_soon(self, pause: float = _HURRY) -> None:
+        """Tell what there is, if anything, unless it has told something a moment ago."""
+        if self._tally and time.monotonic() - self._told >= pause:
+            self._told = time.monotonic()
+            self._tell(self.report())
+
+    def report(self) -> Report:
+        """What there is to say, each XID once."""
+        return Report(self._index, self.uuid, self.able, self.refusal, self._tally.take())
+
+    def _pause(self, error: Exception) -> None:
+        """Keep why there is nothing to wait for, and let some time pass before the next attempt."""
+        self.able = None
+        if isinstance(error, NvmlError):
+            self.refusal = None if isinstance(error, Lost) else (error.code, error.message)
+        else:
+            self.refusal = (0, f"collector: {type(error).__name__}: {error}")
+        self.tried.set()
+        self._end.wait(_PAUSE)
+
+    def stop(self) -> None:
+        """End soon; `join` says when."""
+        self._end.set()

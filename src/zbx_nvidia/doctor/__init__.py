@@ -1,0 +1,1 @@
+"""What `zbx-nvidia doctor` checks, and in which order."""

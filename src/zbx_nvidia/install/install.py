@@ -1,0 +1,449 @@
+"""Has the Zabbix agents of this host serve the document, and takes that back."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import system
+from zbx_nvidia.install import agent_settings, files, program_check, record, service, steps
+from zbx_nvidia.install.plan import Plan, readable_by
+from zbx_nvidia.install.record import Journal
+from zbx_nvidia.install.steps import Act, Compile, File, Last
+from zbx_nvidia.zabbix_agent import config, find, key_rules, log, processes, verify
+from zbx_nvidia.zabbix_agent.find import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zbx_nvidia.install.agent_settings import Wish
+    from zbx_nvidia.install.steps import Step
+    from zbx_nvidia.zabbix_agent.find import Agent
+    from zbx_nvidia.zabbix_agent.verify import Proof
+
+    # Mode, path of zbx-nvidia-agent and path of the resident document -> the text of the file.
+    Render = Callable[[str, str, str], str]
+    Say = Callable[[str], None]
+
+ONESHOT, RESIDENT = "oneshot", "resident"
+KEYS = (DOCUMENT, LINKS_DOCUMENT)
+PROGRAM = "program"  # what the journal's entries of compiled modules are for
+STAYS = 0.5  # s after which an agent that was started counts as one that runs
+HEAD = "# Set by zbx-nvidia install-agent:\n"
+
+
+class Order(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        kind: Which agents: agentd, agent2 or auto.
+        mode: oneshot or resident; None for what each agent has, or else oneshot.
+        command: Path of zbx-nvidia-agent.
+        render: Makes the text of the UserParameter file.
+        wish: Parameters of the agent besides.
+    """
+
+    kind: str
+    mode: str | None
+    command: Path
+    render: Render
+    wish: Wish
+
+
+class Result(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        changed: Whether anything was.
+        proofs: By the agent, what it answered.
+        notes: What people have to know besides.
+    """
+
+    changed: bool
+    proofs: tuple[tuple[Agent, Proof], ...]
+    notes: tuple[str, ...]
+
+
+def install(order: Order, say: Say, *, dry_run: bool) -> Result:
+    """Install, or change an installation.
+
+    Args:
+        order: What.
+        say: Told each step before it is done.
+        dry_run: Whether to say it only.
+
+    Raises:
+        HostError: It cannot be done, and nothing has changed.
+    """
+    agent_settings.check(order.wish)
+    _root("install-agent")
+    with record.locked() if not dry_run else nullcontext():
+        return _install(order, say, dry_run=dry_run)
+
+
+def _install(order: Order, say: Say, *, dry_run: bool) -> Result:
+    found = find.find(order.kind)
+    known = record.load() or Journal()
+    plan = Plan(known)
+    work = [_Work(agent, plan, order) for agent in found]
+    program = {agent.user: program_check.check(order.command, agent.user) for agent in found}
+    for one in work:
+        plan.steps.append(Last(one.as_before))
+    missing = program_check.uncompiled(next(iter(program.values())))
+    if missing:
+        plan.compile(Compile(next(iter(program.values())), missing))
+    modes = {**known.modes, **{one.of: one.mode for one in work}}
+    if RESIDENT in modes.values():
+        service.install(plan, order.command)
+    for one in work:
+        one.configure()
+    if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
+        # After the agents: until they are told otherwise they read what it writes.
+        restarts = [step for one in work for step in one.restart()]
+        plan.steps += restarts
+        service.remove(plan)
+    else:
+        for one in work:
+            plan.steps += one.restart()
+    plan.journal = dataclasses.replace(plan.journal, modes=modes)
+    changed = _carry_out(plan, say, dry_run=dry_run, prove=[Act([], one.prove) for one in work])
+    if missing and not dry_run and program_check.uncompiled(next(iter(program.values()))):
+        plan.notes.append(f"The modules of {order.command} could not be compiled: each poll costs twice as much")
+    notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
+    return Result(changed, tuple((one.agent, one.proof) for one in work if one.proof), tuple(notes))
+
+
+def uninstall(say: Say, *, dry_run: bool) -> Result:
+    """Take away what was installed.
+
+    Raises:
+        HostError: It cannot be done, and nothing has changed.
+    """
+    _root("uninstall-agent")
+    with record.locked() if not dry_run else nullcontext():
+        return _uninstall(say, dry_run=dry_run)
+
+
+def _uninstall(say: Say, *, dry_run: bool) -> Result:
+    known = record.load()
+    if known is None:
+        return Result(changed=False, proofs=(), notes=())
+    plan = Plan(known, gone=True)
+    there = [_Running(agent) for kind in config.KINDS for agent in _agents(kind, plan)]
+    plan.steps += [Last(one.as_before) for one in there]
+    touched = plan.take_away([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
+    for one in there:
+        if one.before and one.reads(touched):
+            plan.steps += one.restarting()
+    if any(entry.of == service.OF for entry in known.entries):
+        service.remove(plan)
+    plan.take_away([entry for entry in known.entries if entry.of == PROGRAM])
+    _carry_out(plan, say, dry_run=dry_run, prove=[])
+    notes = [*plan.notes, *(note for one in there for note in one.notes)]
+    return Result(changed=True, proofs=(), notes=tuple(notes))
+
+
+class _Running:
+    """An agent as it ran before, and how it is had to read its configuration anew."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.before = find.running(agent)
+        self.touched = False
+        self.notes: list[str] = []
+
+    def reads(self, paths: set[Path]) -> bool:
+        """Whether it reads one of these files, as it does what another agent of this host was told in them."""
+        try:
+            found = config.read(self.agent.config, self.agent.kind)
+        except HostError:
+            return False  # it would not start again either
+        key = found.last("TLSPSKFile")
+        return not paths.isdisjoint(path.resolve() for path in (*found.files, *([Path(key)] if key else [])))
+
+    def restarting(self) -> list[Step]:
+        """The steps that restart it; none where nobody knows how."""
+        command = _restart_command(self.agent)
+        if command:
+            # It may run with better files than those that lie there now: then it goes on running.
+            return [Act([], self.takes_it), Act([f"$ {command}"], self._restart)]
+        self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
+        return []
+
+    def takes_it(self) -> None:
+        """The agent's own program reads it all before the agent has to."""
+        verify.by_program(self.agent, "agent.ping")
+
+    def as_before(self) -> None:
+        """When all is undone: it runs as it did."""
+        if self.touched and self.before is not None:
+            _restart(self.agent)
+
+    def _restart(self) -> None:
+        self.touched = True
+        _restart(self.agent)
+
+
+class _Work(_Running):
+    """What is done for one agent."""
+
+    def __init__(self, agent: Agent, plan: Plan, order: Order) -> None:
+        super().__init__(agent)
+        self.plan, self.order = plan, order
+        self.of = str(agent.config)
+        self.mode = order.mode or plan.journal.modes.get(self.of, ONESHOT)
+        self.found = config.read(agent.config, agent.kind)
+        self.stale = False  # what it has read before is not enough, whichever agent's step changes that
+        self.reload_will_do = False
+        self.changed = False
+        self.proof: Proof | None = None
+        if self.found.problems:
+            raise HostError(f"{self.found.problems[0]}: put that right first")
+
+    def configure(self) -> None:
+        """The file, the parameters, the key."""
+        path = self._drop_in()
+        self._nobody_else_serves(path)
+        told = self.plan.journal.settings.get(self.of, {})
+        # Our own file is not what somebody else has stated.
+        others = self.found._replace(
+            statements=tuple(one for one in self.found.statements if one.file.resolve() != path.resolve())
+        )
+        wanted = agent_settings.wanted(self.agent, others, self.order.wish, agent_settings.still(others, told))
+        self._say_what_is_left(others, told, wanted)
+        for name in list(wanted):
+            for statement in others.all(name):
+                self._state(statement, wanted[name])
+        ours = {name: value for name, value in wanted.items() if not others.all(name)}
+        text = self.order.render(self.mode, str(self.order.command), str(service.document()))
+        if ours:
+            text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
+        old = files.state(path)
+        self.plan.whole(path, text.encode(), self.of, takes_over=_only_ours)
+        self._key(wanted)
+        before = old.data.decode("utf-8", "replace") if old else ""
+        self.changed = self.stale or before != text
+        self.reload_will_do = not self.stale and _differ_in_user_parameters_alone(before, text)
+        rest = {of: values for of, values in self.plan.journal.settings.items() if of != self.of}
+        self.plan.journal = dataclasses.replace(
+            self.plan.journal, settings={**rest, **({self.of: wanted} if wanted else {})}
+        )
+
+    def restart(self) -> list[Step]:
+        """Have the agent read it; nothing where it does not run, or nothing has changed."""
+        if not self.changed:
+            # What lies there may be what it has never read.
+            return [] if self.before is None or self._answers() else self.restarting()
+        found: list[Step] = [Act([], self.takes_it)]
+        if self.before is None:
+            self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
+        elif self.reload_will_do:
+            found.append(Act([f"$ {self._reload_command()}"], self._reload))
+        else:
+            return self.restarting() or found
+        return found
+
+    def prove(self) -> None:
+        """Ask the agent."""
+        if self.before and self.changed and not self.touched:
+            # It still runs with what it read before.
+            text = verify.by_program(self.agent, DOCUMENT)
+            document = verify.checked(text, self.mode, self.agent)
+            asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
+            self.proof = verify.Proof(document, asked, "it has to be restarted before it answers so")
+            return
+        try:
+            self.proof = verify.prove(self.agent, self.mode)
+        except HostError as error:
+            # An alias is looked up before the rules are.
+            key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
+            deny = key_rules.denies(config.read(self.agent.config, self.agent.kind), key)
+            hint = f"; {deny.file}:{deny.line} states {deny.name}={deny.value}" if deny else ""
+            raise HostError(f"{error}{hint}") from None
+
+    def _drop_in(self) -> Path:
+        # Where it lies already, as long as that is read: an Include above ours leads to another place.
+        read = {path.resolve() for path in self.found.files}
+        for entry in self.plan.journal.entries:
+            if entry.kind == "whole" and Path(entry.path).resolve() in read:
+                return Path(entry.path)
+        path = find.drop_in(self.agent)
+        if path is not None:
+            return path
+        config = self.agent.config
+        path = config.with_suffix(".d") / FILE
+        self.notes.append(f"{config} had no Include line that leads to a {FILE}: it has one now")
+        self.plan.lines(config, self.of, lambda data: files.appended(data, f"Include={path}"))
+        return path
+
+    def _nobody_else_serves(self, path: Path) -> None:
+        for statement in self.found.statements:
+            if statement.name not in {"UserParameter", "Alias"}:
+                continue
+            key = re.split(r"[,:\[]", statement.value)[0]
+            if key in KEYS and statement.file.resolve() != path.resolve():
+                raise HostError(
+                    f"{statement.file}:{statement.line} states {statement.name}={key} already, and no agent takes two: "
+                    "remove that line"
+                )
+
+    def _say_what_is_left(self, others: config.Configuration, told: dict[str, str], wanted: dict[str, str]) -> None:
+        for name, value in told.items():
+            if name not in wanted:
+                other = next(one for one in others.all(name) if one.value != value)
+                self.notes.append(
+                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run was told: "
+                    "it is left so"
+                )
+
+    def _state(self, statement: config.Statement, value: str) -> None:
+        if statement.value != value:
+            self.stale = True
+            line = f"{statement.name}={value}"
+            self.plan.lines(statement.file, self.of, lambda data: files.edited(data, statement.line, line))
+
+    def _key(self, wanted: dict[str, str]) -> None:
+        if not self.order.wish.psk:
+            return
+        path = Path(wanted["TLSPSKFile"])
+        identity = wanted["TLSPSKIdentity"]
+        self.notes.append(
+            f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
+            f"{shlex.quote(agent_settings.host_name(self.found))} --address ADDRESS "
+            f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
+        )
+        if not os.path.lexists(path):
+            self.stale = True
+            if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
+                return
+            self.plan.key(path, self.agent.user, self.of, agent_settings.new_key)
+            return
+        if not path.is_file():
+            raise HostError(f"{path} is no file, or a link that leads to none: remove it, and a key is made")
+        problem = agent_settings.key_problem(path.read_text(encoding="ascii", errors="replace"))
+        if problem:
+            raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
+        if not readable_by(path, self.agent.user):
+            raise HostError(f"{path} cannot be read by the user {self.agent.user}: chown {self.agent.user} {path}")
+
+    def _reload_command(self) -> str:
+        return f"{self.agent.program} -c {self.agent.config} -R userparameter_reload"
+
+    def _reload(self) -> None:
+        self.touched = True
+        done = system.run(*self._reload_command().split(" "), timeout=20)
+        served = not done.code and steps.wait(self._answers, 5)
+        if not served:
+            # An agent that has lost its PID file or its socket.
+            _restart(self.agent)
+
+    def _answers(self) -> bool:
+        try:
+            verify.prove(self.agent, self.mode, patience=0)
+        except HostError:
+            return False
+        return True
+
+
+def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> bool:
+    """Do the steps, or say them alone; whether there were any."""
+    listed = [step for step in plan.steps if step.lines()]
+    for step in listed:
+        # All of a file before it is written; later one can read it where it is.
+        details = step.details() if dry_run and isinstance(step, File) else []
+        for line in (*step.lines(), *details):
+            say(f"  {line}")
+    if dry_run:
+        return bool(listed)
+    if plan.has_news:
+        steps.carry_out([plan.before(), *plan.steps, *prove, plan.after()])
+    else:
+        # Nothing that could be undone.
+        for step in prove:
+            step.apply()
+    return bool(listed)
+
+
+def _root(command: str) -> None:
+    if os.geteuid() != 0:
+        raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
+
+
+def _agents(kind: str, plan: Plan) -> tuple[Agent, ...]:
+    try:
+        return find.find(kind)
+    except find.NoAgentError:
+        pass
+    except HostError as error:
+        name = processes.PROGRAMS[kind]
+        plan.notes.append(f"{name}, if it runs here, was not restarted ({error}): restart it yourself")
+    return ()
+
+
+def _only_ours(data: bytes) -> bool:
+    """Whether a file holds nothing but what an installation by hand puts there."""
+    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
+    statements = [line for line in lines if line and not line.startswith("#")]
+    return all(re.match(r"(UserParameter|Alias)\s*=\s*nvidia\.(links\.)?get[,:]", line) for line in statements)
+
+
+def _differ_in_user_parameters_alone(old: str, new: str) -> bool:
+    def others(text: str) -> list[str]:
+        lines = [line.strip() for line in text.splitlines()]
+        return sorted(line for line in lines if line and not line.startswith(("#", "UserParameter=")))
+
+    return others(old) == others(new)
+
+
+def _init_script(agent: Agent) -> Path | None:
+    """What starts an agent where there is another init than systemd; in a container it would end the container."""
+    if system.has_systemd() or Path("/proc/1/comm").read_text(encoding="ascii", errors="replace").strip() != "init":
+        return None
+    names = (name.removesuffix(".service") for name in find.UNITS[agent.kind])
+    return next((path for path in (Path("/etc/init.d") / name for name in names) if os.access(path, os.X_OK)), None)
+
+
+def _restart_command(agent: Agent) -> str:
+    script = _init_script(agent)
+    return f"systemctl restart {agent.unit}" if agent.unit else f"{script} restart" if script else ""
+
+
+def _start_command(agent: Agent) -> str:
+    return f"systemctl enable --now {agent.unit}" if agent.unit else f"{agent.program} -c {agent.config}"
+
+
+def _restart(agent: Agent) -> None:
+    """Restart an agent, and wait until it runs.
+
+    Raises:
+        HostError: It does not come back; with what its own program says of its configuration.
+    """
+    command = _restart_command(agent)
+    if not command:
+        return
+    before = find.running(agent)
+    system.run("systemctl", "reset-failed", agent.unit) if agent.unit else None
+    done = system.run(*command.split(" "))
+
+    def runs() -> bool:
+        first = find.running(agent)
+        if first is None or (before is not None and first.pid == before.pid):
+            return False
+        # One that cannot listen where it is told to ends at once.
+        time.sleep(STAYS)
+        now = find.running(agent)
+        return now is not None and now.pid == first.pid
+
+    if done.code or not steps.wait(runs, verify.STARTS_WITHIN):
+        verify.by_program(agent, "agent.ping")
+        words = log.last_words(agent, config.read(agent.config, agent.kind))
+        complaint = words or (done.complaint if done.code else f"nothing runs after {verify.STARTS_WITHIN:g} s")
+        raise HostError(f"{agent.name} does not start again ({command}): {complaint}")

@@ -1,0 +1,189 @@
+"""The service of the resident collector: its unit, its user, its configuration, and whether it has written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pwd
+import shutil
+import time
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zbx_nvidia import __version__
+from zbx_nvidia.collector.resident import config
+from zbx_nvidia.errors import HostError, ZbxNvidiaError
+from zbx_nvidia.host import paths, system
+from zbx_nvidia.install import steps
+from zbx_nvidia.install.steps import Act, Command, Last
+
+if TYPE_CHECKING:
+    from zbx_nvidia.install.plan import Plan
+
+OF = "service"
+WRITES_WITHIN = 45.0  # s until there is a first document: a driver without persistence mode takes its time
+
+
+def document() -> Path:
+    """Where the service writes.
+
+    Raises:
+        HostError: Its configuration cannot be used.
+    """
+    try:
+        return Path(config.load(None).document)
+    except ZbxNvidiaError as error:
+        raise HostError(str(error)) from None
+
+
+def install(plan: Plan, command: Path) -> None:
+    """Have the service, and have it run.
+
+    Raises:
+        HostError: There is no systemd, and no document either.
+    """
+    where = document()
+    if not system.has_systemd():
+        if not _fresh(where):
+            raise HostError(
+                f"there is no systemd here to run the service: have '{command} serve' started with this host or "
+                f"container, so that {where} is written, and run this again"
+            )
+        return
+    (before,) = system.units(paths.SERVICE) or (None,)
+    plan.steps.append(Last(lambda: _as_before(active=bool(before and before.active))))
+    if not before:
+        plan.steps.append(Last(_clear))
+    unit = _data("zbx-nvidia.service").replace(paths.PROGRAM.encode(), str(command).encode())
+    changed = plan.whole(paths.UNIT, unit, OF, takes_over=lambda data: b"zbx-nvidia-agent serve" in data)
+    if plan.state(paths.CONFIG) is None:
+        plan.whole(paths.CONFIG, _data("agent.conf"), OF, takes_over=lambda _: False)
+    if not _exists(paths.USER):
+        plan.whole(paths.SYSUSERS, _data("zbx-nvidia.sysusers.conf"), OF, takes_over=lambda data: b"zbx-nvidia" in data)
+        plan.steps.append(Act([f"$ systemd-sysusers {paths.SYSUSERS}"], _make_user, remove_user))
+        plan.journal = replace(plan.journal, users=(paths.USER,))
+    if changed:
+        plan.steps.append(Command("systemctl", "daemon-reload"))
+    if not before or not before.enabled:
+        plan.steps.append(Command("systemctl", "enable", paths.SERVICE, back=("systemctl", "disable", paths.SERVICE)))
+        plan.journal = replace(plan.journal, enabled=True)
+    if changed or not before or not before.active or not _ours(where):
+        # Not waited for by systemd: a driver that hangs would have it wait for ever.
+        back = () if before and before.active else ("systemctl", "stop", paths.SERVICE)
+        plan.steps.append(Command("systemctl", "restart", "--no-block", paths.SERVICE, back=back))
+        plan.steps.append(Act([f"? {where} is written"], lambda: _written(where, time.time())))
+
+
+def remove(plan: Plan) -> None:
+    """Take the service away."""
+    (before,) = system.units(paths.SERVICE) or (None,)
+    entries = [entry for entry in plan.journal.entries if entry.of == OF]
+    if before:
+        plan.steps.append(Last(lambda: _as_before(active=before.active)))
+        if before.active:
+            plan.steps.append(
+                Command("systemctl", "stop", paths.SERVICE, back=("systemctl", "start", "--no-block", paths.SERVICE))
+            )
+        if before.enabled and plan.journal.enabled:
+            plan.steps.append(
+                Command("systemctl", "disable", paths.SERVICE, back=("systemctl", "enable", paths.SERVICE))
+            )
+    plan.take_away(entries)
+    if before:
+        plan.steps.append(Command("systemctl", "daemon-reload"))
+    if paths.RUNTIME.is_dir():
+        plan.steps.append(Act([f"- {paths.RUNTIME}/"], _clear))
+    if paths.USER in plan.journal.users and _exists(paths.USER):
+
+        def away() -> None:
+            if not remove_user():
+                plan.notes.append(f"The user {paths.USER} stays: a process of its own still waits for the driver")
+
+        plan.steps.append(Act([f"$ userdel {paths.USER}"], away, _make_user_again))
+    plan.journal = replace(plan.journal, users=(), enabled=False)
+
+
+def remove_user() -> bool:
+    """Take the user away, and its group; False where it is needed still."""
+    # The last process of a service that was stopped may take a moment.
+    if not steps.wait(lambda: not _lingers(), 3):
+        return False
+    if _exists(paths.USER):
+        steps.must("userdel", paths.USER)
+    # With it goes its group, unless login.defs says otherwise.
+    if system.run("getent", "group", paths.USER).code == 0:
+        steps.must("groupdel", paths.USER)
+    return True
+
+
+def _clear() -> None:
+    """Take away what it has written."""
+    if steps.wait(lambda: not _lingers(), 3):
+        shutil.rmtree(paths.RUNTIME, ignore_errors=True)
+
+
+def _lingers() -> bool:
+    """Whether a process of the service is left: one that hangs in the driver is never ended, and holds a lock there."""
+    try:
+        uid = pwd.getpwnam(paths.USER).pw_uid
+    except KeyError:
+        return False
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if place.stat().st_uid == uid:
+                return True
+    return False
+
+
+def _make_user() -> None:
+    steps.must("systemd-sysusers", str(paths.SYSUSERS))
+
+
+def _make_user_again() -> None:
+    """As the file said that is taken away by now: with other numbers perhaps, but nothing lasting is that user's."""
+    if not _exists(paths.USER):
+        steps.must("useradd", "--system", "--no-create-home", "--home-dir", "/", paths.USER)
+
+
+def _as_before(*, active: bool) -> None:
+    steps.must("systemctl", "daemon-reload")
+    if active:
+        steps.must("systemctl", "restart", "--no-block", paths.SERVICE)
+    system.run("systemctl", "reset-failed", paths.SERVICE)
+
+
+def _written(where: Path, since: float) -> None:
+    """Wait for a document that is younger than this."""
+    # systemd forgets a unit that fails at once only when it is asked about it.
+    if not steps.wait(lambda: _ours(where, since), WRITES_WITHIN):
+        found = system.run("journalctl", "--unit", paths.SERVICE, "--no-pager", "--output", "cat", "--lines", "1")
+        raise HostError(f"{paths.SERVICE} does not write {where} within {WRITES_WITHIN:g} s: {found.complaint}")
+
+
+def _ours(where: Path, since: float = 0.0) -> bool:
+    """Whether a document of this version is there."""
+    try:
+        collector = json.loads(where.read_text(encoding="ascii"))["collector"]
+        # By the clock of the file system, which may be a tick behind.
+        young = where.stat().st_mtime >= since - 0.1
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(young and collector.get("version") == __version__ and collector.get("mode") == "resident")
+
+
+def _fresh(where: Path) -> bool:
+    return _ours(where, time.time() - 60)
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _data(name: str) -> bytes:
+    return resources.files("zbx_nvidia").joinpath("data").joinpath("systemd").joinpath(name).read_bytes()

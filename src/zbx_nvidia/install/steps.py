@@ -1,0 +1,319 @@
+"""What an installation does, step by step, so that it can be shown before and undone after."""
+
+# ruff: noqa: D102  what the methods of each class do, `Step` says
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import system
+from zbx_nvidia.install import files, program_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from zbx_nvidia.install.files import State
+    from zbx_nvidia.install.program_check import Program
+
+
+class Step(Protocol):
+    """One of them."""
+
+    def lines(self) -> list[str]:
+        """What it does, for people; nothing where it does not touch the host."""
+
+    def apply(self) -> None:
+        """Do it."""
+
+    def undo(self) -> None:
+        """Make it as it was before `apply`, or as if that was never called."""
+
+
+class Interrupted(BaseException):
+    """The process was told to end."""
+
+
+class File:
+    """A file that is made, changed or removed."""
+
+    def __init__(
+        self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str]
+    ) -> None:
+        """One file.
+
+        Args:
+            path: Of it.
+            before: As it is now.
+            after: As it is to be; None to remove it.
+            changes: What is different, for people.
+            text: What is shown only before anything is done: all of a file.
+        """
+        self.path, self.before, self.after, self.changes, self.text = path, before, after, changes, text
+        self.done = False
+
+    def lines(self) -> list[str]:
+        sign = "+" if self.before is None else "-" if self.after is None else "~"
+        return [f"{sign} {self.path}", *(f"    {line}".rstrip() for line in self.changes)]
+
+    def details(self) -> list[str]:
+        """All that it holds."""
+        return [f"    {line}".rstrip() for line in self.text]
+
+    def apply(self) -> None:
+        # Between the plan and this step a driver may have been waited for, and Puppet may have come.
+        if files.state(self.path) != self.before:
+            raise HostError(f"{self.path} was changed by somebody else meanwhile: run this again")
+        self.done = True
+        files.put(self.path, self.after)
+
+    def undo(self) -> None:
+        now = files.state(self.path) if self.done else self.before
+        if now == self.before:
+            return
+        if _data(now) != _data(self.after):
+            raise HostError(f"{self.path} was changed by somebody else meanwhile, and stays so")
+        files.put(self.path, self.before)
+
+
+class Key:
+    """A key that is made: it is in no plan, no journal and no message."""
+
+    def __init__(self, path: Path, uid: int, gid: int, make: Callable[[], str]) -> None:
+        self.path, self.uid, self.gid, self.make = path, uid, gid, make
+        self.made = False
+
+    def lines(self) -> list[str]:
+        return [f"+ {self.path}", f"    (a new key of 256 bits, mode 0600, for the user {self.uid})"]
+
+    def apply(self) -> None:
+        wanted = files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
+        files.put(self.path, wanted, new=True)
+        self.made = True
+
+    def undo(self) -> None:
+        if self.made:
+            self.path.unlink(missing_ok=True)
+
+
+class Removal:
+    """A key that is taken away; kept in memory alone until all is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.before: State | None = None
+
+    def lines(self) -> list[str]:
+        return [f"- {self.path}"]
+
+    def apply(self) -> None:
+        self.before = files.state(self.path)
+        files.put(self.path, None)
+
+    def undo(self) -> None:
+        if self.before is not None:
+            files.put(self.path, self.before)
+
+
+class Folder:
+    """A directory that is made, or one of ours that is removed if nothing is in it."""
+
+    def __init__(self, path: Path, *, make: bool) -> None:
+        self.path, self.make = path, make
+        self.done = False
+
+    def lines(self) -> list[str]:
+        return [f"+ {self.path}/" if self.make else f"- {self.path}/ (if nothing is in it)"]
+
+    def apply(self) -> None:
+        if self.make:
+            # Above the umask, which may be root's own.
+            self.path.mkdir()
+            self.path.chmod(0o755)
+            self.done = True
+        elif self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+            self.done = True
+
+    def undo(self) -> None:
+        if self.done and self.make:
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+        elif self.done:
+            self.path.mkdir()
+            self.path.chmod(0o755)
+
+
+class Command:
+    """A command that changes something, and the one that takes it back."""
+
+    def __init__(self, *command: str, back: tuple[str, ...] = ()) -> None:
+        self.command, self.back = command, back
+        self.done = False
+
+    def lines(self) -> list[str]:
+        return [f"$ {' '.join(self.command)}"]
+
+    def apply(self) -> None:
+        self.done = True
+        must(*self.command)
+
+    def undo(self) -> None:
+        if self.done and self.back:
+            must(*self.back)
+
+
+class Compile:
+    """Python's own files of the package: without them each poll compiles it anew."""
+
+    def __init__(self, program: Program, missing: list[tuple[Path, Path]]) -> None:
+        self.program, self.missing = program, missing
+        self.made: list[Path] = []
+        self.folders: list[Path] = []
+
+    def lines(self) -> list[str]:
+        return [f"$ {self.program.interpreter} -m compileall ({len(self.missing)} modules)"]
+
+    def apply(self) -> None:
+        there = {cache.parent for _, cache in self.missing if cache.parent.is_dir()}
+        try:
+            program_check.compile_modules(self.program, [source for source, _ in self.missing])
+        finally:
+            self.made = [cache for _, cache in self.missing if cache.is_file()]
+            self.folders = sorted({cache.parent for cache in self.made} - there)
+
+    def undo(self) -> None:
+        for path in self.made:
+            path.unlink(missing_ok=True)
+        for folder in self.folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+class Last:
+    """Something that is done when everything else is undone, such as starting an agent again."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
+
+    def lines(self) -> list[str]:
+        return []
+
+    def apply(self) -> None:
+        """Nothing: it stands first, so that it is undone last."""
+
+    def undo(self) -> None:
+        self.action()
+
+
+class Act:
+    """A step of somebody else's making."""
+
+    def __init__(self, lines: list[str], apply: Callable[[], None], undo: Callable[[], object] | None = None) -> None:
+        self._lines, self._apply, self._undo = lines, apply, undo
+        self.done = False
+
+    def lines(self) -> list[str]:
+        return self._lines
+
+    def apply(self) -> None:
+        self.done = True
+        self._apply()
+
+    def undo(self) -> None:
+        if self.done and self._undo:
+            self._undo()
+
+
+def must(*command: str, timeout: float = system.PATIENCE) -> system.Done:
+    """Run a command that has to succeed."""
+    done = system.run(*command, timeout=timeout)
+    if done.code:
+        raise HostError(f"{' '.join(command)}: {done.complaint}")
+    return done
+
+
+def carry_out(steps: Sequence[Step]) -> None:
+    """Do all of them; if one fails, undo those before it and that one.
+
+    Raises:
+        HostError: What failed, and whatever of it could not be undone.
+    """
+    done: list[Step] = []
+    with _told_to_end() as ignore:
+        try:
+            try:
+                for step in steps:
+                    done.append(step)
+                    step.apply()
+            except BaseException:
+                # Before the undoing, which nothing is to interrupt. Who comes before that is caught below.
+                ignore()
+                raise
+        except (HostError, OSError, Interrupted) as error:
+            left = undo(done)
+            state = f", and could not be undone: {'; '.join(left)}" if left else "; all that was done is undone"
+            text = "interrupted" if isinstance(error, Interrupted) else _text(error)
+            raise HostError(text + state) from None
+        except BaseException:
+            # A fault of this program: not hidden, but not left in the middle either.
+            undo(done)
+            raise
+
+
+def undo(done: Sequence[Step]) -> list[str]:
+    """Undo steps, the last first; what went wrong with that."""
+    left = []
+    for step in reversed(done):
+        try:
+            step.undo()
+        except (HostError, OSError) as error:  # the others must be undone all the same
+            left.append(_text(error))
+    return left
+
+
+def wait(check: Callable[[], bool], timeout: float, every: float = 0.2) -> bool:
+    """Look until something is so; whether it came to that in time."""
+    end = time.monotonic() + timeout
+    while not check():
+        if time.monotonic() > end:
+            return False
+        time.sleep(every)
+    return True
+
+
+def _data(state: State | None) -> bytes | None:
+    """What a file holds: as to all else, the file system and SELinux have their say."""
+    return state.data if state else None
+
+
+def _text(error: HostError | OSError) -> str:
+    if isinstance(error, HostError):
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Callable[[], None]]:
+    """Being ended is a failure like others, and is undone; what is given has it ignored from then on."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def ignore() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    def end(_number: int, _frame: object) -> None:
+        # Once is enough.
+        ignore()
+        raise Interrupted
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield ignore
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

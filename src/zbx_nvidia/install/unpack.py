@@ -1,0 +1,214 @@
+"""Puts zbx-nvidia.pyz on a host as a program that starts quickly.
+
+Run from the archive each poll costs three times as much: nothing in it is compiled. Unpacked, compiled by root and
+started past `site`, it starts sooner than from a virtual environment. In the target:
+
+    bin/           scripts at the paths that UserParameter files, the service and the docs name
+    lib/VERSION/   the packages: one folder for each archive, so that a new one disturbs nothing that runs
+    share/man/     the manual pages
+    .unpacked      which version the scripts start
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+from typing import NamedTuple
+
+import zbx_nvidia
+from zbx_nvidia.errors import HostError, UsageError
+from zbx_nvidia.host import installation
+
+# What is in the archive for share/ of the target; all else is for Python.
+SHARED = "share/"
+# Linux before 5.1 cuts a script's first line there.
+LONGEST_FIRST_LINE = 127
+
+
+class Result(NamedTuple):
+    """What was done, or would be."""
+
+    changed: bool
+    version: str
+    warnings: tuple[str, ...]
+
+
+def unpack(source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False) -> Result:
+    """Unpack the archive, compile it, try it, and only then have the scripts start it.
+
+    The version that was there before stays for processes that still run on it, until the next one comes.
+
+    Args:
+        source: The archive.
+        target: Where to.
+        python: What the scripts start with; this interpreter if empty.
+        replace: Whether something else that is there may go.
+        dry_run: Whether to change nothing.
+    """
+    target = target.absolute().resolve()
+    # sys.executable in a virtual environment would make the target depend on it.
+    python = python or str(getattr(sys, "_base_executable", "")) or sys.executable
+    version = f"{zbx_nvidia.__version__}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    wanted = _scripts(source, python, target / "lib" / version)
+    warnings = tuple(_warnings(Path(python)))
+    try:
+        present = _present(target, replace=replace)
+        if present == version and _complete(target, wanted, python):
+            return Result(changed=False, version=version, warnings=warnings)
+        if not dry_run:
+            # What is written here is for everybody to read and for its owner to change, whatever the caller's umask.
+            old = os.umask(0o022)
+            try:
+                _renew(source, target, wanted, python, version, present)
+            finally:
+                os.umask(old)
+    except OSError as error:
+        raise HostError(f"{error.filename or target}: {error.strerror or error}; nothing was replaced") from error
+    return Result(changed=True, version=version, warnings=warnings)
+
+
+# -- what is there, and what shall be ---------------------------------------------------------------------------------
+
+
+def _present(target: Path, *, replace: bool) -> str:
+    """The version that the target's scripts start; empty where there is none of ours."""
+    mark = target / installation.MARK
+    if mark.is_file():
+        return mark.read_text(encoding="ascii").strip()
+    if target.exists() and not replace:
+        if not target.is_dir():
+            raise UsageError(f"{target} is there and is not a folder")
+        if (target / "pyvenv.cfg").exists():
+            raise UsageError(f"{target} holds a virtual environment: give --replace to have this in its place")
+        if any(target.iterdir()):
+            raise UsageError(f"{target} holds something else: give another folder, or --replace if it may go")
+    return ""
+
+
+def _scripts(source: Path, python: str, folder: Path) -> dict[str, str]:
+    """Name -> text of the scripts: those that the wheel says pip should make."""
+    first = f"#!{python} -IS"
+    if len(first) > LONGEST_FIRST_LINE or any(sign.isspace() for sign in python):
+        raise UsageError(f"scripts cannot start with {python!r}: it is too long or has spaces in it")
+    points = ConfigParser()
+    with zipfile.ZipFile(source) as packed:
+        points.read_string(packed.read("entry_points.txt").decode())
+    scripts = {}
+    for name, value in points["console_scripts"].items():
+        module, _, function = value.partition(":")
+        scripts[name] = (
+            f"{first}\n"
+            f"{installation.FROM} -I and -S: nothing in the environment and no other package is looked at,\n"
+            "# which is safer, and quicker.\n"
+            "import sys\n"
+            f"sys.path.append({str(folder)!r})\n"
+            f"from {module} import {function}\n"
+            f"{function}()\n"
+        )
+    return scripts
+
+
+def _complete(target: Path, wanted: dict[str, str], python: str) -> bool:
+    """Whether the scripts are there as they should be, and compiled for the Python that there is now."""
+    scripts = {name: target / "bin" / name for name in wanted}
+    if not all(path.is_file() and path.read_text() == wanted[name] for name, path in scripts.items()):
+        return False
+    code = "import importlib.util, sys; print(importlib.util.cache_from_source(sys.argv[1]))"
+    library = target / "lib" / (target / installation.MARK).read_text(encoding="ascii").strip()
+    compiled = _python(python, "-c", code, str(library / "zbx_nvidia" / "__init__.py")).strip()
+    return Path(compiled).is_file()
+
+
+def _warnings(python: Path) -> list[str]:
+    """Why the agent's user could not run this Python: one under /root, as pyenv and uv make them, is root's alone."""
+    closed = [path for path in (python.resolve(), *python.resolve().parents) if not path.stat().st_mode & 0o001]
+    return [f"other users, such as zabbix, may not use {python}: {path} is closed to them" for path in closed[-1:]]
+
+
+# -- how it gets there -------------------------------------------------------------------------------------------------
+
+
+def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, version: str, present: str) -> None:  # noqa: PLR0913, PLR0917  one caller
+    if present:
+        library = target / "lib" / version
+        if not library.exists():
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=target / "lib") as folder:
+                fresh = Path(folder, version)
+                _extract(source, fresh, shared=False)
+                _compile(fresh, library, wanted, python)
+                fresh.rename(library)
+        else:
+            # Another Python than the one it was compiled for: a new release of the distribution.
+            _compile(library, library, wanted, python)
+        _finish(source, target, wanted, version)
+        for other in (target / "lib").iterdir():
+            if other.name not in {version, present}:
+                shutil.rmtree(other)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        # As a whole, beside what is there: until it is tried, nothing is touched.
+        fresh = Path(folder, "new")
+        _extract(source, fresh / "lib" / version, shared=False)
+        _compile(fresh / "lib" / version, target / "lib" / version, wanted, python)
+        _finish(source, fresh, wanted, version)
+        old = Path(folder, "old")
+        if target.exists():
+            target.rename(old)
+        try:
+            fresh.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+
+
+def _extract(source: Path, folder: Path, *, shared: bool) -> None:
+    """The files of one kind, at modes that do not depend on the archive's."""
+    with zipfile.ZipFile(source) as packed:
+        for member in packed.infolist():
+            if member.filename.startswith(SHARED) == shared and not member.is_dir():
+                _write(folder / member.filename, packed.read(member))
+
+
+def _compile(folder: Path, final: Path, wanted: dict[str, str], python: str) -> None:
+    """Compile the packages, and try each script on them, wherever they lie for now."""
+    _python(python, "-m", "compileall", "-q", str(folder))
+    for name, text in wanted.items():
+        code = text.replace(repr(str(final)), repr(str(folder)))
+        # --help, for it loads every command.
+        if "usage" not in _python(python, "-c", code, "--help").lower():
+            raise HostError(f"{name} does not start with {python}; nothing was replaced")
+
+
+def _finish(source: Path, target: Path, wanted: dict[str, str], version: str) -> None:
+    """All that is not for Python; what makes the new version the one that runs, each by rename, the mark last."""
+    _extract(source, target, shared=True)
+    for name, text in wanted.items():
+        _write(target / "bin" / name, text.encode(), mode=0o755)
+    _write(target / installation.MARK, f"{version}\n".encode())
+
+
+def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.chmod(mode)
+    new.replace(path)
+
+
+def _python(python: str, *arguments: str) -> str:
+    command = [python, "-IS", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        raise HostError(f"{shlex.join(command[:3])} ... fails: {lines[-1]}; nothing was replaced")
+    return done.stdout

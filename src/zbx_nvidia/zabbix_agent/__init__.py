@@ -1,0 +1,1 @@
+"""The Zabbix agents of this host."""

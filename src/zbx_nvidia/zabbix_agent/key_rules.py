@@ -1,0 +1,60 @@
+"""Whether an agent's AllowKey and DenyKey lines let an item's key pass: the first rule that fits decides."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zbx_nvidia.zabbix_agent.config import Configuration, Statement
+
+RULES = frozenset({"AllowKey", "DenyKey"})
+
+
+def denies(found: Configuration, key: str) -> Statement | None:
+    """The line that denies a key; None where it passes."""
+    for statement in found.statements:
+        if statement.name in RULES and fits(statement.value, key):
+            return statement if statement.name == "DenyKey" else None
+    return None
+
+
+def fits(pattern: str, key: str) -> bool:
+    """Whether a rule is about a key.
+
+    `*` alone is about every key. Else name and parameters are compared apart: without brackets a rule is about keys
+    without parameters alone, and an asterisk that is the last parameter stands for all that follow.
+    """
+    if pattern == "*":
+        return True
+    rule, rule_parameters = _split(pattern)
+    name, parameters = _split(key)
+    if not _alike(rule, name) or (rule_parameters is None) != (parameters is None):
+        return False
+    if rule_parameters is None or parameters is None:
+        return True
+    if rule_parameters[-1] == "*":
+        rule_parameters = rule_parameters[:-1]
+        parameters = parameters[: len(rule_parameters)]
+    return len(rule_parameters) == len(parameters) and all(map(_alike, rule_parameters, parameters))
+
+
+def _alike(pattern: str, text: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+
+
+def _split(key: str) -> tuple[str, list[str] | None]:
+    """Name and parameters; None where there are no brackets."""
+    name, bracket, rest = key.partition("[")
+    if not bracket:
+        return key, None
+    parameters = [""]
+    quoted = False
+    for sign in rest.rstrip().removesuffix("]"):
+        if sign == '"' and (quoted or not parameters[-1].strip()):
+            quoted = not quoted
+        elif sign == "," and not quoted:
+            parameters.append("")
+        else:
+            parameters[-1] += sign
+    return name, [parameter.strip() for parameter in parameters]

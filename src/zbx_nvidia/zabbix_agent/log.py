@@ -1,0 +1,132 @@
+"""What an agent's log says of those who asked it in vain, and why it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zbx_nvidia.host import system
+
+if TYPE_CHECKING:
+    from zbx_nvidia.zabbix_agent.config import Configuration
+    from zbx_nvidia.zabbix_agent.find import Agent
+
+TAIL = 256 * 1024  # bytes of the end of a log
+RECENT = 150.0  # s: two intervals of the master item and a half
+LOCAL = ("127.", "::1")
+# As 6.0 and 7.0 write it, both agents.
+REFUSALS = (
+    ("address", re.compile(r'connection from "([^"]+)" rejected, allowed hosts')),
+    (
+        "plain",
+        re.compile(r"from (\S+?):.*(?:unencrypted connections? (?:is|are) not allowed|cannot accept unencrypted)"),
+    ),
+    ("encrypted", re.compile(r"from (\S+?):.*(?:TLS|PSK) connections? (?:is|are) not allowed")),
+    ("identity", re.compile(r"from (\S+?):.*invalid PSK identity")),
+    ("key", re.compile(r"from (\S+?):.*(?:handshake|decrypt|bad record|tls_accept|TLS)")),
+)
+IDENTITY = re.compile(r'cannot find requested PSK identity "([^"]*)"')
+# As both agents write it, at every DebugLevel.
+RELOADED = re.compile(r"user parameters reloaded", re.IGNORECASE)
+COMPLAINT = re.compile(r"cannot|error|fail|invalid|wrong|unknown|panic|duplicate|already|denied", re.IGNORECASE)
+
+
+class Refusal(NamedTuple):
+    """Somebody who asked in vain.
+
+    Attributes:
+        kind: address, plain (not encrypted, and it has to be), encrypted (and it must not be), identity or key.
+        address: Who.
+        ago: When, s before now.
+    """
+
+    kind: str
+    address: str
+    ago: float
+
+
+def lines(agent: Agent, found: Configuration) -> list[str]:
+    """The end of an agent's log, wherever it writes.
+
+    Raises:
+        HostError: journalctl cannot be run.
+    """
+    kind = found.last("LogType", "file")
+    if kind == "file" and found.last("LogFile"):
+        try:
+            with Path(found.last("LogFile")).open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - TAIL))
+                return file.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+    return journal(agent.unit)
+
+
+def journal(unit: str, count: int = 200) -> list[str]:
+    """The end of what systemd keeps of a service's output."""
+    if not unit or not system.has_systemd():
+        return []
+    command = ("journalctl", "--unit", unit, "--no-pager", "--output", "cat", "--lines", str(count))
+    return system.run(*command).out.splitlines()
+
+
+def refusals(log: list[str], since: float) -> list[Refusal]:
+    """Who asked in vain lately, the last one first; not this machine itself.
+
+    Args:
+        log: Lines of the log.
+        since: Seconds since the epoch: nothing before that counts.
+    """
+    found = []
+    identity = False
+    for line in log:
+        when = moment(line)
+        if when is None or when < since:
+            continue
+        identity = identity or bool(IDENTITY.search(line))
+        for kind, pattern in REFUSALS:
+            if match := pattern.search(line):
+                if not match[1].startswith(LOCAL):
+                    actual = "identity" if kind == "key" and identity else kind
+                    found.append(Refusal(actual, match[1], max(0.0, time.time() - when)))
+                identity = False
+                break
+    return found[::-1]
+
+
+def reaches(log: list[str], back_to: float) -> bool:
+    """Whether a log would show what happened since then: it has a line from before."""
+    return any(when <= back_to for when in map(moment, log) if when is not None)
+
+
+def reloaded(log: list[str]) -> float:
+    """When an agent has last read its UserParameter lines anew, at the latest; 0 where it does not say so."""
+    # It writes whole seconds.
+    return max((1 + (moment(line) or -1.0) for line in log if RELOADED.search(line)), default=0.0)
+
+
+def moment(line: str) -> float | None:
+    """When a line was written; None of one that does not say."""
+    found = re.match(r"\s*\d+:(\d{8}):(\d{6})\.\d+ |(\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d)\.\d+ ", line)
+    if not found:
+        return None
+    text = (found[1] or found[3].replace("/", "")) + (found[2] or found[4].replace(":", ""))
+    return dt.datetime.strptime(text, "%Y%m%d%H%M%S").astimezone().timestamp()
+
+
+def last_words(agent: Agent, found: Configuration) -> str:
+    """Why an agent ended, as far as it said so: on its output, where systemd keeps it, or else in its log."""
+    output = journal(agent.unit, 40)
+    starts = [number for number, line in enumerate(output) if line.startswith(("Started ", "Starting "))]
+    # systemd's own lines say that it failed, not why.
+    own = [line for line in output[starts[-1] if starts else 0 :] if not line.startswith((agent.unit, "Start"))]
+    for spoken in (own, lines(agent, found)[-12:]):
+        telling = [line for line in spoken if COMPLAINT.search(line) and "child process" not in line]
+        if telling:
+            stamp = r"^\s*(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]:( ERROR:)?)\s+"
+            return re.sub(stamp, "", telling[-1])[:300]
+    return ""

@@ -1,0 +1,183 @@
+"""The Zabbix agents that run, from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from zbx_nvidia.host import permissions, system
+from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
+
+PROC = Path("/proc")
+PROGRAMS = {AGENTD: "zabbix_agentd", AGENT2: "zabbix_agent2"}
+
+
+class Process(NamedTuple):
+    """An agent that runs: its first process, which the others of agentd are children of.
+
+    Attributes:
+        kind: agentd or agent2.
+        pid: Its number.
+        started: When, in seconds since the epoch.
+        user: Whose it is; the number, where it has no name.
+        command: As it was started.
+        program: The file that it runs.
+        folder: The directory that it is in, from which a relative path of its configuration counts.
+        unit: The systemd service that it belongs to; "" if none.
+    """
+
+    kind: str
+    pid: int
+    started: float
+    user: str
+    command: tuple[str, ...]
+    program: Path
+    folder: Path
+    unit: str
+
+    @property
+    def config(self) -> Path | None:
+        """The configuration that its command names; None where that is the program's own."""
+        return config_of(self.command, self.folder)
+
+
+def agents() -> tuple[Process, ...]:
+    """Every agent that runs on this host. Those of containers are none of them, though /proc shows them.
+
+    Nor is a process that only bears such a name: anybody can give it one, and what it runs is run here too.
+    """
+    found: dict[int, Process] = {}
+    parents: dict[int, int] = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                process, parent = _read(int(entry.name))
+            except (OSError, ValueError, IndexError):  # it has ended meanwhile, or is not ours to look at
+                continue
+            if process is not None:
+                found[process.pid] = process
+                parents[process.pid] = parent
+    return tuple(process for pid, process in sorted(found.items()) if parents[pid] not in found)
+
+
+def in_containers() -> tuple[tuple[str, int], ...]:
+    """Name and number of every agent that /proc shows and that runs in a container."""
+    found = []
+    for entry in sorted(PROC.iterdir()):
+        if entry.name.isdigit():
+            try:
+                name = entry.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
+            except OSError:
+                continue
+            # It may have ended meanwhile.
+            with contextlib.suppress(OSError):
+                if name in PROGRAMS.values() and not _of_this_host(entry):
+                    found.append((name, int(entry.name)))
+    return tuple(found)
+
+
+def config_of(command: tuple[str, ...], folder: Path = Path("/")) -> Path | None:
+    """The configuration that a command line names; None where it names none.
+
+    Args:
+        command: Program and arguments.
+        folder: From which a relative path counts.
+    """
+    for number, word in enumerate(command[1:], 1):
+        if word in {"-c", "--config", "-config"} and number + 1 < len(command):
+            return folder / command[number + 1]
+        found = re.fullmatch(r"(?:--?config=|-c=|-c(?=[/.]))(.+)", word)
+        if found:
+            return folder / found[1]
+    return None
+
+
+def _read(pid: int) -> tuple[Process | None, int]:
+    """The process and its parent's number; None where it is no agent of this host."""
+    place = PROC / str(pid)
+    # What the kernel calls it comes first: it can be read of every process, and is not 16 bytes for either agent.
+    name = place.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
+    kind = next((kind for kind, program in PROGRAMS.items() if program == name), None)
+    if kind is None or not _of_this_host(place):
+        return None, 0
+    # The name of the command may hold spaces and brackets.
+    fields = place.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    words = place.joinpath("cmdline").read_bytes().split(b"\0")
+    uid = place.stat().st_uid
+    # Without root, and by root in a container, its link cannot be read: what it calls itself is all there is.
+    program = _link(place / "exe") or Path(shutil.which(words[0].decode("utf-8", "replace"), path=system.PATH) or ".")
+    if program.name != name or not program.is_absolute() or not program.is_file() or permissions.changeable(program):
+        return None, 0
+    process = Process(
+        kind=kind,
+        pid=pid,
+        started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
+        user=_name(uid),
+        command=tuple(word.decode("utf-8", "replace") for word in words if word),
+        program=program,
+        folder=_link(place / "cwd") or Path("/"),
+        unit=_unit(place),
+    )
+    return process, int(fields[1])
+
+
+def _of_this_host(place: Path) -> bool:
+    """Whether it is not in a container: those have numbers of processes of their own, or at least files."""
+    me = PROC / "self"
+    # Everybody can read how many numbers a process has: one for each container that it is in.
+    if _depth(place) != _depth(me):
+        return False
+    # These, of other users' processes, root alone. There are containers that share the numbers of the host.
+    ours, theirs = _link(me / "ns" / "pid"), _link(place / "ns" / "pid")
+    if ours is not None and theirs is not None and ours != theirs:
+        return False
+    try:
+        root, own = place.joinpath("root").stat(), Path("/").stat()
+    except OSError:
+        return True
+    return (root.st_dev, root.st_ino) == (own.st_dev, own.st_ino)
+
+
+def _depth(place: Path) -> int:
+    """In how many namespaces of numbers a process is; 0 where the kernel does not say."""
+    for line in place.joinpath("status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) - 1
+    return 0
+
+
+def _link(path: Path) -> Path | None:
+    try:
+        target = str(path.readlink())
+    except OSError:
+        return None
+    # A program that an update has replaced.
+    return Path(target.removesuffix(" (deleted)"))
+
+
+def _unit(place: Path) -> str:
+    try:
+        lines = place.joinpath("cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    names = [part for line in lines for part in line.rpartition(":")[2].split("/") if part.endswith(".service")]
+    return names[-1] if names else ""
+
+
+def _boot() -> float:
+    for line in PROC.joinpath("stat").read_text(encoding="utf-8").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return 0.0
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

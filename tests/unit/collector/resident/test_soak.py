@@ -1,0 +1,99 @@
+"""Thousands of rounds in little time: memory and open files of both processes stay what they are.
+
+A fast clock (clocks.c) makes a second of 1/60 s. `make soak` runs it for as long as one likes; else the rounds count,
+which take a slow machine longer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests.conftest import PATIENCE
+from tests.unit.collector.resident.service import pss
+
+if TYPE_CHECKING:
+    from tests.conftest import MachineFactory
+    from tests.unit.collector.resident.conftest import ServiceFactory
+    from tests.unit.conftest import ClocksFactory
+
+SPEED = 60
+SECONDS = float(os.environ.get("ZBX_NVIDIA_SOAK", "0"))
+# At the least. What Python and the C library keep for the next time grows for 2,000 rounds, and then no more: it is
+# measured from half time on.
+ROUNDS = 1200
+
+
+class Size(NamedTuple):
+    """What both processes take: kB that are theirs alone, kB with their share of what others use too, open files."""
+
+    own: int
+    pss: int
+    files: int
+    threads: int
+
+
+def size(pids: tuple[int, ...]) -> Size:
+    folders = [Path(f"/proc/{pid}") for pid in pids]
+    return Size(
+        sum(pss(pid, "Pss_Anon") for pid in pids),
+        sum(pss(pid) for pid in pids),
+        sum(len(list((folder / "fd").iterdir())) for folder in folders),
+        sum(len(list((folder / "task").iterdir())) for folder in folders),
+    )
+
+
+def rounds(pid: int) -> int:
+    """Each is a question to the worker and a document: two writes."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    (count,) = (int(line.split()[1]) for line in lines if line.startswith("syscw:"))
+    return count // 2
+
+
+@pytest.mark.slow
+def test_it_does_not_grow(
+    machine: MachineFactory, serve: ServiceFactory, tmp_path: Path, clocked: ClocksFactory
+) -> None:
+    node = machine("h100x8")
+    node.set("machine", gpu_count=1)
+    clocks = clocked(node, speed=SPEED)
+    log = tmp_path / "kmsg"
+    log.touch()
+    defaults = {"interval": "1s", "stall": "600s", "samples": "0.5s", "pcie": "5s", "window": "60s"}
+    service = serve(node, **defaults, xid_repeat="1s", xid_memory="10s", kernel_log=str(log))
+    service.well()
+    pids = (service.process.pid, service.worker() or 0)
+    calm = node.path.read_text()
+    started = time.monotonic()
+    first: Size | None = None
+    start = before = rounds(pids[0])
+    for number in range(1, sys.maxsize):
+        now, made = time.monotonic() - started, rounds(pids[0]) - start
+        if now >= SECONDS and made >= ROUNDS:
+            break
+        assert now < SECONDS + PATIENCE, f"{made} rounds"
+        # What comes and goes in the life of a host.
+        node.write(calm)
+        node.set("gpu 0", {f"xid.{number}": number % 150, "temperature": 40 + number % 30})
+        with log.open("a") as file:
+            head, when = f"4,{number}", int(1e6 * clocks.monotonic())
+            file.write(f"{head}0,{when},-;NVRM: Xid (PCI:0000:19:00): {number % 150}, x\n")
+            file.write(f"{head}1,{when},-;nvidia-nvswitch0: SXid (PCI:0000:{number % 99:02}:00.0): 20034, Fatal\n")
+        if number % 10 == 0:
+            service.signal(signal.SIGHUP)
+        time.sleep(0.1)
+        if first is None and now >= SECONDS / 2 and made >= ROUNDS / 2:
+            first, before = size(pids), rounds(pids[0])
+    last, after = size(pids), rounds(pids[0])
+    assert first is not None
+    print(f"{now:.0f} s, {after - before} rounds: {first} -> {last}")  # noqa: T201  of a soak
+    assert service.worker() == pids[1]
+    assert service.answer().code == 0
+    assert (last.files, last.threads) == (first.files, first.threads)
+    assert last.own < first.own + 600, "kB"
