@@ -33,9 +33,10 @@ def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -
       sudo python3 zbx-nvidia.pyz unpack
       /opt/zbx-nvidia/bin/zbx-nvidia show
     """
-    from zbx_nvidia.host import unpack as program  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.host import installation  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.install import unpack as program  # noqa: PLC0415  as above
 
-    source = program.archive()
+    source = installation.archive()
     if source is None:
         raise UsageError("nothing to unpack: this does not run from zbx-nvidia.pyz")
     python_path = str(python.absolute()) if python else ""

@@ -56,7 +56,7 @@ def run(here: host_state.Scene | None, connect: Connect | None, name: str, folde
                 walk.add([link], scene)
         findings = walk.findings()
     if here is not None:
-        findings = [_by_hand_too(one, here) for one in findings]
+        findings = [by_hand_too(one, here) for one in findings]
     return [by_path(one, folder) for one in findings]
 
 
@@ -77,7 +77,7 @@ def _at_the_server(
     return server_checks.Scene(zabbix, name or (agent_checks.host_name(scene) if scene else ""), expected, known)
 
 
-def _by_hand_too(found: Finding, here: host_state.Scene) -> Finding:
+def by_hand_too(found: Finding, here: host_state.Scene) -> Finding:
     """With a cure for what runs here as no service."""
     agent = here.agent.name if here.agents else ""
     cure = service_commands.cure(found.seen.cure, agent, systemd=system.has_systemd())

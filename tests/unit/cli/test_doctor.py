@@ -174,8 +174,8 @@ def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise wrong("none")
 
     link = Link[object]("a", "A", "Part", "Whether it is.", (Fault("none", "Nothing.", CURE),), look)
-    monkeypatch.setattr(doctor, "chain", lambda: (link,))
-    monkeypatch.setattr(doctor, "by_hand_too", lambda found, _: found)
+    monkeypatch.setattr(run, "chain", lambda: (link,))
+    monkeypatch.setattr(run, "by_hand_too", lambda found, _: found)
     said = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
     assert (said["fault"]["cure"] == CURE) is on_path
     assert (f"    {PROGRAM} install-agent" in said["links"][0]["cure"]) is not on_path

@@ -75,7 +75,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         (tmp_path / "d/nvidia.conf").write_text(PARAMETER)
         agent = Agent(AGENTD, Path("/usr/sbin/zabbix_agentd"), main, "zabbix-agent.service", "zabbix")
         process = Process(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
-        vars(scene).update(root=True, find=(agent,), running=process, service=None)
+        vars(scene).update(root=True, agents=(agent,), running=process, service=None)
         there = Host(scene, tmp_path, port)
         there.log("agent #0 started [main process]", started)
         yield there
@@ -233,7 +233,7 @@ def test_the_file_of_another_agent_is_left_to_it(host: Host, monkeypatch: pytest
             raise HostError("there is no zabbix_agentd on this host")
         return (other,)
 
-    monkeypatch.setattr(find, "find", find)
+    monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
     seen = host.seen("userparameter")
     assert seen.key == "others"
     assert "mv" not in seen.cure
@@ -290,7 +290,7 @@ def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
     def stat(path: Path) -> os.stat_result:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(find, "find", find)
+    monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
     vars(host.scene).pop("agents")
     monkeypatch.setattr(Path, "stat", stat)
     monkeypatch.setattr(host.scene, "root", False)
@@ -305,7 +305,7 @@ def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, mo
     def find(_: str) -> tuple[Agent, ...]:
         raise system.SystemdError("systemctl show: no bus")
 
-    monkeypatch.setattr(find, "find", find)
+    monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
     vars(host.scene).pop("agents")
     seen = host.seen("agent")
     assert (seen.state, seen.text) == (FAULT, "systemctl show: no bus")

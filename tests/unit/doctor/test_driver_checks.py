@@ -15,7 +15,7 @@ import pytest
 from zbx_nvidia.doctor import driver_checks
 from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN, Seen, look
 from zbx_nvidia.doctor.host_state import Collected, Scene
-from zbx_nvidia.host import system
+from zbx_nvidia.host import installation, system
 from zbx_nvidia.host.paths import NAME as PROGRAM
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def test_an_archive_is_not_what_the_agent_runs(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(driver_checks, "cache_from_source", lambda _: str(tmp_path / "none"))
     (link,) = [one for one in driver_checks.CHAIN.links if one.id == "program"]
     assert look(link, scene).key == "uncompiled"
-    monkeypatch.setattr(driver_checks, "archive", lambda: tmp_path / "zbx-nvidia.pyz")
+    monkeypatch.setattr(installation, "archive", lambda: tmp_path / "zbx-nvidia.pyz")
     assert look(link, scene).state == GOOD
 
 
