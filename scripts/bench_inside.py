@@ -21,14 +21,14 @@ from pathlib import Path
 HERE = Path(sys.executable).parent
 # As many errors as a GPU may tell of at once, of more codes than there are, taken in by the service.
 STORM = """
-from zbx_nvidia.collector.resident.xid_history import Ledger
+from zbx_nvidia.collector.resident.xid_history import XidHistory
 from zbx_nvidia.collector.resident.xids import Tally
-tally, ledger = Tally(), Ledger(60, 600)
+tally, history = Tally(), XidHistory(60, 600)
 for number in range(100_000):
     tally.add(number % 1000 if number % 3 else 79)
     if number % 7777 == 0:
         for code, count, _, when in tally.take():
-            ledger.add(code, count, when, 0.0)
+            history.add(code, count, when, 0.0)
 """
 YARDSTICK = {"python -c 'import pynvml'": [sys.executable, "-c", "import pynvml"]}
 COMMANDS = {

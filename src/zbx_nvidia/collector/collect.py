@@ -15,6 +15,7 @@ from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.processes import Listing, names
+from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zbx_nvidia.catalog.metrics import Metric
+    from zbx_nvidia.collector.protocol import Message
 
-    Send = Callable[[str, Any], None]
+    Send = Callable[[Message], None]
 
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
 _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
@@ -59,9 +61,8 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     """Read everything once.
 
     Args:
-        send: Called from several threads, with a kind and its value: ("failed", (code, message)) when NVML does not
-            start; else ("host", (versions, gpu_count, slots, problems, spent)), then ("gpu", Gpu) for each, and at last
-            ("users", {uid: name}).
+        send: Called from several threads: with `Failed` when NVML does not start; else with `HostRead`, a `GpuRead` for
+            each GPU, and `AllAsked`.
         read: How one GPU is read: `read_once` unless said otherwise.
     """
     try:
@@ -69,9 +70,9 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
         versions, problems = read_host()
         count = system.gpu_count()
     except NvmlError as error:
-        send("failed", (error.code, error.message))
+        send(Failed(error.code, error.message))
         return
-    send("host", (versions, count, system.slots(), problems, spent()))
+    send(HostRead(0, versions, count, system.slots(), problems, spent()))
     uids: set[int] = set()
     threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
     for thread in threads:
@@ -81,7 +82,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
         thread.join(HEAD_START)
     for thread in threads:
         thread.join()
-    send("users", names(uids))
+    send(AllAsked(0, names(uids)))
 
 
 def read_once(index: int) -> Gpu:
@@ -196,7 +197,7 @@ def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set
     except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
         gpu = sick(index, error)
     uids.update(uids_of(gpu))
-    send("gpu", gpu)
+    send(GpuRead(0, gpu))
 
 
 def read_host() -> tuple[dict[str, str], list[Problem]]:

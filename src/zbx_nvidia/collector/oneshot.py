@@ -15,14 +15,28 @@ import fcntl
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
-from zbx_nvidia.collector.document import Collection, Gpu, Part, Problem, failed
-from zbx_nvidia.collector.protocol import CHUNK, Receiver, Sender
+from zbx_nvidia.collector.document import Collection, failed
+from zbx_nvidia.collector.protocol import (
+    CHUNK,
+    AllAsked,
+    Broken,
+    Done,
+    Failed,
+    GpuRead,
+    HostRead,
+    Receiver,
+    Sender,
+    Stuck,
+)
 
 if TYPE_CHECKING:
     import _socket
+
+    from zbx_nvidia.catalog.status import Status
+    from zbx_nvidia.collector.protocol import Message
 
 # zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
 DEADLINE = 2.5
@@ -73,7 +87,7 @@ def process_age() -> float:
 def _listen(pipe: int, started: float, deadline: float) -> Collection:
     """Take messages until the child closes the pipe or the time is over."""
     receiver = Receiver()
-    messages: list[tuple[str, Any]] = []
+    messages: list[Message] = []
     closed = False
     while not closed:
         # What has come in time counts, though a busy machine has let us run only after the deadline.
@@ -83,60 +97,58 @@ def _listen(pipe: int, started: float, deadline: float) -> Collection:
         chunk = os.read(pipe, CHUNK)
         closed = not chunk
         messages += receiver.feed(chunk)
-        if messages and messages[-1][0] == "done":
+        if messages and isinstance(messages[-1], Done):
             break
-    return _result(messages, "closed" if closed else "open", time.monotonic() - started, deadline)
+    return _result(messages, time.monotonic() - started, deadline, closed=closed)
 
 
-def _result(messages: list[tuple[str, Any]], pipe: str, duration: float, deadline: float) -> Collection:
-    known = dict(message for message in messages if message[0] != "gpu")
-    if "stuck" in known:
-        return failed(states.STILL_STUCK, "", duration)
-    if "failed" in known:
-        code, message = known["failed"]
-        return failed(states.of_error(code), f"NVML error {code}: {message}", duration)
-    if "broken" in known:
-        return failed(states.COLLECTOR_FAILED, known["broken"], duration)
-    if "done" in known:
-        status, detail = states.OK, ""
-    elif pipe == "closed":
+def _result(messages: list[Message], duration: float, deadline: float, *, closed: bool) -> Collection:
+    if (failure := _failure(messages)) is not None:
+        return failed(*failure, duration)
+    host: HostRead | None = None
+    users: dict[int, str] = {}
+    for message in messages:
+        if isinstance(message, HostRead):
+            host = message
+        elif isinstance(message, AllAsked):
+            users = message.users
+    gpus = [message.gpu for message in messages if isinstance(message, GpuRead)]
+    done = bool(messages) and isinstance(messages[-1], Done)
+    status, detail = states.OK, ""
+    if not done and closed:
         status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
-    else:
+    elif not done:
         status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
-    if "host" not in known:
+    if host is None:
         return failed(status, detail, duration)
-    versions, count, slots, problems, spent = known["host"]
-    gpus = [gpu_of(value) for kind, value in messages if kind == "gpu"]
     if status is not states.OK:
-        silent = sorted(set(range(count)) - {gpu.position for gpu in gpus})
+        silent = sorted(set(range(host.gpu_count)) - {gpu.position for gpu in gpus})
         detail += " from " + ", ".join(f"GPU {index}" for index in silent) if silent else ""
     return Collection(
-        status,
-        detail,
-        versions,
-        count,
-        gpus,
-        slots,
-        [Problem(*problem) for problem in problems],
-        known.get("users", {}),
-        "oneshot",
-        duration,
-        spent,
+        status=status,
+        detail=detail,
+        host=dict(host.versions),
+        gpu_count=host.gpu_count,
+        gpus=gpus,
+        slots=host.slots,
+        problems=host.problems,
+        users=users,
+        mode="oneshot",
+        duration=duration,
+        spent=host.spent,
     )
 
 
-def gpu_of(value: tuple[Any, ...]) -> Gpu:
-    """A GPU from the plain tuple as which it came."""
-    position, state, readings, parts, lacks, problems, spent = value
-    return Gpu(
-        position,
-        state,
-        readings,
-        {entity: tuple(Part(*part) for part in there) for entity, there in parts.items()},
-        lacks,
-        tuple(Problem(*problem) for problem in problems),
-        spent,
-    )
+def _failure(messages: list[Message]) -> tuple[Status, str] | None:
+    """Why nothing was read, as the child reports it."""
+    for message in messages:
+        if isinstance(message, Stuck):
+            return states.STILL_STUCK, ""
+        if isinstance(message, Failed):
+            return states.of_error(message.code), f"NVML error {message.code}: {message.message}"
+        if isinstance(message, Broken):
+            return states.COLLECTOR_FAILED, message.message
+    return None
 
 
 # -- the child -------------------------------------------------------------------------------------------------------
@@ -154,12 +166,12 @@ def _child(pipe: int, *, links: bool) -> None:
 
             lock = _lock("links" if links else "get")
             if lock is None:
-                sender.send("stuck", None)
+                sender.send(Stuck())
             else:
                 collect(sender.send, read_links if links else read_once)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
-            sender.send("broken", f"{type(error).__name__}: {error}")
-        sender.send("done", None)
+            sender.send(Broken(f"{type(error).__name__}: {error}"))
+        sender.send(Done())
     finally:
         # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to tell.
         os._exit(0)

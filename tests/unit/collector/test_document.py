@@ -17,6 +17,7 @@ from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
 from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 from zbx_nvidia.collector import document, oneshot
 from zbx_nvidia.collector.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, Problem
+from zbx_nvidia.collector.protocol import Failed
 
 READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
@@ -300,7 +301,7 @@ def test_not_a_number_never_becomes_json() -> None:
 
 def test_nonsense_from_a_call_that_succeeded_is_not_well() -> None:
     """An error without a code of NVML's, as of a GPU count of 0xFFFFFFFF."""
-    found = oneshot._result([("failed", (0, "not a value: 4294967295"))], "open", 0.1, 2.5)  # noqa: SLF001  no driver here counts so
+    found = oneshot._result([Failed(0, "not a value: 4294967295")], 0.1, 2.5, closed=False)  # noqa: SLF001  no driver here counts so
     assert found.status == status.UNKNOWN
     assert "4294967295" in found.detail
 

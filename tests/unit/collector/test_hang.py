@@ -32,8 +32,9 @@ from tests.unit.collector.collector import (
     wait_until_gone,
 )
 from zbx_nvidia.collector import oneshot
+from zbx_nvidia.collector.document import Gpu
 from zbx_nvidia.collector.oneshot import DEADLINE
-from zbx_nvidia.collector.protocol import Sender
+from zbx_nvidia.collector.protocol import GpuRead, HostRead, Sender
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -149,8 +150,8 @@ def test_what_came_in_time_counts_when_the_parent_was_late() -> None:
     """On a busy machine it may run only after the deadline. It must not wait for more then."""
     reading, writing = os.pipe()
     sender = Sender(writing)
-    sender.send("host", ({}, 2, [], [], (0.0, 0.0)))
-    sender.send("gpu", (0, "ok", {"uuid": "GPU-0"}, {}, (), (), (0.0, 0.0)))
+    sender.send(HostRead(0, {}, 2, [], [], (0.0, 0.0)))
+    sender.send(GpuRead(0, Gpu(0, "ok", {"uuid": "GPU-0"}, {}, (), ())))
     found = oneshot._listen(reading, time.monotonic() - 10, 1.0)  # noqa: SLF001  a parent cannot be held up from outside
     assert [gpu.position for gpu in found.gpus] == [0]
     assert (found.status.name, found.detail) == ("Deadline exceeded", "No answer in 1 s from GPU 1")

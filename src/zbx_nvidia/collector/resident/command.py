@@ -70,7 +70,7 @@ def _release(path: str | None, text: str) -> int:
         return 1
     if answer != ("released" if time else "resumed"):
         if answer == "resumed":
-            answer = "error: the driver was taken up again before it was let go of"
+            answer = "error: the driver was resumed before it was released"
         sys.stderr.write(f"zbx-nvidia-agent: {answer or 'the service has ended'}\n")
         return 1
     # Polls that were under way; those from now on leave the driver alone.

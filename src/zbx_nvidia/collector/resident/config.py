@@ -230,3 +230,9 @@ def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
     if not text.startswith("/") or text.endswith("/") or not text.isprintable():
         raise UsageError(f"{key.name} must be the absolute path of a file, not {text[:60]}")
     return text
+
+
+def worker_arguments(config: Config) -> tuple[float, ...]:
+    """The arguments of the worker's `main`, in their order."""
+    horizon = config.window + config.interval
+    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid), float(config.arguments))

@@ -1,16 +1,9 @@
 """The process that keeps NVML open, started by the supervisor with a fresh interpreter.
 
 Standard input brings the numbers of rounds, four bytes each, whose first bit says that GPUs are not to be sampled until
-the next; at its end the worker lets go of the driver and ends. What it finds leaves by standard output as messages:
-
-    ("failed", (code, message))                         NVML does not answer: the worker ends
-    ("ready", version)                                  it does
-    ("host", (round, versions, count, slots, problems, spent))
-    ("xids", reports)                                   what watchers have to say: before each "host", and whenever
-                                                        there is an XID
-    ("gpu", (round, gpu))                               each when it is read
-    ("asked", (round, users))                           every GPU has been asked; names of the users of processes
-    ("broken", message)                                 a fault of ours: the worker ends
+the next; at its end the worker releases the driver and ends. What it finds leaves by standard output as messages
+(`collector.protocol`): `Failed` and nothing else where NVML does not answer, else `Ready`; then in each round
+`XidsSeen`, `HostRead`, a `GpuRead` for each GPU when it is read, and `AllAsked` once every GPU was asked.
 
 It never leaves while a call is under way: that would end the call as SIGKILL does, which has frozen GPUs.
 """
@@ -29,7 +22,19 @@ from zbx_nvidia import __version__
 from zbx_nvidia.collector.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of, with_instances
 from zbx_nvidia.collector.document import Problem
 from zbx_nvidia.collector.processes import NAMES_WAIT, look_up_names
-from zbx_nvidia.collector.protocol import CHUNK, Sender
+from zbx_nvidia.collector.protocol import (
+    CHUNK,
+    IDLE,
+    NUMBER,
+    AllAsked,
+    Broken,
+    Failed,
+    GpuRead,
+    HostRead,
+    Ready,
+    Sender,
+    XidsSeen,
+)
 from zbx_nvidia.collector.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
 from zbx_nvidia.collector.resident.xids import Watcher
 from zbx_nvidia.driver import system
@@ -41,7 +46,6 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.collector.document import Gpu
 
-NUMBER, IDLE = 4, 1 << 31  # as the supervisor has them
 _STREAMS = 3
 _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
@@ -72,7 +76,7 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
         readers[index].start()
         if xid:
-            watchers[index] = Watcher(index, XidWatch, lambda report: sender.send("xids", (report,)))
+            watchers[index] = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
             watchers[index].start()
             # The first document shall say already what the card lacks: items follow from it.
             watchers[index].tried.wait(_FIRST_TRY)
@@ -80,9 +84,9 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
     try:
         _answer(control, sender, readers, watchers, begin)
     except NvmlError as error:
-        sender.send("failed", (error.code, error.message))
+        sender.send(Failed(error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor shall know, whatever it is
-        sender.send("broken", f"{type(error).__name__}: {error}")
+        sender.send(Broken(f"{type(error).__name__}: {error}"))
     threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
     for thread in threads:
         thread.stop()
@@ -104,7 +108,7 @@ def _answer(
     system.start()
     versions, problems = read_host()
     system.gpu_count()
-    sender.send("ready", __version__)
+    sender.send(Ready(__version__))
     users = Users()
     waited = 0.0
     while order := int.from_bytes(_read(control), "big"):
@@ -114,15 +118,15 @@ def _answer(
         for index in range(count):
             if index not in readers:
                 begin(index)
-        sender.send("xids", tuple(watcher.report() for watcher in watchers.values()))
+        sender.send(XidsSeen(tuple(watcher.report() for watcher in watchers.values())))
         slots = system.slots()
         waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
         taken, cpu = spent()
-        sender.send("host", (number, versions, count, slots, problems, (taken, cpu + waited - before)))
+        sender.send(HostRead(number, versions, count, slots, problems, (taken, cpu + waited - before)))
         for index in range(count):
             readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
-        sender.send("asked", (number, dict(users.names)))
+        sender.send(AllAsked(number, dict(users.names)))
 
 
 class Reader(threading.Thread):
@@ -192,7 +196,7 @@ class Reader(threading.Thread):
             if self._number != served:
                 served = self._number
                 # With what its samples since the last time have taken.
-                self._sender.send("gpu", (served, self._read()._replace(spent=spent())))
+                self._sender.send(GpuRead(served, self._read()._replace(spent=spent())))
                 self._done.set()
             self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
             self._wake.clear()

@@ -23,7 +23,7 @@ _MAX_SPANS = 64
 
 
 class Seen(NamedTuple):
-    """A code as the ledger has it.
+    """A code as the history has it.
 
     Attributes:
         counted: When it last counted as an event, in s of the monotonic clock.
@@ -51,7 +51,7 @@ class Span:
         self.last = last
 
 
-class Ledger:
+class XidHistory:
     """The XIDs of one GPU since the service was started.
 
     Args:

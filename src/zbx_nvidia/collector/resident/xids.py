@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.collector.protocol import XidReport
 from zbx_nvidia.collector.resident.xid_history import MAX_CODES
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
 
@@ -16,24 +17,6 @@ if TYPE_CHECKING:
 _PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
 _PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
 _HURRY = 1.0  # s between two reports of a watcher that has something to tell
-
-
-class Report(NamedTuple):
-    """What a watcher says.
-
-    Attributes:
-        position: Of its GPU, in the driver's order.
-        uuid: Whose they are; "" until it is known.
-        able: As of `Watcher`.
-        refusal: As of `Watcher`.
-        codes: As `Tally.take` has them.
-    """
-
-    position: int
-    uuid: str
-    able: bool | None
-    refusal: tuple[int, str] | None
-    codes: tuple[tuple[int, int, float, float], ...]
 
 
 class Tally:
@@ -79,7 +62,7 @@ class Watcher(threading.Thread):
         tell: What takes a report.
     """
 
-    def __init__(self, index: int, watch: Callable[[int], Any], tell: Callable[[Report], None]) -> None:
+    def __init__(self, index: int, watch: Callable[[int], Any], tell: Callable[[XidReport], None]) -> None:
         super().__init__(daemon=True)
         self._tally = Tally()
         self._tell = tell
@@ -133,9 +116,9 @@ class Watcher(threading.Thread):
             self._told = time.monotonic()
             self._tell(self.report())
 
-    def report(self) -> Report:
+    def report(self) -> XidReport:
         """What there is to say, each XID once."""
-        return Report(self._index, self.uuid, self.able, self.refusal, self._tally.take())
+        return XidReport(self._index, self.uuid, self.able, self.refusal, self._tally.take())
 
     def _pause(self, error: Exception) -> None:
         """Keep why there is nothing to wait for, and let some time pass before the next attempt."""

@@ -21,7 +21,7 @@ from zbx_nvidia.catalog.xid import BY_CODE, XIDS
 from zbx_nvidia.catalog.xid_actions import CLASSES
 from zbx_nvidia.collector.processes import sees_every_process
 from zbx_nvidia.collector.resident.sampler import Window
-from zbx_nvidia.collector.resident.xid_history import MAX_CODES, Ledger
+from zbx_nvidia.collector.resident.xid_history import MAX_CODES, XidHistory
 from zbx_nvidia.collector.resident.xids import Tally
 
 if TYPE_CHECKING:
@@ -515,55 +515,55 @@ def test_a_storm_of_xids(eight: Machine, serve: ServiceFactory) -> None:
 
 def test_a_storm_is_counted_right_in_bounded_memory() -> None:
     """100,000 within a second, of more codes than there are, with someone who takes them in between."""
-    tally, ledger = Tally(), Ledger(60, 600)
+    tally, history = Tally(), XidHistory(60, 600)
     for number in range(100_000):
         tally.add(number % 1000 if number % 3 else 79)
         if number % 7777 == 0:
             taken = tally.take()
             assert len(taken) <= MAX_CODES + 1
             for code, count, _, when in taken:
-                ledger.add(code, count, when, 0.0)
+                history.add(code, count, when, 0.0)
     for code, count, _, when in tally.take():
-        ledger.add(code, count, when, 0.0)
-    readings = ledger.readings(1.0)
+        history.add(code, count, when, 0.0)
+    readings = history.readings(1.0)
     assert readings["xid_count"] == 100_000
     assert sum(readings[f"xid_{kind.key}"] for kind in CLASSES) == 100_000
     assert len(readings["xid_recent"]) <= 255
-    assert len(ledger._codes) <= MAX_CODES  # noqa: SLF001  that it is bounded is the point
+    assert len(history._codes) <= MAX_CODES  # noqa: SLF001  that it is bounded is the point
     assert tally.take() == ()
 
 
 def test_repetitions_are_one_event_for_a_while_and_then_another() -> None:
-    ledger = Ledger(repeat=60, memory=600)
+    history = XidHistory(repeat=60, memory=600)
     for second in range(0, 120, 5):
-        ledger.add(13, 100, 1e9, float(second))
-    assert ledger.readings(120.0)["xid_events"] == 2
-    assert ledger.readings(120.0)["xid_count"] == 2400
-    ledger.add(48, 1, 1e9, 121.0)
-    ledger.add(13, 1, 1e9, 122.0)
-    assert ledger.readings(122.0)["xid_recent"] == ",48,13,"
-    assert ledger.readings(721.5)["xid_recent"] == ",13,"
-    assert ledger.readings(722.0)["xid_recent"] == ","
+        history.add(13, 100, 1e9, float(second))
+    assert history.readings(120.0)["xid_events"] == 2
+    assert history.readings(120.0)["xid_count"] == 2400
+    history.add(48, 1, 1e9, 121.0)
+    history.add(13, 1, 1e9, 122.0)
+    assert history.readings(122.0)["xid_recent"] == ",48,13,"
+    assert history.readings(721.5)["xid_recent"] == ",13,"
+    assert history.readings(722.0)["xid_recent"] == ","
 
 
 def test_what_is_to_be_mended_is_remembered_longer_than_news() -> None:
-    ledger = Ledger(repeat=60, memory=86_400)
+    history = XidHistory(repeat=60, memory=86_400)
     for second, code in enumerate((48, 63, 95, 119, 154, 45, 79)):
-        ledger.add(code, 1, 1e9, float(second))
-    readings = ledger.readings(10.0)
+        history.add(code, 1, 1e9, float(second))
+    readings = history.readings(10.0)
     assert readings["xid_recent"] == ",48,63,95,119,154,45,79,"
     assert (readings["xid_reset_last"], readings["xid_restart_last"], readings["xid_support_last"]) == (119, 79, 48)
-    assert ledger.readings(86_000.0)["xid_recent"] == ",48,95,119,79,"
-    later = ledger.readings(86_404.0)
+    assert history.readings(86_000.0)["xid_recent"] == ",48,95,119,79,"
+    later = history.readings(86_404.0)
     assert (later["xid_reset_last"], later["xid_restart_last"], later["xid_support_last"]) == (0, 79, 0)
     assert later["xid_recent"] == ",79,"
 
 
 def test_the_longest_list_of_codes_fits_into_a_text() -> None:
-    ledger = Ledger(60, 600)
+    history = XidHistory(60, 600)
     for number in range(1000, 1000 + MAX_CODES):
-        ledger.add(number * 100, 1, 1e9, 0.0)
-    recent = ledger.readings(0.0)["xid_recent"]
+        history.add(number * 100, 1, 1e9, 0.0)
+    recent = history.readings(0.0)["xid_recent"]
     assert len(recent) <= 255
     assert recent.endswith(f",{(999 + MAX_CODES) * 100},"), "the newest are kept"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.collector.resident.service import QUICK
 from zbx_nvidia.collector.resident.kernel_log import KernelLog, Line, Switches, place
-from zbx_nvidia.collector.resident.xid_history import DRIVER, LOG, Ledger
+from zbx_nvidia.collector.resident.xid_history import DRIVER, LOG, XidHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,41 +166,41 @@ def test_what_is_no_log_is_not_kept() -> None:
 
 def test_an_error_that_both_tell_counts_once() -> None:
     """Whoever comes first, one by one or many at once, and however late."""
-    ledger = Ledger(60, 600)
-    assert ledger.add(13, 1, 1e9, 100.0, source=LOG) == 1
-    assert ledger.add(13, 1, 1e9, 100.2, source=DRIVER) == 0
-    assert ledger.add(13, 1, 1e9, 101.0, source=DRIVER) == 1
-    assert ledger.add(13, 1, 1e9, 100.9, source=LOG) == 0
+    history = XidHistory(60, 600)
+    assert history.add(13, 1, 1e9, 100.0, source=LOG) == 1
+    assert history.add(13, 1, 1e9, 100.2, source=DRIVER) == 0
+    assert history.add(13, 1, 1e9, 101.0, source=DRIVER) == 1
+    assert history.add(13, 1, 1e9, 100.9, source=LOG) == 0
     for second in range(200, 500, 20):
-        assert ledger.add(31, 1, 1e9, second, source=LOG) == 1
-    assert ledger.add(31, 15, 1e9, 480.0, 200.0, source=DRIVER) == 0, "told after a round of an hour"
-    assert ledger.add(31, 1, 1e9, 600.0, source=DRIVER) == 1
-    assert ledger.add(31, 1, 1e9, 700.0, source=LOG) == 1, "another"
-    assert ledger.add(48, 1, 1e9, 100.0, source=LOG) == 1, "another code"
-    assert ledger.readings(700.0)["xid_count"] == 2 + 15 + 2 + 1
+        assert history.add(31, 1, 1e9, second, source=LOG) == 1
+    assert history.add(31, 15, 1e9, 480.0, 200.0, source=DRIVER) == 0, "told after a round of an hour"
+    assert history.add(31, 1, 1e9, 600.0, source=DRIVER) == 1
+    assert history.add(31, 1, 1e9, 700.0, source=LOG) == 1, "another"
+    assert history.add(48, 1, 1e9, 100.0, source=LOG) == 1, "another code"
+    assert history.readings(700.0)["xid_count"] == 2 + 15 + 2 + 1
 
 
 def test_an_error_that_only_one_tells_is_not_taken_for_a_later_one() -> None:
-    ledger = Ledger(60, 600)
-    assert ledger.add(79, 1, 1e9, 100.0, source=LOG) == 1  # during a release
-    assert ledger.add(79, 1, 1e9, 200.0, source=DRIVER) == 1
-    assert ledger.add(79, 1, 1e9, 200.1, source=LOG) == 0
+    history = XidHistory(60, 600)
+    assert history.add(79, 1, 1e9, 100.0, source=LOG) == 1  # during a release
+    assert history.add(79, 1, 1e9, 200.0, source=DRIVER) == 1
+    assert history.add(79, 1, 1e9, 200.1, source=LOG) == 0
 
 
 def test_a_storm_of_which_the_log_keeps_a_part() -> None:
-    ledger = Ledger(60, 600)
+    history = XidHistory(60, 600)
     for number in range(1000):
-        ledger.add(13, 1, 1e9, 100 + number / 1000, source=LOG)
-    assert ledger.add(13, 100_000, 1e9, 101.0, 100.0, source=DRIVER) == 99_000
-    assert ledger.readings(101.0)["xid_count"] == 100_000
-    assert sum(map(len, ledger._untold.values())) <= 2  # noqa: SLF001  that it is bounded is the point
+        history.add(13, 1, 1e9, 100 + number / 1000, source=LOG)
+    assert history.add(13, 100_000, 1e9, 101.0, 100.0, source=DRIVER) == 99_000
+    assert history.readings(101.0)["xid_count"] == 100_000
+    assert sum(map(len, history._untold.values())) <= 2  # noqa: SLF001  that it is bounded is the point
 
 
 def test_the_latest_is_the_last_whoever_tells_it_later() -> None:
-    ledger = Ledger(60, 600)
-    ledger.add(48, 1, 2e9, 1000.0, source=DRIVER)
-    ledger.add(13, 1, 1e9, 900.0, source=LOG)
-    readings = ledger.readings(1000.0)
+    history = XidHistory(60, 600)
+    history.add(48, 1, 2e9, 1000.0, source=DRIVER)
+    history.add(13, 1, 1e9, 900.0, source=LOG)
+    readings = history.readings(1000.0)
     assert readings["xid_last"] == 48
     assert readings["xid_recent"] == ",13,48,"
 

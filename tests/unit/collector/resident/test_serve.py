@@ -24,8 +24,7 @@ from zbx_nvidia.catalog.metrics import GPU_METRICS
 from zbx_nvidia.catalog.sampled import BUFFERED_READERS, SAMPLED_METRICS, SAMPLED_READERS
 from zbx_nvidia.collector import resident
 from zbx_nvidia.collector.document import Collection, Gpu
-from zbx_nvidia.collector.resident.config import parse
-from zbx_nvidia.collector.resident.supervisor import Supervisor, _write_file
+from zbx_nvidia.collector.resident.output import Output, write_file
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -221,13 +220,13 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     """Written and read thousands of times at once."""
     path = tmp_path / "document.json"
     texts = [json.dumps({"n": number, "filler": "x" * (20_000 + 3 * number)}).encode() for number in range(20)]
-    _write_file(str(path), texts[0])
+    write_file(str(path), texts[0])
     written, over = 0, threading.Event()
 
     def write() -> None:
         nonlocal written
         while not over.is_set():
-            _write_file(str(path), texts[written % 20])
+            write_file(str(path), texts[written % 20])
             written += 1
 
     writer = threading.Thread(target=write)
@@ -245,11 +244,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
 KILLER = """
 import itertools, os, pathlib, random, signal, sys, time
-from zbx_nvidia.collector.resident.supervisor import _write_file
+from zbx_nvidia.collector.resident.output import write_file
 
 path = pathlib.Path(sys.argv[1])
 texts = [letter * 60_000 for letter in (b"a", b"b", b"c")]
-_write_file(str(path), texts[0])
+write_file(str(path), texts[0])
 moments, middle = random.Random(11), 0
 kills = 0
 while kills < 300 or middle < 20:
@@ -257,7 +256,7 @@ while kills < 300 or middle < 20:
     child = os.fork()
     if child == 0:
         for text in itertools.cycle(texts):
-            _write_file(str(path), text)
+            write_file(str(path), text)
     time.sleep(moments.uniform(0.0005, 0.003))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -503,7 +502,7 @@ def test_nothing_is_decided_by_the_wall_clock() -> None:
     users = {
         path.name for path in folder.glob("*.py") if re.search(r"\btime\.time\(|datetime|strftime", path.read_text())
     }
-    assert users == {"sampler.py", "supervisor.py"}
+    assert users == {"sampler.py", "xid_tracker.py"}
     assert len(list(folder.glob("*.py"))) > 8
 
 
@@ -512,10 +511,9 @@ def test_rows_of_the_catalogue_and_of_the_service_differ() -> None:
 
 
 def test_a_value_that_is_no_json_ends_a_document_and_not_the_service(tmp_path: Path) -> None:
-    config = parse(f"document = {tmp_path}/document.json\n")
     broken = Gpu(0, "ok", {"uuid": "GPU-0", "power": float("nan")}, {}, (), ())
     found = Collection(status.OK, "", {}, 1, [broken], [], [], {}, "resident", 0.1)
-    Supervisor(None, config)._write(found)  # noqa: SLF001  no driver here gives such a value
+    Output(str(tmp_path / "document.json")).write(found)  # no driver here gives such a value
     answer = checked((tmp_path / "document.json").read_bytes())
     assert answer.code == 1002
     assert answer.message.startswith("ValueError: ")

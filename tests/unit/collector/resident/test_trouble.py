@@ -20,7 +20,8 @@ from tests.conftest import PATIENCE, wait_for
 from tests.unit.clocks import SLOW
 from tests.unit.collector.collector import AGENT, Answer, end, get, stat
 from tests.unit.collector.resident.service import QUICK, STALL, of_a_poll
-from zbx_nvidia.collector.resident.supervisor import FIRST_PAUSE, LAST_WAIT
+from zbx_nvidia.collector.resident.state import FIRST_PAUSE
+from zbx_nvidia.collector.resident.worker_process import LAST_WAIT
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -85,7 +86,7 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     assert service.said().count("Stalled: no answer from GPU 5\n") == 1
     # It does not stand in the way of the end of the service, and the next one waits until it is gone.
     service.stop()
-    assert "left to itself" in service.said()
+    assert "left alone" in service.said()
     assert stat(worker or 0)[0] != "gone"
     service.start()
     stuck = service.until(lambda answer: answer.code == 1001, "a document that says so")
@@ -110,7 +111,7 @@ def test_the_end_waits_for_a_moment_only(eight: Machine, serve: ServiceFactory, 
     clocks.leap(LAST_WAIT)
     assert service.process.wait(PATIENCE) == 0
     assert clocks.monotonic() - began < 1
-    assert "left to itself" in service.said()
+    assert "left alone" in service.said()
 
 
 def test_a_call_that_comes_back_late(eight: Machine, serve: ServiceFactory, clocked: ClocksFactory) -> None:
@@ -431,7 +432,7 @@ def test_a_release_that_is_over_before_it_has_begun(
         clocks.leap(500)
     _, words = first.communicate(timeout=PATIENCE)
     assert first.returncode == 1
-    assert words == "zbx-nvidia-agent: error: the driver was taken up again before it was let go of\n"
+    assert words == "zbx-nvidia-agent: error: the driver was resumed before it was released\n"
     eight.set("gpu 2", temperature_threshold_mem_max=None)
     clocks.leap(3000)
     service.well()
