@@ -17,6 +17,24 @@ from zbx_nvidia.collector import document
 from zbx_nvidia.collector.document import Collection, Problem
 from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead, Ready, XidsSeen
 from zbx_nvidia.collector.resident.config import worker_arguments
+from zbx_nvidia.collector.resident.events import (
+    Answer,
+    AskWorker,
+    CheckHost,
+    EndWorker,
+    Exit,
+    HostChecked,
+    Log,
+    Release,
+    Reload,
+    StartWorker,
+    WorkerBlocked,
+    WorkerClosed,
+    WorkerEnded,
+    WorkerNotStarted,
+    WorkerStarted,
+    Write,
+)
 from zbx_nvidia.collector.resident.xid_tracker import XidTracker, unix_time
 
 if TYPE_CHECKING:
@@ -26,7 +44,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Gpu
     from zbx_nvidia.collector.protocol import Message
     from zbx_nvidia.collector.resident.config import Config
-    from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.events import Action, Event
 
 MODE = "resident"
 HOST = -1  # beside the positions of GPUs: the worker as a whole
@@ -38,140 +56,6 @@ RENEW_LOST = 600.0
 LONGEST_INTERVAL = 60.0  # s between two documents while there is no worker to ask: main.py goes by what they say
 RELEASED, RESUMED = "released", "resumed"
 HELD = "error: the driver does not answer, and is still held"
-
-
-# -- events: what has happened ---------------------------------------------------------------------------------------
-
-
-class WorkerStarted(NamedTuple):
-    """A worker process runs.
-
-    Attributes:
-        arguments: With which it was started, as of `worker_arguments`.
-    """
-
-    arguments: tuple[float, ...]
-
-
-class WorkerBlocked(NamedTuple):
-    """No worker was started: one of an earlier service still hangs in the driver."""
-
-
-class WorkerNotStarted(NamedTuple):
-    """No worker could be started.
-
-    Attributes:
-        detail: Why.
-    """
-
-    detail: str
-
-
-class WorkerClosed(NamedTuple):
-    """The worker has closed its pipe: it is about to end."""
-
-
-class WorkerEnded(NamedTuple):
-    """The worker process is gone.
-
-    Attributes:
-        how: Its signal or exit code, in words.
-    """
-
-    how: str
-
-
-class HostChecked(NamedTuple):
-    """The answer to `CheckHost`.
-
-    Attributes:
-        lines: New errors of the kernel log.
-        log_reads: Whether the kernel log can be read.
-        log_complaint: Why it cannot, although it is wanted; "" otherwise.
-        library_replaced: Whether the driver's library is another than the worker has loaded.
-    """
-
-    lines: list[Line]
-    log_reads: bool
-    log_complaint: str
-    library_replaced: bool
-
-
-class Reload(NamedTuple):
-    """The configuration was read again."""
-
-    config: Config
-
-
-class Release(NamedTuple):
-    """Somebody asks to release the driver.
-
-    Attributes:
-        seconds: For how long; 0 to resume.
-        is_free: Whether no worker of an earlier service hangs in the driver.
-    """
-
-    seconds: float
-    is_free: bool
-
-
-Event = WorkerStarted | WorkerBlocked | WorkerNotStarted | WorkerClosed | WorkerEnded | HostChecked | Reload | Release
-
-
-# -- actions: what is to be done -------------------------------------------------------------------------------------
-
-
-class StartWorker(NamedTuple):
-    """Start a worker; an event says how that went."""
-
-    arguments: tuple[float, ...]
-
-
-class EndWorker(NamedTuple):
-    """Close the worker's standard input: it releases the driver and ends. It is never killed: that froze GPUs."""
-
-
-class CheckHost(NamedTuple):
-    """Read the kernel log and look at the driver's library; `HostChecked` is the answer."""
-
-
-class AskWorker(NamedTuple):
-    """Start a round.
-
-    Attributes:
-        number: Of the round.
-        idle: Whether the GPUs are not to be sampled until the next.
-    """
-
-    number: int
-    idle: bool
-
-
-class Write(NamedTuple):
-    """Write the document."""
-
-    collection: Collection
-
-
-class Answer(NamedTuple):
-    """Answer everybody who waits for the driver to be released."""
-
-    text: str
-
-
-class Log(NamedTuple):
-    """Write a line to the service's log."""
-
-    text: str
-
-
-class Exit(NamedTuple):
-    """End the service."""
-
-    code: int
-
-
-Action = StartWorker | EndWorker | CheckHost | AskWorker | Write | Answer | Log | Exit
 
 
 class Round(NamedTuple):
@@ -227,8 +111,7 @@ class ServiceState:
             times.append(self._start_at)
         if self._released_until is not None:
             times.append(self._released_until)
-        stall = self._config.stall
-        times += [since + stall for since in self._asked.values() if now - since < stall]
+        times += [self._stalls_at(since) for since in self._asked.values() if now < self._stalls_at(since)]
         return min(times)
 
     def advance(self, now: float) -> list[Action]:
@@ -361,14 +244,13 @@ class ServiceState:
 
     def _try_to_finish(self, now: float) -> None:
         """Write the document when everybody has answered from whom an answer can be expected."""
-        stall = self._config.stall
         if self._round is None:
             since = self._asked.get(HOST)
-            if self._arguments is not None and not self._ready and since is not None and now - since >= stall:
+            if self._arguments is not None and not self._ready and since is not None and now >= self._stalls_at(since):
                 self._stalled_start(now)
             return
         owing = {index: now - since for index, since in self._asked.items()}
-        if any(age < stall for age in owing.values()):
+        if any(now < self._stalls_at(since) for since in self._asked.values()):
             return
         round_, self._round = self._round, None
         if self._host is None:
@@ -413,7 +295,7 @@ class ServiceState:
     def _write_without(self, now: float) -> None:
         """Write the document while there is no worker to ask."""
         since = self._asked.get(HOST)
-        if self._arguments is not None and since is not None and now - since >= self._config.stall:
+        if self._arguments is not None and since is not None and now >= self._stalls_at(since):
             detail = f"No answer for {now - since:.0f} s{self._xids.last_xids(now)}"
             self._do(Write(document.failed(states.STALLED, detail, 0.0, MODE)))
             if self._released_until is not None:
@@ -441,7 +323,7 @@ class ServiceState:
         self._start_at = now + LOCK_PAUSE
         if self._blocked_since is None:
             self._blocked_since = now
-        if now - self._blocked_since >= self._config.stall and self._failure is None:
+        if now >= self._stalls_at(self._blocked_since) and self._failure is None:
             self._failure = (states.STILL_STUCK, "")
             self._write_without(now)
 
@@ -531,7 +413,14 @@ class ServiceState:
 
     def _hangs(self, now: float) -> bool:
         """Whether a call has not come back in time."""
-        return any(now - since >= self._config.stall for since in self._asked.values())
+        return any(now >= self._stalls_at(since) for since in self._asked.values())
+
+    def _stalls_at(self, since: float) -> float:
+        """When a call that began then is one that hangs.
+
+        Everything compares with this sum: `now - since` is rounded differently, and the loop would spin in between.
+        """
+        return since + self._config.stall
 
     # -- requests ----------------------------------------------------------------------------------------------------
 

@@ -16,9 +16,7 @@ from zbx_nvidia.collector.protocol import Ready
 from zbx_nvidia.collector.resident import config as configuration
 from zbx_nvidia.collector.resident import notify
 from zbx_nvidia.collector.resident.control import Door, Signals
-from zbx_nvidia.collector.resident.kernel_log import KernelLog
-from zbx_nvidia.collector.resident.output import Output, locked, log, remove
-from zbx_nvidia.collector.resident.state import (
+from zbx_nvidia.collector.resident.events import (
     Answer,
     AskWorker,
     CheckHost,
@@ -28,12 +26,14 @@ from zbx_nvidia.collector.resident.state import (
     Log,
     Release,
     Reload,
-    ServiceState,
     StartWorker,
     WorkerClosed,
     WorkerStarted,
     Write,
 )
+from zbx_nvidia.collector.resident.kernel_log import KernelLog
+from zbx_nvidia.collector.resident.output import Output, locked, log, remove
+from zbx_nvidia.collector.resident.state import ServiceState
 from zbx_nvidia.collector.resident.worker_process import WorkerProcess
 from zbx_nvidia.errors import UsageError
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.collector.protocol import Message
     from zbx_nvidia.collector.resident.config import Config
-    from zbx_nvidia.collector.resident.state import Action, Event
+    from zbx_nvidia.collector.resident.events import Action, Event
 
 
 def serve(path: str | None) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.unit.collector.resident.service import Service
+from tests.unit.clocks import Clocks
+from tests.unit.collector.resident.service import FAST, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,20 +18,26 @@ if TYPE_CHECKING:
 
 
 class ServiceFactory(Protocol):
-    """The fixture `serve`: `serve(machine, stall=STALL)`."""
+    """The fixture `serve`: `serve(machine, stall=STALL)`.
 
-    def __call__(self, machine: Machine, **config: str) -> Service: ...
+    Time goes by faster for the service than for the test, unless the test has given clocks to the machine.
+    """
+
+    def __call__(self, machine: Machine, *, speed: float = FAST, **config: str) -> Service: ...
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[ServiceFactory]:
+def serve(tmp_path: Path, clocks_library: Path) -> Iterator[ServiceFactory]:
     """Starts services; what is left of them is ended by `_ends_what_hangs`, which is older and so ends later."""
     made: list[Service] = []
 
-    def start(machine: Machine, **config: str) -> Service:
+    def start(machine: Machine, *, speed: float = FAST, **config: str) -> Service:
         folder = tmp_path / f"s{len(made)}"
         folder.mkdir()
-        made.append(Service(machine.env, folder, **config))
+        env = machine.env
+        if speed != 1 and "TEST_CLOCKS" not in env:
+            env = {**env, **Clocks(folder / "clocks", clocks_library, speed).env}
+        made.append(Service(env, folder, **config))
         return made[-1]
 
     yield start

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SAMPLED = {metric.key for metric in SAMPLED_METRICS}
-# A call that takes a minute hangs, on the busiest machine too.
-QUICK = {"interval": "1s", "stall": "60s", "samples": "0.1s", "pcie": "1s", "window": "5s"}
-# Where a call is to hang. The GPUs that do not hang answer in a hundredth of it.
-STALL = "3s"
+FAST = 4.0  # how fast time goes by for a service, unless a test says otherwise
+# A call that takes four minutes hangs: one minute of the busiest machine.
+QUICK = {"interval": "1s", "stall": "240s", "samples": "0.4s", "pcie": "2s", "window": "5s"}
+# Where a call is to hang: 3 s of the machine. The GPUs that do not hang answer in a hundredth of it.
+STALL = "12s"
 
 
 class Service:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.collector.resident.service import STALL
+from tests.unit.collector.resident.service import FAST
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -20,7 +20,7 @@ DAY = 86_400
 
 @pytest.fixture
 def clocks(eight: Machine, clocked: ClocksFactory) -> Clocks:
-    return clocked(eight)
+    return clocked(eight, speed=FAST)
 
 
 def shows(service: Service, clocks: Clocks) -> bool:
@@ -28,8 +28,7 @@ def shows(service: Service, clocks: Clocks) -> bool:
     return bool(abs(service.answer().document["timestamp"] - clocks.time()) < DAY / 2)
 
 
-@pytest.mark.parametrize("seconds", [DAY, -DAY])
-def test_a_jump_while_all_is_well(eight: Machine, serve: ServiceFactory, clocks: Clocks, seconds: float) -> None:
+def test_a_jump_while_all_is_well(eight: Machine, serve: ServiceFactory, clocks: Clocks) -> None:
     service = serve(eight, window="500s", xid_memory="500s", stall="600s")
     service.well()
     assert shows(service, clocks)
@@ -41,7 +40,7 @@ def test_a_jump_while_all_is_well(eight: Machine, serve: ServiceFactory, clocks:
     ).by_index[2]
     eight.write(calm)
     service.next()
-    clocks.jump(seconds)
+    clocks.jump(-DAY)
     service.until(lambda _: shows(service, clocks), "the new time")
 
     # What is remembered is neither forgotten nor kept longer.
@@ -67,30 +66,3 @@ def test_a_jump_while_all_is_well(eight: Machine, serve: ServiceFactory, clocks:
     assert abs(last["xid_last_time"] - clocks.time()) < DAY / 2
     assert service.worker() == worker
     assert service.said().count("8 GPUs") == 1, "it was well all the time"
-
-
-@pytest.mark.parametrize("seconds", [DAY, -DAY])
-def test_a_jump_while_a_call_hangs(eight: Machine, serve: ServiceFactory, clocks: Clocks, seconds: float) -> None:
-    """For how long nothing has come does not jump, and the others go on."""
-    service = serve(eight, stall=STALL)
-    service.well()
-    eight.set("gpu 5", power_instant="!HANG")
-    service.until(lambda answer: answer.code == 1003, "a stall")
-    clocks.jump(seconds)
-    answer = service.until(lambda _: shows(service, clocks), "the new time")
-    assert answer.message.startswith("No answer for ")
-    assert 0 < int(answer.message.split()[3]) < DAY / 2
-    assert len(service.next().by_index) == 7
-
-
-@pytest.mark.parametrize("seconds", [DAY, -DAY])
-def test_a_jump_during_a_release(eight: Machine, serve: ServiceFactory, clocks: Clocks, seconds: float) -> None:
-    service = serve(eight, stall="600s")
-    service.well()
-    assert service.run("release", "--for", "500s").returncode == 0
-    clocks.jump(seconds)
-    service.until(lambda answer: answer.code == 1004 and shows(service, clocks), "the new time")
-    clocks.leap(350)
-    assert service.next().code == 1004
-    clocks.leap(150)
-    service.well()

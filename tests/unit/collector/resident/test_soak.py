@@ -66,7 +66,7 @@ def test_it_does_not_grow(
     log = tmp_path / "kmsg"
     log.touch()
     defaults = {"interval": "1s", "stall": "600s", "samples": "0.5s", "pcie": "5s", "window": "60s"}
-    service = serve(node, **defaults, xid_repeat="1s", xid_memory="10s", kernel_log=str(log))
+    service = serve(node, speed=1, **defaults, xid_repeat="1s", xid_memory="10s", kernel_log=str(log))
     service.well()
     pids = (service.process.pid, service.worker() or 0)
     calm = node.path.read_text()
