@@ -24,7 +24,7 @@ class Status(NamedTuple):
 
 OK = Status(0, "OK", "All is well")
 NO_PERMISSION = Status(
-    4, "No permission", "The agent's user may not open /dev/nvidia*. Check the rights of the device files"
+    4, "No permission", "The agent's user may not open /dev/nvidia*. Check the permissions of the device files"
 )
 DRIVER_NOT_LOADED = Status(
     9, "Driver not loaded", "The kernel module nvidia is not loaded. Run nvidia-smi and look at dmesg"
@@ -42,17 +42,18 @@ DEADLINE_EXCEEDED = Status(
     1000, "Deadline exceeded", "The driver did not answer in time. Look at dmesg; turn persistence mode on if it is off"
 )
 STILL_STUCK = Status(
-    1001, "Previous collection still running", "An earlier collection has not come back from the driver. Look at dmesg"
+    1001, "Previous collection still running", "An earlier collection still hangs in the driver. Look at dmesg"
 )
 COLLECTOR_FAILED = Status(1002, "Collector failed", "The collector itself failed. Please report this message")
 STALLED = Status(
     1003,
     "Stalled",
-    "The service still waits for the driver, and starts no second call beside one that does not come back. "
-    "Look at dmesg",
+    "The service waits for a driver call that has not returned, and starts no second one. Look at dmesg",
 )
 RELEASED = Status(
-    1004, "Released", "The service has let go of the driver on purpose (zbx-nvidia-agent release) and takes it up again"
+    1004,
+    "Released",
+    "The driver was released on purpose (zbx-nvidia-agent release). The service reopens it by itself",
 )
 
 STATUSES = (

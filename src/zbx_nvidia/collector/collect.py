@@ -78,7 +78,7 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     for thread in threads:
         thread.start()
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
-        # cost twice the CPU time. One that does not is left to itself.
+        # cost twice the CPU time. One that does not is not waited for.
         thread.join(HEAD_START)
     for thread in threads:
         thread.join()
@@ -116,7 +116,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
     Args:
         index: Its place in the driver's order.
         readers: What is read of the GPU itself.
-        arguments: Whether to tell the arguments of the programs that use it.
+        arguments: Whether to include the arguments of the programs that use it.
 
     Returns:
         What it answered; lost and sick are states, not exceptions.
@@ -201,7 +201,7 @@ def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set
 
 
 def read_host() -> tuple[dict[str, str], list[Problem]]:
-    """Versions by catalogue key, and what of them could not be read."""
+    """Versions by catalog key, and what of them could not be read."""
     versions: dict[str, str] = {}
     problems: list[Problem] = []
     for key, read in _HOST_READERS.items():

@@ -25,14 +25,14 @@ VERSION = 1
 
 # Zabbix 6.0 agents read no larger file, and MySQL stores no larger text.
 LIMIT = 65_536
-# A driver gone mad must not fill the document with its complaints.
+# A broken driver must not fill the document with its errors.
 MAX_ERRORS = 40
 # The largest processes of the host and the users who hold most: of a machine with hundreds no more would fit.
 MAX_PROCESSES = 16
 MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
 _ANSWERS = (OK, RELEASED)
-# What may stand in a JSONPath's quotes besides letters and digits: 'DOMAIN\\user' may not.
+# Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
 _SHORT = 8  # characters of a UUID in names
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
     Attributes:
         gpu: UUID; "" for the host.
-        metric: Reader of the catalogue.
+        metric: Reader of the catalog.
         code: NVML's return code.
         message: NVML's words.
     """
@@ -55,11 +55,11 @@ class Problem(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a GPU that has items of its own: an `Entity` of the catalogue.
+    """A part of a GPU that has items of its own: an `Entity` of the catalog.
 
     Attributes:
-        macros: What its discovery row has besides what that of the GPU has.
-        readings: Values by catalogue key.
+        macros: What its discovery row has beyond that of the GPU.
+        readings: Values by catalog key.
         lacks: Readers that it cannot serve.
     """
 
@@ -74,8 +74,8 @@ class Gpu(NamedTuple):
     Attributes:
         position: Its place in the driver's order (NVML's index).
         state: `ok`, `lost` (the driver has lost it) or `sick` (it answers every reading with an error).
-        readings: Values by catalogue key, in base units. Void unless `ok`, but for what identifies the card.
-        parts: Its parts by the name of their entity; without one whose parts the driver refuses to tell.
+        readings: Values by catalog key, in base units. Void unless `ok`, but for what identifies the card.
+        parts: Its parts by the name of their entity; without an entity whose parts the driver refuses to list.
         lacks: Readers that the card cannot serve.
         problems: Readings in error.
         spent: What the driver took for it, in s: by the clock, and of a processor.
@@ -96,7 +96,7 @@ class Collection(NamedTuple):
     Attributes:
         status: How it ended.
         detail: What to add to the status' own words; "" for nothing.
-        host: Versions and what else is the host's, by catalogue key.
+        host: Versions and other readings of the host, by catalog key.
         gpu_count: GPUs that the driver counts; None when it was not asked.
         gpus: Those that have answered, in any order.
         slots: PCI addresses that the kernel module has bound.
@@ -146,7 +146,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
             ],
         },
         "status": {
-            # Also while some of the GPUs owe an answer, and while the driver is let go of on purpose.
+            # Also while some GPUs have not answered, and while the driver is released on purpose.
             "driver": int(found.status in _ANSWERS or bool(found.gpus)),
             "code": found.status.code,
             "name": found.status.name,
@@ -164,7 +164,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
         f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index)))) for index in silent
     ]
     document["host"] = {
-        # Of switches nothing is known but by a service that reads the kernel's log. The alarm on it needs a value: one
+        # Of switches nothing is known but by a service that reads the kernel log. The alarm on it needs a value: one
         # that was looked at while the item was in error is not looked at again before there is one.
         "sxid_recent": "",
         **found.host,
@@ -295,7 +295,7 @@ def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
 def render(document: dict[str, Any], limit: int = LIMIT) -> str:
     """The document as compact ASCII.
 
-    Where it would not fit, whole groups of metrics are left out, the last of the catalogue first, and
+    Where it would not fit, whole groups of metrics are left out, the last of the catalog first, and
     `collector.errors` says so.
     """
     text = _text(document)
@@ -357,7 +357,7 @@ def _silent(found: Collection) -> list[int]:
 def _describe(gpu: Gpu) -> str:
     """A lost or sick GPU in words: what of its identity could still be read."""
     known = [gpu.readings[key] for key in ("name", "pci", "uuid", "serial") if key in gpu.readings]
-    # A card without a UUID cannot be told from another, and no error came with it.
+    # A card without a UUID cannot be distinguished from another, and no error came with it.
     reason = gpu.problems[-1].message if gpu.problems else "no UUID"
     return f"GPU {gpu.position}: " + ", ".join([*known, reason])
 

@@ -27,17 +27,17 @@ usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document
-links       print those of their NVLinks, one by one
---deadline  leave after so many seconds, counted from the start of the process, with what is known (default 2.5)
---beside    leave the driver alone while the service that writes this document has released it, or hangs in it
+links       print the readings of each NVLink
+--deadline  print what is known and exit after so many seconds from the start of the process (default 2.5)
+--beside    do not use the driver while the service that writes this document has released it, or hangs in it
 
-serve       stay, and keep that document ready in a file
+serve       run as a service that keeps that document ready in a file
 --config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
---check     say what is wrong with the configuration, and do nothing else
---clean     remove the file that a service has left that was killed, and do nothing else
+--check     check the configuration, and do nothing else
+--clean     remove the file of a service that was killed, and do nothing else
 
-release     have `serve` let go of the driver, for a reset of a GPU, a change of MIG or a new driver
---for       for how long (default 10m; 0 takes it up again)
+release     have `serve` close the driver, for a reset of a GPU, a change of MIG or a new driver
+--for       for how long (default 10m; 0 opens it again)
 
 Exit code 0, of `get` also when the driver is in trouble: the document says so. 2: wrong usage or configuration.
 For people: zbx-nvidia show

@@ -173,7 +173,7 @@ def _child(pipe: int, *, links: bool) -> None:
             sender.send(Broken(f"{type(error).__name__}: {error}"))
         sender.send(Done())
     finally:
-        # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to tell.
+        # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to report it.
         os._exit(0)
 
 

@@ -41,7 +41,7 @@ class Listing:
 
     Args:
         device: The card.
-        arguments: Whether to tell the arguments of programs.
+        arguments: Whether to include the arguments of programs.
     """
 
     def __init__(self, device: Device, *, arguments: bool = False) -> None:
@@ -76,7 +76,7 @@ def _driver_version() -> str:
 def visible(driver_version: str, folder: str = PROC) -> bool:
     """Whether /proc knows the PIDs that this driver says.
 
-    In a container with PIDs of its own a PID of the host would be taken for that of another process.
+    In a container with its own PIDs, a PID of the host would name another process.
     """
     branch = driver_version.partition(".")[0]
     if branch.isdigit() and int(branch) >= _NAMESPACED:
@@ -99,7 +99,7 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
         process: As NVML has it.
         local: Whether `folder` knows its PID.
         folder: /proc.
-        arguments: Whether to tell those of the program.
+        arguments: Whether to include those of the program.
 
     Returns:
         `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `uid`, `container`,
@@ -132,7 +132,7 @@ def _arguments_of(folder: str) -> str:
 
 
 def _of_proc(folder: str) -> dict[str, Any]:
-    """What a process' folder tells; nothing when it has ended, or is hidden from us (hidepid)."""
+    """What /proc has of a process; nothing when it has ended, or is hidden from us (hidepid)."""
     found: dict[str, Any] = {}
     try:
         found["uid"] = os.stat(folder).st_uid

@@ -3,6 +3,6 @@
     supervisor   writes the document; never calls NVML, so it can always answer and always leave
     worker       a process that keeps NVML open: a thread a GPU that samples and reads, and one that waits for XIDs
 
-The worker hands readings over by a pipe. To let go of the driver, or to see another one, it ends and a new one starts:
+The worker hands readings over by a pipe. To release the driver, or to load another one, it ends and a new one starts:
 no process sees a library that was replaced under it.
 """

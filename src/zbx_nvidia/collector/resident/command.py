@@ -43,7 +43,7 @@ def run(arguments: list[str], complain: Callable[[str], None]) -> int:
     try:
         if "--check" in options:
             configuration.load(path)
-            sys.stdout.write("The configuration is good.\n")
+            sys.stdout.write("The configuration is valid.\n")
             return 0
         if command == "serve":
             from zbx_nvidia.collector.resident import supervisor  # noqa: PLC0415  release needs none of it
@@ -56,7 +56,7 @@ def run(arguments: list[str], complain: Callable[[str], None]) -> int:
 
 
 def _release(path: str | None, text: str) -> int:
-    """Ask the service to let go of the driver, and wait until it has."""
+    """Ask the service to release the driver, and wait until it has."""
     time = configuration.seconds(text)
     door = configuration.load(path).document + ".sock"
     try:
@@ -66,16 +66,16 @@ def _release(path: str | None, text: str) -> int:
             link.sendall(f"release {time}\n".encode())
             answer = link.recv(256).decode("ascii", "replace").strip()
     except OSError as error:
-        sys.stderr.write(f"zbx-nvidia-agent: {door}: {error.strerror or error}; does zbx-nvidia-agent serve run?\n")
+        sys.stderr.write(f"zbx-nvidia-agent: {door}: {error.strerror or error}; is zbx-nvidia-agent serve running?\n")
         return 1
     if answer != ("released" if time else "resumed"):
         if answer == "resumed":
             answer = "error: the driver was resumed before it was released"
         sys.stderr.write(f"zbx-nvidia-agent: {answer or 'the service has ended'}\n")
         return 1
-    # Polls that were under way; those from now on leave the driver alone.
+    # Polls that were under way; later ones do not use the driver.
     if time and not all(oneshot.ends(what, oneshot.DEADLINE) for what in ("links", "get")):
-        sys.stderr.write("zbx-nvidia-agent: error: a poll does not come back from the driver, and holds it\n")
+        sys.stderr.write("zbx-nvidia-agent: error: a poll hangs in the driver and still holds it\n")
         return 1
     sys.stdout.write(f"{answer}\n")
     return 0

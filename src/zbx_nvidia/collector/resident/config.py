@@ -25,7 +25,7 @@ class Key(NamedTuple):
         default: Its value in a file that lacks it, as it is written.
         lowest: The smallest number of seconds; None for what is no time.
         highest: The largest.
-        zero: Whether 0 is possible besides, for never.
+        zero: Whether 0 is also possible, for never.
         text: What it is for.
     """
 
@@ -40,57 +40,56 @@ class Key(NamedTuple):
 KEYS = (
     Key(
         "document", "/run/zbx-nvidia/document.json", None, 0, False,
-        "Where the document is written, an absolute path. The Alias line of the Zabbix agent names the same.",
+        "Absolute path of the document. The Alias line of the Zabbix agent must name the same file.",
     ),
     Key(
         "interval", "5s", 1, 3600, False,
-        "How often everything is read and the document is written. It is never older than this and `stall` together.",
+        "How often everything is read and the document written. It is never older than `interval` and `stall` together.",
     ),
     Key(
         "stall", "5s", 0.5, 600, False,
-        "How long the driver may take for an answer. From then on the document says for how long nothing has come.",
+        "How long the driver may take for an answer. After that, the document reports a stall and its age.",
     ),
     Key(
         "idle", "0", 1, 120, True,
-        "The same while all GPUs are idle, which are not sampled then either, so that they can sleep. 0: as always.",
+        "Replaces `interval` while all GPUs are idle. They are not sampled then, so that they can sleep. 0: off.",
     ),
     Key(
         "samples", "0.5s", 0.05, 60, True,
-        "How often utilisation, power, temperatures and clock are looked at in between, for peaks and means. 0: never.",
+        "How often utilization, power, temperatures and clocks are sampled, for peaks and means. 0: never.",
     ),
     Key(
         "window", "60s", 1, 3600, False,
-        "What peaks and means are taken over: the interval at which Zabbix asks, {$NVIDIA.INTERVAL}.",
+        "Period of peaks and means. Set it to the interval at which Zabbix polls, {$NVIDIA.INTERVAL}.",
     ),
     Key(
         "pcie", "5s", 1, 3600, True,
-        "How often PCIe throughput is measured: the driver takes 40 ms for it. 0: never.",
+        "How often PCIe throughput is sampled. The driver takes 40 ms for it. 0: never.",
     ),
     Key(
         "gpm", "yes", None, 0, False,
-        "Whether to read how busy the parts of a GPU are (GPM, Hopper and newer): yes or no.",
+        "Whether to read GPM metrics, such as SM and tensor core activity (Hopper and newer): yes or no.",
     ),
     Key(
         "xid", "yes", None, 0, False,
-        "Whether to wait for XID errors: yes or no.",
+        "Whether to watch for XID errors: yes or no.",
     ),
     Key(
         "xid_repeat", "60s", 1, DAY, False,
-        "For how long repetitions of an XID code are one event; each is counted all the same.",
+        "Repetitions of an XID code within this time are one event. Each error is still counted.",
     ),
     Key(
         "xid_memory", "24h", 10, 7 * DAY, False,
-        "For how long an XID code is among the recent ones, on which the alarms stand, if a restart, a reset or a look "
-        "into it is called for; others 10 minutes. A restart of the host forgets it, and one of the service unless it "
-        "reads the kernel's log.",
+        "How long an XID that calls for a restart, a reset or support keeps its alert raised; others: 10 minutes. A "
+        "restart of the host ends it, and so does a restart of the service, unless it reads the kernel log.",
     ),
     Key(
         "kernel_log", _NONE, None, 0, False,
-        "The kernel's log, /dev/kmsg, as a second source of XID errors and the one of SXid errors (NVSwitches), or no.",
+        "/dev/kmsg, to read the kernel log too: a second source of XID errors, the only one of SXid errors. no: off.",
     ),
     Key(
         "arguments", "no", None, 0, False,
-        "Whether the arguments of programs leave the host, in the list of processes: they can hold secrets. yes or no.",
+        "Whether the list of processes includes their arguments, which can hold secrets: yes or no.",
     ),
 )  # fmt: skip
 

@@ -83,7 +83,7 @@ class KernelLog:
 
     @property
     def reads(self) -> bool:
-        """Whether what it has not told has not happened."""
+        """Whether the log can be read: then what it does not have has not happened."""
         return self._descriptor is not None
 
     def use(self, path: str) -> None:
@@ -180,7 +180,7 @@ class Switches:
                 del self._fatal[next(iter(self._fatal))]
 
     def readings(self, now: float) -> dict[str, int | str]:
-        """Readings of the host by catalogue key."""
+        """Readings of the host by catalog key."""
         text = "; ".join(
             f"NVSwitch {place}: SXid {code}"
             for (place, code), when in reversed(self._fatal.items())

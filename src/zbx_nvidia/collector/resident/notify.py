@@ -1,4 +1,4 @@
-"""What systemd is told of the service: ready, still alive, how it is. Without systemd, nothing."""
+"""Notifications to systemd: ready, alive, status. Without systemd, nothing is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def send(*lines: str) -> None:
-    """Tell systemd, where it has asked to be told.
+    """Send lines to systemd, where it has asked for them.
 
     Args:
         lines: Such as READY=1, WATCHDOG=1, STATUS=...

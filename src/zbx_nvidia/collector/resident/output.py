@@ -66,7 +66,7 @@ class Output:
         remove(self._path)
 
     def _announce(self, summary: str) -> None:
-        """Tell systemd and the log, if it is something else than the last time."""
+        """Report it to systemd and the log, if it has changed."""
         if summary != self._summary:
             self._summary = summary
             log(summary)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Gpu, Part
 
 _PREFIX = "sampled_"
-# Reader of the catalogue -> its rows; the method of the probe has the same name without the prefix.
+# Reader of the catalog -> its rows; the method of the probe has the same name without the prefix.
 _ROWS: dict[str, list[Metric]] = {}
 for _metric in SAMPLED_METRICS:
     if _metric.reader.startswith(_PREFIX):
@@ -97,7 +97,7 @@ class Sampler:
             self._probe = None
 
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Readings by catalogue key, and the readers that the card cannot serve."""
+        """Readings by catalog key, and the readers that the card cannot serve."""
         readings: dict[str, Any] = {}
         self._add_the_drivers_own(now)
         for reader, window in self._windows.items():
@@ -129,7 +129,7 @@ class Sampler:
                 self._buffers.pop(reader, None)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget everything."""
         self._probe = None
         self._windows.clear()
         self._buffers.clear()
@@ -155,13 +155,13 @@ class Activity:
         self._samples: dict[tuple[str, int] | None, deque[tuple[float, Any]]] = {}
 
     def made(self, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Readings by catalogue key, from the oldest sample to one taken now, and the readers that the card lacks."""
+        """Readings by catalog key, from the oldest sample to one taken now, and the readers that the card lacks."""
         return self._made(None, now)
 
     def of_instances(self, instances: tuple[Part, ...], now: float) -> tuple[Part, ...]:
         """MIG instances with such readings of their own."""
         keys = [(part.macros["{#MIG}"], int(part.macros["{#GI}"])) for part in instances]
-        # An instance that is gone, or was made anew, has nothing in common with the one that is there now.
+        # An instance that is gone, or was created again, has nothing in common with the one that is there now.
         for key in self._samples.keys() - {*keys, None}:
             self._forget(key)
         found = []
@@ -196,7 +196,7 @@ class Activity:
         )
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget everything."""
         self._gpm = None
         for key in list(self._samples):
             self._forget(key)
@@ -241,7 +241,7 @@ class Consumers:
         return {"process_list": [{**entry, **used.get(entry["pid"], IDLE)._asdict()} for entry in listed]}
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget everything."""
         self._usage = None
 
 

@@ -186,7 +186,7 @@ class ServiceState:
         if self._next <= now:
             # The machine slept, or this is the first: missed rounds are not made up for.
             self._next = now + interval
-        # Before the worker reports what the driver told it: so the two sources are compared.
+        # Before the worker reports XIDs: so the two sources are compared.
         self._do(CheckHost())
 
     def _on_checked(self, now: float, checked: HostChecked) -> None:

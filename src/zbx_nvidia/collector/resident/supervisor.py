@@ -121,7 +121,7 @@ class Supervisor:
         self._door = Door(config.document + ".sock")
         self._selector = selectors.DefaultSelector()
         self._watchdog = notify.watchdog()
-        self._alive = 0.0  # when systemd was last told that we are
+        self._alive = 0.0  # when systemd was last notified
         self._exit_code: int | None = None
 
     def run(self) -> int:

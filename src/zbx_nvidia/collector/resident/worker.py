@@ -51,7 +51,7 @@ _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
 
-def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
+def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
 ) -> NoReturn:
     """Read whenever asked, until nobody asks any more. Never returns.
@@ -62,10 +62,10 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
         gpm: Whether to read GPM.
         xid: Whether to wait for XIDs.
-        arguments: Whether to tell the arguments of programs.
+        arguments: Whether to include the arguments of programs.
     """
     for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # Whoever stops a whole group of processes means the supervisor.
+        # A signal to the whole process group is for the supervisor.
         signal.signal(order, signal.SIG_IGN)
     control, pipe = _streams()
     sender = Sender(pipe)
@@ -78,14 +78,14 @@ def main(  # noqa: PLR0913, PLR0917  what the supervisor tells us
         if xid:
             watchers[index] = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
             watchers[index].start()
-            # The first document shall say already what the card lacks: items follow from it.
+            # The first document already lists what the card lacks: items follow from it.
             watchers[index].tried.wait(_FIRST_TRY)
 
     try:
         _answer(control, sender, readers, watchers, begin)
     except NvmlError as error:
         sender.send(Failed(error.code, error.message))
-    except BaseException as error:  # noqa: BLE001  the supervisor shall know, whatever it is
+    except BaseException as error:  # noqa: BLE001  the supervisor reports it, whatever it is
         sender.send(Broken(f"{type(error).__name__}: {error}"))
     threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
     for thread in threads:
@@ -169,7 +169,7 @@ class Reader(threading.Thread):
         """Have everything read, sampled or not from now on, and give it a head start before the next GPU is asked.
 
         One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call cost
-        twice the CPU time. One that does not is left to itself.
+        twice the CPU time. One that does not is not waited for.
         """
         self._done.clear()
         self._idle = idle
@@ -204,7 +204,7 @@ class Reader(threading.Thread):
     def _sample(self, readers: tuple[str, ...], now: float) -> None:
         try:
             self._sampler.sample(readers, now)
-        except Exception as error:  # noqa: BLE001  told with the next reading; the thread goes on
+        except Exception as error:  # noqa: BLE001  reported with the next reading; the thread goes on
             self._fault = error
 
     def _read(self) -> Gpu:

@@ -14,7 +14,7 @@ MAX_CODES = 64
 _NEWS = 600.0
 # Codes that fit into a text of 255 characters.
 _MAX_RECENT = 36
-# Who tells of an error; how far apart, in s, the times may be that the two say of it; and within what errors of the log
+# The two sources of an error; how far apart, in s, their times of it may be; and within what time errors of the log
 # are kept as one number.
 DRIVER, LOG = "driver", "log"
 _SAME = 5.0
@@ -66,7 +66,7 @@ class XidHistory:
         self._classes = {kind.key: 0 for kind in CLASSES}
         self._codes: dict[int, Seen] = {}
         self._last: tuple[int, int, float] | None = None
-        # By code and source: what the other source has not told.
+        # By code and source: what the other source has not reported.
         self._untold: dict[tuple[int, str], deque[Span]] = {}
 
     def add(  # noqa: PLR0913, PLR0917  what there is to say of an error
@@ -83,7 +83,7 @@ class XidHistory:
             source: Who says so.
 
         Returns:
-            How many of them the other source had not told already.
+            How many of them the other source had not reported already.
         """
         count = self._new(code, count, now if first is None else first, now, source)
         if not count:
@@ -105,8 +105,8 @@ class XidHistory:
     def _new(self, code: int, count: int, first: float, last: float, source: str) -> int:
         """How many of these are news.
 
-        Both tell so many between two times, the log those from before it was first read with their time: what the one
-        has told and the other not is kept, and the next that the other tells of that time is held against it.
+        Each source reports a number of errors between two times. What one has reported and the other has not is kept,
+        and the next report of the other for that time is compared with it.
         """
         other = DRIVER if source == LOG else LOG
         for span in self._untold.get((code, other), ()):
@@ -134,7 +134,7 @@ class XidHistory:
         return self.memory if kind_of(code) in TO_MEND else min(self.memory, _NEWS)
 
     def readings(self, now: float) -> dict[str, Any]:
-        """Readings by catalogue key."""
+        """Readings by catalog key."""
         last = {} if self._last is None else {"xid_last": self._last[0], "xid_last_time": self._last[1]}
         recent = self.recent(now)
         return {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
 _PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
-_HURRY = 1.0  # s between two reports of a watcher that has something to tell
+_HURRY = 1.0  # s between two reports of a watcher that has seen XIDs
 
 
 class Tally:
@@ -54,19 +54,19 @@ class Tally:
 class Watcher(threading.Thread):
     """Waits for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
 
-    It tells them itself: a worker that is about to end, or whose main thread hangs, must not take them along.
+    It reports them itself: they must not be lost with a worker that is about to end, or whose main thread hangs.
 
     Args:
         index: Its place in the driver's order.
         watch: What makes a watch of an index: the driver's `XidWatch`.
-        tell: What takes a report.
+        send: What takes a report.
     """
 
-    def __init__(self, index: int, watch: Callable[[int], Any], tell: Callable[[XidReport], None]) -> None:
+    def __init__(self, index: int, watch: Callable[[int], Any], send: Callable[[XidReport], None]) -> None:
         super().__init__(daemon=True)
         self._tally = Tally()
-        self._tell = tell
-        self._told = 0.0
+        self._send = send
+        self._sent_at = 0.0
         # Whether the card reports XIDs: None until it is known, and while it cannot be had.
         self.able: bool | None = None
         # Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
@@ -82,7 +82,7 @@ class Watcher(threading.Thread):
         self._end = threading.Event()
 
     def run(self) -> None:
-        """Wait until told to stop; begin anew whenever the GPU went away under the wait."""
+        """Wait until `stop`; start again whenever the GPU went away during the wait."""
         while not self._end.is_set():
             try:
                 watch = self._watch(self._index)
@@ -90,7 +90,7 @@ class Watcher(threading.Thread):
                 self.able, self.refusal = False, None
                 self.tried.set()
                 return
-            except Exception as error:  # noqa: BLE001  a thread that ended by a fault of ours would never be missed
+            except Exception as error:  # noqa: BLE001  nobody would notice the end of the thread
                 self._pause(error)
                 continue
             self.able, self.uuid = True, watch.uuid
@@ -102,19 +102,19 @@ class Watcher(threading.Thread):
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
                         self._tally.add(code)
-                    self._tell_soon()
+                    self._report_soon()
             except Exception as error:  # noqa: BLE001  as above
                 # The wait for a lost GPU fails at once, again and again.
                 self._pause(error)
             with contextlib.suppress(NvmlError):
                 watch.close()
-        self._tell_soon(0.0)
+        self._report_soon(0.0)
 
-    def _tell_soon(self, pause: float = _HURRY) -> None:
-        """Tell what there is, if anything, unless it has told something a moment ago."""
-        if self._tally and time.monotonic() - self._told >= pause:
-            self._told = time.monotonic()
-            self._tell(self.report())
+    def _report_soon(self, pause: float = _HURRY) -> None:
+        """Report what there is, if anything, unless it has reported a moment ago."""
+        if self._tally and time.monotonic() - self._sent_at >= pause:
+            self._sent_at = time.monotonic()
+            self._send(self.report())
 
     def report(self) -> XidReport:
         """What there is to say, each XID once."""

@@ -389,7 +389,7 @@ def test_a_bad_configuration_is_refused_and_the_old_one_stays(eight: Machine, se
 
 def test_check(eight: Machine, serve: ServiceFactory) -> None:
     service = serve(eight)
-    assert service.run("serve", "--check").stdout == "The configuration is good.\n"
+    assert service.run("serve", "--check").stdout == "The configuration is valid.\n"
     service.configure(intervall="1s")
     bad = service.run("serve", "--check")
     assert bad.returncode == 2

@@ -333,7 +333,7 @@ def test_release_without_a_service(eight: Machine, serve: ServiceFactory) -> Non
     service.stop()
     refused = service.run("release")
     assert refused.returncode == 1
-    assert "does zbx-nvidia-agent serve run?" in refused.stderr
+    assert "is zbx-nvidia-agent serve running?" in refused.stderr
 
 
 def test_a_poll_beside_the_service(eight: Machine, serve: ServiceFactory) -> None:
