@@ -18,7 +18,6 @@ AGENT2 = "agent2"
 KINDS = (AGENTD, AGENT2)
 DEPTH = 10  # of includes; both agents stop there
 LONGEST = 2048  # bytes in a line; both agents take no longer one
-REPEATED = frozenset({"Alias", "AllowKey", "DenyKey", "LoadModule", "UserParameter"})  # each of them counts
 
 
 class Statement(NamedTuple):

@@ -38,11 +38,6 @@ CONFIGS = {
     ),
     AGENT2: ("/etc/zabbix/zabbix_agent2.conf", "/etc/zabbix_agent2.conf", "/usr/local/etc/zabbix_agent2.conf"),
 }
-# Known, and not supported yet.
-WINDOWS_CONFIGS = {
-    AGENTD: r"C:\Program Files\Zabbix Agent\zabbix_agentd.conf",
-    AGENT2: r"C:\Program Files\Zabbix Agent 2\zabbix_agent2.conf",
-}
 
 
 class Agent(NamedTuple):
