@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError, UsageError
+from zbx_nvidia.zabbix_agent.config import host_name
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
@@ -19,7 +18,6 @@ KEY = "zbx-nvidia.psk"
 KEY_BYTES = 32
 PSK = ("TLSConnect", "TLSAccept", "TLSPSKIdentity", "TLSPSKFile")
 IDENTITY = 128  # characters that Zabbix takes
-DEFAULT_NAMES = {"", "Zabbix server"}  # what the packages' files call every host
 
 
 class Wish(NamedTuple):
@@ -94,25 +92,9 @@ def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]
     return values
 
 
-def key_problem(text: str) -> str:
-    """What is wrong with the text of a key; "" if nothing is. It never quotes the key."""
-    digits = text.strip()
-    if not re.fullmatch(r"[0-9A-Fa-f]+", digits):
-        return "not made of hexadecimal digits"
-    if not 32 <= len(digits) <= 512 or len(digits) % 2:  # noqa: PLR2004  what Zabbix takes
-        return f"of {len(digits)} hexadecimal digits: Zabbix takes 32 to 512, an even number"
-    return ""
-
-
 def new_key() -> str:
     """A key, as hexadecimal digits."""
     return secrets.token_hex(KEY_BYTES)
-
-
-def host_name(found: Configuration) -> str:
-    """What Zabbix is likely to call this host."""
-    name = found.last("Hostname").split(",")[0].strip()
-    return socket.gethostname() if name in DEFAULT_NAMES else name
 
 
 def _psk(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:

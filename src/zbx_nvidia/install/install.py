@@ -317,7 +317,7 @@ class _Work(_Running):
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
             f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
-            f"{shlex.quote(agent_settings.host_name(self.found))} --address ADDRESS "
+            f"{shlex.quote(config.host_name(self.found))} --address ADDRESS "
             f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
         )
         if not os.path.lexists(path):
@@ -328,7 +328,7 @@ class _Work(_Running):
             return
         if not path.is_file():
             raise HostError(f"{path} is no file, or a link that leads to none: remove it, and a key is made")
-        problem = agent_settings.key_problem(path.read_text(encoding="ascii", errors="replace"))
+        problem = config.key_problem(path.read_text(encoding="ascii", errors="replace"))
         if problem:
             raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
         if not readable_by(path, self.agent.user):

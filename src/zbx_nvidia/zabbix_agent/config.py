@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ AGENT2 = "agent2"
 KINDS = (AGENTD, AGENT2)
 DEPTH = 10  # of includes; both agents stop there
 LONGEST = 2048  # bytes in a line; both agents take no longer one
+
+DEFAULT_NAMES = {"", "Zabbix server"}  # what the packages' files call every host
 
 
 class Statement(NamedTuple):
@@ -112,6 +115,22 @@ def read(path: Path | str, kind: str) -> Configuration:
 def leads_to(include: Include, name: str, kind: str) -> bool:
     """Whether an Include line takes a file of that name from its directory."""
     return include.folder is not None and _matches(name, include.pattern, kind)
+
+
+def host_name(found: Configuration) -> str:
+    """What Zabbix is likely to call this host."""
+    name = found.last("Hostname").split(",")[0].strip()
+    return socket.gethostname() if name in DEFAULT_NAMES else name
+
+
+def key_problem(text: str) -> str:
+    """What is wrong with the text of a key; "" if nothing is. It never quotes the key."""
+    digits = text.strip()
+    if not re.fullmatch(r"[0-9A-Fa-f]+", digits):
+        return "not made of hexadecimal digits"
+    if not 32 <= len(digits) <= 512 or len(digits) % 2:  # noqa: PLR2004  what Zabbix takes
+        return f"of {len(digits)} hexadecimal digits: Zabbix takes 32 to 512, an even number"
+    return ""
 
 
 class _Reader:

@@ -145,3 +145,10 @@ def test_where_a_further_file_is_read(tmp_path: Path, kind: str) -> None:
     nvidia = write(tmp_path / "d" / "nvidia.conf", "")
     write(main, "Include=d/nvidia.conf\n")
     assert drop_in(main, kind) == nvidia
+
+
+def test_what_is_no_key() -> None:
+    assert not config.key_problem("aB" * 256 + "\n")
+    for text in ("", "g" * 32, "a" * 31, "a" * 33, "a" * 514, "a b"):
+        assert config.key_problem(text)
+        assert not text or text not in config.key_problem(text)
