@@ -41,5 +41,5 @@ def library(script: Path) -> str:
     """What such a script does before it imports anything, as code of one line; empty for other programs."""
     with script.open("rb") as file:
         head = file.read(4096).decode("utf-8", "replace")
-    found = re.match(rf"#!.*\n{re.escape(FROM)}.*\n#.*\nimport sys\n(sys\.path\..*)\n", head)
-    return f"import sys; {found[1]}; " if found else ""
+    match = re.match(rf"#!.*\n{re.escape(FROM)}.*\n#.*\nimport sys\n(sys\.path\..*)\n", head)
+    return f"import sys; {match[1]}; " if match else ""

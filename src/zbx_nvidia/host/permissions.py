@@ -26,10 +26,9 @@ def changeable(path: Path) -> str:
     try:
         target = path.resolve()
         for place in dict.fromkeys([*way(path), *reversed(target.parents), target]):
-            if os.path.lexists(place):
-                found = writer(place, place.lstat(), os.geteuid())
-                if found:
-                    return f"{place} can be written to by {found[0]}: {found[1]}"
+            if os.path.lexists(place) and (found := writer(place, place.lstat(), os.geteuid())):
+                who, fix = found
+                return f"{place} can be written to by {who}: {fix}"
     except PermissionError:
         # Root can look anywhere, and whoever cannot look can run and change nothing there.
         return ""

@@ -124,7 +124,7 @@ def units(*names: str) -> tuple[Unit, ...]:
         return ()
     if done.code:
         raise SystemdError(f"systemctl show: {done.complaint}")
-    found = {}
+    loaded = {}
     for block in done.out.strip().split("\n\n"):
         pairs = [line.partition("=") for line in block.splitlines()]
         values = {name: value for name, _, value in pairs}
@@ -141,8 +141,8 @@ def units(*names: str) -> tuple[Unit, ...]:
             user=values["User"],
             command=_command(values),
         )
-        found[unit.name] = unit
-    return tuple(found.values())
+        loaded[unit.name] = unit
+    return tuple(loaded.values())
 
 
 def _command(values: dict[str, str]) -> tuple[str, ...]:

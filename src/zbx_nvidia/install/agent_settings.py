@@ -20,7 +20,7 @@ PSK = ("TLSConnect", "TLSAccept", "TLSPSKIdentity", "TLSPSKFile")
 IDENTITY = 128  # characters that Zabbix takes
 
 
-class Wish(NamedTuple):
+class Settings(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -36,57 +36,59 @@ class Wish(NamedTuple):
     metadata: str = ""
 
 
-def check(wish: Wish) -> None:
+def check(settings: Settings) -> None:
     """Refuse what no agent would take.
 
     Raises:
         UsageError: With the option.
     """
     for option, value, longest in (
-        ("--server", wish.server, 1024),
-        ("--psk-identity", wish.identity, IDENTITY),
-        ("--host-metadata", wish.metadata, 255),
+        ("--server", settings.server, 1024),
+        ("--psk-identity", settings.identity, IDENTITY),
+        ("--host-metadata", settings.metadata, 255),
     ):
         if not value.isprintable() or len(value.encode()) > longest or value != value.strip():
             raise UsageError(f"{option} {value[:60]!r}: one line of up to {longest} bytes, without spaces around it")
-    if wish.identity and not wish.psk:
+    if settings.identity and not settings.psk:
         raise UsageError("--psk-identity has no use without --psk")
 
 
-def still(found: Configuration, told: dict[str, str]) -> dict[str, str]:
+def unchanged(configuration: Configuration, earlier: dict[str, str]) -> dict[str, str]:
     """What was asked for in earlier runs and nobody has changed since: a line that states something else counts."""
-    return {name: value for name, value in told.items() if all(line.value == value for line in found.all(name))}
+    return {
+        name: value for name, value in earlier.items() if all(line.value == value for line in configuration.all(name))
+    }
 
 
-def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:
+def wanted(agent: Agent, configuration: Configuration, settings: Settings, earlier: dict[str, str]) -> dict[str, str]:
     """What the agent's parameters must be.
 
     Args:
         agent: Which.
-        found: Its configuration as it is.
-        wish: What is asked for.
-        known: What was asked for in earlier runs, and holds still.
+        configuration: Its configuration as it is.
+        settings: What is asked for.
+        earlier: What was asked for in earlier runs, and holds still.
 
     Raises:
         HostError: Something in the configuration stands against it.
     """
-    values = dict(known)
-    if wish.server:
-        values["Server"] = wish.server
-        active = ",".join(entry for entry in map(str.strip, wish.server.split(",")) if _can_be_called(entry))
+    values = dict(earlier)
+    if settings.server:
+        values["Server"] = settings.server
+        active = ",".join(entry for entry in map(str.strip, settings.server.split(",")) if _can_be_called(entry))
         if active:
             values["ServerActive"] = active
-    if wish.metadata:
-        item = found.all("HostMetadataItem")
-        if item and not found.all("HostMetadata"):
+    if settings.metadata:
+        item = configuration.all("HostMetadataItem")
+        if item and not configuration.all("HostMetadata"):
             raise HostError(
                 f"{item[-1].file}:{item[-1].line} states HostMetadataItem=, which HostMetadata= would override: "
                 "remove that line, or leave --host-metadata away"
             )
-        values["HostMetadata"] = wish.metadata
-    if wish.psk:
-        values |= _psk(agent, found, wish, known)
-    elif (file := known.get("TLSPSKFile")) and not Path(file).exists():
+        values["HostMetadata"] = settings.metadata
+    if settings.psk:
+        values |= _psk(agent, configuration, settings, earlier)
+    elif (file := earlier.get("TLSPSKFile")) and not Path(file).exists():
         # An earlier run was killed before it made the key, or it was removed: no agent starts without it.
         raise HostError(f"{file}, the key that this agent was told of, is not there: run this with --psk")
     return values
@@ -97,19 +99,19 @@ def new_key() -> str:
     return secrets.token_hex(KEY_BYTES)
 
 
-def _psk(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:
+def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier: dict[str, str]) -> dict[str, str]:
     for name in ("TLSCertFile", "TLSKeyFile"):
-        for statement in found.all(name):
+        for statement in configuration.all(name):
             raise HostError(
                 f"{statement.file}:{statement.line} states {name}=: this agent encrypts with certificates already, "
                 "which --psk would take the place of: leave it away"
             )
-    file = found.last("TLSPSKFile") or known.get("TLSPSKFile") or str(agent.config.parent / KEY)
-    identity = wish.identity or found.last("TLSPSKIdentity") or known.get("TLSPSKIdentity")
+    file = configuration.last("TLSPSKFile") or earlier.get("TLSPSKFile") or str(agent.config.parent / KEY)
+    identity = settings.identity or configuration.last("TLSPSKIdentity") or earlier.get("TLSPSKIdentity")
     return {
         "TLSConnect": "psk",
         "TLSAccept": "psk",
-        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(found)}"[:IDENTITY],
+        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(configuration)}"[:IDENTITY],
         "TLSPSKFile": str(Path(file)),
     }
 

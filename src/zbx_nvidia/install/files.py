@@ -166,16 +166,16 @@ def reverted(data: bytes, edits: tuple[Edit, ...]) -> tuple[bytes, tuple[Edit, .
     lost = []
     for edit in reversed(edits):
         new = edit.new.encode("utf-8", "surrogateescape")
-        found = [number for number, line in enumerate(lines) if line == new]
-        if not found:
+        numbers = [number for number, line in enumerate(lines) if line == new]
+        if not numbers:
             old = None if edit.old is None else edit.old.encode("utf-8", "surrogateescape")
             # As it was before, it was taken back already, or never done.
             if old is not None and old not in lines:
                 lost.append(edit)
         elif edit.old is None:
-            del lines[found[-1]]
+            del lines[numbers[-1]]
             if edit.glued and lines[-1:] == [b""]:
                 del lines[-1]
         else:
-            lines[found[-1]] = edit.old.encode("utf-8", "surrogateescape")
+            lines[numbers[-1]] = edit.old.encode("utf-8", "surrogateescape")
     return b"\n".join(lines), tuple(lost)

@@ -15,19 +15,19 @@ from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
 from zbx_nvidia.install import agent_settings, files, program_check, record, service, steps
-from zbx_nvidia.install.plan import Plan, readable_by
-from zbx_nvidia.install.record import Journal
-from zbx_nvidia.install.steps import Act, Compile, File, Last
+from zbx_nvidia.install.plan import InstallPlan, readable_by
+from zbx_nvidia.install.record import Record
+from zbx_nvidia.install.steps import Action, Compile, File, OnRollback
 from zbx_nvidia.zabbix_agent import config, find, key_rules, log, processes, verify
 from zbx_nvidia.zabbix_agent.find import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zbx_nvidia.install.agent_settings import Wish
+    from zbx_nvidia.install.agent_settings import Settings
     from zbx_nvidia.install.steps import Step
     from zbx_nvidia.zabbix_agent.find import Agent
-    from zbx_nvidia.zabbix_agent.verify import Proof
+    from zbx_nvidia.zabbix_agent.verify import Verification
 
     # Mode, path of zbx-nvidia-agent and path of the resident document -> the text of the file.
     Render = Callable[[str, str, str], str]
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 ONESHOT, RESIDENT = "oneshot", "resident"
 KEYS = (DOCUMENT, LINKS_DOCUMENT)
-PROGRAM = "program"  # what the journal's entries of compiled modules are for
+PROGRAM = "program"  # what the record's entries of compiled modules are for
 STAYS = 0.5  # s after which an agent that was started counts as one that runs
 HEAD = "# Set by zbx-nvidia install-agent:\n"
 
 
-class Order(NamedTuple):
+class Request(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -48,80 +48,82 @@ class Order(NamedTuple):
         mode: oneshot or resident; None for what each agent has, or else oneshot.
         command: Path of zbx-nvidia-agent.
         render: Makes the text of the UserParameter file.
-        wish: Parameters of the agent besides.
+        settings: Parameters of the agent besides.
     """
 
     kind: str
     mode: str | None
     command: Path
     render: Render
-    wish: Wish
+    settings: Settings
 
 
-class Result(NamedTuple):
+class InstallResult(NamedTuple):
     """What came of it.
 
     Attributes:
         changed: Whether anything was.
-        proofs: By the agent, what it answered.
+        verifications: By the agent, what it answered.
         notes: What people have to know besides.
     """
 
     changed: bool
-    proofs: tuple[tuple[Agent, Proof], ...]
+    verifications: tuple[tuple[Agent, Verification], ...]
     notes: tuple[str, ...]
 
 
-def install(order: Order, say: Say, *, dry_run: bool) -> Result:
+def install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
     """Install, or change an installation.
 
     Args:
-        order: What.
+        request: What.
         say: Told each step before it is done.
         dry_run: Whether to say it only.
 
     Raises:
         HostError: It cannot be done, and nothing has changed.
     """
-    agent_settings.check(order.wish)
+    agent_settings.check(request.settings)
     _root("install-agent")
     with record.locked() if not dry_run else nullcontext():
-        return _install(order, say, dry_run=dry_run)
+        return _install(request, say, dry_run=dry_run)
 
 
-def _install(order: Order, say: Say, *, dry_run: bool) -> Result:
-    found = find.find(order.kind)
-    known = record.load() or Journal()
-    plan = Plan(known)
-    work = [_Work(agent, plan, order) for agent in found]
-    program = {agent.user: program_check.check(order.command, agent.user) for agent in found}
+def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
+    agents = find.find(request.kind)
+    known = record.load() or Record()
+    plan = InstallPlan(known)
+    work = [_Work(agent, plan, request) for agent in agents]
+    program = {agent.user: program_check.check(request.command, agent.user) for agent in agents}
     for one in work:
-        plan.steps.append(Last(one.as_before))
+        plan.steps.append(OnRollback(one.as_before))
     missing = program_check.uncompiled(next(iter(program.values())))
     if missing:
         plan.compile(Compile(next(iter(program.values())), missing))
     modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
-        service.install(plan, order.command)
+        service.install(plan, request.command)
     for one in work:
         one.configure()
     if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
-        # After the agents: until they are told otherwise they read what it writes.
+        # After the agents: until they have other files they read what it writes.
         restarts = [step for one in work for step in one.restart()]
         plan.steps += restarts
         service.remove(plan)
     else:
         for one in work:
             plan.steps += one.restart()
-    plan.journal = dataclasses.replace(plan.journal, modes=modes)
-    changed = _carry_out(plan, say, dry_run=dry_run, prove=[Act([], one.prove) for one in work])
+    plan.record = dataclasses.replace(plan.record, modes=modes)
+    changed = _apply(plan, say, dry_run=dry_run, verify=[Action([], one.verify) for one in work])
     if missing and not dry_run and program_check.uncompiled(next(iter(program.values()))):
-        plan.notes.append(f"The modules of {order.command} could not be compiled: each poll costs twice as much")
+        plan.notes.append(f"The modules of {request.command} could not be compiled: each poll costs twice as much")
     notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
-    return Result(changed, tuple((one.agent, one.proof) for one in work if one.proof), tuple(notes))
+    return InstallResult(
+        changed, tuple((one.agent, one.verification) for one in work if one.verification), tuple(notes)
+    )
 
 
-def uninstall(say: Say, *, dry_run: bool) -> Result:
+def uninstall(say: Say, *, dry_run: bool) -> InstallResult:
     """Take away what was installed.
 
     Raises:
@@ -132,23 +134,23 @@ def uninstall(say: Say, *, dry_run: bool) -> Result:
         return _uninstall(say, dry_run=dry_run)
 
 
-def _uninstall(say: Say, *, dry_run: bool) -> Result:
+def _uninstall(say: Say, *, dry_run: bool) -> InstallResult:
     known = record.load()
     if known is None:
-        return Result(changed=False, proofs=(), notes=())
-    plan = Plan(known, gone=True)
+        return InstallResult(changed=False, verifications=(), notes=())
+    plan = InstallPlan(known, gone=True)
     there = [_Running(agent) for kind in config.KINDS for agent in _agents(kind, plan)]
-    plan.steps += [Last(one.as_before) for one in there]
-    touched = plan.take_away([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
+    plan.steps += [OnRollback(one.as_before) for one in there]
+    touched = plan.remove([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
     for one in there:
         if one.before and one.reads(touched):
             plan.steps += one.restarting()
     if any(entry.of == service.OF for entry in known.entries):
         service.remove(plan)
-    plan.take_away([entry for entry in known.entries if entry.of == PROGRAM])
-    _carry_out(plan, say, dry_run=dry_run, prove=[])
+    plan.remove([entry for entry in known.entries if entry.of == PROGRAM])
+    _apply(plan, say, dry_run=dry_run, verify=[])
     notes = [*plan.notes, *(note for one in there for note in one.notes)]
-    return Result(changed=True, proofs=(), notes=tuple(notes))
+    return InstallResult(changed=True, verifications=(), notes=tuple(notes))
 
 
 class _Running:
@@ -161,20 +163,20 @@ class _Running:
         self.notes: list[str] = []
 
     def reads(self, paths: set[Path]) -> bool:
-        """Whether it reads one of these files, as it does what another agent of this host was told in them."""
+        """Whether it reads one of these files, which another agent of this host may share."""
         try:
-            found = config.read(self.agent.config, self.agent.kind)
+            configuration = config.read(self.agent.config, self.agent.kind)
         except HostError:
             return False  # it would not start again either
-        key = found.last("TLSPSKFile")
-        return not paths.isdisjoint(path.resolve() for path in (*found.files, *([Path(key)] if key else [])))
+        key = configuration.last("TLSPSKFile")
+        return not paths.isdisjoint(path.resolve() for path in (*configuration.files, *([Path(key)] if key else [])))
 
     def restarting(self) -> list[Step]:
         """The steps that restart it; none where nobody knows how."""
         command = _restart_command(self.agent)
         if command:
             # It may run with better files than those that lie there now: then it goes on running.
-            return [Act([], self.takes_it), Act([f"$ {command}"], self._restart)]
+            return [Action([], self.takes_it), Action([f"$ {command}"], self._restart)]
         self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
         return []
 
@@ -195,35 +197,37 @@ class _Running:
 class _Work(_Running):
     """What is done for one agent."""
 
-    def __init__(self, agent: Agent, plan: Plan, order: Order) -> None:
+    def __init__(self, agent: Agent, plan: InstallPlan, request: Request) -> None:
         super().__init__(agent)
-        self.plan, self.order = plan, order
+        self.plan, self.request = plan, request
         self.of = str(agent.config)
-        self.mode = order.mode or plan.journal.modes.get(self.of, ONESHOT)
-        self.found = config.read(agent.config, agent.kind)
+        self.mode = request.mode or plan.record.modes.get(self.of, ONESHOT)
+        self.configuration = config.read(agent.config, agent.kind)
         self.stale = False  # what it has read before is not enough, whichever agent's step changes that
         self.reload_will_do = False
         self.changed = False
-        self.proof: Proof | None = None
-        if self.found.problems:
-            raise HostError(f"{self.found.problems[0]}: put that right first")
+        self.verification: Verification | None = None
+        if self.configuration.problems:
+            raise HostError(f"{self.configuration.problems[0]}: put that right first")
 
     def configure(self) -> None:
         """The file, the parameters, the key."""
         path = self._drop_in()
         self._nobody_else_serves(path)
-        told = self.plan.journal.settings.get(self.of, {})
+        earlier = self.plan.record.settings.get(self.of, {})
         # Our own file is not what somebody else has stated.
-        others = self.found._replace(
-            statements=tuple(one for one in self.found.statements if one.file.resolve() != path.resolve())
+        others = self.configuration._replace(
+            statements=tuple(one for one in self.configuration.statements if one.file.resolve() != path.resolve())
         )
-        wanted = agent_settings.wanted(self.agent, others, self.order.wish, agent_settings.still(others, told))
-        self._say_what_is_left(others, told, wanted)
+        wanted = agent_settings.wanted(
+            self.agent, others, self.request.settings, agent_settings.unchanged(others, earlier)
+        )
+        self._say_what_is_left(others, earlier, wanted)
         for name in list(wanted):
             for statement in others.all(name):
                 self._state(statement, wanted[name])
         ours = {name: value for name, value in wanted.items() if not others.all(name)}
-        text = self.order.render(self.mode, str(self.order.command), str(service.document()))
+        text = self.request.render(self.mode, str(self.request.command), str(service.document()))
         if ours:
             text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
         old = files.state(path)
@@ -232,9 +236,9 @@ class _Work(_Running):
         before = old.data.decode("utf-8", "replace") if old else ""
         self.changed = self.stale or before != text
         self.reload_will_do = not self.stale and _differ_in_user_parameters_alone(before, text)
-        rest = {of: values for of, values in self.plan.journal.settings.items() if of != self.of}
-        self.plan.journal = dataclasses.replace(
-            self.plan.journal, settings={**rest, **({self.of: wanted} if wanted else {})}
+        rest = {of: values for of, values in self.plan.record.settings.items() if of != self.of}
+        self.plan.record = dataclasses.replace(
+            self.plan.record, settings={**rest, **({self.of: wanted} if wanted else {})}
         )
 
     def restart(self) -> list[Step]:
@@ -242,26 +246,26 @@ class _Work(_Running):
         if not self.changed:
             # What lies there may be what it has never read.
             return [] if self.before is None or self._answers() else self.restarting()
-        found: list[Step] = [Act([], self.takes_it)]
+        todo: list[Step] = [Action([], self.takes_it)]
         if self.before is None:
             self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
         elif self.reload_will_do:
-            found.append(Act([f"$ {self._reload_command()}"], self._reload))
+            todo.append(Action([f"$ {self._reload_command()}"], self._reload))
         else:
-            return self.restarting() or found
-        return found
+            return self.restarting() or todo
+        return todo
 
-    def prove(self) -> None:
+    def verify(self) -> None:
         """Ask the agent."""
         if self.before and self.changed and not self.touched:
             # It still runs with what it read before.
             text = verify.by_program(self.agent, DOCUMENT)
             document = verify.checked(text, self.mode, self.agent)
             asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
-            self.proof = verify.Proof(document, asked, "it has to be restarted before it answers so")
+            self.verification = verify.Verification(document, asked, "it has to be restarted before it answers so")
             return
         try:
-            self.proof = verify.prove(self.agent, self.mode)
+            self.verification = verify.verify_agent(self.agent, self.mode)
         except HostError as error:
             # An alias is looked up before the rules are.
             key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
@@ -271,8 +275,8 @@ class _Work(_Running):
 
     def _drop_in(self) -> Path:
         # Where it lies already, as long as that is read: an Include above ours leads to another place.
-        read = {path.resolve() for path in self.found.files}
-        for entry in self.plan.journal.entries:
+        read = {path.resolve() for path in self.configuration.files}
+        for entry in self.plan.record.entries:
             if entry.kind == "whole" and Path(entry.path).resolve() in read:
                 return Path(entry.path)
         path = find.drop_in(self.agent)
@@ -285,7 +289,7 @@ class _Work(_Running):
         return path
 
     def _nobody_else_serves(self, path: Path) -> None:
-        for statement in self.found.statements:
+        for statement in self.configuration.statements:
             if statement.name not in {"UserParameter", "Alias"}:
                 continue
             key = re.split(r"[,:\[]", statement.value)[0]
@@ -295,8 +299,8 @@ class _Work(_Running):
                     "remove that line"
                 )
 
-    def _say_what_is_left(self, others: config.Configuration, told: dict[str, str], wanted: dict[str, str]) -> None:
-        for name, value in told.items():
+    def _say_what_is_left(self, others: config.Configuration, earlier: dict[str, str], wanted: dict[str, str]) -> None:
+        for name, value in earlier.items():
             if name not in wanted:
                 other = next(one for one in others.all(name) if one.value != value)
                 self.notes.append(
@@ -311,18 +315,18 @@ class _Work(_Running):
             self.plan.lines(statement.file, self.of, lambda data: files.edited(data, statement.line, line))
 
     def _key(self, wanted: dict[str, str]) -> None:
-        if not self.order.wish.psk:
+        if not self.request.settings.psk:
             return
         path = Path(wanted["TLSPSKFile"])
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
             f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
-            f"{shlex.quote(config.host_name(self.found))} --address ADDRESS "
+            f"{shlex.quote(config.host_name(self.configuration))} --address ADDRESS "
             f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
         )
         if not os.path.lexists(path):
             self.stale = True
-            if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
+            if any(isinstance(step, steps.NewKey) and step.path == path for step in self.plan.steps):
                 return
             self.plan.key(path, self.agent.user, self.of, agent_settings.new_key)
             return
@@ -347,13 +351,13 @@ class _Work(_Running):
 
     def _answers(self) -> bool:
         try:
-            verify.prove(self.agent, self.mode, patience=0)
+            verify.verify_agent(self.agent, self.mode, patience=0)
         except HostError:
             return False
         return True
 
 
-def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> bool:
+def _apply(plan: InstallPlan, say: Say, *, dry_run: bool, verify: list[Step]) -> bool:
     """Do the steps, or say them alone; whether there were any."""
     listed = [step for step in plan.steps if step.lines()]
     for step in listed:
@@ -364,10 +368,10 @@ def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> boo
     if dry_run:
         return bool(listed)
     if plan.has_news:
-        steps.carry_out([plan.before(), *plan.steps, *prove, plan.after()])
+        steps.apply([plan.before(), *plan.steps, *verify, plan.after()])
     else:
         # Nothing that could be undone.
-        for step in prove:
+        for step in verify:
             step.apply()
     return bool(listed)
 
@@ -377,7 +381,7 @@ def _root(command: str) -> None:
         raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
 
 
-def _agents(kind: str, plan: Plan) -> tuple[Agent, ...]:
+def _agents(kind: str, plan: InstallPlan) -> tuple[Agent, ...]:
     try:
         return find.find(kind)
     except find.NoAgentError:
@@ -437,7 +441,7 @@ def _restart(agent: Agent) -> None:
         first = find.running(agent)
         if first is None or (before is not None and first.pid == before.pid):
             return False
-        # One that cannot listen where it is told to ends at once.
+        # One that cannot listen on its address ends at once.
         time.sleep(STAYS)
         now = find.running(agent)
         return now is not None and now.pid == first.pid

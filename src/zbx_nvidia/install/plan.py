@@ -1,4 +1,4 @@
-"""An installation as it is put together: its steps, and what the journal is to know of them."""
+"""An installation as it is put together: its steps, and the record of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files, record
 from zbx_nvidia.install.files import State
-from zbx_nvidia.install.record import Entry, Journal
-from zbx_nvidia.install.steps import Act, File, Folder, Key, Removal
+from zbx_nvidia.install.record import Entry, Record
+from zbx_nvidia.install.steps import Action, File, Folder, KeyRemoval, NewKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from zbx_nvidia.install.steps import Compile, Step
 
 
-class Plan:
+class InstallPlan:
     """What is to be done, and what is known of what was done.
 
     Attributes:
         steps: In their order.
-        journal: As it is when they are done.
+        record: As it is when they are done.
         notes: What people have to know besides, a line each.
     """
 
-    def __init__(self, known: Journal, *, gone: bool = False) -> None:
+    def __init__(self, known: Record, *, gone: bool = False) -> None:
         """Nothing is planned yet.
 
         Args:
@@ -37,7 +37,7 @@ class Plan:
             gone: Whether nothing is installed when this is done.
         """
         self.steps: list[Step] = []
-        self.journal = known
+        self.record = known
         self.notes: list[str] = []
         self._known, self._gone = known, gone
         self._was_there = record.load() is not None
@@ -51,9 +51,9 @@ class Plan:
     def folder(self, path: Path, of: str) -> None:
         """Have a directory, and those above it."""
         for place in [*reversed(path.parents), path]:
-            if not place.is_dir() and self.journal.entry(place) is None:
+            if not place.is_dir() and self.record.entry(place) is None:
                 self.steps.append(Folder(place, make=True))
-                self.journal = self.journal.with_entry(Entry(str(place), of, "folder"))
+                self.record = self.record.with_entry(Entry(str(place), of, "folder"))
 
     def whole(self, path: Path, data: bytes, of: str, *, takes_over: Callable[[bytes], bool]) -> bool:
         """Have a file that is all ours.
@@ -62,7 +62,7 @@ class Plan:
             path: Of it.
             data: What it is to hold.
             of: What for.
-            takes_over: Whether a file that is there, and that no journal knows, may be replaced.
+            takes_over: Whether a file that is there, and that no record knows, may be replaced.
 
         Returns:
             Whether it changes.
@@ -74,7 +74,7 @@ class Plan:
         if path.is_symlink():
             raise HostError(f"{path} is a link, which zbx-nvidia does not write through: remove it, and run this again")
         now = self.state(path)
-        entry = self.journal.entry(path)
+        entry = self.record.entry(path)
         # After a run that was killed it may be as it was before.
         expected = now is None or entry is None or now == entry.original or files.digest(now.data) == entry.digest
         if not expected:
@@ -91,7 +91,7 @@ class Plan:
         if now != after:
             # Before the file, so that it is taken away after it.
             self.folder(path.parent, of)
-        self.journal = self.journal.with_entry(Entry(str(path), of, "whole", original, files.digest(data)))
+        self.record = self.record.with_entry(Entry(str(path), of, "whole", original, files.digest(data)))
         if now == after:
             # Ours from an installation by hand: nothing to write, and from now on known.
             return False
@@ -109,7 +109,7 @@ class Plan:
         if data == now.data:
             # Another agent that reads it was told the same.
             return
-        entry = self.journal.entry(path)
+        entry = self.record.entry(path)
         edits = entry.edits if entry else ()
         same = next((number for number, known in enumerate(edits) if known.new == change.old), None)
         if same is None:
@@ -117,7 +117,7 @@ class Plan:
         else:
             # A line that was changed before: its first form is what it goes back to.
             edits = (*edits[:same], change._replace(old=edits[same].old, glued=edits[same].glued), *edits[same + 1 :])
-        self.journal = self.journal.with_entry(Entry(str(path), of, "lines", edits=edits))
+        self.record = self.record.with_entry(Entry(str(path), of, "lines", edits=edits))
         shown = [f"+ {change.new.strip()}"]
         self._file(
             path,
@@ -131,8 +131,8 @@ class Plan:
         files.refuse_others(path)
         entry = pwd.getpwnam(user)
         self.folder(path.parent, of)
-        self.steps.append(Key(path, entry.pw_uid, entry.pw_gid, make))
-        self.journal = self.journal.with_entry(Entry(str(path), of, "key"))
+        self.steps.append(NewKey(path, entry.pw_uid, entry.pw_gid, make))
+        self.record = self.record.with_entry(Entry(str(path), of, "key"))
 
     def compile(self, step: Compile) -> None:
         """Have modules compiled."""
@@ -141,12 +141,12 @@ class Plan:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something for the journal."""
-        return self._gone or self.journal != self._known or any(step.lines() for step in self.steps)
+        """Whether there is something for the record."""
+        return self._gone or self.record != self._known or any(step.lines() for step in self.steps)
 
     def before(self) -> Step:
         """Write down what may have been done, before anything is: whatever happens, it can be taken back."""
-        both = self.journal
+        both = self.record
         for entry in self._known.entries:
             both = both if both.entry(Path(entry.path)) else both.with_entry(entry)
         both = replace(
@@ -155,25 +155,25 @@ class Plan:
             enabled=both.enabled or self._known.enabled,
         )
         old = self._known if self._was_there else None
-        return Act([], lambda: record.save(both), lambda: record.save(old))
+        return Action([], lambda: record.save(both), lambda: record.save(old))
 
     def after(self) -> Step:
         """Write down what was done."""
-        return Act([], lambda: record.save(None if self._gone else self._done()))
+        return Action([], lambda: record.save(None if self._gone else self._done()))
 
-    def _done(self) -> Journal:
+    def _done(self) -> Record:
         entries = []
-        for entry in self.journal.entries:
+        for entry in self.record.entries:
             # It may be from a run that was killed before it made the key.
             new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
             entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
             entries += [Entry(str(path), "program", "folder") for path in self._compile.folders]
-            entries += [Entry(str(path), "program", "compiled") for path in self._compile.made]
-        return replace(self.journal, entries=tuple(entries))
+            entries += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
+        return replace(self.record, entries=tuple(entries))
 
-    def take_away(self, entries: list[Entry]) -> set[Path]:
-        """Undo what the journal knows, but for what was changed by hand since.
+    def remove(self, entries: list[Entry]) -> set[Path]:
+        """Undo what the record knows, but for what was changed by hand since.
 
         Returns:
             The files that change, and what they are for.
@@ -181,28 +181,28 @@ class Plan:
         touched: set[Path] = set()
         for entry in reversed(entries):
             before = len(self.steps)
-            self._take_away(entry)
+            self._remove(entry)
             if len(self.steps) > before and entry.kind != "folder":
                 touched |= {Path(entry.path).resolve(), Path(entry.of).resolve()}
-        self.journal = self.journal.without(*entries)
+        self.record = self.record.without(*entries)
         return touched
 
-    def _take_away(self, entry: Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         path = Path(entry.path)
         if entry.kind == "folder":
             if path.is_dir():
                 self.steps.append(Folder(path, make=False))
         elif entry.kind == "key":
-            self._take_key_away(path, entry)
+            self._remove_key(path, entry)
         elif entry.kind == "compiled":
             if (now := self.state(path)) is not None:
                 self._file(path, now, None, [])
         elif entry.kind == "lines":
-            self._take_lines_away(path, entry)
+            self._remove_lines(path, entry)
         else:
-            self._take_file_away(path, entry)
+            self._remove_file(path, entry)
 
-    def _take_lines_away(self, path: Path, entry: Entry) -> None:
+    def _remove_lines(self, path: Path, entry: Entry) -> None:
         now = self.state(path)
         if now is None:
             return
@@ -216,7 +216,7 @@ class Plan:
                 shown += [] if edit.old is None else [f"+ {edit.old.strip()}"]
             self._file(path, now, now._replace(data=data), shown)
 
-    def _take_file_away(self, path: Path, entry: Entry) -> None:
+    def _remove_file(self, path: Path, entry: Entry) -> None:
         now = self.state(path)
         if now == entry.original:
             return
@@ -227,7 +227,7 @@ class Plan:
         else:
             self._file(path, now, entry.original, ["(as it was before)"] if entry.original else [])
 
-    def _take_key_away(self, path: Path, entry: Entry) -> None:
+    def _remove_key(self, path: Path, entry: Entry) -> None:
         try:
             about = path.lstat()
         except FileNotFoundError:
@@ -235,7 +235,7 @@ class Plan:
         if entry.mark and about.st_mtime_ns != entry.mark:
             self.notes.append(f"{path}: kept, for it was changed by hand since")
         else:
-            self.steps.append(Removal(path))
+            self.steps.append(KeyRemoval(path))
 
     def _file(
         self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str] | None = None

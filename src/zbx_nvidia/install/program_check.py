@@ -24,7 +24,7 @@ MODULES = (
 )
 UNCOMPILED = (
     "import importlib.util, json, os, sys\n"
-    "found = []\n"
+    "missing = []\n"
     "for top in sys.argv[1:]:\n"
     "    tree = os.walk(top) if os.path.isdir(top) else [(os.path.dirname(top), [], [os.path.basename(top)])]\n"
     "    for folder, _, names in tree:\n"
@@ -33,8 +33,8 @@ UNCOMPILED = (
     "            if name.endswith('.py'):\n"
     "                cache = importlib.util.cache_from_source(path)\n"
     "                if not os.path.exists(cache):\n"
-    "                    found.append([path, cache])\n"
-    "print(json.dumps(found))\n"
+    "                    missing.append([path, cache])\n"
+    "print(json.dumps(missing))\n"
 )
 
 
@@ -138,10 +138,10 @@ class _Look:
             # Whoever may not write to its directory cannot turn it elsewhere.
             return
         mode = about.st_mode
-        found = permissions.writer(path, about)
-        if found:
+        if writer := permissions.writer(path, about):
+            who, fix = writer
             raise HostError(
-                f"{path} can be written to by {found[0]}, who could have the agent run anything: {found[1]}, or {CURE}"
+                f"{path} can be written to by {who}, who could have the agent run anything: {fix}, or {CURE}"
             )
         shift = 6 if about.st_uid == self.uid else 3 if about.st_gid in self.groups else 0
         needed = needed | os.X_OK if stat.S_ISDIR(mode) else needed
@@ -166,8 +166,8 @@ def _interpreter(path: Path) -> Path | None:
         words = [second.decode("utf-8", "replace").removeprefix("'''exec' ").split(' "$0"')[0].strip().strip('"')]
     if words and Path(words[0]).name == "env":
         name = next((word for word in words[1:] if not word.startswith("-")), "")
-        found = shutil.which(name, path=system.PATH)
-        words = [found] if found else []
+        program = shutil.which(name, path=system.PATH)
+        words = [program] if program else []
     if not words or not Path(words[0]).is_absolute() or not Path(words[0]).exists():
         raise HostError(f"{path}: its first line names no interpreter that is there: {CURE}")
     return Path(words[0])

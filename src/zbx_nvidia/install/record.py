@@ -54,7 +54,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Journal:
+class Record:
     """All of it.
 
     Attributes:
@@ -75,29 +75,29 @@ class Journal:
         """What is known of a path."""
         return next((entry for entry in self.entries if entry.path == str(path)), None)
 
-    def with_entry(self, new: Entry) -> Journal:
+    def with_entry(self, new: Entry) -> Record:
         """The same with an entry, in place of the one for that path."""
         if self.entry(Path(new.path)) is None:
             return replace(self, entries=(*self.entries, new))
         return replace(self, entries=tuple(new if entry.path == new.path else entry for entry in self.entries))
 
-    def without(self, *gone: Entry) -> Journal:
+    def without(self, *gone: Entry) -> Record:
         """The same without these entries."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry not in gone))
 
 
-def load(path: Path = PATH) -> Journal | None:
+def load(path: Path = PATH) -> Record | None:
     """Read it; None where nothing is installed.
 
     Raises:
         HostError: It cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
             raise HostError(f"{path} was written by another version of zbx-nvidia: uninstall with that one first")
-        entries = tuple(_entry(data) for data in found["entries"])
-        return Journal(entries, found["modes"], found["settings"], tuple(found["users"]), found["enabled"])
+        entries = tuple(_entry(entry) for entry in data["entries"])
+        return Record(entries, data["modes"], data["settings"], tuple(data["users"]), data["enabled"])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -106,16 +106,16 @@ def load(path: Path = PATH) -> Journal | None:
         raise HostError(f"{path} is damaged ({error}): put it back from a backup, or remove it") from None
 
 
-def save(journal: Journal | None, path: Path = PATH) -> None:
+def save(record: Record | None, path: Path = PATH) -> None:
     """Write it; None removes it, and its directory."""
-    if journal is None:
+    if record is None:
         path.unlink(missing_ok=True)
         # It may hold something of somebody else's.
         with contextlib.suppress(OSError):
             path.parent.rmdir()
         return
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    data = {"format": FORMAT, **asdict(journal), "entries": [_data(entry) for entry in journal.entries]}
+    data = {"format": FORMAT, **asdict(record), "entries": [_data(entry) for entry in record.entries]}
     files.put(path, State(json.dumps(data, indent=1).encode() + b"\n", files.PRIVATE))
 
 

@@ -17,10 +17,10 @@ from zbx_nvidia.collector.resident import config
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import paths, system
 from zbx_nvidia.install import steps
-from zbx_nvidia.install.steps import Act, Command, Last
+from zbx_nvidia.install.steps import Action, Command, OnRollback
 
 if TYPE_CHECKING:
-    from zbx_nvidia.install.plan import Plan
+    from zbx_nvidia.install.plan import InstallPlan
 
 OF = "service"
 WRITES_WITHIN = 45.0  # s until there is a first document: a driver without persistence mode takes its time
@@ -38,7 +38,7 @@ def document() -> Path:
         raise HostError(str(error)) from None
 
 
-def install(plan: Plan, command: Path) -> None:
+def install(plan: InstallPlan, command: Path) -> None:
     """Have the service, and have it run.
 
     Raises:
@@ -53,56 +53,56 @@ def install(plan: Plan, command: Path) -> None:
             )
         return
     (before,) = system.units(paths.SERVICE) or (None,)
-    plan.steps.append(Last(lambda: _as_before(active=bool(before and before.active))))
+    plan.steps.append(OnRollback(lambda: _as_before(active=bool(before and before.active))))
     if not before:
-        plan.steps.append(Last(_clear))
+        plan.steps.append(OnRollback(_clear))
     unit = _data("zbx-nvidia.service").replace(paths.PROGRAM.encode(), str(command).encode())
     changed = plan.whole(paths.UNIT, unit, OF, takes_over=lambda data: b"zbx-nvidia-agent serve" in data)
     if plan.state(paths.CONFIG) is None:
         plan.whole(paths.CONFIG, _data("agent.conf"), OF, takes_over=lambda _: False)
     if not _exists(paths.USER):
         plan.whole(paths.SYSUSERS, _data("zbx-nvidia.sysusers.conf"), OF, takes_over=lambda data: b"zbx-nvidia" in data)
-        plan.steps.append(Act([f"$ systemd-sysusers {paths.SYSUSERS}"], _make_user, remove_user))
-        plan.journal = replace(plan.journal, users=(paths.USER,))
+        plan.steps.append(Action([f"$ systemd-sysusers {paths.SYSUSERS}"], _make_user, remove_user))
+        plan.record = replace(plan.record, users=(paths.USER,))
     if changed:
         plan.steps.append(Command("systemctl", "daemon-reload"))
     if not before or not before.enabled:
         plan.steps.append(Command("systemctl", "enable", paths.SERVICE, back=("systemctl", "disable", paths.SERVICE)))
-        plan.journal = replace(plan.journal, enabled=True)
+        plan.record = replace(plan.record, enabled=True)
     if changed or not before or not before.active or not _ours(where):
         # Not waited for by systemd: a driver that hangs would have it wait for ever.
         back = () if before and before.active else ("systemctl", "stop", paths.SERVICE)
         plan.steps.append(Command("systemctl", "restart", "--no-block", paths.SERVICE, back=back))
-        plan.steps.append(Act([f"? {where} is written"], lambda: _written(where, time.time())))
+        plan.steps.append(Action([f"? {where} is written"], lambda: _written(where, time.time())))
 
 
-def remove(plan: Plan) -> None:
+def remove(plan: InstallPlan) -> None:
     """Take the service away."""
     (before,) = system.units(paths.SERVICE) or (None,)
-    entries = [entry for entry in plan.journal.entries if entry.of == OF]
+    entries = [entry for entry in plan.record.entries if entry.of == OF]
     if before:
-        plan.steps.append(Last(lambda: _as_before(active=before.active)))
+        plan.steps.append(OnRollback(lambda: _as_before(active=before.active)))
         if before.active:
             plan.steps.append(
                 Command("systemctl", "stop", paths.SERVICE, back=("systemctl", "start", "--no-block", paths.SERVICE))
             )
-        if before.enabled and plan.journal.enabled:
+        if before.enabled and plan.record.enabled:
             plan.steps.append(
                 Command("systemctl", "disable", paths.SERVICE, back=("systemctl", "enable", paths.SERVICE))
             )
-    plan.take_away(entries)
+    plan.remove(entries)
     if before:
         plan.steps.append(Command("systemctl", "daemon-reload"))
     if paths.RUNTIME.is_dir():
-        plan.steps.append(Act([f"- {paths.RUNTIME}/"], _clear))
-    if paths.USER in plan.journal.users and _exists(paths.USER):
+        plan.steps.append(Action([f"- {paths.RUNTIME}/"], _clear))
+    if paths.USER in plan.record.users and _exists(paths.USER):
 
         def away() -> None:
             if not remove_user():
                 plan.notes.append(f"The user {paths.USER} stays: a process of its own still waits for the driver")
 
-        plan.steps.append(Act([f"$ userdel {paths.USER}"], away, _make_user_again))
-    plan.journal = replace(plan.journal, users=(), enabled=False)
+        plan.steps.append(Action([f"$ userdel {paths.USER}"], away, _make_user_again))
+    plan.record = replace(plan.record, users=(), enabled=False)
 
 
 def remove_user() -> bool:
@@ -158,8 +158,8 @@ def _written(where: Path, since: float) -> None:
     """Wait for a document that is younger than this."""
     # systemd forgets a unit that fails at once only when it is asked about it.
     if not steps.wait(lambda: _ours(where, since), WRITES_WITHIN):
-        found = system.run("journalctl", "--unit", paths.SERVICE, "--no-pager", "--output", "cat", "--lines", "1")
-        raise HostError(f"{paths.SERVICE} does not write {where} within {WRITES_WITHIN:g} s: {found.complaint}")
+        log = system.run("journalctl", "--unit", paths.SERVICE, "--no-pager", "--output", "cat", "--lines", "1")
+        raise HostError(f"{paths.SERVICE} does not write {where} within {WRITES_WITHIN:g} s: {log.complaint}")
 
 
 def _ours(where: Path, since: float = 0.0) -> bool:

@@ -80,12 +80,12 @@ class File:
         files.put(self.path, self.before)
 
 
-class Key:
-    """A key that is made: it is in no plan, no journal and no message."""
+class NewKey:
+    """A key that is made: it is in no plan, no record and no message."""
 
     def __init__(self, path: Path, uid: int, gid: int, make: Callable[[], str]) -> None:
         self.path, self.uid, self.gid, self.make = path, uid, gid, make
-        self.made = False
+        self.done = False
 
     def lines(self) -> list[str]:
         return [f"+ {self.path}", f"    (a new key of 256 bits, mode 0600, for the user {self.uid})"]
@@ -93,14 +93,14 @@ class Key:
     def apply(self) -> None:
         wanted = files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
         files.put(self.path, wanted, new=True)
-        self.made = True
+        self.done = True
 
     def undo(self) -> None:
-        if self.made:
+        if self.done:
             self.path.unlink(missing_ok=True)
 
 
-class Removal:
+class KeyRemoval:
     """A key that is taken away; kept in memory alone until all is done."""
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +172,7 @@ class Compile:
 
     def __init__(self, program: Program, missing: list[tuple[Path, Path]]) -> None:
         self.program, self.missing = program, missing
-        self.made: list[Path] = []
+        self.compiled: list[Path] = []
         self.folders: list[Path] = []
 
     def lines(self) -> list[str]:
@@ -183,18 +183,18 @@ class Compile:
         try:
             program_check.compile_modules(self.program, [source for source, _ in self.missing])
         finally:
-            self.made = [cache for _, cache in self.missing if cache.is_file()]
-            self.folders = sorted({cache.parent for cache in self.made} - there)
+            self.compiled = [cache for _, cache in self.missing if cache.is_file()]
+            self.folders = sorted({cache.parent for cache in self.compiled} - there)
 
     def undo(self) -> None:
-        for path in self.made:
+        for path in self.compiled:
             path.unlink(missing_ok=True)
         for folder in self.folders:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
-class Last:
+class OnRollback:
     """Something that is done when everything else is undone, such as starting an agent again."""
 
     def __init__(self, action: Callable[[], None]) -> None:
@@ -210,7 +210,7 @@ class Last:
         self.action()
 
 
-class Act:
+class Action:
     """A step of somebody else's making."""
 
     def __init__(self, lines: list[str], apply: Callable[[], None], undo: Callable[[], object] | None = None) -> None:
@@ -237,7 +237,7 @@ def must(*command: str, timeout: float = system.PATIENCE) -> system.Done:
     return done
 
 
-def carry_out(steps: Sequence[Step]) -> None:
+def apply(steps: Sequence[Step]) -> None:
     """Do all of them; if one fails, undo those before it and that one.
 
     Raises:

@@ -33,7 +33,7 @@ SHARED = "share/"
 LONGEST_FIRST_LINE = 127
 
 
-class Result(NamedTuple):
+class UnpackResult(NamedTuple):
     """What was done, or would be."""
 
     changed: bool
@@ -41,7 +41,9 @@ class Result(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def unpack(source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False) -> Result:
+def unpack(
+    source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False
+) -> UnpackResult:
     """Unpack the archive, compile it, try it, and only then have the scripts start it.
 
     The version that was there before stays for processes that still run on it, until the next one comes.
@@ -62,7 +64,7 @@ def unpack(source: Path, target: Path, *, python: str = "", replace: bool = Fals
     try:
         present = _present(target, replace=replace)
         if present == version and _complete(target, wanted, python):
-            return Result(changed=False, version=version, warnings=warnings)
+            return UnpackResult(changed=False, version=version, warnings=warnings)
         if not dry_run:
             # What is written here is for everybody to read and for its owner to change, whatever the caller's umask.
             old = os.umask(0o022)
@@ -72,7 +74,7 @@ def unpack(source: Path, target: Path, *, python: str = "", replace: bool = Fals
                 os.umask(old)
     except OSError as error:
         raise HostError(f"{error.filename or target}: {error.strerror or error}; nothing was replaced") from error
-    return Result(changed=True, version=version, warnings=warnings)
+    return UnpackResult(changed=True, version=version, warnings=warnings)
 
 
 # -- what is there, and what shall be ---------------------------------------------------------------------------------

@@ -82,8 +82,8 @@ class Configuration(NamedTuple):
 
     def last(self, name: str, default: str = "") -> str:
         """The value that counts."""
-        found = self.all(name)
-        return found[-1].value if found else default
+        statements = self.all(name)
+        return statements[-1].value if statements else default
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -117,9 +117,9 @@ def leads_to(include: Include, name: str, kind: str) -> bool:
     return include.folder is not None and _matches(name, include.pattern, kind)
 
 
-def host_name(found: Configuration) -> str:
+def host_name(configuration: Configuration) -> str:
     """What Zabbix is likely to call this host."""
-    name = found.last("Hostname").split(",")[0].strip()
+    name = configuration.last("Hostname").split(",")[0].strip()
     return socket.gethostname() if name in DEFAULT_NAMES else name
 
 

@@ -15,7 +15,7 @@ from zbx_nvidia.host import permissions, system
 from zbx_nvidia.zabbix_agent import config as configuration
 from zbx_nvidia.zabbix_agent import processes
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD, KINDS
-from zbx_nvidia.zabbix_agent.processes import PROGRAMS, Process
+from zbx_nvidia.zabbix_agent.processes import PROGRAMS, AgentProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,13 +83,13 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
     """
     kinds = KINDS if kind == "auto" else (kind,)
     every: list[_Refused] = []
-    found = [candidate for candidate in _candidates(every) if candidate.agent.kind in kinds]
+    candidates = [candidate for candidate in _candidates(every) if candidate.agent.kind in kinds]
     refused = [one for one in every if one.kind in kinds]
     runs = next((one for one in refused if one.runs), None)
     if runs is not None and kind == "auto":
         # It is what Zabbix asks: one that lies about unused is not meant.
         raise NotRootsError(f"{runs.why}; or name another agent with --agent")
-    chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
+    chosen = [one for one in candidates if one.running] or [one for one in candidates if one.enabled] or candidates
     if not chosen:
         if refused:
             raise NotRootsError((runs or refused[0]).why)
@@ -100,7 +100,7 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
     return tuple(one.agent for one in chosen)
 
 
-def running(agent: Agent) -> Process | None:
+def running(agent: Agent) -> AgentProcess | None:
     """The process of an agent; None while it does not run."""
     for process in processes.agents():
         config = _config(process.config, process.program)
@@ -139,7 +139,7 @@ def _candidates(refused: list[_Refused]) -> list[_Candidate]:
     Args:
         refused: Gets why one was left out: somebody besides root could have root run or write what they like.
     """
-    found: dict[tuple[str, Path], _Candidate] = {}
+    candidates: dict[tuple[str, Path], _Candidate] = {}
     for candidate in (*_of_processes(), *_of_services(), *_of_programs()):
         agent = candidate.agent
         problem = permissions.changeable(agent.program) or permissions.changeable(agent.config)
@@ -148,11 +148,11 @@ def _candidates(refused: list[_Refused]) -> list[_Candidate]:
             of_host = candidate.enabled or agent.user in {"root", USER}
             refused.append(_Refused(agent.kind, why, candidate.running and of_host))
         else:
-            found.setdefault((agent.kind, agent.config), candidate)
-    return list(found.values())
+            candidates.setdefault((agent.kind, agent.config), candidate)
+    return list(candidates.values())
 
 
-def _is_the_agents(process: Process, config: Path, unit: system.Unit | None = None) -> bool:
+def _is_the_agents(process: AgentProcess, config: Path, unit: system.Unit | None = None) -> bool:
     """Whether a process is not somebody's who has started the agent's program by himself.
 
     The agent's key is made for the user of its process; only root makes keys.
@@ -216,8 +216,8 @@ def default(program: Path) -> Path | None:
         done = system.run(str(program), "--help", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
     except HostError:
         return None
-    found = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
-    return Path(found[1]) if found else None
+    match = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
+    return Path(match[1]) if match else None
 
 
 def _user(config: Path, kind: str) -> str:

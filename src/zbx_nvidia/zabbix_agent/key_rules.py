@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 RULES = frozenset({"AllowKey", "DenyKey"})
 
 
-def denies(found: Configuration, key: str) -> Statement | None:
+def denies(configuration: Configuration, key: str) -> Statement | None:
     """The line that denies a key; None where it passes."""
-    for statement in found.statements:
+    for statement in configuration.statements:
         if statement.name in RULES and fits(statement.value, key):
             return statement if statement.name == "DenyKey" else None
     return None

@@ -48,16 +48,16 @@ class Refusal(NamedTuple):
     ago: float
 
 
-def lines(agent: Agent, found: Configuration) -> list[str]:
+def lines(agent: Agent, configuration: Configuration) -> list[str]:
     """The end of an agent's log, wherever it writes.
 
     Raises:
         HostError: journalctl cannot be run.
     """
-    kind = found.last("LogType", "file")
-    if kind == "file" and found.last("LogFile"):
+    kind = configuration.last("LogType", "file")
+    if kind == "file" and configuration.last("LogFile"):
         try:
-            with Path(found.last("LogFile")).open("rb") as file:
+            with Path(configuration.last("LogFile")).open("rb") as file:
                 file.seek(0, 2)
                 file.seek(max(0, file.tell() - TAIL))
                 return file.read().decode("utf-8", "replace").splitlines()
@@ -81,7 +81,7 @@ def refusals(log: list[str], since: float) -> list[Refusal]:
         log: Lines of the log.
         since: Seconds since the epoch: nothing before that counts.
     """
-    found = []
+    refused = []
     identity = False
     for line in log:
         when = moment(line)
@@ -92,10 +92,10 @@ def refusals(log: list[str], since: float) -> list[Refusal]:
             if match := pattern.search(line):
                 if not match[1].startswith(LOCAL):
                     actual = "identity" if kind == "key" and identity else kind
-                    found.append(Refusal(actual, match[1], max(0.0, time.time() - when)))
+                    refused.append(Refusal(actual, match[1], max(0.0, time.time() - when)))
                 identity = False
                 break
-    return found[::-1]
+    return refused[::-1]
 
 
 def reaches(log: list[str], back_to: float) -> bool:
@@ -111,20 +111,20 @@ def reloaded(log: list[str]) -> float:
 
 def moment(line: str) -> float | None:
     """When a line was written; None of one that does not say."""
-    found = re.match(r"\s*\d+:(\d{8}):(\d{6})\.\d+ |(\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d)\.\d+ ", line)
-    if not found:
+    match = re.match(r"\s*\d+:(\d{8}):(\d{6})\.\d+ |(\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d)\.\d+ ", line)
+    if not match:
         return None
-    text = (found[1] or found[3].replace("/", "")) + (found[2] or found[4].replace(":", ""))
+    text = (match[1] or match[3].replace("/", "")) + (match[2] or match[4].replace(":", ""))
     return dt.datetime.strptime(text, "%Y%m%d%H%M%S").astimezone().timestamp()
 
 
-def last_words(agent: Agent, found: Configuration) -> str:
+def last_words(agent: Agent, configuration: Configuration) -> str:
     """Why an agent ended, as far as it said so: on its output, where systemd keeps it, or else in its log."""
     output = journal(agent.unit, 40)
     starts = [number for number, line in enumerate(output) if line.startswith(("Started ", "Starting "))]
     # systemd's own lines say that it failed, not why.
     own = [line for line in output[starts[-1] if starts else 0 :] if not line.startswith((agent.unit, "Start"))]
-    for spoken in (own, lines(agent, found)[-12:]):
+    for spoken in (own, lines(agent, configuration)[-12:]):
         telling = [line for line in spoken if COMPLAINT.search(line) and "child process" not in line]
         if telling:
             stamp = r"^\s*(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]:( ERROR:)?)\s+"

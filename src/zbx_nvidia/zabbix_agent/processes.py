@@ -17,7 +17,7 @@ PROC = Path("/proc")
 PROGRAMS = {AGENTD: "zabbix_agentd", AGENT2: "zabbix_agent2"}
 
 
-class Process(NamedTuple):
+class AgentProcess(NamedTuple):
     """An agent that runs: its first process, which the others of agentd are children of.
 
     Attributes:
@@ -46,12 +46,12 @@ class Process(NamedTuple):
         return config_of(self.command, self.folder)
 
 
-def agents() -> tuple[Process, ...]:
+def agents() -> tuple[AgentProcess, ...]:
     """Every agent that runs on this host. Those of containers are none of them, though /proc shows them.
 
     Nor is a process that only bears such a name: anybody can give it one, and what it runs is run here too.
     """
-    found: dict[int, Process] = {}
+    agents_by_pid: dict[int, AgentProcess] = {}
     parents: dict[int, int] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
@@ -60,14 +60,14 @@ def agents() -> tuple[Process, ...]:
             except (OSError, ValueError, IndexError):  # it has ended meanwhile, or is not ours to look at
                 continue
             if process is not None:
-                found[process.pid] = process
+                agents_by_pid[process.pid] = process
                 parents[process.pid] = parent
-    return tuple(process for pid, process in sorted(found.items()) if parents[pid] not in found)
+    return tuple(process for pid, process in sorted(agents_by_pid.items()) if parents[pid] not in agents_by_pid)
 
 
 def in_containers() -> tuple[tuple[str, int], ...]:
     """Name and number of every agent that /proc shows and that runs in a container."""
-    found = []
+    contained = []
     for entry in sorted(PROC.iterdir()):
         if entry.name.isdigit():
             try:
@@ -77,8 +77,8 @@ def in_containers() -> tuple[tuple[str, int], ...]:
             # It may have ended meanwhile.
             with contextlib.suppress(OSError):
                 if name in PROGRAMS.values() and not _of_this_host(entry):
-                    found.append((name, int(entry.name)))
-    return tuple(found)
+                    contained.append((name, int(entry.name)))
+    return tuple(contained)
 
 
 def config_of(command: tuple[str, ...], folder: Path = Path("/")) -> Path | None:
@@ -91,13 +91,13 @@ def config_of(command: tuple[str, ...], folder: Path = Path("/")) -> Path | None
     for number, word in enumerate(command[1:], 1):
         if word in {"-c", "--config", "-config"} and number + 1 < len(command):
             return folder / command[number + 1]
-        found = re.fullmatch(r"(?:--?config=|-c=|-c(?=[/.]))(.+)", word)
-        if found:
-            return folder / found[1]
+        match = re.fullmatch(r"(?:--?config=|-c=|-c(?=[/.]))(.+)", word)
+        if match:
+            return folder / match[1]
     return None
 
 
-def _read(pid: int) -> tuple[Process | None, int]:
+def _read(pid: int) -> tuple[AgentProcess | None, int]:
     """The process and its parent's number; None where it is no agent of this host."""
     place = PROC / str(pid)
     # What the kernel calls it comes first: it can be read of every process, and is not 16 bytes for either agent.
@@ -113,7 +113,7 @@ def _read(pid: int) -> tuple[Process | None, int]:
     program = _link(place / "exe") or Path(shutil.which(words[0].decode("utf-8", "replace"), path=system.PATH) or ".")
     if program.name != name or not program.is_absolute() or not program.is_file() or permissions.changeable(program):
         return None, 0
-    process = Process(
+    process = AgentProcess(
         kind=kind,
         pid=pid,
         started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),

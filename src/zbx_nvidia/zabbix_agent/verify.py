@@ -34,7 +34,7 @@ STARTS_WITHIN = 15.0  # s until an agent that was restarted listens; 1 was seen
 ANSWERS_WITHIN = 10.0  # s for one answer
 
 
-class Proof(NamedTuple):
+class Verification(NamedTuple):
     """What was found.
 
     Attributes:
@@ -48,13 +48,13 @@ class Proof(NamedTuple):
     reservation: str
 
 
-def listens_at(found: Configuration) -> tuple[str, int] | None:
+def listens_at(configuration: Configuration) -> tuple[str, int] | None:
     """Where an agent can be asked on this machine; None of one that answers nobody."""
-    if found.kind == AGENTD and found.last("StartAgents", "3") == "0":
+    if configuration.kind == AGENTD and configuration.last("StartAgents", "3") == "0":
         return None
-    address = found.last("ListenIP").split(",")[0].strip()
+    address = configuration.last("ListenIP").split(",")[0].strip()
     address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  as it is told
-    port = found.last("ListenPort", str(PORT))
+    port = configuration.last("ListenPort", str(PORT))
     return address, int(port) if port.isdigit() else PORT
 
 
@@ -66,34 +66,34 @@ def allows(server: str, address: str) -> bool:
         return False
     for entry in map(str.strip, server.split(",")):
         try:
-            found = [ipaddress.ip_network(entry, strict=False)]
+            networks = [ipaddress.ip_network(entry, strict=False)]
         except ValueError:
             try:
                 names = socket.getaddrinfo(entry, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
                 continue
-            found = [ipaddress.ip_network(str(name[4][0]).partition("%")[0]) for name in names]
+            networks = [ipaddress.ip_network(str(name[4][0]).partition("%")[0]) for name in names]
         # An agent takes ::/0 for every address there is.
-        if any(me in network or str(network) == "::/0" for network in found):
+        if any(me in network or str(network) == "::/0" for network in networks):
             return True
     return False
 
 
-def psk(found: Configuration) -> Psk | None:
+def psk(configuration: Configuration) -> Psk | None:
     """The key that an agent wants to be asked with; None where it takes questions without.
 
     Raises:
         HostError: It wants a certificate.
     """
-    accepts = [word.strip() for word in found.last("TLSAccept", "unencrypted").split(",")]
+    accepts = [word.strip() for word in configuration.last("TLSAccept", "unencrypted").split(",")]
     if "unencrypted" in accepts:
         return None
     if "psk" not in accepts:
         raise HostError("it takes questions with a certificate alone")
-    return Psk(found.last("TLSPSKIdentity"), Path(found.last("TLSPSKFile")))
+    return Psk(configuration.last("TLSPSKIdentity"), Path(configuration.last("TLSPSKFile")))
 
 
-def prove(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Proof:
+def verify_agent(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Verification:
     """Ask the agent for the document.
 
     Args:
@@ -104,11 +104,11 @@ def prove(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Proof:
     Raises:
         HostError: There is no document, or not that.
     """
-    found = config.read(agent.config, agent.kind)
+    configuration = config.read(agent.config, agent.kind)
     reservation = "it does not run: start it, and what it says then is what Zabbix gets"
     if find.running(agent) is not None:
         try:
-            place, key = listens_at(found), psk(found)
+            place, key = listens_at(configuration), psk(configuration)
         except HostError as error:
             place, key, reservation = None, None, str(error)
         else:
@@ -117,14 +117,14 @@ def prove(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Proof:
             try:
                 text = _patiently(place, key, patience)
                 where = f"{place[0]}:{place[1]}{' with its key' if key else ''}"
-                return Proof(checked(text, mode, agent), f"asked at {where}", "")
+                return Verification(checked(text, mode, agent), f"asked at {where}", "")
             except CannotAskError:
                 reservation = "this machine cannot ask with a key, which takes Python 3.13 or the package zabbix-get"
             except (ClosedError, DroppedError) as error:
-                if isinstance(error, ClosedError) and allows(found.last("Server"), place[0]):
+                if isinstance(error, ClosedError) and allows(configuration.last("Server"), place[0]):
                     raise
-                reservation = f"its Server={found.last('Server')} does not allow this machine to ask"
-    return Proof(
+                reservation = f"its Server={configuration.last('Server')} does not allow this machine to ask"
+    return Verification(
         checked(by_program(agent, DOCUMENT), mode, agent), f"{agent.name} -t {DOCUMENT}, as {agent.user}", reservation
     )
 
@@ -136,13 +136,13 @@ def by_program(agent: Agent, key: str) -> str:
         HostError: It does not take the configuration, or does not serve the key.
     """
     done = system.run(str(agent.program), "-c", str(agent.config), "-t", key, user=agent.user, timeout=30)
-    found = re.search(rf"^{re.escape(key)}\s+\[[a-z]\|(.*)\]\s*$", done.out, re.DOTALL | re.MULTILINE)
-    if not found:
+    match = re.search(rf"^{re.escape(key)}\s+\[[a-z]\|(.*)\]\s*$", done.out, re.DOTALL | re.MULTILINE)
+    if not match:
         raise HostError(f"{agent.name} does not take its configuration {agent.config}: {_complaint(done)}")
-    if found[1].startswith("ZBX_NOTSUPPORTED"):
-        reason = found[1].partition("[")[2].strip(" ]") or "no reason given"
+    if match[1].startswith("ZBX_NOTSUPPORTED"):
+        reason = match[1].partition("[")[2].strip(" ]") or "no reason given"
         raise HostError(f"{agent.name} does not support {key}: {reason}")
-    return found[1]
+    return match[1]
 
 
 def checked(text: str, mode: str, agent: Agent) -> dict[str, Any]:
@@ -178,5 +178,5 @@ def _patiently(place: tuple[str, int], key: Psk | None, patience: float) -> str:
 def _complaint(done: system.Done) -> str:
     lines = [line for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
     # Of a panic of Go's the first line says what it is about.
-    found = next((line for line in lines if "ERROR" in line or line.startswith("panic")), lines[0] if lines else "")
-    return re.sub(r"^\S+ \[\d+\]: (ERROR: )?", "", found)[:300] or f"exit code {done.code}"
+    complaint = next((line for line in lines if "ERROR" in line or line.startswith("panic")), lines[0] if lines else "")
+    return re.sub(r"^\S+ \[\d+\]: (ERROR: )?", "", complaint)[:300] or f"exit code {done.code}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files
 from zbx_nvidia.install.files import Edit, State
-from zbx_nvidia.install.record import Entry, Journal, load, locked, save
+from zbx_nvidia.install.record import Entry, Record, load, locked, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,11 +138,11 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the journal is root's")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the record is root's")
 def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "d" / "install.json"
     assert load(path) is None
-    journal = Journal(
+    record = Record(
         entries=(
             Entry("/a", "x", "whole", State(b"\xff\n", 0o600, 1, 2, (("user.a", b"\0"),)), "d1"),
             Entry("/b", "x", "lines", edits=(Edit("a\udcff", "b"), Edit(None, "c", glued=True))),
@@ -153,8 +153,8 @@ def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
         users=("zbx-nvidia",),
         enabled=True,
     )
-    save(journal, path)
-    assert load(path) == journal
+    save(record, path)
+    assert load(path) == record
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     save(None, path)
     assert not path.parent.exists()
