@@ -1,4 +1,4 @@
-"""Parameters of an agent that are set on request: who may ask it, encryption, and what it registers with."""
+"""Parameters of an agent that are set on request: its servers, encryption, and host metadata."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 KEY = "zbx-nvidia.psk"
 KEY_BYTES = 32
 PSK = ("TLSConnect", "TLSAccept", "TLSPSKIdentity", "TLSPSKFile")
-IDENTITY = 128  # characters that Zabbix takes
+IDENTITY = 128  # characters, the most that Zabbix accepts
 
 
 class Settings(NamedTuple):
-    """What is asked for.
+    """The settings that the user asks for.
 
     Attributes:
-        server: Who may ask the agent and whom it calls; "" to leave that.
+        server: The servers, for Server= and ServerActive=; "" to leave them unchanged.
         psk: Whether to encrypt with a key.
-        identity: Of the key; "" for one made of the host's name.
-        metadata: What the agent registers with; "" to leave that.
+        identity: Of the key; "" for one made from the host name.
+        metadata: For HostMetadata=; "" to leave it unchanged.
     """
 
     server: str = ""
@@ -37,10 +37,10 @@ class Settings(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Refuse what no agent would take.
+    """Reject settings that no agent accepts.
 
     Raises:
-        UsageError: With the option.
+        UsageError: It names the option.
     """
     for option, value, longest in (
         ("--server", settings.server, 1024),
@@ -48,29 +48,31 @@ def check(settings: Settings) -> None:
         ("--host-metadata", settings.metadata, 255),
     ):
         if not value.isprintable() or len(value.encode()) > longest or value != value.strip():
-            raise UsageError(f"{option} {value[:60]!r}: one line of up to {longest} bytes, without spaces around it")
+            raise UsageError(
+                f"{option} {value[:60]!r}: must be one line of at most {longest} bytes, without spaces around it"
+            )
     if settings.identity and not settings.psk:
-        raise UsageError("--psk-identity has no use without --psk")
+        raise UsageError("--psk-identity needs --psk")
 
 
 def unchanged(configuration: Configuration, earlier: dict[str, str]) -> dict[str, str]:
-    """What was asked for in earlier runs and nobody has changed since: a line that states something else counts."""
+    """Settings of earlier runs that nobody has changed since: a line with another value wins."""
     return {
         name: value for name, value in earlier.items() if all(line.value == value for line in configuration.all(name))
     }
 
 
 def wanted(agent: Agent, configuration: Configuration, settings: Settings, earlier: dict[str, str]) -> dict[str, str]:
-    """What the agent's parameters must be.
+    """The values that the agent's parameters must have.
 
     Args:
         agent: Which.
-        configuration: Its configuration as it is.
-        settings: What is asked for.
-        earlier: What was asked for in earlier runs, and holds still.
+        configuration: Its present configuration.
+        settings: The settings that the user asks for.
+        earlier: Settings of earlier runs that still apply.
 
     Raises:
-        HostError: Something in the configuration stands against it.
+        HostError: The configuration conflicts with the settings.
     """
     values = dict(earlier)
     if settings.server:
@@ -83,14 +85,14 @@ def wanted(agent: Agent, configuration: Configuration, settings: Settings, earli
         if item and not configuration.all("HostMetadata"):
             raise HostError(
                 f"{item[-1].file}:{item[-1].line} states HostMetadataItem=, which HostMetadata= would override: "
-                "remove that line, or leave --host-metadata away"
+                "remove that line, or omit --host-metadata"
             )
         values["HostMetadata"] = settings.metadata
     if settings.psk:
         values |= _psk(agent, configuration, settings, earlier)
     elif (file := earlier.get("TLSPSKFile")) and not Path(file).exists():
-        # An earlier run was killed before it made the key, or it was removed: no agent starts without it.
-        raise HostError(f"{file}, the key that this agent was told of, is not there: run this with --psk")
+        # An earlier run was killed before it made the key, or the key was removed. No agent starts without it.
+        raise HostError(f"{file}, the key of this agent, does not exist: run this again with --psk")
     return values
 
 
@@ -103,8 +105,8 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
     for name in ("TLSCertFile", "TLSKeyFile"):
         for statement in configuration.all(name):
             raise HostError(
-                f"{statement.file}:{statement.line} states {name}=: this agent encrypts with certificates already, "
-                "which --psk would take the place of: leave it away"
+                f"{statement.file}:{statement.line} states {name}=: this agent already encrypts with certificates, "
+                "which --psk would replace: omit --psk"
             )
     file = configuration.last("TLSPSKFile") or earlier.get("TLSPSKFile") or str(agent.config.parent / KEY)
     identity = settings.identity or configuration.last("TLSPSKIdentity") or earlier.get("TLSPSKIdentity")
@@ -117,7 +119,7 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
 
 
 def _can_be_called(entry: str) -> bool:
-    """Whether an agent could call that server: not a network, and not this machine, which --server may name to ask."""
+    """Whether the agent can connect to an entry of --server. Networks and this machine are for passive checks only."""
     if not entry or entry == "localhost":
         return False
     try:

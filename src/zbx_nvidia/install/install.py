@@ -1,4 +1,4 @@
-"""Has the Zabbix agents of this host serve the document, and takes that back."""
+"""Configures the Zabbix agents of this host to serve the document, and undoes it."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 ONESHOT, RESIDENT = "oneshot", "resident"
 KEYS = (DOCUMENT, LINKS_DOCUMENT)
-PROGRAM = "program"  # what the record's entries of compiled modules are for
-STAYS = 0.5  # s after which an agent that was started counts as one that runs
+PROGRAM = "program"  # `of` of the record's entries of compiled modules
+STAYS = 0.5  # s that a started agent must run to count as running
 HEAD = "# Set by zbx-nvidia install-agent:\n"
 
 
 class Request(NamedTuple):
-    """What is asked for.
+    """What the user asks for.
 
     Attributes:
         kind: Which agents: agentd, agent2 or auto.
-        mode: oneshot or resident; None for what each agent has, or else oneshot.
+        mode: oneshot or resident; None for the present mode of each agent, oneshot for a new one.
         command: Path of zbx-nvidia-agent.
         render: Makes the text of the UserParameter file.
-        settings: Parameters of the agent besides.
+        settings: Further parameters of the agent.
     """
 
     kind: str
@@ -59,12 +59,12 @@ class Request(NamedTuple):
 
 
 class InstallResult(NamedTuple):
-    """What came of it.
+    """The result.
 
     Attributes:
-        changed: Whether anything was.
-        verifications: By the agent, what it answered.
-        notes: What people have to know besides.
+        changed: Whether anything was changed.
+        verifications: Each agent with what it answered.
+        notes: Further lines for the user.
     """
 
     changed: bool
@@ -76,12 +76,12 @@ def install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
     """Install, or change an installation.
 
     Args:
-        request: What.
-        say: Told each step before it is done.
-        dry_run: Whether to say it only.
+        request: What to install.
+        say: Called with each step before it is done.
+        dry_run: Whether to print the steps only.
 
     Raises:
-        HostError: It cannot be done, and nothing has changed.
+        HostError: It failed, and nothing has changed.
     """
     agent_settings.check(request.settings)
     _root("install-agent")
@@ -106,7 +106,7 @@ def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
     for one in work:
         one.configure()
     if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
-        # After the agents: until they have other files they read what it writes.
+        # After the agents: until their restart they read what the service writes.
         restarts = [step for one in work for step in one.restart()]
         plan.steps += restarts
         service.remove(plan)
@@ -124,10 +124,10 @@ def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
 
 
 def uninstall(say: Say, *, dry_run: bool) -> InstallResult:
-    """Take away what was installed.
+    """Remove what was installed.
 
     Raises:
-        HostError: It cannot be done, and nothing has changed.
+        HostError: It failed, and nothing has changed.
     """
     _root("uninstall-agent")
     with record.locked() if not dry_run else nullcontext():
@@ -154,7 +154,7 @@ def _uninstall(say: Say, *, dry_run: bool) -> InstallResult:
 
 
 class _Running:
-    """An agent as it ran before, and how it is had to read its configuration anew."""
+    """An agent as it ran before, and how to restart it."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -163,29 +163,29 @@ class _Running:
         self.notes: list[str] = []
 
     def reads(self, paths: set[Path]) -> bool:
-        """Whether it reads one of these files, which another agent of this host may share."""
+        """Whether it reads one of these files. Another agent of this host may share them."""
         try:
             configuration = config.read(self.agent.config, self.agent.kind)
         except HostError:
-            return False  # it would not start again either
+            return False  # it would not start again anyway
         key = configuration.last("TLSPSKFile")
         return not paths.isdisjoint(path.resolve() for path in (*configuration.files, *([Path(key)] if key else [])))
 
     def restarting(self) -> list[Step]:
-        """The steps that restart it; none where nobody knows how."""
+        """The steps that restart it; none if it runs under no known service."""
         command = _restart_command(self.agent)
         if command:
-            # It may run with better files than those that lie there now: then it goes on running.
+            # The files may be broken while it runs with older, good ones: then it must go on running.
             return [Action([], self.takes_it), Action([f"$ {command}"], self._restart)]
-        self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
+        self.notes.append(f"{self.agent.name} runs under no service that zbx-nvidia knows: restart it or its container")
         return []
 
     def takes_it(self) -> None:
-        """The agent's own program reads it all before the agent has to."""
+        """Let the agent's program read the configuration before the agent does."""
         verify.by_program(self.agent, "agent.ping")
 
     def as_before(self) -> None:
-        """When all is undone: it runs as it did."""
+        """After a rollback: restart it with its old files."""
         if self.touched and self.before is not None:
             _restart(self.agent)
 
@@ -195,7 +195,7 @@ class _Running:
 
 
 class _Work(_Running):
-    """What is done for one agent."""
+    """The work for one agent."""
 
     def __init__(self, agent: Agent, plan: InstallPlan, request: Request) -> None:
         super().__init__(agent)
@@ -203,19 +203,19 @@ class _Work(_Running):
         self.of = str(agent.config)
         self.mode = request.mode or plan.record.modes.get(self.of, ONESHOT)
         self.configuration = config.read(agent.config, agent.kind)
-        self.stale = False  # what it has read before is not enough, whichever agent's step changes that
+        self.stale = False  # it must read its configuration again, whichever agent's step changes it
         self.reload_will_do = False
         self.changed = False
         self.verification: Verification | None = None
         if self.configuration.problems:
-            raise HostError(f"{self.configuration.problems[0]}: put that right first")
+            raise HostError(f"{self.configuration.problems[0]}: fix this first")
 
     def configure(self) -> None:
-        """The file, the parameters, the key."""
+        """Plan its file, its parameters and its key."""
         path = self._drop_in()
         self._nobody_else_serves(path)
         earlier = self.plan.record.settings.get(self.of, {})
-        # Our own file is not what somebody else has stated.
+        # Without our own file: only lines of others count here.
         others = self.configuration._replace(
             statements=tuple(one for one in self.configuration.statements if one.file.resolve() != path.resolve())
         )
@@ -242,13 +242,13 @@ class _Work(_Running):
         )
 
     def restart(self) -> list[Step]:
-        """Have the agent read it; nothing where it does not run, or nothing has changed."""
+        """The steps that make the agent read its new configuration; none if it does not run, or nothing has changed."""
         if not self.changed:
-            # What lies there may be what it has never read.
+            # It may never have read the present files.
             return [] if self.before is None or self._answers() else self.restarting()
         todo: list[Step] = [Action([], self.takes_it)]
         if self.before is None:
-            self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
+            self.notes.append(f"{self.agent.name} does not run: start it with `{_start_command(self.agent)}`")
         elif self.reload_will_do:
             todo.append(Action([f"$ {self._reload_command()}"], self._reload))
         else:
@@ -256,25 +256,25 @@ class _Work(_Running):
         return todo
 
     def verify(self) -> None:
-        """Ask the agent."""
+        """Ask the agent for the document."""
         if self.before and self.changed and not self.touched:
-            # It still runs with what it read before.
+            # It still runs with its old configuration.
             text = verify.by_program(self.agent, DOCUMENT)
             document = verify.checked(text, self.mode, self.agent)
             asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
-            self.verification = verify.Verification(document, asked, "it has to be restarted before it answers so")
+            self.verification = verify.Verification(document, asked, "the agent serves it only after a restart")
             return
         try:
             self.verification = verify.verify_agent(self.agent, self.mode)
         except HostError as error:
-            # An alias is looked up before the rules are.
+            # An alias is resolved before the rules apply.
             key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
             deny = key_rules.denies(config.read(self.agent.config, self.agent.kind), key)
             hint = f"; {deny.file}:{deny.line} states {deny.name}={deny.value}" if deny else ""
             raise HostError(f"{error}{hint}") from None
 
     def _drop_in(self) -> Path:
-        # Where it lies already, as long as that is read: an Include above ours leads to another place.
+        # Keep its present path while the agent reads it: an Include above ours may lead to another one.
         read = {path.resolve() for path in self.configuration.files}
         for entry in self.plan.record.entries:
             if entry.kind == "whole" and Path(entry.path).resolve() in read:
@@ -284,7 +284,7 @@ class _Work(_Running):
             return path
         config = self.agent.config
         path = config.with_suffix(".d") / FILE
-        self.notes.append(f"{config} had no Include line that leads to a {FILE}: it has one now")
+        self.notes.append(f"{config} had no Include line for {FILE}: one was added")
         self.plan.lines(config, self.of, lambda data: files.appended(data, f"Include={path}"))
         return path
 
@@ -295,8 +295,8 @@ class _Work(_Running):
             key = re.split(r"[,:\[]", statement.value)[0]
             if key in KEYS and statement.file.resolve() != path.resolve():
                 raise HostError(
-                    f"{statement.file}:{statement.line} states {statement.name}={key} already, and no agent takes two: "
-                    "remove that line"
+                    f"{statement.file}:{statement.line} already states {statement.name}={key}, and an agent takes only "
+                    "one: remove that line"
                 )
 
     def _say_what_is_left(self, others: config.Configuration, earlier: dict[str, str], wanted: dict[str, str]) -> None:
@@ -304,8 +304,8 @@ class _Work(_Running):
             if name not in wanted:
                 other = next(one for one in others.all(name) if one.value != value)
                 self.notes.append(
-                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run was told: "
-                    "it is left so"
+                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run set it: "
+                    "it stays unchanged"
                 )
 
     def _state(self, statement: config.Statement, value: str) -> None:
@@ -320,9 +320,9 @@ class _Work(_Running):
         path = Path(wanted["TLSPSKFile"])
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
-            f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
+            f"The key of identity {identity!r} is in {path}. Add it to Zabbix: run `zbx-nvidia add-host "
             f"{shlex.quote(config.host_name(self.configuration))} --address ADDRESS "
-            f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
+            f"--psk-identity {shlex.quote(identity)} --psk-file FILE`"
         )
         if not os.path.lexists(path):
             self.stale = True
@@ -331,12 +331,13 @@ class _Work(_Running):
             self.plan.key(path, self.agent.user, self.of, agent_settings.new_key)
             return
         if not path.is_file():
-            raise HostError(f"{path} is no file, or a link that leads to none: remove it, and a key is made")
+            raise HostError(f"{path} is not a file, or a link to none: remove it, then run this again to make a key")
         problem = config.key_problem(path.read_text(encoding="ascii", errors="replace"))
         if problem:
-            raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
+            raise HostError(f"{path}: the key is {problem}: remove the file, then run this again to make a key")
         if not readable_by(path, self.agent.user):
-            raise HostError(f"{path} cannot be read by the user {self.agent.user}: chown {self.agent.user} {path}")
+            user = self.agent.user
+            raise HostError(f"{path} is not readable by the user {user}: run `chown {user} {path}`")
 
     def _reload_command(self) -> str:
         return f"{self.agent.program} -c {self.agent.config} -R userparameter_reload"
@@ -346,7 +347,7 @@ class _Work(_Running):
         done = system.run(*self._reload_command().split(" "), timeout=20)
         served = not done.code and steps.wait(self._answers, 5)
         if not served:
-            # An agent that has lost its PID file or its socket.
+            # An agent that lost its PID file or socket cannot reload.
             _restart(self.agent)
 
     def _answers(self) -> bool:
@@ -358,10 +359,10 @@ class _Work(_Running):
 
 
 def _apply(plan: InstallPlan, say: Say, *, dry_run: bool, verify: list[Step]) -> bool:
-    """Do the steps, or say them alone; whether there were any."""
+    """Apply the steps, or only print them. Returns whether there are any."""
     listed = [step for step in plan.steps if step.lines()]
     for step in listed:
-        # All of a file before it is written; later one can read it where it is.
+        # The whole file only in a dry run: afterwards the user can read it in place.
         details = step.details() if dry_run and isinstance(step, File) else []
         for line in (*step.lines(), *details):
             say(f"  {line}")
@@ -370,7 +371,7 @@ def _apply(plan: InstallPlan, say: Say, *, dry_run: bool, verify: list[Step]) ->
     if plan.has_news:
         steps.apply([plan.before(), *plan.steps, *verify, plan.after()])
     else:
-        # Nothing that could be undone.
+        # Nothing was changed, so nothing can be undone.
         for step in verify:
             step.apply()
     return bool(listed)
@@ -378,7 +379,7 @@ def _apply(plan: InstallPlan, say: Say, *, dry_run: bool, verify: list[Step]) ->
 
 def _root(command: str) -> None:
     if os.geteuid() != 0:
-        raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
+        raise HostError(f"only root can do this: run `sudo zbx-nvidia {command}`")
 
 
 def _agents(kind: str, plan: InstallPlan) -> tuple[Agent, ...]:
@@ -388,12 +389,12 @@ def _agents(kind: str, plan: InstallPlan) -> tuple[Agent, ...]:
         pass
     except HostError as error:
         name = processes.PROGRAMS[kind]
-        plan.notes.append(f"{name}, if it runs here, was not restarted ({error}): restart it yourself")
+        plan.notes.append(f"{name} was not restarted ({error}): if it runs here, restart it yourself")
     return ()
 
 
 def _only_ours(data: bytes) -> bool:
-    """Whether a file holds nothing but what an installation by hand puts there."""
+    """Whether a file holds only what a manual installation puts there."""
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
     statements = [line for line in lines if line and not line.startswith("#")]
     return all(re.match(r"(UserParameter|Alias)\s*=\s*nvidia\.(links\.)?get[,:]", line) for line in statements)
@@ -408,7 +409,7 @@ def _differ_in_user_parameters_alone(old: str, new: str) -> bool:
 
 
 def _init_script(agent: Agent) -> Path | None:
-    """What starts an agent where there is another init than systemd; in a container it would end the container."""
+    """The init script of an agent on a host without systemd. In a container it would end the container."""
     if system.has_systemd() or Path("/proc/1/comm").read_text(encoding="ascii", errors="replace").strip() != "init":
         return None
     names = (name.removesuffix(".service") for name in find.UNITS[agent.kind])
@@ -425,10 +426,10 @@ def _start_command(agent: Agent) -> str:
 
 
 def _restart(agent: Agent) -> None:
-    """Restart an agent, and wait until it runs.
+    """Restart an agent and wait until it runs.
 
     Raises:
-        HostError: It does not come back; with what its own program says of its configuration.
+        HostError: It does not start, with the reason that its own program or its log gives.
     """
     command = _restart_command(agent)
     if not command:
@@ -441,7 +442,7 @@ def _restart(agent: Agent) -> None:
         first = find.running(agent)
         if first is None or (before is not None and first.pid == before.pid):
             return False
-        # One that cannot listen on its address ends at once.
+        # One that cannot listen on its address ends shortly after its start.
         time.sleep(STAYS)
         now = find.running(agent)
         return now is not None and now.pid == first.pid

@@ -1,4 +1,4 @@
-"""An installation as it is put together: its steps, and the record of them."""
+"""The plan of an installation: its steps, and the record of them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class InstallPlan:
-    """What is to be done, and what is known of what was done.
+    """The steps to do, and the record of what was done.
 
     Attributes:
-        steps: In their order.
-        record: As it is when they are done.
-        notes: What people have to know besides, a line each.
+        steps: In order.
+        record: As it is after the steps.
+        notes: Further lines for the user.
     """
 
     def __init__(self, known: Record, *, gone: bool = False) -> None:
-        """Nothing is planned yet.
+        """An empty plan.
 
         Args:
-            known: What was done in earlier runs.
-            gone: Whether nothing is installed when this is done.
+            known: The record of earlier runs.
+            gone: Whether nothing is installed after the steps.
         """
         self.steps: list[Step] = []
         self.record = known
@@ -45,55 +45,55 @@ class InstallPlan:
         self._planned: dict[Path, State | None] = {}
 
     def state(self, path: Path) -> State | None:
-        """A file as it will be when the steps so far are done."""
+        """A file as it will be after the steps so far."""
         return self._planned[path] if path in self._planned else files.state(path)
 
     def folder(self, path: Path, of: str) -> None:
-        """Have a directory, and those above it."""
+        """Create a directory and its parents."""
         for place in [*reversed(path.parents), path]:
             if not place.is_dir() and self.record.entry(place) is None:
                 self.steps.append(Folder(place, make=True))
                 self.record = self.record.with_entry(Entry(str(place), of, "folder"))
 
     def whole(self, path: Path, data: bytes, of: str, *, takes_over: Callable[[bytes], bool]) -> bool:
-        """Have a file that is all ours.
+        """Write a file that is entirely ours.
 
         Args:
-            path: Of it.
-            data: What it is to hold.
-            of: What for.
-            takes_over: Whether a file that is there, and that no record knows, may be replaced.
+            path: The file.
+            data: Its content.
+            of: What it is for, as in `Entry`.
+            takes_over: Whether an existing file that is not in the record may be replaced.
 
         Returns:
             Whether it changes.
 
         Raises:
-            HostError: Somebody else has changed it.
+            HostError: Somebody else changed it or made it.
         """
         files.refuse_others(path)
         if path.is_symlink():
-            raise HostError(f"{path} is a link, which zbx-nvidia does not write through: remove it, and run this again")
+            raise HostError(f"{path} is a link, and zbx-nvidia writes through no link: remove it, then run this again")
         now = self.state(path)
         entry = self.record.entry(path)
-        # After a run that was killed it may be as it was before.
+        # After a killed run it may still be the original.
         expected = now is None or entry is None or now == entry.original or files.digest(now.data) == entry.digest
         if not expected:
             raise HostError(
-                f"{path} was changed by hand since zbx-nvidia wrote it: move what you added to a file of your own, "
-                "remove this one, and run this again"
+                f"{path} was changed by hand since zbx-nvidia wrote it: move your lines to a file of your own, "
+                "remove this one, then run this again"
             )
         if now is not None and entry is None and not takes_over(now.data):
-            raise HostError(f"{path} is there already and not zbx-nvidia's: move it away, and run this again")
+            raise HostError(f"{path} already exists and is not from zbx-nvidia: move it away, then run this again")
         after = State(data) if now is None else now._replace(data=data, mode=files.READABLE, uid=0, gid=0)
         if now == after and entry is not None:
             return False
         original = entry.original if entry else now
         if now != after:
-            # Before the file, so that it is taken away after it.
+            # Before the file, so that the directory is removed after it.
             self.folder(path.parent, of)
         self.record = self.record.with_entry(Entry(str(path), of, "whole", original, files.digest(data)))
         if now == after:
-            # Ours from an installation by hand: nothing to write, and from now on known.
+            # From a manual installation: there is nothing to write, but it is in the record from now on.
             return False
         self._file(path, now, after, [], [f"| {line}" for line in data.decode().splitlines()])
         return True
@@ -104,10 +104,10 @@ class InstallPlan:
         files.refuse_others(path)
         now = self.state(path)
         if now is None:
-            raise HostError(f"{path} is gone")
+            raise HostError(f"{path} no longer exists")
         data, change = edit(now.data)
         if data == now.data:
-            # Another agent that reads it was told the same.
+            # Another agent that reads the file has the same change.
             return
         entry = self.record.entry(path)
         edits = entry.edits if entry else ()
@@ -115,7 +115,7 @@ class InstallPlan:
         if same is None:
             edits = (*edits, change)
         else:
-            # A line that was changed before: its first form is what it goes back to.
+            # The line was changed before: on removal it gets back its first form.
             edits = (*edits[:same], change._replace(old=edits[same].old, glued=edits[same].glued), *edits[same + 1 :])
         self.record = self.record.with_entry(Entry(str(path), of, "lines", edits=edits))
         shown = [f"+ {change.new.strip()}"]
@@ -127,7 +127,7 @@ class InstallPlan:
         )
 
     def key(self, path: Path, user: str, of: str, make: Callable[[], str]) -> None:
-        """Have a key, which is for a user alone."""
+        """Create a key that only one user can read."""
         files.refuse_others(path)
         entry = pwd.getpwnam(user)
         self.folder(path.parent, of)
@@ -135,17 +135,17 @@ class InstallPlan:
         self.record = self.record.with_entry(Entry(str(path), of, "key"))
 
     def compile(self, step: Compile) -> None:
-        """Have modules compiled."""
+        """Compile modules."""
         self._compile = step
         self.steps.append(step)
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something for the record."""
+        """Whether the record changes."""
         return self._gone or self.record != self._known or any(step.lines() for step in self.steps)
 
     def before(self) -> Step:
-        """Write down what may have been done, before anything is: whatever happens, it can be taken back."""
+        """Record all steps before the first one, so that even a killed run can be undone."""
         both = self.record
         for entry in self._known.entries:
             both = both if both.entry(Path(entry.path)) else both.with_entry(entry)
@@ -158,13 +158,13 @@ class InstallPlan:
         return Action([], lambda: record.save(both), lambda: record.save(old))
 
     def after(self) -> Step:
-        """Write down what was done."""
+        """Record what was done."""
         return Action([], lambda: record.save(None if self._gone else self._done()))
 
     def _done(self) -> Record:
         entries = []
         for entry in self.record.entries:
-            # It may be from a run that was killed before it made the key.
+            # It may come from a run that was killed before it made the key.
             new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
             entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
@@ -173,10 +173,10 @@ class InstallPlan:
         return replace(self.record, entries=tuple(entries))
 
     def remove(self, entries: list[Entry]) -> set[Path]:
-        """Undo what the record knows, but for what was changed by hand since.
+        """Plan to undo entries of the record, except what was changed by hand.
 
         Returns:
-            The files that change, and what they are for.
+            The files that change, and the configurations that they are for.
         """
         touched: set[Path] = set()
         for entry in reversed(entries):
@@ -208,7 +208,7 @@ class InstallPlan:
             return
         data, lost = files.reverted(now.data, entry.edits)
         for edit in lost:
-            self.notes.append(f"{path}: kept, for it was changed by hand since: the line that was {edit.new!r}")
+            self.notes.append(f"{path}: kept, because it was changed by hand: the line that was {edit.new!r}")
         if data != now.data:
             shown = []
             for edit in (one for one in entry.edits if one not in lost):
@@ -221,9 +221,9 @@ class InstallPlan:
         if now == entry.original:
             return
         if now is None:
-            self.notes.append(f"{path}: not put back, for it was removed by hand since")
+            self.notes.append(f"{path}: not restored, because it was removed by hand")
         elif files.digest(now.data) != entry.digest:
-            self.notes.append(f"{path}: kept, for it was changed by hand since")
+            self.notes.append(f"{path}: kept, because it was changed by hand")
         else:
             self._file(path, now, entry.original, ["(as it was before)"] if entry.original else [])
 
@@ -233,7 +233,7 @@ class InstallPlan:
         except FileNotFoundError:
             return
         if entry.mark and about.st_mtime_ns != entry.mark:
-            self.notes.append(f"{path}: kept, for it was changed by hand since")
+            self.notes.append(f"{path}: kept, because it was changed by hand")
         else:
             self.steps.append(KeyRemoval(path))
 
@@ -250,7 +250,7 @@ class InstallPlan:
 
 
 def readable_by(path: Path, user: str) -> bool:
-    """Whether a user can read a file, as far as its own permissions say."""
+    """Whether the permissions of a file let a user read it."""
     about, entry = path.stat(), pwd.getpwnam(user)
     groups = os.getgrouplist(user, entry.pw_gid)
     shift = 6 if about.st_uid == entry.pw_uid else 3 if about.st_gid in groups else 0

@@ -80,7 +80,7 @@ def test_what_somebody_has_changed_since_counts(tmp_path: Path) -> None:
 
 def test_what_stands_against_it(tmp_path: Path) -> None:
     with pytest.raises(
-        HostError, match=r"a\.conf:1 states TLSCertFile=: this agent encrypts with certificates already"
+        HostError, match=r"a\.conf:1 states TLSCertFile=: this agent already encrypts with certificates"
     ):
         wanted(tmp_path, "TLSCertFile=/a\n", Settings(psk=True))
     with pytest.raises(HostError, match=r"a\.conf:2 states HostMetadataItem=, which HostMetadata= would override"):
@@ -123,8 +123,8 @@ def test_where_an_agent_is_asked(tmp_path: Path, line: str, address: tuple[str, 
     [
         ("{", "answers nvidia.get with something else: '{'"),
         ("[1]", "something else"),
-        ('{"collector": {"version": "9", "mode": "oneshot"}}', "with that of version 9, not"),
-        ('{"collector": {"version": "9", "mode": "resident"}}', "with the document of mode resident, not oneshot"),
+        ('{"collector": {"version": "9", "mode": "oneshot"}}', "with a document of version 9, not"),
+        ('{"collector": {"version": "9", "mode": "resident"}}', "with a document of mode resident, not oneshot"),
     ],
 )
 def test_a_document_that_proves_nothing(tmp_path: Path, text: str, complaint: str) -> None:
@@ -152,7 +152,7 @@ def test_the_configuration_that_a_command_names(tmp_path: Path, command: str, co
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
-        HostError, match=r"none is no program: give the absolute path of zbx-nvidia-agent with --command"
+        HostError, match=r"none is not a program: give the absolute path of zbx-nvidia-agent with --command"
     ):
         program_check.check(tmp_path / "none", "nobody")
 
@@ -168,7 +168,7 @@ def test_a_command_as_another_user() -> None:
 
 def test_a_command_without_end() -> None:
     done = system.run("sleep", "60", timeout=0.1)
-    assert (done.code, done.complaint) == (124, "no end after 0.1 s")
+    assert (done.code, done.complaint) == (124, "did not end within 0.1 s")
     with pytest.raises(HostError, match=r"^no-such-program cannot be run: No such file or directory$"):
         system.run("no-such-program")
 
@@ -195,7 +195,7 @@ def test_a_key_that_was_never_made(tmp_path: Path) -> None:
     agent = Agent("agentd", tmp_path / "zabbix_agentd", main, "", "nobody")
     found = config.read(main, "agentd")
     known = agent_settings.wanted(agent, found, Settings(psk=True), {})
-    with pytest.raises(HostError, match=rf"^{tmp_path}/zbx-nvidia.psk, the key .* is not there: run this with --psk$"):
+    with pytest.raises(HostError, match=rf"^{tmp_path}/zbx-nvidia.psk, the key .* does not exist: run this again with"):
         agent_settings.wanted(agent, found, Settings(), known)
     assert agent_settings.wanted(agent, found, Settings(psk=True), known) == known
     (tmp_path / "zbx-nvidia.psk").touch()

@@ -81,7 +81,7 @@ def test_a_file_that_was_there_comes_back_with_its_rights(tmp_path: Path) -> Non
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"theirs")
-    with pytest.raises(HostError, match=r"a is there already and not zbx-nvidia's"):
+    with pytest.raises(HostError, match=r"a already exists and is not from zbx-nvidia"):
         InstallPlan(Record()).whole(path, b"one", "x", takes_over=ours)
     path.unlink()
     plan = InstallPlan(Record())
@@ -90,7 +90,7 @@ def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     path.write_bytes(b"one and more")
     with pytest.raises(HostError, match=r"a was changed by hand since zbx-nvidia wrote it"):
         InstallPlan(known).whole(path, b"one", "x", takes_over=ours)
-    assert taken_away(known).notes == [f"{path}: kept, for it was changed by hand since"]
+    assert taken_away(known).notes == [f"{path}: kept, because it was changed by hand"]
     path.unlink()
     assert taken_away(known).notes == []
 
@@ -123,7 +123,7 @@ def test_a_key(tmp_path: Path) -> None:
     assert "secret" not in repr(known)
     (entry,) = known.entries
     kept = known.with_entry(entry.__class__(entry.path, entry.of, "key", mark=1))
-    assert taken_away(kept).notes == [f"{path}: kept, for it was changed by hand since"]
+    assert taken_away(kept).notes == [f"{path}: kept, because it was changed by hand"]
     taken_away(known)
     assert not path.exists()
 
@@ -132,13 +132,13 @@ def test_a_key_is_made_through_no_link_and_where_nobody_else_writes(tmp_path: Pa
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
-    with pytest.raises(HostError, match=rf"key: root does not write there: {theirs} .* chown root {theirs}$"):
+    with pytest.raises(HostError, match=rf"key: not safe for root .*: {theirs} .* chown root {theirs}$"):
         InstallPlan(Record()).key(theirs / "key", "nobody", "x", lambda: "secret")
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "target")
     plan = InstallPlan(Record())
     plan.key(link, "nobody", "x", lambda: "secret")
-    with pytest.raises(HostError, match=r"File exists.*all that was done is undone$"):
+    with pytest.raises(HostError, match=r"File exists.*all changes were undone$"):
         steps.apply(plan.steps)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "theirs"]
 
@@ -146,7 +146,7 @@ def test_a_key_is_made_through_no_link_and_where_nobody_else_writes(tmp_path: Pa
 def test_a_file_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"ours")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    with pytest.raises(HostError, match=r"link is a link, which zbx-nvidia does not write through: remove it"):
+    with pytest.raises(HostError, match=r"link is a link, and zbx-nvidia writes through no link: remove it"):
         InstallPlan(Record()).whole(tmp_path / "link", b"one", "x", takes_over=ours)
 
 

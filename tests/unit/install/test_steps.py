@@ -36,7 +36,7 @@ def test_the_last_is_undone_first() -> None:
         return Action([], lambda: calls.append(name), lambda: calls.append(f"un{name}"))
 
     failing = Action([], fail(HostError("no agent")), lambda: calls.append("unthird"))
-    with pytest.raises(HostError, match=r"^no agent; all that was done is undone$"):
+    with pytest.raises(HostError, match=r"^no agent; all changes were undone$"):
         steps.apply([OnRollback(lambda: calls.append("agent")), step("first"), step("second"), failing, step("never")])
     # The one that failed too: it may have done half of it.
     assert calls == ["first", "second", "unthird", "unsecond", "unfirst", "agent"]
@@ -78,7 +78,7 @@ def test_what_somebody_else_writes_meanwhile_is_kept(tmp_path: Path) -> None:
             steps.apply(todo)
         assert path.read_bytes().startswith(b"theirs")
     files.put(path, None)
-    with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile: run this again; all that was"):
+    with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile: run this again; all changes"):
         steps.apply([File(path, mine(b"old"), None, [], [])])
     assert not path.exists()
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_undone_is_said_and_the_rest_is_undone() -> None:
         Action([], lambda: None, fail(HostError("the disk is gone"))),
         Action([], fail(OSError(28, "No space left on device", "/etc/a"))),
     ]
-    expected = r"^/etc/a: No space left on device, and could not be undone: the disk is gone$"
+    expected = r"^/etc/a: No space left on device; could not be undone: the disk is gone$"
     with pytest.raises(HostError, match=expected):
         steps.apply(todo)
     assert calls == ["undone"]
@@ -105,7 +105,7 @@ def test_a_signal_is_a_failure_and_a_second_one_does_not_stop_the_undoing(number
         os.kill(os.getpid(), signal.SIGTERM)
         calls.append("undone")
 
-    with pytest.raises(HostError, match=r"^interrupted; all that was done is undone$"):
+    with pytest.raises(HostError, match=r"^interrupted; all changes were undone$"):
         steps.apply([Action([], lambda: os.kill(os.getpid(), number), undo)])
     assert calls == ["undone"]
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
