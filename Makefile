@@ -64,7 +64,7 @@ lint: venv ## ruff, mypy, shellcheck, and whether the lock files are those of py
 	    scripts/*.sh .ci/run docker/apt-install docker/*/start docker/*/healthy docker/*/create-database
 
 generate: venv ## rewrite the generated templates, UserParameters, documents and docs
-	@$(PYTHON) scripts/generate.py
+	@$(PYTHON) -m scripts.generate
 
 bench: venv wheel engine ## what a check costs, beside its yardsticks
 	@scripts/images.sh 7.0

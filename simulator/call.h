@@ -68,7 +68,6 @@ static inline nvmlReturn_t get_numbers(const struct call *call, const char *cons
     return NVML_SUCCESS;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define GET_NUMBERS(call, values, ...)                                                                                 \
     get_numbers(call, (const char *const[]){__VA_ARGS__}, values, COUNT(((const char *const[]){__VA_ARGS__})))
 

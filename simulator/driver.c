@@ -2,6 +2,7 @@
 
 #include "expression.h"
 #include "hang.h"
+#include "reader.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -51,8 +51,6 @@ nvmlDevice_t gpu_handle(int gpu);
 /* The handle of a MIG instance; NULL if there have been too many. */
 nvmlDevice_t mig_handle(const struct call *call, int unit);
 bool mig_enabled(const struct call *call, int gpu);
-/* From calls.def: whether a GPU in MIG mode refuses this function. */
-bool refused_in_mig_mode(const char *function);
 
 /* Guards what a function keeps between calls. Never held while a call waits. */
 void driver_lock(void);

@@ -4,6 +4,8 @@
 #ifndef SIMULATOR_PROFILE_H
 #define SIMULATOR_PROFILE_H
 
+#include "table.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +18,6 @@
  */
 #define MACHINE (-1)
 enum part_kind { PART_MIG, PART_PROCESS, PART_VGPU, PART_KINDS };
-
-/* What kind of value a key takes, from calls.def. */
-enum key_kind { KEY_UNKNOWN, KEY_TEXT, KEY_NUMBER, KEY_ERROR_ONLY };
-enum key_kind key_kind(const char *key);
 
 struct entry {
     char *key;
@@ -57,8 +55,6 @@ struct profile {
     unsigned int sections; /* of GPUS: 1 + the highest number */
 };
 
-/* Reads and checks the file. NULL and a message "FILE:LINE: what is wrong" if it cannot be used. */
-struct profile *profile_load(const char *path, char *message, size_t size);
 void profile_release(struct profile *profile);
 
 /*

@@ -546,7 +546,7 @@ OF_THE_AGENT = [
         TWO,
         "psk",
         "bad",
-        "of 12 hexadecimal digits",
+        "12 hexadecimal digits",
         "cp -p /etc/zabbix/zbx-nvidia.psk /root/; echo 00112233aabb >/etc/zabbix/zbx-nvidia.psk; agent2",
         "cp -p /root/zbx-nvidia.psk /etc/zabbix/; agent2; up",
     ),

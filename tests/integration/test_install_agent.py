@@ -278,7 +278,7 @@ def test_an_agent_that_does_not_serve_the_key_is_left_as_it_was(host: Host) -> N
         line = host.refused("install-agent", "--mode", "resident")
         assert "does not support nvidia.get" in line
         assert f"{deny}:2 states DenyKey=vfs.file.contents[*]" in line
-        assert line.endswith("all that was done is undone")
+        assert line.endswith("all changes were undone")
         assert host.there.run("getent", "passwd", "zbx-nvidia").code == 2
 
 
@@ -309,9 +309,9 @@ def test_an_agent_that_could_not_start_again_goes_on_running(host: Host) -> None
         host.shell(f"echo Timeout=999 >{theirs}")
         before, pid = host.tree(), host.pid("zabbix-agent")
         line = host.refused("uninstall-agent")
-        assert f"zabbix_agentd does not take its configuration {CONFIGS['agentd']}: " in line
+        assert f"zabbix_agentd rejects its configuration {CONFIGS['agentd']}: " in line
         assert "Timeout" in line
-        assert line.endswith("all that was done is undone")
+        assert line.endswith("all changes were undone")
         assert (host.tree(), host.pid("zabbix-agent"), host.mode("agentd")) == (before, pid, "oneshot")
         # Nothing to write, but an agent that has not read it.
         drop_in = DROP_INS["agentd"]
@@ -319,7 +319,7 @@ def test_an_agent_that_could_not_start_again_goes_on_running(host: Host) -> None
         host.until(lambda: host.get("agentd", "agent.ping").out == "1\n")
         host.shell(f"mv /root/nvidia.conf {drop_in}; echo Timeout=999 >{theirs}")
         pid = host.pid("zabbix-agent")
-        assert "does not take its configuration" in host.refused("install-agent")
+        assert "rejects its configuration" in host.refused("install-agent")
         assert host.pid("zabbix-agent") == pid
         host.shell(f"rm {theirs}")
         host.ok("uninstall-agent")
@@ -351,7 +351,7 @@ def test_interrupted_in_the_middle(host: Host) -> None:
 
     with host.untouched("agentd"):
         done = installing("TERM")
-        assert (done.code, done.err) == (1, "Error: interrupted; all that was done is undone\n")
+        assert (done.code, done.err) == (1, "Error: interrupted; all changes were undone\n")
     with host.untouched("agentd"):
         # Nothing could be undone, but what may have been done is written down.
         assert installing("KILL").code == 137
@@ -376,11 +376,11 @@ def test_nothing_can_be_written_down(host: Host) -> None:
             line = host.refused("install-agent")
         finally:
             host.shell("umount /var/lib")
-        assert line == "Error: /var/lib/zbx-nvidia, where what is done is written down: Read-only file system"
+        assert line == "Error: /var/lib/zbx-nvidia, the directory of the record: Read-only file system"
         host.shell(f"mkdir {DROP_INS['agentd']}")
         line = host.refused("install-agent")
         host.shell(f"rmdir {DROP_INS['agentd']}")
-        assert line == f"Error: {DROP_INS['agentd']} is a directory, where a file has to be: move it away"
+        assert line == f"Error: {DROP_INS['agentd']} is a directory, but must be a file: move it away"
 
 
 def test_agents_that_cannot_be_looked_for(host: Host) -> None:
@@ -397,8 +397,8 @@ def test_agents_that_cannot_be_looked_for(host: Host) -> None:
         finally:
             host.shell("mv /usr/bin/systemctl.gone /usr/bin/systemctl")
         assert (
-            "zabbix_agentd, if it runs here, was not restarted (systemctl show: Failed to connect to bus): "
-            "restart it yourself\n" in out
+            "zabbix_agentd was not restarted (systemctl show: Failed to connect to bus): "
+            "if it runs here, restart it yourself\n" in out
         )
         host.shell("systemctl restart zabbix-agent")
 
@@ -417,20 +417,20 @@ def test_refused_programs(host: Host) -> None:
     with host.untouched("agentd"):
         for prepare, restore, program, expected in (
             (f"chgrp games {site} && chmod g+w {site}", f"chgrp 0 {site} && chmod g-w {site}", "",
-             f"{site} can be written to by games, of its group 60, who could have the agent run anything: chmod g-w"),
-            (f"chmod o+w {main}", f"chmod o-w {main}", "", f"{main} can be written to by everybody, who could"),
-            (f"chown zabbix {pynvml}", f"chown 0 {pynvml}", "", f"{pynvml} can be written to by its owner zabbix"),
-            ("chmod o+w /opt", "chmod o-w /opt", "", "/opt can be written to by everybody, who could"),
+             f"{site} is writable by games, of its group 60, who could make the agent run any code: run `chmod g-w"),
+            (f"chmod o+w {main}", f"chmod o-w {main}", "", f"{main} is writable by everybody, who could"),
+            (f"chown zabbix {pynvml}", f"chown 0 {pynvml}", "", f"{pynvml} is writable by its owner zabbix"),
+            ("chmod o+w /opt", "chmod o-w /opt", "", "/opt is writable by everybody, who could"),
             (f"chmod o-rx {site}/catalog", f"chmod o+rx {site}/catalog", "",
-             f"{site}/catalog (mode 0750) cannot be read by the user zabbix, as which the Zabbix agent runs: chmod -R"),
+             f"{site}/catalog (mode 0750) is not readable by the user zabbix of the Zabbix agent: run `chmod -R"),
             # As pipx of root's would have it.
             ("true", "true", "/root/p/zbx-nvidia-agent",
-             "/root (mode 0700) cannot be read by the user zabbix, as which the Zabbix agent runs: install"),
+             "/root (mode 0700) is not readable by the user zabbix of the Zabbix agent: install"),
             # Where the agent's user cannot import it at all.
-            (f"chmod go-rx {site[:-11]}", f"chmod go+rx {site[:-11]}", "", f"{site[:-11]} (mode 0700) cannot be"),
-            ("true", "true", "/srv/p/zbx-nvidia-agent", "/srv/p can be written to by everybody"),
-            ("true", "true", "/bin/none", "/bin/none is no program: give the absolute path of zbx-nvidia-agent"),
-            ("true", "true", "/bin/true", "/bin/true is of version"),
+            (f"chmod go-rx {site[:-11]}", f"chmod go+rx {site[:-11]}", "", f"{site[:-11]} (mode 0700) is not"),
+            ("true", "true", "/srv/p/zbx-nvidia-agent", "/srv/p is writable by everybody"),
+            ("true", "true", "/bin/none", "/bin/none is not a program: give the absolute path of zbx-nvidia-agent"),
+            ("true", "true", "/bin/true", "/bin/true has version"),
         ):  # fmt: skip
             host.shell(prepare)
             line = host.refused("install-agent", *(["--command", program] if program else []))
@@ -444,8 +444,8 @@ def test_an_umask_that_lets_nobody_read(host: Host) -> None:
     host.shell("cp -a /opt/zbx-nvidia /root/whole && chmod -R o-rwx /opt/zbx-nvidia")
     with host.untouched("agentd"):
         line = host.refused("install-agent")
-        assert "/opt/zbx-nvidia (mode 0750) cannot be read by the user zabbix" in line
-        found = re.search(r"runs: (chmod .*), or install", line)
+        assert "/opt/zbx-nvidia (mode 0750) is not readable by the user zabbix" in line
+        found = re.search(r"run `(chmod .*)`, or install", line)
         assert found
         host.shell(found[1])
         host.ok("install-agent")
@@ -463,7 +463,7 @@ def test_root_imports_nothing_that_others_could_have_written(host: Host) -> None
     )
     try:
         line = host.refused("install-agent", "--agent", "agentd", "--command", "/srv/v/bin/zbx-nvidia-agent")
-        assert "/zbx_nvidia/__init__.py can be written to by its owner nobody, who could have the agent run" in line
+        assert "/zbx_nvidia/__init__.py is writable by its owner nobody, who could make the agent run" in line
         assert host.there.run("test", "-e", "/srv/v/mark").code == 1
     finally:
         host.shell("rm -r /srv/v")
@@ -473,7 +473,7 @@ def test_only_root(host: Host) -> None:
     for command in ("install-agent", "uninstall-agent"):
         done = host.there.run(PRODUCT, command, user="zabbix")
         assert (done.code, done.out) == (1, "")
-        assert done.err == f"Error: only root can do this: sudo zbx-nvidia {command}\n"
+        assert done.err == f"Error: only root can do this: run `sudo zbx-nvidia {command}`\n"
 
 
 def test_modules_are_compiled(host: Host) -> None:
@@ -504,8 +504,8 @@ def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
     host.shell(f"echo Timeout=10 >>{drop_in}; sed -i s/^Server=.*/Server=127.0.0.1,198.51.100.9/ {config}")
     assert f"{drop_in} was changed by hand since zbx-nvidia wrote it" in host.refused("install-agent")
     out = host.ok("uninstall-agent")
-    assert f"{drop_in}: kept, for it was changed by hand since\n" in out
-    assert f"{config}: kept, for it was changed by hand since: the line that was 'Server=127.0.0.1,192.0.2.1'\n" in out
+    assert f"{drop_in}: kept, because it was changed by hand\n" in out
+    assert f"{config}: kept, because it was changed by hand: the line that was 'Server=127.0.0.1,192.0.2.1'\n" in out
     text = host.there.read(config)
     assert "\nServer=127.0.0.1,198.51.100.9\n" in text
     assert "\nServerActive=127.0.0.1\n" in text
@@ -521,11 +521,11 @@ def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
     out = host.ok("install-agent")
     assert re.search(
         rf"^{config}:\d+ states Server=127\.0\.0\.1,192\.0\.2\.2, not 127\.0\.0\.1,192\.0\.2\.1 as an earlier run "
-        "was told: it is left so$",
+        "set it: it stays unchanged$",
         out,
         re.MULTILINE,
     )
-    assert f"{theirs}:1 states TLSAccept=unencrypted,psk, not psk as an earlier run was told: it is left so\n" in out
+    assert f"{theirs}:1 states TLSAccept=unencrypted,psk, not psk as an earlier run set it: it stays unchanged\n" in out
     assert "\nServer=127.0.0.1,192.0.2.2\n" in host.there.read(config)
     assert host.there.read(theirs) == "TLSAccept=unencrypted,psk\n"
     assert "TLSAccept" not in host.there.read(DROP_INS["agentd"])
@@ -533,11 +533,11 @@ def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
     assert host.mode("agentd") == "oneshot"  # without the key
     out = host.ok("install-agent")
     assert out.startswith("Nothing changes.\n")
-    assert "left so" not in out
+    assert "stays unchanged" not in out
     # Without our key no agent takes what theirs states: it stays as it is, and goes on.
     line = host.refused("uninstall-agent")
     assert "TLSAccept" in line
-    assert line.endswith("all that was done is undone")
+    assert line.endswith("all changes were undone")
     assert host.mode("agentd") == "oneshot"
     host.shell(f"rm {theirs}")
     host.ok("uninstall-agent")
@@ -578,9 +578,9 @@ def test_an_installation_by_hand_is_taken_over(host: Host) -> None:
     assert host.tree() ^ before == set()
     host.shell(f"mv {path} /etc/zabbix/zabbix_agentd.conf.d/other.conf")
     line = host.refused("install-agent")
-    assert "/etc/zabbix/zabbix_agentd.conf.d/other.conf:4 states Alias=nvidia.get already" in line
+    assert "/etc/zabbix/zabbix_agentd.conf.d/other.conf:4 already states Alias=nvidia.get" in line
     host.shell(f"echo Timeout=9 >{path}; rm /etc/zabbix/zabbix_agentd.conf.d/other.conf")
-    assert f"{path} is there already and not zbx-nvidia's" in host.refused("install-agent")
+    assert f"{path} already exists and is not from zbx-nvidia" in host.refused("install-agent")
 
 
 def test_a_configuration_without_an_include(host: Host) -> None:
@@ -590,7 +590,7 @@ def test_a_configuration_without_an_include(host: Host) -> None:
     with host.untouched("agent2"):
         out = host.ok("install-agent")
         assert "      + Include=/etc/zabbix/zabbix_agent2.d/nvidia.conf\n" in out
-        assert f"{config} had no Include line that leads to a nvidia.conf: it has one now\n" in out
+        assert f"{config} had no Include line for nvidia.conf: one was added\n" in out
         assert host.mode("agent2") == "oneshot"
         assert host.ok("install-agent").startswith("Nothing changes.\n")
         host.ok("uninstall-agent")
@@ -606,7 +606,7 @@ def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     host.shell("printf 'StartAgents=0\\nHostname=x\\n' >/etc/zabbix/zabbix_agentd.conf.d/active.conf")
     host.shell("systemctl restart zabbix-agent")
     out = host.ok("install-agent")
-    assert "Not proven further: it answers no questions (StartAgents=0).\n" in out
+    assert "Not proven further: it answers no passive checks (StartAgents=0).\n" in out
     host.shell("systemctl stop zabbix-agent")
     out = host.ok("install-agent", "--agent", "agentd", "--host-metadata", "x")
     assert "Not proven further: it does not run" in out
@@ -634,7 +634,7 @@ def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
         host.shell("mv /root/zabbix_get /usr/bin/")
     if host.there.series == "6.0":
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not proven further: this machine cannot ask with a key, which takes Python 3.13 or the package" in out
+        assert "Not proven further: this machine cannot ask with a key: install the package zabbix-get" in out
     else:
         assert "asked at 127.0.0.1:10050 with its key" in out
 
@@ -668,7 +668,7 @@ def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
             host.ok("uninstall-agent")
         host.shell(f"chown zabbix {CONFIGS['agentd']}")
         line = host.refused("install-agent", "--agent", "agentd")
-        assert f"{CONFIGS['agentd']} can be written to by its owner zabbix: chown root {CONFIGS['agentd']}" in line
+        assert f"{CONFIGS['agentd']} is writable by its owner zabbix: chown root {CONFIGS['agentd']}" in line
     finally:
         host.shell("kill $(cat /srv/pids); rm -r /srv/n /srv/y.conf /srv/pids")
 
@@ -684,7 +684,9 @@ def test_an_agent_that_runs_and_is_refused(host: Host) -> None:
     try:
         with host.untouched():
             line = host.refused("install-agent")
-            assert "/srv/a/a.conf, of /usr/sbin/zabbix_agentd, is not root's alone: /srv/a can be written to by" in line
+            assert (
+                "/srv/a/a.conf, of /usr/sbin/zabbix_agentd, can be changed by others than root: /srv/a is wri" in line
+            )
             assert line.endswith("; or name another agent with --agent")
             assert "Nothing" in host.ok("uninstall-agent")
             host.ok("install-agent", "--agent", "agent2")
@@ -717,18 +719,18 @@ def test_without_systemd(stack: Stack) -> None:
     target = stack.exec("workstation", "readlink", path).strip()
     original = stack.exec("workstation", "sh", "-c", about, path)
     line = product("install-agent", "--mode", "resident", "--dry-run")
-    assert line.startswith("Error: there is no systemd here to run the service: have '/opt/zbx-nvidia/bin/zbx-nvidia-a")
+    assert line.startswith("Error: there is no systemd here to run the service: start '/opt/zbx-nvidia/bin/zbx-nvidia-")
     # The agent's user could turn it elsewhere.
     line = product("install-agent")
-    assert line.startswith(f"Error: {path} is a link, which zbx-nvidia does not write through: remove it, and run this")
+    assert line.startswith(f"Error: {path} is a link, and zbx-nvidia writes through no link: remove it, then run this")
     stack.exec("workstation", "cp", "--remove-destination", target, path, user="root")
     out = product("install-agent")
     assert "zabbix_agentd serves nvidia.get: OK" in out
     assert stack.exec("workstation", "sh", "-c", about, path).startswith("-rw-r--r-- root")  # now root's alone
     assert product("install-agent").startswith("Nothing changes.\n")
     out = product("install-agent", "--host-metadata", "x")
-    assert "zabbix_agentd was started by nothing that is known here: restart it, or its container\n" in out
-    assert "Not proven further: it has to be restarted before it answers so.\n" in out
+    assert "zabbix_agentd runs under no service that zbx-nvidia knows: restart it or its container\n" in out
+    assert "Not proven further: the agent serves it only after a restart.\n" in out
     product("uninstall-agent")
     stack.exec("workstation", "sh", "-c", 'cmp "$0" "$1" && ln -sf "$0" "$1"', target, path, user="root")
     assert stack.exec("workstation", "sh", "-c", about, path) == original
@@ -787,7 +789,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
         assert re.fullmatch("[0-9a-f]{64}", right)
         assert host.shell(f"stat -c '%A %U' {KEY}") == "-rw------- zabbix\n"
         for name in (NAME, ACTIVE):
-            assert f"The key of identity 'zbx-nvidia-{name}' lies in {KEY}." in out
+            assert f"The key of identity 'zbx-nvidia-{name}' is in {KEY}." in out
             assert f"zbx-nvidia add-host {name} --address ADDRESS --psk-identity zbx-nvidia-{name} --psk-file" in out
         assert right not in out
         assert right not in host.there.read(JOURNAL)

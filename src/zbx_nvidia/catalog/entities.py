@@ -10,7 +10,6 @@ from zbx_nvidia.catalog.metrics import (
     GPU_METRICS,
     GPU_RATES,
     HOST_METRICS,
-    LIVE,
     PRESENT,
     SLOW,
     STATIC,
@@ -18,6 +17,10 @@ from zbx_nvidia.catalog.metrics import (
     Metric,
 )
 from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
+
+DOCUMENT = "nvidia.get"
+LINKS_DOCUMENT = "nvidia.links.get"
+GPU_FILTERS = (("{#NAME}", "GPU"), ("{#UUID}", "UUID"))
 
 
 class Entity(NamedTuple):
@@ -46,24 +49,15 @@ class Entity(NamedTuple):
     path: str
     macros: tuple[str, ...]
     prefix: str
-    filters: tuple[tuple[str, str], ...]
-    of_gpu: bool
-    document: str
     text: str
     metrics: tuple[Metric, ...]
+    filters: tuple[tuple[str, str], ...] = GPU_FILTERS
+    of_gpu: bool = True
+    document: str = DOCUMENT
 
 
-GPU_FILTERS = (("{#NAME}", "GPU"), ("{#UUID}", "UUID"))
-DOCUMENT = "nvidia.get"
-LINKS_DOCUMENT = "nvidia.links.get"
-
-
-def _part(entity: str, group: str, *rows: tuple[str, str, str, str, str, str, str, str, str]) -> tuple[Metric, ...]:
-    metrics = []
-    for key, name, kind, unit, reader, storage, valuemap, call, text in rows:
-        method, _, field = reader.partition(".")
-        metrics.append(Metric(entity, key, name, kind, unit, group, method, field, storage, valuemap, call, "", text))
-    return tuple(metrics)
+def _part(entity: str, group: str, *rows: Metric) -> tuple[Metric, ...]:
+    return tuple(row._replace(entity=entity, group=group) for row in rows)
 
 
 _OF_USER = (
@@ -73,47 +67,52 @@ _OF_USER = (
 
 ENTITIES = (
     Entity(
-        "fan", "Fan", "fans", "{#UUID}/{#FAN}", "$.fans['{#UUID}/{#FAN}']", ("{#FAN}",), "fan {#FAN}",
-        GPU_FILTERS, True, DOCUMENT,
-        "Each fan of a card that has more than one; the only fan of a card is the GPU's own “Fan speed”.",
-        _part(
+        name="fan", title="Fan", section="fans", address="{#UUID}/{#FAN}", path="$.fans['{#UUID}/{#FAN}']",
+        macros=("{#FAN}",), prefix="fan {#FAN}",
+        text="Each fan of a card that has more than one; the only fan of a card is the GPU's own “Fan speed”.",
+        metrics=_part(
             "fan", "fan",
-            (
-                "speed", "Speed", UNSIGNED, "%", "speed", LIVE, "", "nvmlDeviceGetFanSpeed_v2",
-                "Speed that the card asks of this fan; over 100 is possible.",
+            Metric(
+                key="speed", name="Speed", kind=UNSIGNED, unit="%", reader="speed", call="nvmlDeviceGetFanSpeed_v2",
+                text="Speed that the card asks of this fan; over 100 is possible.",
             ),
-            (
-                "rpm", "Revolutions", UNSIGNED, "!rpm", "rpm", LIVE, "", "nvmlDeviceGetFanSpeedRPM",
-                "Revolutions that the card asks of this fan, not measured ones. Driver branch r570 and newer.",
+            Metric(
+                key="rpm", name="Revolutions", kind=UNSIGNED, unit="!rpm", reader="rpm",
+                call="nvmlDeviceGetFanSpeedRPM",
+                text="Revolutions that the card asks of this fan, not measured ones. Driver branch r570 and newer.",
             ),
         ),
     ),
     Entity(
-        "mig", "MIG instance", "mig", "{#MIG}", "$.mig['{#MIG}']", ("{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"),
-        "MIG {#GI}/{#CI} {#PROFILE}",
-        GPU_FILTERS, True, DOCUMENT,
-        "Each MIG instance, by its UUID. How busy it is, GPM alone says; of all else the GPU counts it as a whole.",
-        _part(
+        name="mig", title="MIG instance", section="mig", address="{#MIG}", path="$.mig['{#MIG}']",
+        macros=("{#MIG}", "{#PROFILE}", "{#GI}", "{#CI}"), prefix="MIG {#GI}/{#CI} {#PROFILE}",
+        text="Each MIG instance, by its UUID. How busy it is, GPM alone says; of all else the GPU counts it as a "
+        "whole.",
+        metrics=_part(
             "mig", "mig",
-            (
-                "profile", "Profile", CHAR, "", "profile", STATIC, "", "nvmlDeviceGetName",
-                "Share of the GPU: compute slices and memory.",
+            Metric(
+                key="profile", name="Profile", kind=CHAR, storage=STATIC, reader="profile", call="nvmlDeviceGetName",
+                text="Share of the GPU: compute slices and memory.",
             ),
-            (
-                "memory_total", "Memory total", UNSIGNED, "B", "memory.total", SLOW, "", "nvmlDeviceGetMemoryInfo_v2",
-                "Memory of the instance.",
+            Metric(
+                key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", storage=SLOW, reader="memory",
+                field="total", call="nvmlDeviceGetMemoryInfo_v2",
+                text="Memory of the instance.",
             ),
-            (
-                "memory_used", "Memory used", UNSIGNED, "B", "memory.used", LIVE, "", "nvmlDeviceGetMemoryInfo_v2",
-                "Allocated memory of the instance.",
+            Metric(
+                key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", reader="memory", field="used",
+                call="nvmlDeviceGetMemoryInfo_v2",
+                text="Allocated memory of the instance.",
             ),
-            (
-                "memory_used_percent", "Memory used in percent", FLOAT, "%", "memory.used_percent", LIVE, "",
-                "nvmlDeviceGetMemoryInfo_v2", "Used memory as a share of the instance's total.",
+            Metric(
+                key="memory_used_percent", name="Memory used in percent", kind=FLOAT, unit="%", reader="memory",
+                field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
+                text="Used memory as a share of the instance's total.",
             ),
-            (
-                "multiprocessors", "Multiprocessors", UNSIGNED, "", "multiprocessors", STATIC, "",
-                "nvmlDeviceGetAttributes_v2", "Streaming multiprocessors of the instance.",
+            Metric(
+                key="multiprocessors", name="Multiprocessors", kind=UNSIGNED, storage=STATIC, reader="multiprocessors",
+                call="nvmlDeviceGetAttributes_v2",
+                text="Streaming multiprocessors of the instance.",
             ),
         )
         + tuple(
@@ -125,36 +124,40 @@ ENTITIES = (
         ),
     ),
     Entity(
-        "vgpu", "vGPU", "vgpus", "{#VGPU}", "$.vgpus['{#VGPU}']", ("{#VGPU}", "{#VM}", "{#PROFILE}"), "vGPU {#VM}",
-        GPU_FILTERS, True, DOCUMENT,
-        "Each vGPU that runs on a card, as its host sees it.",
-        _part(
+        name="vgpu", title="vGPU", section="vgpus", address="{#VGPU}", path="$.vgpus['{#VGPU}']",
+        macros=("{#VGPU}", "{#VM}", "{#PROFILE}"), prefix="vGPU {#VM}",
+        text="Each vGPU that runs on a card, as its host sees it.",
+        metrics=_part(
             "vgpu", "vgpu",
-            (
-                "profile", "Profile", CHAR, "", "profile", STATIC, "", "nvmlVgpuTypeGetName",
-                "Type of the vGPU: card, memory in GiB, and what it is for.",
+            Metric(
+                key="profile", name="Profile", kind=CHAR, storage=STATIC, reader="profile", call="nvmlVgpuTypeGetName",
+                text="Type of the vGPU: card, memory in GiB, and what it is for.",
             ),
-            (
-                "vm", "Virtual machine", CHAR, "", "vm", STATIC, "", "nvmlVgpuInstanceGetVmID",
-                "The virtual machine that has it.",
+            Metric(
+                key="vm", name="Virtual machine", kind=CHAR, storage=STATIC, reader="vm",
+                call="nvmlVgpuInstanceGetVmID",
+                text="The virtual machine that has it.",
             ),
-            (
-                "driver", "Guest driver version", CHAR, "", "driver", STATIC, "", "nvmlVgpuInstanceGetVmDriverVersion",
-                "Version of the driver inside the virtual machine; absent while none is loaded.",
+            Metric(
+                key="driver", name="Guest driver version", kind=CHAR, storage=STATIC, reader="driver",
+                call="nvmlVgpuInstanceGetVmDriverVersion",
+                text="Version of the driver inside the virtual machine; absent while none is loaded.",
             ),
-            (
-                "license_state", "License state", UNSIGNED, "", "license_state", LIVE, "NVIDIA license state",
-                "nvmlVgpuInstanceGetLicenseInfo_v2", "Whether it has its license; without one it is slowed down.",
+            Metric(
+                key="license_state", name="License state", kind=UNSIGNED, valuemap="NVIDIA license state",
+                reader="license_state", call="nvmlVgpuInstanceGetLicenseInfo_v2",
+                text="Whether it has its license; without one it is slowed down.",
             ),
-            (
-                "memory_used", "Memory used", UNSIGNED, "B", "memory_used", LIVE, "", "nvmlVgpuInstanceGetFbUsage",
-                "Frame buffer that it uses.",
+            Metric(
+                key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", reader="memory_used",
+                call="nvmlVgpuInstanceGetFbUsage",
+                text="Frame buffer that it uses.",
             ),
             *(
-                (
-                    f"utilization_{field}" if field != "gpu" else "utilization", f"{word} utilization", UNSIGNED, "%",
-                    f"utilization.{field}", LIVE, "", "nvmlDeviceGetVgpuUtilization",
-                    f"Share of the card's {what} that it used in the newest sample.",
+                Metric(
+                    key=f"utilization_{field}" if field != "gpu" else "utilization", name=f"{word} utilization",
+                    kind=UNSIGNED, unit="%", reader="utilization", field=field, call="nvmlDeviceGetVgpuUtilization",
+                    text=f"Share of the card's {what} that it used in the newest sample.",
                 )
                 for field, word, what in (
                     ("gpu", "GPU", "multiprocessors"),
@@ -166,74 +169,83 @@ ENTITIES = (
         ),
     ),
     Entity(
-        "user", "User", "users", "{#USER}", "$.users['{#USER}']", ("{#USER}",), "User {#USER}",
-        (("{#USER}", "USER"),), False, DOCUMENT,
-        "Each user that has a process on a GPU.",
-        _part(
+        name="user", title="User", section="users", address="{#USER}", path="$.users['{#USER}']", macros=("{#USER}",),
+        prefix="User {#USER}", filters=(("{#USER}", "USER"),), of_gpu=False,
+        text="Each user that has a process on a GPU.",
+        metrics=_part(
             "user", "users",
-            (
-                "memory", "GPU memory", UNSIGNED, "B", "", LIVE, "", "nvmlDeviceGetComputeRunningProcesses_v3",
-                "Memory of all GPUs that the user's processes hold.",
+            Metric(
+                key="memory", name="GPU memory", kind=UNSIGNED, unit="B",
+                call="nvmlDeviceGetComputeRunningProcesses_v3",
+                text="Memory of all GPUs that the user's processes hold.",
             ),
-            (
-                "processes", "GPU processes", UNSIGNED, "", "", LIVE, "", "nvmlDeviceGetComputeRunningProcesses_v3",
-                "The user's processes on GPUs.",
+            Metric(
+                key="processes", name="GPU processes", kind=UNSIGNED, call="nvmlDeviceGetComputeRunningProcesses_v3",
+                text="The user's processes on GPUs.",
             ),
-            (
-                "gpus", "GPUs in use", UNSIGNED, "", "", LIVE, "", "nvmlDeviceGetComputeRunningProcesses_v3",
-                "GPUs on which the user has processes.",
+            Metric(
+                key="gpus", name="GPUs in use", kind=UNSIGNED, call="nvmlDeviceGetComputeRunningProcesses_v3",
+                text="GPUs on which the user has processes.",
             ),
-            (
-                "utilization", "GPU utilization", UNSIGNED, "%", "utilization", LIVE, "",
-                "nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
-                _OF_USER,
+            Metric(
+                key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", reader="utilization",
+                call="nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
+                text=_OF_USER,
             ),
         ),
     ),
     Entity(
-        "link", "NVLink", "links", "{#UUID}/{#LINK}", "$.links['{#UUID}'][{#LINK}]", ("{#LINK}",), "NVLink {#LINK}",
-        GPU_FILTERS, True, LINKS_DOCUMENT,
-        "Each NVLink of each GPU, from a document of its own: 18 links of 8 GPUs are as much as all else together.",
-        _part(
+        name="link", title="NVLink", section="links", address="{#UUID}/{#LINK}", path="$.links['{#UUID}'][{#LINK}]",
+        macros=("{#LINK}",), prefix="NVLink {#LINK}", document=LINKS_DOCUMENT,
+        text="Each NVLink of each GPU, from a document of its own: 18 links of 8 GPUs are as much as all else "
+        "together.",
+        metrics=_part(
             "link", "nvlink",
-            (
-                "up", "Link up", UNSIGNED, "", "up", LIVE, "NVIDIA yes or no", "nvmlDeviceGetNvLinkState",
-                "1 while the link carries data.",
+            Metric(
+                key="up", name="Link up", kind=UNSIGNED, valuemap="NVIDIA yes or no", reader="up",
+                call="nvmlDeviceGetNvLinkState",
+                text="1 while the link carries data.",
             ),
-            (
-                "version", "Link version", UNSIGNED, "", "version", STATIC, "NVIDIA NVLink version",
-                "nvmlDeviceGetFieldValues", "Generation of the link (NVML field 166).",
+            Metric(
+                key="version", name="Link version", kind=UNSIGNED, storage=STATIC, valuemap="NVIDIA NVLink version",
+                reader="version", call="nvmlDeviceGetFieldValues",
+                text="Generation of the link (NVML field 166).",
             ),
-            (
-                "speed", "Link speed", FLOAT, "Bps", "speed", SLOW, "", "nvmlDeviceGetFieldValues",
-                "What the link can carry one way (NVML field 164).",
+            Metric(
+                key="speed", name="Link speed", kind=FLOAT, unit="Bps", storage=SLOW, reader="speed",
+                call="nvmlDeviceGetFieldValues",
+                text="What the link can carry one way (NVML field 164).",
             ),
-            (
-                "replays", "Link replay errors", UNSIGNED, "", "replays", LIVE, "", "nvmlDeviceGetNvLinkErrorCounter",
-                "Packets sent again: a counter. Before NVLink 5.",
+            Metric(
+                key="replays", name="Link replay errors", kind=UNSIGNED, reader="replays",
+                call="nvmlDeviceGetNvLinkErrorCounter",
+                text="Packets sent again: a counter. Before NVLink 5.",
             ),
-            (
-                "recoveries", "Link recovery errors", UNSIGNED, "", "recoveries", LIVE, "",
-                "nvmlDeviceGetNvLinkErrorCounter", "Times that the link was trained anew: a counter.",
+            Metric(
+                key="recoveries", name="Link recovery errors", kind=UNSIGNED, reader="recoveries",
+                call="nvmlDeviceGetNvLinkErrorCounter",
+                text="Times that the link was trained anew: a counter.",
             ),
-            (
-                "crc", "Link CRC errors", UNSIGNED, "", "crc", LIVE, "", "nvmlDeviceGetNvLinkErrorCounter",
-                "Packets with a wrong checksum, of data and of flow control: a counter. Before NVLink 5.",
+            Metric(
+                key="crc", name="Link CRC errors", kind=UNSIGNED, reader="crc", call="nvmlDeviceGetNvLinkErrorCounter",
+                text="Packets with a wrong checksum, of data and of flow control: a counter. Before NVLink 5.",
             ),
-            (
-                "receive_errors", "Link receive errors", UNSIGNED, "", "receive_errors", LIVE, "",
-                "nvmlDeviceGetFieldValues", "Packets received with errors: a counter (NVML field 208). NVLink 5.",
+            Metric(
+                key="receive_errors", name="Link receive errors", kind=UNSIGNED, reader="receive_errors",
+                call="nvmlDeviceGetFieldValues",
+                text="Packets received with errors: a counter (NVML field 208). NVLink 5.",
             ),
-            (
-                "effective_errors", "Link effective errors", UNSIGNED, "", "effective_errors", LIVE, "",
-                "nvmlDeviceGetFieldValues", "What the error correction could not put right: a counter. NVLink 5.",
+            Metric(
+                key="effective_errors", name="Link effective errors", kind=UNSIGNED, reader="effective_errors",
+                call="nvmlDeviceGetFieldValues",
+                text="What the error correction could not put right: a counter. NVLink 5.",
             ),
         )
         + tuple(
             Metric(
-                "link", f"{key}_rate", f"Link data {word} per second", FLOAT, "Bps", "nvlink", key, "", LIVE, "",
-                "nvmlDeviceGetFieldValues", "", f"Payload {word}, since the last poll (NVML field {field}).",
-                counter=key,
+                entity="link", key=f"{key}_rate", name=f"Link data {word} per second", kind=FLOAT, unit="Bps",
+                group="nvlink", reader=key, call="nvmlDeviceGetFieldValues", counter=key,
+                text=f"Payload {word}, since the last poll (NVML field {field}).",
             )
             for key, word, field in (("sent", "sent", 138), ("received", "received", 139))
         ),

@@ -45,62 +45,62 @@ class Graph(NamedTuple):
 
 GRAPHS = (
     Graph(
-        "temperature",
-        "Temperature",
-        (
+        key="temperature",
+        name="Temperature",
+        lines=(
             Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
             Line("gpu.temperature_slowdown", "FF8000", "DASHED_LINE"),
             Line("gpu.temperature_shutdown", "F63100", "DASHED_LINE"),
         ),
     ),
     Graph(
-        "temperature_margin",
-        "Temperature and margin",
-        (
+        key="temperature_margin",
+        name="Temperature and margin",
+        lines=(
             Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
             Line("gpu.temperature_margin", "2774A4"),
             Line("gpu.temperature_slowdown_margin", "FF8000", "DASHED_LINE"),
         ),
     ),
     Graph(
-        "utilization",
-        "Utilization",
-        (
+        key="utilization",
+        name="Utilization",
+        lines=(
             Line("gpu.utilization", "1A7C11", "BOLD_LINE"),
             Line("gpu.utilization_memory", "2774A4"),
         ),
         percent=True,
     ),
     Graph(
-        "memory",
-        "Memory",
-        (
+        key="memory",
+        name="Memory",
+        lines=(
             Line("gpu.memory_used", "2774A4", "FILLED_REGION"),
             Line("gpu.memory_total", "F63100", "DASHED_LINE"),
         ),
         top="gpu.memory_total",
     ),
     Graph(
-        "power",
-        "Power",
-        (
+        key="power",
+        name="Power",
+        lines=(
             Line("gpu.power", "A54F10", "BOLD_LINE"),
             Line("gpu.power_limit", "F63100", "DASHED_LINE"),
         ),
     ),
     Graph(
-        "power_peaks",
-        "Power between polls",
-        (
+        key="power_peaks",
+        name="Power between polls",
+        lines=(
             Line("gpu.sampled_power_average", "A54F10", "BOLD_LINE"),
             Line("gpu.sampled_power_p95", "FF8000"),
             Line("gpu.sampled_power_peak", "F63100"),
         ),
     ),
     Graph(
-        "utilization_peaks",
-        "Utilization between polls",
-        (
+        key="utilization_peaks",
+        name="Utilization between polls",
+        lines=(
             Line("gpu.sampled_utilization_average", "1A7C11", "BOLD_LINE"),
             Line("gpu.sampled_utilization_p95", "2774A4"),
             Line("gpu.sampled_utilization_peak", "F63100"),
@@ -108,9 +108,9 @@ GRAPHS = (
         percent=True,
     ),
     Graph(
-        "gpm",
-        "Activity",
-        (
+        key="gpm",
+        name="Activity",
+        lines=(
             Line("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
             Line("gpu.gpm_occupancy", "2774A4"),
             Line("gpu.gpm_tensor", "FF8000"),
@@ -118,11 +118,15 @@ GRAPHS = (
         ),
         percent=True,
     ),
-    Graph("pcie", "PCIe data", (Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4"))),
     Graph(
-        "throttling",
-        "Throttling",
-        (
+        key="pcie",
+        name="PCIe data",
+        lines=(Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4")),
+    ),
+    Graph(
+        key="throttling",
+        name="Throttling",
+        lines=(
             Line("gpu.throttle_share_power", "AC8C14"),
             Line("gpu.throttle_share_sw_thermal", "FF8000"),
             Line("gpu.throttle_share_hw_thermal", "F63100"),
@@ -131,31 +135,35 @@ GRAPHS = (
         percent=True,
     ),
     Graph(
-        "ecc",
-        "ECC errors",
-        (
+        key="ecc",
+        name="ECC errors",
+        lines=(
             Line("gpu.ecc_corrected_volatile", "AC8C14"),
             Line("gpu.ecc_uncorrected_volatile", "F63100", "BOLD_LINE"),
         ),
     ),
     Graph(
-        "nvlink",
-        "NVLink",
-        (Line("gpu.nvlink_sent_rate", "1A7C11"), Line("gpu.nvlink_received_rate", "2774A4")),
+        key="nvlink",
+        name="NVLink",
+        lines=(Line("gpu.nvlink_sent_rate", "1A7C11"), Line("gpu.nvlink_received_rate", "2774A4")),
     ),
-    Graph("fan", "Fan", (Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),)),
     Graph(
-        "clocks",
-        "Clocks",
-        (
+        key="fan",
+        name="Fan",
+        lines=(Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),),
+    ),
+    Graph(
+        key="clocks",
+        name="Clocks",
+        lines=(
             Line("gpu.clock_sm", "1A7C11", "BOLD_LINE"),
             Line("gpu.clock_memory", "2774A4"),
         ),
     ),
     Graph(
-        "codec",
-        "Encoder and decoder",
-        (Line("gpu.utilization_encoder", "A54F10"), Line("gpu.utilization_decoder", "2774A4")),
+        key="codec",
+        name="Encoder and decoder",
+        lines=(Line("gpu.utilization_encoder", "A54F10"), Line("gpu.utilization_decoder", "2774A4")),
         percent=True,
     ),
 )

@@ -99,19 +99,19 @@ class Metric(NamedTuple):
         only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
     """
 
-    entity: str
     key: str
     name: str
     kind: str
-    unit: str
-    group: str
-    reader: str
-    field: str
-    storage: str
-    valuemap: str
-    call: str
-    smi: str
     text: str
+    entity: str = "gpu"
+    unit: str = ""
+    group: str = ""
+    storage: str = LIVE
+    valuemap: str = ""
+    reader: str = ""
+    field: str = ""
+    call: str = ""
+    smi: str = ""
     counter: str = ""
     factor: int = 1
     only: str = ""
@@ -127,393 +127,391 @@ class Metric(NamedTuple):
         return f"{self.entity}.{self.key}" if self.entity else self.key
 
 
-def _top(  # noqa: PLR0913, PLR0917  one argument a column
-    entity: str, key: str, name: str, kind: str, unit: str, storage: str, call: str, text: str, valuemap: str = ""
-) -> Metric:
-    return Metric(entity, key, name, kind, unit, "", "", "", storage, valuemap, call, "", text)
-
-
-def _gpu(  # noqa: PLR0913, PLR0917  one argument a column
-    key: str,
-    name: str,
-    kind: str,
-    unit: str,
-    group: str,
-    reader: str,
-    storage: str,
-    call: str,
-    smi: str,
-    text: str,
-    valuemap: str = "",
-) -> Metric:
-    reader, _, field = reader.partition(".")
-    return Metric("gpu", key, name, kind, unit, group, reader, field, storage, valuemap, call, smi, text)
-
-
 # Of the host as a whole: always in the document, whatever happens (those of `host` only when NVML answers).
 HOST_METRICS = (
-    _top("", "timestamp", "Document time", UNSIGNED, "unixtime", LIVE, "", "When the document was made."),
-    _top(
-        "status", "driver", "Driver answers", UNSIGNED, "", LIVE, "nvmlInitWithFlags",
-        "1 when there are readings, be it not of every GPU, and while the driver is let go of on purpose.",
-        "NVIDIA yes or no",
+    Metric(
+        entity="", key="timestamp", name="Document time", kind=UNSIGNED, unit="unixtime",
+        text="When the document was made.",
     ),
-    _top(
-        "status", "code", "Driver status", UNSIGNED, "", LIVE, "nvmlInitWithFlags",
-        "0 when the driver answers; else why not.", "NVIDIA driver status",
+    Metric(
+        entity="status", key="driver", name="Driver answers", kind=UNSIGNED, valuemap="NVIDIA yes or no",
+        call="nvmlInitWithFlags",
+        text="1 when there are readings, be it not of every GPU, and while the driver is let go of on purpose.",
     ),
-    _top(
-        "status", "message", "Driver status message", CHAR, "", SLOW, "nvmlInitWithFlags",
-        "The same in words, with what to do.",
+    Metric(
+        entity="status", key="code", name="Driver status", kind=UNSIGNED, valuemap="NVIDIA driver status",
+        call="nvmlInitWithFlags",
+        text="0 when the driver answers; else why not.",
     ),
-    _top(
-        "collector", "version", "Collector version", CHAR, "", STATIC, "",
-        "Version of zbx-nvidia on the host.",
+    Metric(
+        entity="status", key="message", name="Driver status message", kind=CHAR, storage=SLOW, call="nvmlInitWithFlags",
+        text="The same in words, with what to do.",
     ),
-    _top(
-        "collector", "mode", "Collector mode", CHAR, "", STATIC, "",
-        "oneshot: a process a poll; resident: a service that writes a file.",
+    Metric(
+        entity="collector", key="version", name="Collector version", kind=CHAR, storage=STATIC,
+        text="Version of zbx-nvidia on the host.",
     ),
-    _top(
-        "collector", "duration", "Collection time", FLOAT, "s", LIVE, "",
-        "From the start of the process, or from the question to the driver, to the document.",
+    Metric(
+        entity="collector", key="mode", name="Collector mode", kind=CHAR, storage=STATIC,
+        text="oneshot: a process a poll; resident: a service that writes a file.",
     ),
-    _top(
-        "collector", "driver_time", "Time in the driver", FLOAT, "s", LIVE, "",
-        "How long the calls into the driver took, those for all GPUs together, which run side by side; of the resident "
-        "collector all since the last document, but for the waits for XIDs.",
+    Metric(
+        entity="collector", key="duration", name="Collection time", kind=FLOAT, unit="s",
+        text="From the start of the process, or from the question to the driver, to the document.",
     ),
-    _top(
-        "collector", "driver_cpu", "Processor time in the driver", FLOAT, "s", LIVE, "",
-        "What they took of a processor, waits for XIDs and all: the rest of what the collector takes is its own.",
+    Metric(
+        entity="collector", key="driver_time", name="Time in the driver", kind=FLOAT, unit="s",
+        text="How long the calls into the driver took, those for all GPUs together, which run side by side; of the "
+        "resident collector all since the last document, but for the waits for XIDs.",
     ),
-    _top(
-        "collector", "error_count", "Readings in error", UNSIGNED, "", LIVE, "",
-        "Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of lost and "
-        "sick cards do not count.",
+    Metric(
+        entity="collector", key="driver_cpu", name="Processor time in the driver", kind=FLOAT, unit="s",
+        text="What they took of a processor, waits for XIDs and all: the rest of what the collector takes is its own.",
     ),
-    _top(
-        "host", "driver_version", "Driver version", CHAR, "", STATIC, "nvmlSystemGetDriverVersion",
-        "Version of the NVIDIA kernel driver.",
+    Metric(
+        entity="collector", key="error_count", name="Readings in error", kind=UNSIGNED,
+        text="Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of "
+        "lost and sick cards do not count.",
     ),
-    _top(
-        "host", "nvml_version", "NVML version", CHAR, "", STATIC, "nvmlSystemGetNVMLVersion",
-        "Version of the library libnvidia-ml.so.1.",
+    Metric(
+        entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,
+        call="nvmlSystemGetDriverVersion",
+        text="Version of the NVIDIA kernel driver.",
     ),
-    _top(
-        "host", "cuda_version", "CUDA version", CHAR, "", STATIC, "nvmlSystemGetCudaDriverVersion_v2",
-        "The newest CUDA version that the driver serves, as major.minor.",
+    Metric(
+        entity="host", key="nvml_version", name="NVML version", kind=CHAR, storage=STATIC,
+        call="nvmlSystemGetNVMLVersion",
+        text="Version of the library libnvidia-ml.so.1.",
     ),
-    _top(
-        "host", "gpu_count", "GPU count", UNSIGNED, "", LIVE, "nvmlDeviceGetCount_v2",
-        "GPUs that the driver counts; a lost one is still among them.",
+    Metric(
+        entity="host", key="cuda_version", name="CUDA version", kind=CHAR, storage=STATIC,
+        call="nvmlSystemGetCudaDriverVersion_v2",
+        text="The newest CUDA version that the driver serves, as major.minor.",
     ),
-    _top(
-        "host", "gpus_present", "GPUs present", UNSIGNED, "", STATIC, "nvmlDeviceGetUUID",
-        "GPUs that answer. Stored when it changes; the most of a month is what the host should have.",
+    Metric(
+        entity="host", key="gpu_count", name="GPU count", kind=UNSIGNED, call="nvmlDeviceGetCount_v2",
+        text="GPUs that the driver counts; a lost one is still among them.",
     ),
-    _top(
-        "host", "gpus_lost", "GPUs lost", UNSIGNED, "", LIVE, "nvmlDeviceGetHandleByIndex_v2",
-        "GPUs that the driver counts but has lost (fallen off the bus, reset required).",
+    Metric(
+        entity="host", key="gpus_present", name="GPUs present", kind=UNSIGNED, storage=STATIC, call="nvmlDeviceGetUUID",
+        text="GPUs that answer. Stored when it changes; the most of a month is what the host should have.",
     ),
-    _top(
-        "host", "lost", "Lost GPUs", CHAR, "", SLOW, "nvmlDeviceGetHandleByIndex_v2",
-        "Which GPUs are lost: index, slot and UUID as far as known; empty when none is.",
+    Metric(
+        entity="host", key="gpus_lost", name="GPUs lost", kind=UNSIGNED, call="nvmlDeviceGetHandleByIndex_v2",
+        text="GPUs that the driver counts but has lost (fallen off the bus, reset required).",
     ),
-    _top(
-        "host", "gpus_sick", "GPUs sick", UNSIGNED, "", LIVE, "",
-        "GPUs that answer every reading with an error, or not at all.",
+    Metric(
+        entity="host", key="lost", name="Lost GPUs", kind=CHAR, storage=SLOW, call="nvmlDeviceGetHandleByIndex_v2",
+        text="Which GPUs are lost: index, slot and UUID as far as known; empty when none is.",
     ),
-    _top(
-        "host", "sick", "Sick GPUs", CHAR, "", SLOW, "",
-        "Which GPUs are sick: index, slot and UUID as far as known; empty when none is.",
+    Metric(
+        entity="host", key="gpus_sick", name="GPUs sick", kind=UNSIGNED,
+        text="GPUs that answer every reading with an error, or not at all.",
     ),
-    _top(
-        "host", "sxid_count", "SXid errors", UNSIGNED, "", LIVE, "",
-        "Errors of NVSwitches, as far as the kernel's log goes back; with the resident collector and its key "
+    Metric(
+        entity="host", key="sick", name="Sick GPUs", kind=CHAR, storage=SLOW,
+        text="Which GPUs are sick: index, slot and UUID as far as known; empty when none is.",
+    ),
+    Metric(
+        entity="host", key="sxid_count", name="SXid errors", kind=UNSIGNED,
+        text="Errors of NVSwitches, as far as the kernel's log goes back; with the resident collector and its key "
         "kernel_log only.",
     ),
-    _top(
-        "host", "sxid_last", "Last SXid error", UNSIGNED, "", LIVE, "",
-        "Code of the last of them; NVIDIA's Fabric Manager User Guide says what it means.",
+    Metric(
+        entity="host", key="sxid_last", name="Last SXid error", kind=UNSIGNED,
+        text="Code of the last of them; NVIDIA's Fabric Manager User Guide says what it means.",
     ),
-    _top(
-        "host", "sxid_recent", "Recent fatal SXid errors", CHAR, "", SLOW, "",
-        "Switches and codes of fatal ones that came lately (xid_memory of the service); empty when there were none, "
-        "and where nobody reads the kernel's log.",
+    Metric(
+        entity="host", key="sxid_recent", name="Recent fatal SXid errors", kind=CHAR, storage=SLOW,
+        text="Switches and codes of fatal ones that came lately (xid_memory of the service); empty when there were "
+        "none, and where nobody reads the kernel's log.",
     ),
 )  # fmt: skip
 
 GPU_METRICS = (
     # -- inventory -------------------------------------------------------------------------------------------------
-    _gpu(
-        "name", "Model", CHAR, "", "inventory", "name", STATIC, "nvmlDeviceGetName", "name",
-        "Product name.",
+    Metric(
+        key="name", name="Model", kind=CHAR, group="inventory", storage=STATIC, reader="name", call="nvmlDeviceGetName",
+        smi="name",
+        text="Product name.",
     ),
-    _gpu(
-        "index", "Index", UNSIGNED, "", "inventory", "index", STATIC, "nvmlDeviceGetHandleByIndex_v2", "index",
-        "Place in the driver's order, that of PCI addresses. CUDA's order can differ. It moves when a card goes.",
+    Metric(
+        key="index", name="Index", kind=UNSIGNED, group="inventory", storage=STATIC, reader="index",
+        call="nvmlDeviceGetHandleByIndex_v2", smi="index",
+        text="Place in the driver's order, that of PCI addresses. CUDA's order can differ. It moves when a card goes.",
     ),
-    _gpu(
-        "uuid", "UUID", CHAR, "", "inventory", "uuid", STATIC, "nvmlDeviceGetUUID", "uuid",
-        "Identity of the card, whatever its slot.",
+    Metric(
+        key="uuid", name="UUID", kind=CHAR, group="inventory", storage=STATIC, reader="uuid", call="nvmlDeviceGetUUID",
+        smi="uuid",
+        text="Identity of the card, whatever its slot.",
     ),
-    _gpu(
-        "pci", "PCI address", CHAR, "", "inventory", "pci", STATIC, "nvmlDeviceGetPciInfo_v3", "pci.bus_id",
-        "domain:bus:device.function.",
+    Metric(
+        key="pci", name="PCI address", kind=CHAR, group="inventory", storage=STATIC, reader="pci",
+        call="nvmlDeviceGetPciInfo_v3", smi="pci.bus_id",
+        text="domain:bus:device.function.",
     ),
-    _gpu(
-        "serial", "Serial number", CHAR, "", "inventory", "serial", STATIC, "nvmlDeviceGetSerial", "serial",
-        "As on the board's label. GeForce cards have none.",
+    Metric(
+        key="serial", name="Serial number", kind=CHAR, group="inventory", storage=STATIC, reader="serial",
+        call="nvmlDeviceGetSerial", smi="serial",
+        text="As on the board's label. GeForce cards have none.",
     ),
-    _gpu(
-        "vbios", "VBIOS version", CHAR, "", "inventory", "vbios", STATIC, "nvmlDeviceGetVbiosVersion", "vbios_version",
-        "Version of the card's firmware.",
+    Metric(
+        key="vbios", name="VBIOS version", kind=CHAR, group="inventory", storage=STATIC, reader="vbios",
+        call="nvmlDeviceGetVbiosVersion", smi="vbios_version",
+        text="Version of the card's firmware.",
     ),
-    _gpu(
-        "architecture", "Architecture", CHAR, "", "details", "architecture", STATIC, "nvmlDeviceGetArchitecture", "",
-        "Generation of the chip: Pascal, Turing, Ampere, Hopper, ...",
+    Metric(
+        key="architecture", name="Architecture", kind=CHAR, group="details", storage=STATIC, reader="architecture",
+        call="nvmlDeviceGetArchitecture",
+        text="Generation of the chip: Pascal, Turing, Ampere, Hopper, ...",
     ),
-    _gpu(
-        "brand", "Brand", CHAR, "", "details", "brand", STATIC, "nvmlDeviceGetBrand", "",
-        "Product line: GeForce, Tesla, NVIDIA RTX, ...",
+    Metric(
+        key="brand", name="Brand", kind=CHAR, group="details", storage=STATIC, reader="brand",
+        call="nvmlDeviceGetBrand",
+        text="Product line: GeForce, Tesla, NVIDIA RTX, ...",
     ),
-    _gpu(
-        "board_part_number", "Board part number", CHAR, "", "inventory", "board_part_number", STATIC,
-        "nvmlDeviceGetBoardPartNumber", "",
-        "What to order as a spare. As nvidia-smi -q shows it; GeForce cards have none.",
+    Metric(
+        key="board_part_number", name="Board part number", kind=CHAR, group="inventory", storage=STATIC,
+        reader="board_part_number", call="nvmlDeviceGetBoardPartNumber",
+        text="What to order as a spare. As nvidia-smi -q shows it; GeForce cards have none.",
     ),
-    _gpu(
-        "inforom", "InfoROM version", CHAR, "", "details", "inforom", STATIC,
-        "nvmlDeviceGetInforomImageVersion", "inforom.img",
-        "Version of the card's configuration memory.",
+    Metric(
+        key="inforom", name="InfoROM version", kind=CHAR, group="details", storage=STATIC, reader="inforom",
+        call="nvmlDeviceGetInforomImageVersion", smi="inforom.img",
+        text="Version of the card's configuration memory.",
     ),
-    _gpu(
-        "gsp_firmware", "GSP firmware version", CHAR, "", "details", "gsp_firmware", STATIC,
-        "nvmlDeviceGetGspFirmwareVersion", "",
-        "Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
+    Metric(
+        key="gsp_firmware", name="GSP firmware version", kind=CHAR, group="details", storage=STATIC,
+        reader="gsp_firmware", call="nvmlDeviceGetGspFirmwareVersion",
+        text="Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
     ),
-    _gpu(
-        "numa_node", "NUMA node", UNSIGNED, "", "details", "numa_node", STATIC, "nvmlDeviceGetNumaNodeId", "",
-        "Memory node of the host that the GPU's own memory is; only where the GPU is one.",
+    Metric(
+        key="numa_node", name="NUMA node", kind=UNSIGNED, group="details", storage=STATIC, reader="numa_node",
+        call="nvmlDeviceGetNumaNodeId",
+        text="Memory node of the host that the GPU's own memory is; only where the GPU is one.",
     ),
     # -- utilisation -----------------------------------------------------------------------------------------------
-    _gpu(
-        "utilization", "GPU utilization", UNSIGNED, "%", "utilization", "utilization.gpu", LIVE,
-        "nvmlDeviceGetUtilizationRates", "utilization.gpu",
-        "Share of the last sample period in which at least one kernel ran; not how much of the GPU it used.",
+    Metric(
+        key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", group="utilization", reader="utilization",
+        field="gpu", call="nvmlDeviceGetUtilizationRates", smi="utilization.gpu",
+        text="Share of the last sample period in which at least one kernel ran; not how much of the GPU it used.",
     ),
-    _gpu(
-        "utilization_memory", "Memory controller utilization", UNSIGNED, "%", "utilization", "utilization.memory", LIVE,
-        "nvmlDeviceGetUtilizationRates", "utilization.memory",
-        "Share of the last sample period in which memory was read or written; not how full it is.",
+    Metric(
+        key="utilization_memory", name="Memory controller utilization", kind=UNSIGNED, unit="%", group="utilization",
+        reader="utilization", field="memory", call="nvmlDeviceGetUtilizationRates", smi="utilization.memory",
+        text="Share of the last sample period in which memory was read or written; not how full it is.",
     ),
-    _gpu(
-        "utilization_encoder", "Encoder utilization", UNSIGNED, "%", "codec", "encoder_utilization", LIVE,
-        "nvmlDeviceGetEncoderUtilization", "utilization.encoder",
-        "Load of the video encoder (NVENC).",
+    Metric(
+        key="utilization_encoder", name="Encoder utilization", kind=UNSIGNED, unit="%", group="codec",
+        reader="encoder_utilization", call="nvmlDeviceGetEncoderUtilization", smi="utilization.encoder",
+        text="Load of the video encoder (NVENC).",
     ),
-    _gpu(
-        "utilization_decoder", "Decoder utilization", UNSIGNED, "%", "codec", "decoder_utilization", LIVE,
-        "nvmlDeviceGetDecoderUtilization", "utilization.decoder",
-        "Load of the video decoder (NVDEC).",
+    Metric(
+        key="utilization_decoder", name="Decoder utilization", kind=UNSIGNED, unit="%", group="codec",
+        reader="decoder_utilization", call="nvmlDeviceGetDecoderUtilization", smi="utilization.decoder",
+        text="Load of the video decoder (NVDEC).",
     ),
-    _gpu(
-        "utilization_jpeg", "JPEG engine utilization", UNSIGNED, "%", "codec", "jpeg_utilization", LIVE,
-        "nvmlDeviceGetJpgUtilization", "utilization.jpeg",
-        "Load of the JPEG decoder. Turing and newer, driver branch r535 and newer.",
+    Metric(
+        key="utilization_jpeg", name="JPEG engine utilization", kind=UNSIGNED, unit="%", group="codec",
+        reader="jpeg_utilization", call="nvmlDeviceGetJpgUtilization", smi="utilization.jpeg",
+        text="Load of the JPEG decoder. Turing and newer, driver branch r535 and newer.",
     ),
-    _gpu(
-        "utilization_ofa", "Optical flow engine utilization", UNSIGNED, "%", "codec", "ofa_utilization", LIVE,
-        "nvmlDeviceGetOfaUtilization", "utilization.ofa",
-        "Load of the optical flow accelerator. Turing and newer, driver branch r535 and newer.",
+    Metric(
+        key="utilization_ofa", name="Optical flow engine utilization", kind=UNSIGNED, unit="%", group="codec",
+        reader="ofa_utilization", call="nvmlDeviceGetOfaUtilization", smi="utilization.ofa",
+        text="Load of the optical flow accelerator. Turing and newer, driver branch r535 and newer.",
     ),
     # -- memory ----------------------------------------------------------------------------------------------------
-    _gpu(
-        "memory_total", "Memory total", UNSIGNED, "B", "memory", "memory.total", SLOW,
-        "nvmlDeviceGetMemoryInfo_v2", "memory.total",
-        "Frame buffer memory. Absent on devices that share the host's memory.",
+    Metric(
+        key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", group="memory", storage=SLOW, reader="memory",
+        field="total", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.total",
+        text="Frame buffer memory. Absent on devices that share the host's memory.",
     ),
-    _gpu(
-        "memory_used", "Memory used", UNSIGNED, "B", "memory", "memory.used", LIVE,
-        "nvmlDeviceGetMemoryInfo_v2", "memory.used",
-        "Allocated memory. Before driver branch r510 it includes what the driver reserves.",
+    Metric(
+        key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", group="memory", reader="memory", field="used",
+        call="nvmlDeviceGetMemoryInfo_v2", smi="memory.used",
+        text="Allocated memory. Before driver branch r510 it includes what the driver reserves.",
     ),
-    _gpu(
-        "memory_free", "Memory free", UNSIGNED, "B", "memory", "memory.free", LIVE,
-        "nvmlDeviceGetMemoryInfo_v2", "memory.free",
-        "Memory that can be allocated.",
+    Metric(
+        key="memory_free", name="Memory free", kind=UNSIGNED, unit="B", group="memory", reader="memory", field="free",
+        call="nvmlDeviceGetMemoryInfo_v2", smi="memory.free",
+        text="Memory that can be allocated.",
     ),
-    _gpu(
-        "memory_used_percent", "Memory used in percent", FLOAT, "%", "memory", "memory.used_percent", LIVE,
-        "nvmlDeviceGetMemoryInfo_v2", "",
-        "Used memory as a share of the total.",
+    Metric(
+        key="memory_used_percent", name="Memory used in percent", kind=FLOAT, unit="%", group="memory", reader="memory",
+        field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
+        text="Used memory as a share of the total.",
     ),
-    _gpu(
-        "memory_reserved", "Memory reserved", UNSIGNED, "B", "details", "memory_reserved", SLOW,
-        "nvmlDeviceGetMemoryInfo_v2", "memory.reserved",
-        "Held back by driver and firmware; total = used + free + reserved. Driver branch r510 and newer.",
+    Metric(
+        key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details", storage=SLOW,
+        reader="memory_reserved", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.reserved",
+        text="Held back by driver and firmware; total = used + free + reserved. Driver branch r510 and newer.",
     ),
-    _gpu(
-        "bar1_total", "BAR1 total", UNSIGNED, "B", "bar1", "bar1.total", STATIC,
-        "nvmlDeviceGetBAR1MemoryInfo", "",
-        "Size of the window through which the CPU and other devices reach the frame buffer.",
+    Metric(
+        key="bar1_total", name="BAR1 total", kind=UNSIGNED, unit="B", group="bar1", storage=STATIC, reader="bar1",
+        field="total", call="nvmlDeviceGetBAR1MemoryInfo",
+        text="Size of the window through which the CPU and other devices reach the frame buffer.",
     ),
-    _gpu(
-        "bar1_used", "BAR1 used", UNSIGNED, "B", "bar1", "bar1.used", LIVE,
-        "nvmlDeviceGetBAR1MemoryInfo", "",
-        "Mapped part of that window.",
+    Metric(
+        key="bar1_used", name="BAR1 used", kind=UNSIGNED, unit="B", group="bar1", reader="bar1", field="used",
+        call="nvmlDeviceGetBAR1MemoryInfo",
+        text="Mapped part of that window.",
     ),
     # -- temperature -----------------------------------------------------------------------------------------------
-    _gpu(
-        "temperature", "Temperature", UNSIGNED, "°C", "temperature", "temperature", LIVE,
-        "nvmlDeviceGetTemperatureV", "temperature.gpu",
-        "Temperature of the GPU die.",
+    Metric(
+        key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", group="temperature", reader="temperature",
+        call="nvmlDeviceGetTemperatureV", smi="temperature.gpu",
+        text="Temperature of the GPU die.",
     ),
-    _gpu(
-        "temperature_slowdown", "Slowdown temperature", UNSIGNED, "°C", "temperature", "temperature_slowdown", SLOW,
-        "nvmlDeviceGetTemperatureThreshold", "",
-        "The card slows itself down from here on. Hopper and newer data-centre cards give margins instead.",
+    Metric(
+        key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_slowdown", call="nvmlDeviceGetTemperatureThreshold",
+        text="The card slows itself down from here on. Hopper and newer data-centre cards give margins instead.",
     ),
-    _gpu(
-        "temperature_shutdown", "Shutdown temperature", UNSIGNED, "°C", "temperature", "temperature_shutdown", SLOW,
-        "nvmlDeviceGetTemperatureThreshold", "",
-        "The card switches itself off from here on. Hopper and newer data-centre cards give margins instead.",
+    Metric(
+        key="temperature_shutdown", name="Shutdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_shutdown", call="nvmlDeviceGetTemperatureThreshold",
+        text="The card switches itself off from here on. Hopper and newer data-centre cards give margins instead.",
     ),
-    _gpu(
-        "temperature_margin", "Temperature margin", FLOAT, "°C", "temperature", "temperature_margin", LIVE,
-        "nvmlDeviceGetMarginTemperature", "temperature.gpu.tlimit",
-        "Degrees left to the card's thermal limit (T.Limit); it may go below 0. Not the limit minus the temperature.",
+    Metric(
+        key="temperature_margin", name="Temperature margin", kind=FLOAT, unit="°C", group="temperature",
+        reader="temperature_margin", call="nvmlDeviceGetMarginTemperature", smi="temperature.gpu.tlimit",
+        text="Degrees left to the card's thermal limit (T.Limit); it may go below 0. Not the limit minus the "
+        "temperature.",
     ),
-    _gpu(
-        "temperature_slowdown_margin", "Slowdown margin", FLOAT, "°C", "temperature", "temperature_slowdown_margin",
-        SLOW, "nvmlDeviceGetFieldValues", "",
-        "The card slows itself down when its temperature margin falls to this value (NVML field 194).",
+    Metric(
+        key="temperature_slowdown_margin", name="Slowdown margin", kind=FLOAT, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
+        text="The card slows itself down when its temperature margin falls to this value (NVML field 194).",
     ),
-    _gpu(
-        "temperature_shutdown_margin", "Shutdown margin", FLOAT, "°C", "temperature", "temperature_shutdown_margin",
-        SLOW, "nvmlDeviceGetFieldValues", "",
-        "The card switches itself off when its temperature margin falls to this value (NVML field 193).",
+    Metric(
+        key="temperature_shutdown_margin", name="Shutdown margin", kind=FLOAT, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
+        text="The card switches itself off when its temperature margin falls to this value (NVML field 193).",
     ),
-    _gpu(
-        "temperature_memory", "Memory temperature", UNSIGNED, "°C", "temperature", "temperature_memory", LIVE,
-        "nvmlDeviceGetFieldValues", "temperature.memory",
-        "Temperature of the HBM stacks (NVML field 82). Not on GeForce, whose memory temperature NVML does not give.",
+    Metric(
+        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        reader="temperature_memory", call="nvmlDeviceGetFieldValues", smi="temperature.memory",
+        text="Temperature of the HBM stacks (NVML field 82). Not on GeForce, whose memory temperature NVML does not "
+        "give.",
     ),
-    _gpu(
-        "temperature_memory_max", "Memory maximum temperature", UNSIGNED, "°C", "temperature",
-        "temperature_memory_max", SLOW, "nvmlDeviceGetTemperatureThreshold", "",
-        "The memory slows the card down from here on.",
+    Metric(
+        key="temperature_memory_max", name="Memory maximum temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_memory_max", call="nvmlDeviceGetTemperatureThreshold",
+        text="The memory slows the card down from here on.",
     ),
-    _gpu(
-        "temperature_max", "Maximum operating temperature", UNSIGNED, "°C", "temperature", "temperature_max", SLOW,
-        "nvmlDeviceGetTemperatureThreshold", "",
-        "The card begins to lower its clocks here, before the slowdown temperature.",
+    Metric(
+        key="temperature_max", name="Maximum operating temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        storage=SLOW, reader="temperature_max", call="nvmlDeviceGetTemperatureThreshold",
+        text="The card begins to lower its clocks here, before the slowdown temperature.",
     ),
-    _gpu(
-        "temperature_max_margin", "Maximum operating margin", FLOAT, "°C", "limits", "temperature_max_margin", SLOW,
-        "nvmlDeviceGetFieldValues", "",
-        "The card begins to lower its clocks when its temperature margin falls to this value (NVML field 196).",
+    Metric(
+        key="temperature_max_margin", name="Maximum operating margin", kind=FLOAT, unit="°C", group="limits",
+        storage=SLOW, reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
+        text="The card begins to lower its clocks when its temperature margin falls to this value (NVML field 196).",
     ),
-    _gpu(
-        "temperature_memory_max_margin", "Memory maximum margin", FLOAT, "°C", "limits",
-        "temperature_memory_max_margin", SLOW, "nvmlDeviceGetFieldValues", "",
-        "The memory slows the card down when its own margin falls to this value (NVML field 195).",
+    Metric(
+        key="temperature_memory_max_margin", name="Memory maximum margin", kind=FLOAT, unit="°C", group="limits",
+        storage=SLOW, reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
+        text="The memory slows the card down when its own margin falls to this value (NVML field 195).",
     ),
     # -- fan -------------------------------------------------------------------------------------------------------
-    _gpu(
-        "fan_speed", "Fan speed", UNSIGNED, "%", "fan", "fan_speed", LIVE,
-        "nvmlDeviceGetFanSpeed_v2", "fan.speed",
-        "Speed that the card asks of its fastest fan, not what the fan really does; over 100 is possible. "
+    Metric(
+        key="fan_speed", name="Fan speed", kind=UNSIGNED, unit="%", group="fan", reader="fan_speed",
+        call="nvmlDeviceGetFanSpeed_v2", smi="fan.speed",
+        text="Speed that the card asks of its fastest fan, not what the fan really does; over 100 is possible. "
         "Passively cooled cards have none.",
     ),
-    _gpu(
-        "fan_rpm", "Fan speed in rpm", UNSIGNED, "!rpm", "fan", "fan_rpm", LIVE,
-        "nvmlDeviceGetFanSpeedRPM", "",
-        "Revolutions that the card asks of its fastest fan, not measured ones. Driver branch r570 and newer.",
+    Metric(
+        key="fan_rpm", name="Fan speed in rpm", kind=UNSIGNED, unit="!rpm", group="fan", reader="fan_rpm",
+        call="nvmlDeviceGetFanSpeedRPM",
+        text="Revolutions that the card asks of its fastest fan, not measured ones. Driver branch r570 and newer.",
     ),
     # -- power -----------------------------------------------------------------------------------------------------
-    _gpu(
-        "power", "Power draw", FLOAT, "W", "power", "power", LIVE,
-        "nvmlDeviceGetPowerUsage", "power.draw",
-        "Draw of the whole board; the mean of one second on Ampere (except GA100) and newer.",
+    Metric(
+        key="power", name="Power draw", kind=FLOAT, unit="W", group="power", reader="power",
+        call="nvmlDeviceGetPowerUsage", smi="power.draw",
+        text="Draw of the whole board; the mean of one second on Ampere (except GA100) and newer.",
     ),
-    _gpu(
-        "power_limit", "Power limit", FLOAT, "W", "power", "power_limit", SLOW,
-        "nvmlDeviceGetEnforcedPowerLimit", "enforced.power.limit",
-        "The lowest of all limits in force.",
+    Metric(
+        key="power_limit", name="Power limit", kind=FLOAT, unit="W", group="power", storage=SLOW, reader="power_limit",
+        call="nvmlDeviceGetEnforcedPowerLimit", smi="enforced.power.limit",
+        text="The lowest of all limits in force.",
     ),
-    _gpu(
-        "power_percent", "Power draw in percent of the limit", FLOAT, "%", "power", "power_percent", LIVE,
-        "nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit", "",
-        "100 is normal for a card at work.",
+    Metric(
+        key="power_percent", name="Power draw in percent of the limit", kind=FLOAT, unit="%", group="power",
+        reader="power_percent", call="nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit",
+        text="100 is normal for a card at work.",
     ),
-    _gpu(
-        "energy", "Energy", FLOAT, "J", "power", "energy", LIVE,
-        "nvmlDeviceGetTotalEnergyConsumption", "",
-        "Energy used since the driver was loaded; without persistence mode, since the card woke. Volta and newer.",
+    Metric(
+        key="energy", name="Energy", kind=FLOAT, unit="J", group="power", reader="energy",
+        call="nvmlDeviceGetTotalEnergyConsumption",
+        text="Energy used since the driver was loaded; without persistence mode, since the card woke. Volta and newer.",
     ),
-    _gpu(
-        "power_instant", "Power draw now", FLOAT, "W", "details", "power_instant", LIVE,
-        "nvmlDeviceGetFieldValues", "power.draw.instant",
-        "Draw without smoothing (NVML field 186). Driver branch r535 and newer.",
+    Metric(
+        key="power_instant", name="Power draw now", kind=FLOAT, unit="W", group="details", reader="power_instant",
+        call="nvmlDeviceGetFieldValues", smi="power.draw.instant",
+        text="Draw without smoothing (NVML field 186). Driver branch r535 and newer.",
     ),
-    _gpu(
-        "power_average", "Power draw, mean of a second", FLOAT, "W", "details", "power_average", LIVE,
-        "nvmlDeviceGetFieldValues", "power.draw.average",
-        "Draw, smoothed by the card (NVML field 185). Driver branch r535 and newer.",
+    Metric(
+        key="power_average", name="Power draw, mean of a second", kind=FLOAT, unit="W", group="details",
+        reader="power_average", call="nvmlDeviceGetFieldValues", smi="power.draw.average",
+        text="Draw, smoothed by the card (NVML field 185). Driver branch r535 and newer.",
     ),
-    _gpu(
-        "power_limit_requested", "Requested power limit", FLOAT, "W", "limits", "power_limit_requested", SLOW,
-        "nvmlDeviceGetPowerManagementLimit", "power.limit",
-        "The limit that an administrator has set.",
+    Metric(
+        key="power_limit_requested", name="Requested power limit", kind=FLOAT, unit="W", group="limits", storage=SLOW,
+        reader="power_limit_requested", call="nvmlDeviceGetPowerManagementLimit", smi="power.limit",
+        text="The limit that an administrator has set.",
     ),
-    _gpu(
-        "power_limit_default", "Default power limit", FLOAT, "W", "limits", "power_limit_default", STATIC,
-        "nvmlDeviceGetPowerManagementDefaultLimit", "power.default_limit",
-        "The limit that the card starts with.",
+    Metric(
+        key="power_limit_default", name="Default power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        reader="power_limit_default", call="nvmlDeviceGetPowerManagementDefaultLimit", smi="power.default_limit",
+        text="The limit that the card starts with.",
     ),
-    _gpu(
-        "power_limit_min", "Lowest power limit", FLOAT, "W", "limits", "power_limits.minimum", STATIC,
-        "nvmlDeviceGetPowerManagementLimitConstraints", "power.min_limit",
-        "The lowest limit that can be set.",
+    Metric(
+        key="power_limit_min", name="Lowest power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        reader="power_limits", field="minimum", call="nvmlDeviceGetPowerManagementLimitConstraints",
+        smi="power.min_limit",
+        text="The lowest limit that can be set.",
     ),
-    _gpu(
-        "power_limit_max", "Highest power limit", FLOAT, "W", "limits", "power_limits.maximum", STATIC,
-        "nvmlDeviceGetPowerManagementLimitConstraints", "power.max_limit",
-        "The highest limit that can be set.",
+    Metric(
+        key="power_limit_max", name="Highest power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        reader="power_limits", field="maximum", call="nvmlDeviceGetPowerManagementLimitConstraints",
+        smi="power.max_limit",
+        text="The highest limit that can be set.",
     ),
     # -- clocks ----------------------------------------------------------------------------------------------------
-    _gpu(
-        "clock_sm", "SM clock", UNSIGNED, "Hz", "clocks", "clock_sm", LIVE,
-        "nvmlDeviceGetClockInfo", "clocks.sm",
-        "Clock of the streaming multiprocessors.",
+    Metric(
+        key="clock_sm", name="SM clock", kind=UNSIGNED, unit="Hz", group="clocks", reader="clock_sm",
+        call="nvmlDeviceGetClockInfo", smi="clocks.sm",
+        text="Clock of the streaming multiprocessors.",
     ),
-    _gpu(
-        "clock_memory", "Memory clock", UNSIGNED, "Hz", "clocks", "clock_memory", LIVE,
-        "nvmlDeviceGetClockInfo", "clocks.mem",
-        "Clock of the memory.",
+    Metric(
+        key="clock_memory", name="Memory clock", kind=UNSIGNED, unit="Hz", group="clocks", reader="clock_memory",
+        call="nvmlDeviceGetClockInfo", smi="clocks.mem",
+        text="Clock of the memory.",
     ),
-    _gpu(
-        "clock_graphics", "Graphics clock", UNSIGNED, "Hz", "details", "clock_graphics", LIVE,
-        "nvmlDeviceGetClockInfo", "clocks.gr",
-        "Clock of the graphics engine.",
+    Metric(
+        key="clock_graphics", name="Graphics clock", kind=UNSIGNED, unit="Hz", group="details", reader="clock_graphics",
+        call="nvmlDeviceGetClockInfo", smi="clocks.gr",
+        text="Clock of the graphics engine.",
     ),
-    _gpu(
-        "clock_video", "Video clock", UNSIGNED, "Hz", "details", "clock_video", LIVE,
-        "nvmlDeviceGetClockInfo", "clocks.video",
-        "Clock of the video encoder and decoder.",
+    Metric(
+        key="clock_video", name="Video clock", kind=UNSIGNED, unit="Hz", group="details", reader="clock_video",
+        call="nvmlDeviceGetClockInfo", smi="clocks.video",
+        text="Clock of the video encoder and decoder.",
     ),
-    _gpu(
-        "performance_state", "Performance state", UNSIGNED, "", "clocks", "performance_state", LIVE,
-        "nvmlDeviceGetPerformanceState", "pstate",
-        "P0 is the fastest, P15 the slowest.", "NVIDIA performance state",
+    Metric(
+        key="performance_state", name="Performance state", kind=UNSIGNED, group="clocks",
+        valuemap="NVIDIA performance state", reader="performance_state", call="nvmlDeviceGetPerformanceState",
+        smi="pstate",
+        text="P0 is the fastest, P15 the slowest.",
     ),
     *(
-        _gpu(
-            f"clock_{clock}_max", f"{name} clock maximum", UNSIGNED, "Hz", "limits", f"clock_{clock}_max", STATIC,
-            "nvmlDeviceGetMaxClockInfo", smi,
-            f"The highest {name.lower() if name != 'SM' else name} clock of this card.",
+        Metric(
+            key=f"clock_{clock}_max", name=f"{name} clock maximum", kind=UNSIGNED, unit="Hz", group="limits",
+            storage=STATIC, reader=f"clock_{clock}_max", call="nvmlDeviceGetMaxClockInfo", smi=smi,
+            text=f"The highest {name.lower() if name != 'SM' else name} clock of this card.",
         )
         for clock, name, smi in (
             ("sm", "SM", "clocks.max.sm"),
@@ -524,9 +522,11 @@ GPU_METRICS = (
     ),
     # -- throttling ------------------------------------------------------------------------------------------------
     *(
-        _gpu(
-            f"throttle_{key}", f"Clocks held down by {name}", UNSIGNED, "", "throttling", f"throttling.{key}", LIVE,
-            "nvmlDeviceGetCurrentClocksEventReasons", f"clocks_event_reasons.{smi}", text, "NVIDIA yes or no",
+        Metric(
+            key=f"throttle_{key}", name=f"Clocks held down by {name}", kind=UNSIGNED, group="throttling",
+            valuemap="NVIDIA yes or no", reader="throttling", field=key, call="nvmlDeviceGetCurrentClocksEventReasons",
+            smi=f"clocks_event_reasons.{smi}",
+            text=text,
         )
         for key, name, smi, text in (
             ("sw_power_cap", "the power limit", "sw_power_cap", "Normal at work: the card is at its power limit."),
@@ -538,9 +538,10 @@ GPU_METRICS = (
         )
     ),
     *(
-        _gpu(
-            f"throttle_time_{key}", f"Time held down by {name}", FLOAT, "s", "details", f"throttle_time_{key}", LIVE,
-            call, smi, f"{text} A counter since the driver was loaded; nvidia-smi shows microseconds.",
+        Metric(
+            key=f"throttle_time_{key}", name=f"Time held down by {name}", kind=FLOAT, unit="s", group="details",
+            reader=f"throttle_time_{key}", call=call, smi=smi,
+            text=f"{text} A counter since the driver was loaded; nvidia-smi shows microseconds.",
         )
         for key, name, call, smi, text in (
             ("power", "the power limit", "nvmlDeviceGetFieldValues", "clocks_event_reasons_counters.sw_power_cap",
@@ -557,14 +558,16 @@ GPU_METRICS = (
         )
     ),
     # -- ECC, retired pages, remapped rows -------------------------------------------------------------------------
-    _gpu(
-        "ecc_mode", "ECC mode", UNSIGNED, "", "ecc", "ecc_mode", SLOW, "nvmlDeviceGetEccMode", "ecc.mode.current",
-        "Whether memory errors are corrected.", "NVIDIA on or off",
+    Metric(
+        key="ecc_mode", name="ECC mode", kind=UNSIGNED, group="ecc", storage=SLOW, valuemap="NVIDIA on or off",
+        reader="ecc_mode", call="nvmlDeviceGetEccMode", smi="ecc.mode.current",
+        text="Whether memory errors are corrected.",
     ),
     *(
-        _gpu(
-            f"ecc_{kind}_{span}", f"{word} ECC errors, {name}", UNSIGNED, "", "ecc", f"ecc_{kind}_{span}", LIVE,
-            "nvmlDeviceGetTotalEccErrors", f"ecc.errors.{kind}.{span}.total", f"{what} {since}",
+        Metric(
+            key=f"ecc_{kind}_{span}", name=f"{word} ECC errors, {name}", kind=UNSIGNED, group="ecc",
+            reader=f"ecc_{kind}_{span}", call="nvmlDeviceGetTotalEccErrors", smi=f"ecc.errors.{kind}.{span}.total",
+            text=f"{what} {since}",
         )
         for kind, word, what in (
             ("corrected", "Corrected", "Single-bit errors, put right by ECC."),
@@ -576,10 +579,11 @@ GPU_METRICS = (
         )
     ),
     *(
-        _gpu(
-            f"ecc_{location}_{kind}_{span}", f"{word} {location.upper()} errors, {name}", UNSIGNED, "", "ecc_detail",
-            f"ecc_{location}.{kind}_{span}", LIVE, "nvmlDeviceGetMemoryErrorCounter",
-            f"ecc.errors.{kind}.{span}.{location}", f"{what} {since}",
+        Metric(
+            key=f"ecc_{location}_{kind}_{span}", name=f"{word} {location.upper()} errors, {name}", kind=UNSIGNED,
+            group="ecc_detail", reader=f"ecc_{location}", field=f"{kind}_{span}",
+            call="nvmlDeviceGetMemoryErrorCounter", smi=f"ecc.errors.{kind}.{span}.{location}",
+            text=f"{what} {since}",
         )
         for location, what in (("sram", "Of caches and registers."), ("dram", "Of the device memory."))
         for kind, word in (("corrected", "Corrected"), ("uncorrected", "Uncorrected"))
@@ -588,104 +592,113 @@ GPU_METRICS = (
             ("aggregate", "for life", "A counter over the life of the card."),
         )
     ),
-    _gpu(
-        "memory_unrepairable", "Memory unrepairable", UNSIGNED, "", "ecc", "memory_unrepairable", LIVE,
-        "nvmlDeviceGetUnrepairableMemoryFlag_v1", "",
-        "1: the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
-        "NVIDIA yes or no",
+    Metric(
+        key="memory_unrepairable", name="Memory unrepairable", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
+        reader="memory_unrepairable", call="nvmlDeviceGetUnrepairableMemoryFlag_v1",
+        text="1: the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
     ),
-    _gpu(
-        "retired_pages_single", "Pages retired for single-bit errors", UNSIGNED, "", "ecc", "retired_pages.single",
-        SLOW, "nvmlDeviceGetRetiredPages", "retired_pages.single_bit_ecc.count",
-        "Memory pages taken out of use after repeated corrected errors. Before Ampere.",
+    Metric(
+        key="retired_pages_single", name="Pages retired for single-bit errors", kind=UNSIGNED, group="ecc",
+        storage=SLOW, reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
+        smi="retired_pages.single_bit_ecc.count",
+        text="Memory pages taken out of use after repeated corrected errors. Before Ampere.",
     ),
-    _gpu(
-        "retired_pages_double", "Pages retired for double-bit errors", UNSIGNED, "", "ecc", "retired_pages.double",
-        SLOW, "nvmlDeviceGetRetiredPages", "retired_pages.double_bit.count",
-        "Memory pages taken out of use after an uncorrected error. Before Ampere.",
+    Metric(
+        key="retired_pages_double", name="Pages retired for double-bit errors", kind=UNSIGNED, group="ecc",
+        storage=SLOW, reader="retired_pages", field="double", call="nvmlDeviceGetRetiredPages",
+        smi="retired_pages.double_bit.count",
+        text="Memory pages taken out of use after an uncorrected error. Before Ampere.",
     ),
-    _gpu(
-        "retired_pages_pending", "Page retirement pending", UNSIGNED, "", "ecc", "retired_pages_pending", LIVE,
-        "nvmlDeviceGetRetiredPagesPendingStatus", "retired_pages.pending",
-        "1: pages will be retired when the driver is loaded anew.", "NVIDIA yes or no",
+    Metric(
+        key="retired_pages_pending", name="Page retirement pending", kind=UNSIGNED, group="ecc",
+        valuemap="NVIDIA yes or no", reader="retired_pages_pending", call="nvmlDeviceGetRetiredPagesPendingStatus",
+        smi="retired_pages.pending",
+        text="1: pages will be retired when the driver is loaded anew.",
     ),
-    _gpu(
-        "remapped_corrected", "Rows remapped for corrected errors", UNSIGNED, "", "ecc", "remapped_rows.corrected",
-        SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.correctable",
-        "Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
+    Metric(
+        key="remapped_corrected", name="Rows remapped for corrected errors", kind=UNSIGNED, group="ecc", storage=SLOW,
+        reader="remapped_rows", field="corrected", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.correctable",
+        text="Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
     ),
-    _gpu(
-        "remapped_uncorrected", "Rows remapped for uncorrected errors", UNSIGNED, "", "ecc",
-        "remapped_rows.uncorrected", SLOW, "nvmlDeviceGetRemappedRows", "remapped_rows.uncorrectable",
-        "Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
+    Metric(
+        key="remapped_uncorrected", name="Rows remapped for uncorrected errors", kind=UNSIGNED, group="ecc",
+        storage=SLOW, reader="remapped_rows", field="uncorrected", call="nvmlDeviceGetRemappedRows",
+        smi="remapped_rows.uncorrectable",
+        text="Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
     ),
-    _gpu(
-        "remap_pending", "Row remapping pending", UNSIGNED, "", "ecc", "remapped_rows.pending", LIVE,
-        "nvmlDeviceGetRemappedRows", "remapped_rows.pending",
-        "1: a row will be replaced at the next reset of the GPU.", "NVIDIA yes or no",
+    Metric(
+        key="remap_pending", name="Row remapping pending", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
+        reader="remapped_rows", field="pending", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.pending",
+        text="1: a row will be replaced at the next reset of the GPU.",
     ),
-    _gpu(
-        "remap_failure", "Row remapping failed", UNSIGNED, "", "ecc", "remapped_rows.failure", LIVE,
-        "nvmlDeviceGetRemappedRows", "remapped_rows.failure",
-        "1: a row could not be replaced, now or in the past.", "NVIDIA yes or no",
+    Metric(
+        key="remap_failure", name="Row remapping failed", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
+        reader="remapped_rows", field="failure", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.failure",
+        text="1: a row could not be replaced, now or in the past.",
     ),
     *(
-        _gpu(
-            f"spare_rows_{key}", f"Banks with {name} spare rows", UNSIGNED, "", "limits", f"spare_rows.{key}", SLOW,
-            "nvmlDeviceGetRowRemapperHistogram", f"remapped_rows.histogram.{key}",
-            f"Memory banks that have {name} of their spare rows left.",
+        Metric(
+            key=f"spare_rows_{key}", name=f"Banks with {name} spare rows", kind=UNSIGNED, group="limits", storage=SLOW,
+            reader="spare_rows", field=key, call="nvmlDeviceGetRowRemapperHistogram",
+            smi=f"remapped_rows.histogram.{key}",
+            text=f"Memory banks that have {name} of their spare rows left.",
         )
         for key, name in (("max", "all"), ("high", "most"), ("partial", "some"), ("low", "few"), ("none", "no"))
     ),
     # -- PCIe ------------------------------------------------------------------------------------------------------
-    _gpu(
-        "pcie_generation", "PCIe generation", UNSIGNED, "", "pcie", "pcie_generation", LIVE,
-        "nvmlDeviceGetCurrPcieLinkGeneration", "pcie.link.gen.current",
-        "Speed of the link now; cards at rest lower it to save power.",
+    Metric(
+        key="pcie_generation", name="PCIe generation", kind=UNSIGNED, group="pcie", reader="pcie_generation",
+        call="nvmlDeviceGetCurrPcieLinkGeneration", smi="pcie.link.gen.current",
+        text="Speed of the link now; cards at rest lower it to save power.",
     ),
-    _gpu(
-        "pcie_generation_max", "PCIe generation maximum", UNSIGNED, "", "pcie", "pcie_generation_max", SLOW,
-        "nvmlDeviceGetMaxPcieLinkGeneration", "pcie.link.gen.max",
-        "The highest speed that card and slot have in common. Not in a virtual machine, which does not see the slot.",
+    Metric(
+        key="pcie_generation_max", name="PCIe generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        reader="pcie_generation_max", call="nvmlDeviceGetMaxPcieLinkGeneration", smi="pcie.link.gen.max",
+        text="The highest speed that card and slot have in common. Not in a virtual machine, which does not see the "
+        "slot.",
     ),
-    _gpu(
-        "pcie_width", "PCIe width", UNSIGNED, "", "pcie", "pcie_width", LIVE,
-        "nvmlDeviceGetCurrPcieLinkWidth", "pcie.link.width.current",
-        "Lanes in use.",
+    Metric(
+        key="pcie_width", name="PCIe width", kind=UNSIGNED, group="pcie", reader="pcie_width",
+        call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
+        text="Lanes in use.",
     ),
-    _gpu(
-        "pcie_width_max", "PCIe width maximum", UNSIGNED, "", "pcie", "pcie_width_max", SLOW,
-        "nvmlDeviceGetMaxPcieLinkWidth", "pcie.link.width.max",
-        "Lanes that card and slot have in common. Not in a virtual machine, which does not see the slot.",
+    Metric(
+        key="pcie_width_max", name="PCIe width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
+        text="Lanes that card and slot have in common. Not in a virtual machine, which does not see the slot.",
     ),
-    _gpu(
-        "pcie_replays", "PCIe replays", UNSIGNED, "", "pcie", "pcie_replays", LIVE,
-        "nvmlDeviceGetPcieReplayCounter", "",
-        "Packets sent again after an error: a counter since the driver was loaded. A few are normal.",
+    Metric(
+        key="pcie_replays", name="PCIe replays", kind=UNSIGNED, group="pcie", reader="pcie_replays",
+        call="nvmlDeviceGetPcieReplayCounter",
+        text="Packets sent again after an error: a counter since the driver was loaded. A few are normal.",
     ),
     # -- NVLink and fabric -----------------------------------------------------------------------------------------
-    _gpu(
-        "nvlink_up", "NVLinks up", UNSIGNED, "", "nvlink", "nvlink.up", STATIC, "nvmlDeviceGetNvLinkState", "",
-        "Links that carry data. A GeForce card without a bridge has links, and none is up.",
+    Metric(
+        key="nvlink_up", name="NVLinks up", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="nvlink", field="up",
+        call="nvmlDeviceGetNvLinkState",
+        text="Links that carry data. A GeForce card without a bridge has links, and none is up.",
     ),
-    _gpu(
-        "nvlink_links", "NVLinks", UNSIGNED, "", "nvlink", "nvlink.links", SLOW, "nvmlDeviceGetFieldValues", "",
-        "Links that the chip has (NVML field 91).",
+    Metric(
+        key="nvlink_links", name="NVLinks", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink", field="links",
+        call="nvmlDeviceGetFieldValues",
+        text="Links that the chip has (NVML field 91).",
     ),
     *(
-        _gpu(
+        Metric(
             # A whole number, but Zabbix writes one above 1e17 with an exponent, which is no unsigned value: at full
             # speed that is reached within days.
-            f"nvlink_{key}", f"NVLink data {word}", FLOAT, "B", "nvlink", f"nvlink_{key}", LIVE,
-            "nvmlDeviceGetFieldValues", "",
-            f"Payload {word} over all links: a counter (NVML field {field}; with NVLink 5, {later}). Volta and newer.",
+            key=f"nvlink_{key}", name=f"NVLink data {word}", kind=FLOAT, unit="B", group="nvlink",
+            reader=f"nvlink_{key}", call="nvmlDeviceGetFieldValues",
+            text=f"Payload {word} over all links: a counter (NVML field {field}; with NVLink 5, {later}). Volta and "
+            "newer.",
         )
         for key, word, field, later in (("sent", "sent", 138, 202), ("received", "received", 139, 204))
     ),
     *(
-        _gpu(
-            f"nvlink_{key}", f"NVLink {name} errors", UNSIGNED, "", "nvlink", f"nvlink_{key}", LIVE,
-            "nvmlDeviceGetFieldValues", "", f"{text} A counter over all links (NVML field {field}).{since}",
+        Metric(
+            key=f"nvlink_{key}", name=f"NVLink {name} errors", kind=UNSIGNED, group="nvlink", reader=f"nvlink_{key}",
+            call="nvmlDeviceGetFieldValues",
+            text=f"{text} A counter over all links (NVML field {field}).{since}",
         )
         for key, name, field, text, since in (
             ("replays", "replay", "52", "Packets sent again.", " Before NVLink 5."),
@@ -696,74 +709,79 @@ GPU_METRICS = (
             ("recoveries_failed", "failed recovery", "214", "Links that did not come back.", " NVLink 5."),
         )
     ),
-    _gpu(
-        "fabric_state", "Fabric state", UNSIGNED, "", "nvlink", "fabric.state", LIVE, "nvmlDeviceGetGpuFabricInfoV",
-        "fabric.state",
-        "Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.", "NVIDIA fabric state",
+    Metric(
+        key="fabric_state", name="Fabric state", kind=UNSIGNED, group="nvlink", valuemap="NVIDIA fabric state",
+        reader="fabric", field="state", call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.state",
+        text="Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.",
     ),
-    _gpu(
-        "fabric_status", "Fabric status", UNSIGNED, "", "nvlink", "fabric.status", LIVE, "nvmlDeviceGetGpuFabricInfoV",
-        "fabric.status", "NVML's return code of that: 0 when it went well.",
+    Metric(
+        key="fabric_status", name="Fabric status", kind=UNSIGNED, group="nvlink", reader="fabric", field="status",
+        call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.status",
+        text="NVML's return code of that: 0 when it went well.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
-    _gpu(
-        "recovery_action", "Recovery action", UNSIGNED, "", "health", "recovery_action", LIVE,
-        "nvmlDeviceGetFieldValues", "gpu_recovery_action",
-        "What the driver itself says must be done (NVML field 230). Driver branch r570 and newer.",
-        "NVIDIA recovery action",
+    Metric(
+        key="recovery_action", name="Recovery action", kind=UNSIGNED, group="health", valuemap="NVIDIA recovery action",
+        reader="recovery_action", call="nvmlDeviceGetFieldValues", smi="gpu_recovery_action",
+        text="What the driver itself says must be done (NVML field 230). Driver branch r570 and newer.",
     ),
-    _gpu(
-        "persistence_mode", "Persistence mode", UNSIGNED, "", "modes", "persistence_mode", SLOW,
-        "nvmlDeviceGetPersistenceMode", "persistence_mode",
-        "Whether the driver stays loaded while nobody uses the card; without it each poll wakes the card.",
-        "NVIDIA on or off",
+    Metric(
+        key="persistence_mode", name="Persistence mode", kind=UNSIGNED, group="modes", storage=SLOW,
+        valuemap="NVIDIA on or off", reader="persistence_mode", call="nvmlDeviceGetPersistenceMode",
+        smi="persistence_mode",
+        text="Whether the driver stays loaded while nobody uses the card; without it each poll wakes the card.",
     ),
-    _gpu(
-        "compute_mode", "Compute mode", UNSIGNED, "", "details", "compute_mode", SLOW, "nvmlDeviceGetComputeMode",
-        "compute_mode", "Who may compute on the card.", "NVIDIA compute mode",
+    Metric(
+        key="compute_mode", name="Compute mode", kind=UNSIGNED, group="details", storage=SLOW,
+        valuemap="NVIDIA compute mode", reader="compute_mode", call="nvmlDeviceGetComputeMode", smi="compute_mode",
+        text="Who may compute on the card.",
     ),
-    _gpu(
-        "mig_mode", "MIG mode", UNSIGNED, "", "modes", "mig_mode", SLOW, "nvmlDeviceGetMigMode", "mig.mode.current",
-        "Whether the card is divided into instances.", "NVIDIA on or off",
+    Metric(
+        key="mig_mode", name="MIG mode", kind=UNSIGNED, group="modes", storage=SLOW, valuemap="NVIDIA on or off",
+        reader="mig_mode", call="nvmlDeviceGetMigMode", smi="mig.mode.current",
+        text="Whether the card is divided into instances.",
     ),
-    _gpu(
-        "display_active", "Display active", UNSIGNED, "", "details", "display_active", SLOW,
-        "nvmlDeviceGetDisplayActive", "display_active", "Whether a screen is driven by this card.", "NVIDIA yes or no",
+    Metric(
+        key="display_active", name="Display active", kind=UNSIGNED, group="details", storage=SLOW,
+        valuemap="NVIDIA yes or no", reader="display_active", call="nvmlDeviceGetDisplayActive", smi="display_active",
+        text="Whether a screen is driven by this card.",
     ),
-    _gpu(
-        "accounting_mode", "Accounting mode", UNSIGNED, "", "details", "accounting_mode", SLOW,
-        "nvmlDeviceGetAccountingMode", "accounting.mode",
-        "Whether the driver keeps records of ended processes.", "NVIDIA on or off",
+    Metric(
+        key="accounting_mode", name="Accounting mode", kind=UNSIGNED, group="details", storage=SLOW,
+        valuemap="NVIDIA on or off", reader="accounting_mode", call="nvmlDeviceGetAccountingMode",
+        smi="accounting.mode",
+        text="Whether the driver keeps records of ended processes.",
     ),
-    _gpu(
-        "display_mode", "Display attached", UNSIGNED, "", "details", "display_mode", SLOW,
-        "nvmlDeviceGetDisplayMode", "",
-        "Whether a screen is attached to this card. Driver branch r590 and newer do not say.", "NVIDIA yes or no",
+    Metric(
+        key="display_mode", name="Display attached", kind=UNSIGNED, group="details", storage=SLOW,
+        valuemap="NVIDIA yes or no", reader="display_mode", call="nvmlDeviceGetDisplayMode",
+        text="Whether a screen is attached to this card. Driver branch r590 and newer do not say.",
     ),
-    _gpu(
-        "virtualization_mode", "Virtualization mode", UNSIGNED, "", "details", "virtualization_mode", SLOW,
-        "nvmlDeviceGetVirtualizationMode", "", "Whether this is a vGPU, a card passed through, or a host of vGPUs.",
-        "NVIDIA virtualization mode",
+    Metric(
+        key="virtualization_mode", name="Virtualization mode", kind=UNSIGNED, group="details", storage=SLOW,
+        valuemap="NVIDIA virtualization mode", reader="virtualization_mode", call="nvmlDeviceGetVirtualizationMode",
+        text="Whether this is a vGPU, a card passed through, or a host of vGPUs.",
     ),
     # -- vGPU, confidential computing ------------------------------------------------------------------------------
-    _gpu(
-        "vgpus", "vGPUs", UNSIGNED, "", "vgpu", "vgpus", LIVE, "nvmlDeviceGetActiveVgpus", "",
-        "vGPUs that run on this card. On their host alone.",
+    Metric(
+        key="vgpus", name="vGPUs", kind=UNSIGNED, group="vgpu", reader="vgpus", call="nvmlDeviceGetActiveVgpus",
+        text="vGPUs that run on this card. On their host alone.",
     ),
-    _gpu(
-        "license_state", "License state", UNSIGNED, "", "vgpu", "license.state", LIVE,
-        "nvmlDeviceGetGridLicensableFeatures_v4", "",
-        "Whether this vGPU has its license; without one it is slowed down. In the guest alone.",
-        "NVIDIA license state",
+    Metric(
+        key="license_state", name="License state", kind=UNSIGNED, group="vgpu", valuemap="NVIDIA license state",
+        reader="license", field="state", call="nvmlDeviceGetGridLicensableFeatures_v4",
+        text="Whether this vGPU has its license; without one it is slowed down. In the guest alone.",
     ),
-    _gpu(
-        "license_product", "Licensed product", CHAR, "", "vgpu", "license.product", STATIC,
-        "nvmlDeviceGetGridLicensableFeatures_v4", "", "What the license is for.",
+    Metric(
+        key="license_product", name="Licensed product", kind=CHAR, group="vgpu", storage=STATIC, reader="license",
+        field="product", call="nvmlDeviceGetGridLicensableFeatures_v4",
+        text="What the license is for.",
     ),
     *(
-        _gpu(
-            f"cc_{key}", name, UNSIGNED, "", "confidential", f"confidential.{key}", SLOW,
-            "nvmlSystemGetConfComputeState", "", text, valuemap,
+        Metric(
+            key=f"cc_{key}", name=name, kind=UNSIGNED, group="confidential", storage=SLOW, valuemap=valuemap,
+            reader="confidential", field=key, call="nvmlSystemGetConfComputeState",
+            text=text,
         )
         for key, name, text, valuemap in (
             ("feature", "Confidential computing", "Whether it is on. Hopper and newer.", "NVIDIA on or off"),
@@ -778,9 +796,11 @@ GPU_METRICS = (
         )
     ),
     *(
-        _gpu(
-            f"protected_{key}", f"Protected memory {key}", UNSIGNED, "B", "confidential", f"protected_memory.{key}",
-            storage, "nvmlDeviceGetConfComputeProtectedMemoryUsage", f"protected_memory.{key}", text,
+        Metric(
+            key=f"protected_{key}", name=f"Protected memory {key}", kind=UNSIGNED, unit="B", group="confidential",
+            storage=storage, reader="protected_memory", field=key, call="nvmlDeviceGetConfComputeProtectedMemoryUsage",
+            smi=f"protected_memory.{key}",
+            text=text,
         )
         for key, storage, text in (
             ("total", SLOW, "Memory that confidential computing protects; 0 while it is off."),
@@ -788,30 +808,32 @@ GPU_METRICS = (
         )
     ),
     # -- processes -------------------------------------------------------------------------------------------------
-    _gpu(
-        "processes", "Processes", UNSIGNED, "", "processes", "processes", LIVE,
-        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
-        "nvmlDeviceGetMPSComputeRunningProcesses_v3", "",
-        "Processes that hold a context on the card: computing, drawing, or through MPS.",
+    Metric(
+        key="processes", name="Processes", kind=UNSIGNED, group="processes", reader="processes",
+        call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
+        "nvmlDeviceGetMPSComputeRunningProcesses_v3",
+        text="Processes that hold a context on the card: computing, drawing, or through MPS.",
     ),
-    _gpu(
-        "process_oldest", "Age of the oldest process", UNSIGNED, "s", "processes", "process_oldest", LIVE,
-        "nvmlDeviceGetComputeRunningProcesses_v3", "",
-        "Since the start of the process that runs longest; 0 without one. From /proc, where the host's processes are "
-        "to be seen.",
+    Metric(
+        key="process_oldest", name="Age of the oldest process", kind=UNSIGNED, unit="s", group="processes",
+        reader="process_oldest", call="nvmlDeviceGetComputeRunningProcesses_v3",
+        text="Since the start of the process that runs longest; 0 without one. From /proc, where the host's processes "
+        "are to be seen.",
     ),
-    _gpu(
-        "process_list", "Process list", TEXT, "", "process_list", "process_list", SLOW,
-        "nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo", "",
-        "The largest processes of the host, those of this card: pid, name (arguments only where the service's "
+    Metric(
+        key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
+        call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
+        text="The largest processes of the host, those of this card: pid, name (arguments only where the service's "
         "configuration asks for them), type (C computes, G draws, M by MPS), memory in B, user, container or Slurm "
         "job, MIG GPU instance; with the resident collector also what it used of multiprocessors, memory controller, "
         "encoder and decoder since the last reading, in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(
-        _gpu(
-            f"{key}_{field}", f"{name} {word}", kind, unit, "sessions", f"{key}.{field}", LIVE, call, smi, text,
+        Metric(
+            key=f"{key}_{field}", name=f"{name} {word}", kind=kind, unit=unit, group="sessions", reader=key,
+            field=field, call=call, smi=smi,
+            text=text,
         )
         for key, name, call, prefix in (
             ("encoder", "Encoder", "nvmlDeviceGetEncoderStats", "encoder.stats"),
@@ -827,8 +849,8 @@ GPU_METRICS = (
 )  # fmt: skip
 
 
-def _rate(  # noqa: PLR0913, PLR0917  as above
-    key: str, name: str, unit: str, source: str, factor: int, text: str, group: str = ""
+def _rate(  # noqa: PLR0913  one argument a column
+    *, key: str, name: str, source: str, text: str, unit: str = "", factor: int = 1, group: str = ""
 ) -> Metric:
     (counter,) = (metric for metric in GPU_METRICS if metric.key == source)
     return counter._replace(
@@ -855,13 +877,14 @@ GPU_RATES = (
         "were seen to answer with a fan at 0 %.",
     ),
     _rate(
-        "power_mean", "Mean power draw", "W", "energy", 1,
-        "Mean since the last poll, from the energy counter: no peak is missed.",
+        key="power_mean", name="Mean power draw", unit="W", source="energy",
+        text="Mean since the last poll, from the energy counter: no peak is missed.",
     ),
     *(
         _rate(
-            f"throttle_share_{key}", f"Share of time held down by {name}", "%", f"throttle_time_{key}", 100,
-            "Since the last poll.", "throttling",
+            key=f"throttle_share_{key}", name=f"Share of time held down by {name}", unit="%",
+            source=f"throttle_time_{key}", factor=100, group="throttling",
+            text="Since the last poll.",
         )
         for key, name in (
             ("power", "the power limit"),
@@ -871,25 +894,30 @@ GPU_RATES = (
         )
     ),
     *(
-        _rate(f"nvlink_{key}_rate", f"NVLink data {word} per second", "Bps", f"nvlink_{key}", 1, "Since the last poll.")
+        _rate(
+            key=f"nvlink_{key}_rate", name=f"NVLink data {word} per second", unit="Bps", source=f"nvlink_{key}",
+            text="Since the last poll.",
+        )
         for key, word in (("sent", "sent"), ("received", "received"))
     ),
-    _rate("nvlink_crc_rate", "NVLink CRC errors per second", "", "nvlink_crc", 1, "Since the last poll."),
     _rate(
-        "ecc_corrected_rate", "Corrected ECC errors per hour", "", "ecc_corrected_volatile", 3600,
-        "Since the last poll. Some are normal; many, for long, foretell uncorrected ones.",
+        key="nvlink_crc_rate", name="NVLink CRC errors per second", source="nvlink_crc",
+        text="Since the last poll.",
     ),
     _rate(
-        "pcie_replay_rate", "PCIe replays per minute", "", "pcie_replays", 60,
-        "Since the last poll.",
+        key="ecc_corrected_rate", name="Corrected ECC errors per hour", source="ecc_corrected_volatile", factor=3600,
+        text="Since the last poll. Some are normal; many, for long, foretell uncorrected ones.",
+    ),
+    _rate(
+        key="pcie_replay_rate", name="PCIe replays per minute", source="pcie_replays", factor=60,
+        text="Since the last poll.",
     ),
 )  # fmt: skip
 
 # Written by the template from the document's `presence`, not read from a Device.
 PRESENT = Metric(
-    "gpu", "present", "Present", UNSIGNED, "", "health", "", "", LIVE, "NVIDIA presence",
-    "nvmlDeviceGetUUID", "",
-    "1 while a card with this UUID answers, 0 when it does not although the driver does.",
+    key="present", name="Present", kind=UNSIGNED, group="health", valuemap="NVIDIA presence", call="nvmlDeviceGetUUID",
+    text="1 while a card with this UUID answers, 0 when it does not although the driver does.",
 )  # fmt: skip
 
 # What a card cannot serve is named in {#LACKS} by these tokens, and by nothing else.

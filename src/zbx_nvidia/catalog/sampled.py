@@ -6,22 +6,41 @@ for those of which the driver keeps samples itself.
 
 from __future__ import annotations
 
-from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
+from typing import NamedTuple
+
+from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, SLOW, UNSIGNED, Metric
 from zbx_nvidia.catalog.xid_actions import CLASSES, TO_MEND
 
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"
 
-# Method of the driver's `Probe`: what it samples.
+
+class _Sampled(NamedTuple):
+    """What a method of the driver's `Probe` samples, which has the name of its key."""
+
+    key: str
+    name: str
+    kind: str
+    unit: str
+    call: str
+
+
 _SAMPLED = (
-    ("utilization", "GPU utilization", UNSIGNED, "%", "nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples"),
-    (
-        "power", "Power draw", FLOAT, "W",
-        "nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples",
+    _Sampled(
+        key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%",
+        call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples",
     ),
-    ("temperature", "Temperature", UNSIGNED, "°C", "nvmlDeviceGetTemperatureV"),
-    ("temperature_memory", "Memory temperature", UNSIGNED, "°C", "nvmlDeviceGetFieldValues"),
-    ("clock_sm", "SM clock", UNSIGNED, "Hz", "nvmlDeviceGetClockInfo, nvmlDeviceGetSamples"),
+    _Sampled(
+        key="power", name="Power draw", kind=FLOAT, unit="W",
+        call="nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples",
+    ),
+    _Sampled(key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", call="nvmlDeviceGetTemperatureV"),
+    _Sampled(
+        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", call="nvmlDeviceGetFieldValues",
+    ),
+    _Sampled(
+        key="clock_sm", name="SM clock", kind=UNSIGNED, unit="Hz", call="nvmlDeviceGetClockInfo, nvmlDeviceGetSamples",
+    ),
 )  # fmt: skip
 _WORDS = {
     PEAK: ("highest sample", "The highest of all samples of the last minute: what a poll would miss."),
@@ -35,47 +54,31 @@ _BUFFERED = " With a process a poll, of the last seconds alone: what the driver 
 _GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
 
 
-def _row(  # noqa: PLR0913, PLR0917  one argument a column
-    key: str,
-    name: str,
-    kind: str,
-    unit: str,
-    group: str,
-    reader: str,
-    field: str,
-    storage: str,
-    call: str,
-    text: str,
-    valuemap: str = "",
-) -> Metric:
-    return Metric("gpu", key, name, kind, unit, group, reader, field, storage, valuemap, call, "", text)
-
-
-def _xid(key: str, name: str, kind: str, text: str, unit: str = "", valuemap: str = "", storage: str = LIVE) -> Metric:  # noqa: PLR0913, PLR0917  as above
-    return _row(key, name, kind, unit, "xid", "xid", "", storage, "nvmlEventSetWait_v2", text, valuemap)
-
-
 SAMPLED_METRICS = (
     *(
-        _row(
-            f"sampled_{key}_{what}", f"{name}, {_WORDS[what][0]}", FLOAT if what == AVERAGE else kind, unit, "peaks",
-            f"sampled_{key}", what, LIVE, call, _WORDS[what][1] + (_BUFFERED if _BUFFER in call else ""),
+        Metric(
+            key=f"sampled_{row.key}_{what}", name=f"{row.name}, {_WORDS[what][0]}",
+            kind=FLOAT if what == AVERAGE else row.kind, unit=row.unit, group="peaks", reader=f"sampled_{row.key}",
+            field=what, call=row.call,
+            text=_WORDS[what][1] + (_BUFFERED if _BUFFER in row.call else ""),
         )
-        for key, name, kind, unit, call in _SAMPLED
+        for row in _SAMPLED
         for what in _WORDS
-        if (key, what) not in _NO_ROOM
+        if (row.key, what) not in _NO_ROOM
     ),
     *(
-        _row(
-            f"sampled_pcie_{word}", f"PCIe data {word} per second", FLOAT, "Bps", "peaks", f"sampled_pcie_{word}",
-            AVERAGE, LIVE, "nvmlDeviceGetPcieThroughput",
-            "Mean of the samples of the last minute, each of them over 20 ms.",
+        Metric(
+            key=f"sampled_pcie_{word}", name=f"PCIe data {word} per second", kind=FLOAT, unit="Bps", group="peaks",
+            reader=f"sampled_pcie_{word}", field=AVERAGE, call="nvmlDeviceGetPcieThroughput",
+            text="Mean of the samples of the last minute, each of them over 20 ms.",
         )
         for word in ("sent", "received")
     ),
     *(
-        _row(
-            f"gpm_{key}", name, FLOAT, "%", "gpm", f"gpm_{key}", "", LIVE, "nvmlGpmMetricsGet", f"{text} {_GPM}",
+        Metric(
+            key=f"gpm_{key}", name=name, kind=FLOAT, unit="%", group="gpm", reader=f"gpm_{key}",
+            call="nvmlGpmMetricsGet",
+            text=f"{text} {_GPM}",
         )
         for key, name, text in (
             ("graphics", "Graphics engine activity", "Share of the time in which any compute or graphics work ran."),
@@ -85,41 +88,44 @@ SAMPLED_METRICS = (
             ("memory", "Memory bandwidth activity", "Share of the bandwidth of the memory that was used."),
         )
     ),
-    _xid(
-        "xid_last", "Last XID error", UNSIGNED,
-        "Code of the last XID error since the service was started, or the host where the service reads the kernel's "
-        "log; no value until there is one.",
-        valuemap="NVIDIA XID",
+    Metric(
+        key="xid_last", name="Last XID error", kind=UNSIGNED, group="xid", valuemap="NVIDIA XID", reader="xid",
+        call="nvmlEventSetWait_v2",
+        text="Code of the last XID error since the service was started, or the host where the service reads the "
+        "kernel's log; no value until there is one.",
     ),
-    _xid(
-        "xid_last_time", "Time of the last XID error", UNSIGNED, "When it came.", "unixtime",
+    Metric(
+        key="xid_last_time", name="Time of the last XID error", kind=UNSIGNED, unit="unixtime", group="xid",
+        reader="xid", call="nvmlEventSetWait_v2",
+        text="When it came.",
     ),
-    _xid(
-        "xid_recent", "Recent XID errors", CHAR,
-        "Codes that came lately (xid_memory of the service), each between two commas, the last one at the end; only a "
-        "comma when there were none. Alarms stand on it.",
+    Metric(
+        key="xid_recent", name="Recent XID errors", kind=CHAR, group="xid", reader="xid", call="nvmlEventSetWait_v2",
+        text="Codes that came lately (xid_memory of the service), each between two commas, the last one at the end; "
+        "only a comma when there were none. Alarms stand on it.",
     ),
     *(
-        _xid(
-            f"xid_{kind.key}_last", f"Last XID error: {kind.name}", UNSIGNED,
-            f"The last of the recent ones of this class. {kind.text} 0 when there is none.",
-            valuemap="NVIDIA XID", storage=SLOW,
+        Metric(
+            key=f"xid_{kind.key}_last", name=f"Last XID error: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
+            valuemap="NVIDIA XID", reader="xid", call="nvmlEventSetWait_v2",
+            text=f"The last of the recent ones of this class. {kind.text} 0 when there is none.",
         )
         for kind in TO_MEND
     ),
-    _xid(
-        "xid_count", "XID errors", UNSIGNED,
-        "All since the service was started, or the host where the service reads the kernel's log, each repetition "
-        "counted.",
+    Metric(
+        key="xid_count", name="XID errors", kind=UNSIGNED, group="xid", reader="xid", call="nvmlEventSetWait_v2",
+        text="All since the service was started, or the host where the service reads the kernel's log, each "
+        "repetition counted.",
     ),
-    _xid(
-        "xid_events", "XID events", UNSIGNED,
-        "The same, with repetitions of a code within a minute (xid_repeat of the service) counted once.",
+    Metric(
+        key="xid_events", name="XID events", kind=UNSIGNED, group="xid", reader="xid", call="nvmlEventSetWait_v2",
+        text="The same, with repetitions of a code within a minute (xid_repeat of the service) counted once.",
     ),
     *(
-        _xid(
-            f"xid_{kind.key}", f"XID errors: {kind.name}", UNSIGNED, f"{kind.text} Each repetition counted.",
-            storage=SLOW,
+        Metric(
+            key=f"xid_{kind.key}", name=f"XID errors: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
+            reader="xid", call="nvmlEventSetWait_v2",
+            text=f"{kind.text} Each repetition counted.",
         )
         for kind in CLASSES
     ),

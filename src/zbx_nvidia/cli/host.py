@@ -11,7 +11,7 @@ import click
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
-    from zbx_nvidia.install.install import Result
+    from zbx_nvidia.install.install import InstallResult
 
 AGENT = "zbx-nvidia-agent"
 
@@ -58,11 +58,11 @@ def install_agent(  # noqa: PLR0913  one for each option
       zbx-nvidia install-agent --server 192.0.2.5 --psk --host-metadata nvidia-gpu
     """
     from zbx_nvidia.install import install  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.install.agent_settings import Wish  # noqa: PLC0415  as above
+    from zbx_nvidia.install.agent_settings import Settings  # noqa: PLC0415  as above
 
-    wish = Wish(server, psk, psk_identity, host_metadata)
-    order = install.Order(kind, mode, command or beside(), rendered, wish)
-    result = install.install(order, click.echo, dry_run=dry_run)
+    settings = Settings(server, psk, psk_identity, host_metadata)
+    request = install.Request(kind, mode, command or beside(), rendered, settings)
+    result = install.install(request, click.echo, dry_run=dry_run)
     _finish(result, dry_run=dry_run)
 
 
@@ -106,15 +106,15 @@ def rendered(mode: str, command: str, document: str) -> str:
     return userparameters.render(command)
 
 
-def _finish(result: Result, *, dry_run: bool) -> None:
+def _finish(result: InstallResult, *, dry_run: bool) -> None:
     if not result.changed:
         click.echo("Nothing changes.")
-    for agent, proof in result.proofs:
-        document = proof.document
+    for agent, verification in result.verifications:
+        document = verification.document
         about = f"{document['status']['name']}, GPUs: {len(document['gpus'])}"
-        click.echo(f"{agent.name} serves nvidia.get: {about} ({proof.asked}).")
-        if proof.reservation:
-            click.echo(f"Not proven further: {proof.reservation}.")
+        click.echo(f"{agent.name} serves nvidia.get: {about} ({verification.asked}).")
+        if verification.reservation:
+            click.echo(f"Not proven further: {verification.reservation}.")
     for note in result.notes:
         click.echo(note)
     if dry_run:

@@ -146,8 +146,8 @@ def add_host(  # noqa: PLR0913  one for each option
 
 def _key(file: Path) -> str:
     """The key in a file."""
-    from zbx_nvidia.install.agent_settings import key_problem  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.server.connection import secret  # noqa: PLC0415  as above
+    from zbx_nvidia.server.connection import secret  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.zabbix_agent.config import key_problem  # noqa: PLC0415  as above
 
     text = secret(file, "--psk-file").strip()
     if problem := key_problem(text):

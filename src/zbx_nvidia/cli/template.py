@@ -67,14 +67,7 @@ def template(series: str, variant: str) -> None:
     help="A process a poll, or the file of zbx-nvidia-agent serve.",
 )
 @click.option("--file", type=click.Path(), help="Where zbx-nvidia-agent serve writes.")
-@click.option(
-    "--platform",
-    type=click.Choice(["linux", "windows"]),
-    default="linux",
-    show_default=True,
-    help="What the agent runs on. That for Windows was not tried there: the collector does not run on it yet.",
-)
-def userparameters(*, command: str | None, mode: str, file: str | None, platform: str) -> None:
+def userparameters(*, command: str | None, mode: str, file: str | None) -> None:
     r"""Print the UserParameter file of a GPU host.
 
     \b
@@ -84,11 +77,6 @@ def userparameters(*, command: str | None, mode: str, file: str | None, platform
     """
     from zbx_nvidia.template import userparameters as files  # noqa: PLC0415  as above
 
-    if platform == "windows":
-        if mode == "resident" or file:
-            raise UsageError("--mode resident and --file have no use with --platform windows: nothing stays there")
-        click.echo(files.render_for_windows(command or files.COMMAND_ON_WINDOWS), nl=False)
-        return
     if mode == "resident":
         click.echo(files.render_alias(file or files.FILE, command or files.COMMAND), nl=False)
         return

@@ -17,7 +17,6 @@ from zbx_nvidia.doctor.checks import NOTE, Chain, Fault, Seen, good, unchecked, 
 from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, Scene, parsed, span, there, told, where
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import installation, system
-from zbx_nvidia.install import agent_settings
 from zbx_nvidia.zabbix_agent import config, find, key_rules, log, processes, verify
 from zbx_nvidia.zabbix_agent.config import KINDS
 from zbx_nvidia.zabbix_agent.passive_check import (
@@ -396,7 +395,7 @@ def key(scene: Scene) -> Seen:
         raise wrong("missing", file=file, mode=scene.way)
     if user != "root" and system.run("test", "-r", str(file), user=user).code:
         raise wrong("closed", user=user, file=file, unit=scene.unit)
-    if problem := agent_settings.key_problem(file.read_text(encoding="ascii", errors="replace")):
+    if problem := config.key_problem(file.read_text(encoding="ascii", errors="replace")):
         raise wrong("bad", problem, file=file, problem=problem, unit=scene.unit)
     mode = file.stat().st_mode & 0o777
     if mode & 0o004:
@@ -813,6 +812,6 @@ def host_name(scene: Scene) -> str:
     if not scene.agents:
         return socket.gethostname()
     try:
-        return agent_settings.host_name(scene.configuration)
+        return config.host_name(scene.configuration)
     except HostError:
         return socket.gethostname()

@@ -121,7 +121,7 @@ class Scene:
         return _claims(_read(self.agent)) if self.agents else ()
 
     @cached_property
-    def running(self) -> processes.Process | None:
+    def running(self) -> processes.AgentProcess | None:
         """The agent's process."""
         return installed.running(self.agent) if self.agents else None
 

@@ -1,1 +1,1 @@
-"""What is installed on a GPU host: the Zabbix agents there, their configuration, and what makes them answer."""
+"""What the other packages need of a Linux host: paths, this installation, permissions, commands and systemd."""

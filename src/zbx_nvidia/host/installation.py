@@ -1,4 +1,4 @@
-"""What is installed here: this program, the archive that it runs from, and where such an archive is unpacked."""
+"""This installation: the program, the archive that it runs from, and where the archive is unpacked."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import zbx_nvidia
 from zbx_nvidia.host import paths
 
-MARK = ".unpacked"  # the file of an unpacked archive that says which version its scripts start
-FROM = "# Unpacked from zbx-nvidia.pyz."  # in its scripts
+MARK = ".unpacked"  # in an unpacked archive: holds the version that its scripts start
+FROM = "# Unpacked from zbx-nvidia.pyz."  # the second line of its scripts
 
 
 def archive() -> Path | None:
-    """The archive that this runs from, if it does."""
+    """The archive that this program runs from; None if it runs from none."""
     loader: object = zbx_nvidia.__loader__
     return Path(loader.archive) if isinstance(loader, zipimport.zipimporter) else None
 
 
 def own() -> Path:
-    """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
+    """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, the path where it is unpacked."""
     if archive():
         return Path(paths.PROGRAM)
     started = Path(sys.argv[0]).absolute()
@@ -31,15 +31,15 @@ def own() -> Path:
 
 
 def folder(path: Path) -> Path | None:
-    """The directory that holds nothing but the installation of a program; None where it lies among others."""
+    """The directory that holds only the installation of a program; None if it shares one with others."""
     above = path.parent.parent
     alone = path.parent.name == "bin" and any((above / mark).is_file() for mark in (MARK, "pyvenv.cfg"))
     return above if alone else None
 
 
 def library(script: Path) -> str:
-    """What such a script does before it imports anything, as code of one line; empty for other programs."""
+    """The code that a script of an unpacked archive runs before its imports, in one line; "" for other programs."""
     with script.open("rb") as file:
         head = file.read(4096).decode("utf-8", "replace")
-    found = re.match(rf"#!.*\n{re.escape(FROM)}.*\n#.*\nimport sys\n(sys\.path\..*)\n", head)
-    return f"import sys; {found[1]}; " if found else ""
+    match = re.match(rf"#!.*\n{re.escape(FROM)}.*\n#.*\nimport sys\n(sys\.path\..*)\n", head)
+    return f"import sys; {match[1]}; " if match else ""

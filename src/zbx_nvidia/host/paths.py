@@ -1,4 +1,4 @@
-"""Where things are on a GPU host, and what they are called there."""
+"""Paths and names on a GPU host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zbx_nvidia.collector.resident import config
 SERVICE = "zbx-nvidia.service"
 USER = "zbx-nvidia"
 UNIT = Path("/etc/systemd/system") / SERVICE
-# Of the administrator's, as the unit: /usr may be one that nothing is written to.
+# In /etc, as the unit: /usr may be read-only.
 SYSUSERS = Path("/etc/sysusers.d/zbx-nvidia.conf")
 CONFIG = Path(config.PATH)
 RUNTIME = Path("/run/zbx-nvidia")

@@ -1,4 +1,4 @@
-"""Who besides root could put another file in the place of one."""
+"""Who except root can change or replace a file."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ ACCESS_LIST = "system.posix_acl_access"
 
 
 def changeable(path: Path) -> str:
-    """Who can change a file or a directory, or turn the way to it elsewhere, and how to end that; "" if nobody can.
+    """Who except root can change or redirect a path, and the command against it; "" if nobody can.
 
-    What is not there is left out. What this process's own user can change counts as root's.
+    Parts of the path that do not exist are skipped. The user of this process counts as root.
     """
     try:
         target = path.resolve()
         for place in dict.fromkeys([*way(path), *reversed(target.parents), target]):
-            if os.path.lexists(place):
-                found = writer(place, place.lstat(), os.geteuid())
-                if found:
-                    return f"{place} can be written to by {found[0]}: {found[1]}"
+            if os.path.lexists(place) and (found := writer(place, place.lstat(), os.geteuid())):
+                who, fix = found
+                return f"{place} is writable by {who}: {fix}"
     except PermissionError:
-        # Root can look anywhere, and whoever cannot look can run and change nothing there.
+        # Root can look anywhere. A user who cannot look here can run and change nothing here.
         return ""
     except (HostError, OSError, RuntimeError) as error:
         return f"{path}: {error}"
@@ -39,9 +38,9 @@ def changeable(path: Path) -> str:
 
 
 def writer(path: Path, about: os.stat_result, me: int = 0) -> tuple[str, str] | None:
-    """Who besides root may write to one file or directory, and the command against that."""
+    """Who except root can write to one file or directory, and the command against it."""
     mode = about.st_mode
-    # Whoever may not write to the directory of a link cannot turn it elsewhere.
+    # Only a user who can write to the directory of a link can redirect it.
     if stat.S_ISLNK(mode):
         return None
     # In a directory such as /tmp nobody can rename what root owns.
@@ -52,7 +51,7 @@ def writer(path: Path, about: os.stat_result, me: int = 0) -> tuple[str, str] | 
         return "everybody", f"chmod o-w {path}"
     if mode & stat.S_IWGRP and not sticky and (members := _members(about.st_gid, me)):
         return f"{members[0]}, of its group {about.st_gid}", f"chmod g-w {path}"
-    # Then the group's rights are the most that anybody in the list has.
+    # With an access list, the group bits are the most that any of its users gets.
     if mode & stat.S_IWGRP and not sticky and _has_list(path):
         return "users of its access list", f"setfacl -b {path}"
     return None
@@ -67,7 +66,7 @@ def _has_list(path: Path) -> bool:
 
 
 def way(path: Path) -> Iterator[Path]:
-    """A path and all that stands above it, from the top, through every link."""
+    """A path and its parents, from the top, through every link."""
     for number in range(LINKS):
         places = [*reversed(path.parents), path]
         link = next((place for place in places if place.is_symlink()), None)
@@ -77,11 +76,11 @@ def way(path: Path) -> Iterator[Path]:
         rest = path.relative_to(link)
         path = Path(os.path.normpath(link.parent / link.readlink() / rest))
         if number == LINKS - 1:
-            raise HostError(f"{path}: too many links, one to another")
+            raise HostError(f"{path}: too many links in a row")
 
 
 def owner(uid: int) -> str:
-    """The name of a user; the number, where there is none."""
+    """The name of a user, or the number if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -89,7 +88,7 @@ def owner(uid: int) -> str:
 
 
 def _members(gid: int, me: int) -> list[str]:
-    """Who is in a group besides root. In Debian's `staff`, which may write to /usr/local, nobody is."""
+    """Members of a group except root. Debian's `staff`, which can write to /usr/local, has none."""
     try:
         listed = grp.getgrgid(gid).gr_mem
     except KeyError:

@@ -1,4 +1,4 @@
-"""Commands of this host, and questions to its systemd."""
+"""Running commands, and asking systemd."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import Any, NamedTuple
 
 from zbx_nvidia.errors import HostError
 
-PATIENCE = 60.0  # s for a command, unless it is told otherwise
-# What a root shell of `su` or `sudo` may lack: agents and systemd's tools are in the sbin directories.
+PATIENCE = 60.0  # s for a command, unless the caller gives another limit
+# A root shell of `su` or `sudo` may lack the sbin directories, where agents and systemd's tools are.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Secrets; and what lets a program load other code than the agent's would.
+# Secrets, and variables that make a program load other code than it would for the agent.
 NOT_PASSED_ON = ("ZABBIX_", "PYTHON", "LD_")
-RUNNING = Path("/run/systemd/system")  # is there where systemd is the system's first process: sd_booted(3)
+RUNNING = Path("/run/systemd/system")  # exists if systemd is the first process of the system: sd_booted(3)
 
 
 class SystemdError(HostError):
-    """systemd runs this host, and cannot be asked: what there is cannot be said."""
+    """systemd runs this host but does not answer."""
 
 
 class Done(NamedTuple):
-    """What a command did.
+    """The result of a command.
 
     Attributes:
-        code: Its exit code; 124 when it was ended for taking too long.
+        code: Its exit code; 124 if it ran into the time limit.
         out: What it printed.
-        err: What it complained of.
+        err: What it printed as errors.
     """
 
     code: int
@@ -46,15 +46,15 @@ class Done(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What systemd says of a service.
+    """A service, as systemd reports it.
 
     Attributes:
-        name: With its ending.
+        name: With the suffix .service.
         active: Whether it runs, or is starting.
-        enabled: Whether it starts with the host.
+        enabled: Whether it starts at boot.
         pid: Of its main process; 0 while it does not run.
-        user: It is to run as; "" where the unit does not say.
-        command: It is started by, with variables filled in.
+        user: The user that it runs as; "" if the unit names none.
+        command: The command line, with variables filled in.
     """
 
     name: str
@@ -66,21 +66,21 @@ class Unit(NamedTuple):
 
 
 def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[str, ...] = ()) -> Done:
-    """Run a command without a shell, and with nothing to read.
+    """Run a command without a shell and without input.
 
     Args:
-        command: Program and arguments; nothing secret, since everybody can see them.
-        timeout: Seconds after which it is ended.
-        user: Run it as; needs root.
-        groups: Names of groups besides those of that user.
+        command: Program and arguments. No secrets: every user can see them.
+        timeout: Seconds until it is killed.
+        user: The user to run it as; needs root.
+        groups: Names of additional groups.
 
     Raises:
-        HostError: There is no such program, or no such user.
+        HostError: The program or the user does not exist.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
     environment.update(PATH=PATH, LC_ALL="C.UTF-8")
     try:
-        # A directory that every user may be in.
+        # A directory that every user can enter.
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -93,42 +93,42 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[
             **(_as(user, groups) if user else {}),
         )
     except subprocess.TimeoutExpired as error:
-        return Done(124, _text(error.stdout), _text(error.stderr) or f"no end after {timeout:g} s")
+        return Done(124, _text(error.stdout), _text(error.stderr) or f"did not end within {timeout:g} s")
     except OSError as error:
         raise HostError(f"{command[0]} cannot be run: {error.strerror}") from None
     return Done(done.returncode, _text(done.stdout), _text(done.stderr))
 
 
 def has_systemd() -> bool:
-    """Whether systemd runs this host; in most containers it does not, though some show the host's /run."""
+    """Whether systemd runs this host. In most containers it does not, although some show the host's /run."""
     return RUNNING.is_dir() and shutil.which("systemctl", path=PATH) is not None
 
 
 def answers() -> bool:
-    """Whether systemd answers this user: without D-Bus, as in small containers, it talks to root alone."""
+    """Whether systemd answers this user: without D-Bus, as in small containers, it answers only root."""
     return run("systemctl", "show", "--property=Version").code == 0
 
 
 def units(*names: str) -> tuple[Unit, ...]:
-    """The services of these names that there are; none for whom systemd does not talk to.
+    """Those of the services that exist; none if systemd does not answer this user.
 
     Raises:
-        SystemdError: It does not talk to root either.
+        SystemdError: It does not answer root either.
     """
     if not names or not has_systemd():
         return ()
     wanted = "Id,LoadState,ActiveState,UnitFileState,MainPID,User,ExecStart,Environment,EnvironmentFiles"
     done = run("systemctl", "show", f"--property={wanted}", "--", *names)
     if done.code and os.geteuid() != 0:
-        # Without D-Bus, as in small containers, systemd talks to root alone.
+        # Without D-Bus, as in small containers, systemd answers only root.
         return ()
     if done.code:
         raise SystemdError(f"systemctl show: {done.complaint}")
-    found = {}
+    loaded = {}
     for block in done.out.strip().split("\n\n"):
         pairs = [line.partition("=") for line in block.splitlines()]
         values = {name: value for name, _, value in pairs}
-        # A line for each of them; systemd before 240 calls it otherwise than it is asked.
+        # One line for each file; systemd before 240 uses the singular name.
         environments = [value for name, _, value in pairs if name in {"EnvironmentFile", "EnvironmentFiles"}]
         values["EnvironmentFiles"] = " ".join(environments)
         if values.get("LoadState") != "loaded":
@@ -141,12 +141,12 @@ def units(*names: str) -> tuple[Unit, ...]:
             user=values["User"],
             command=_command(values),
         )
-        found[unit.name] = unit
-    return tuple(found.values())
+        loaded[unit.name] = unit
+    return tuple(loaded.values())
 
 
 def _command(values: dict[str, str]) -> tuple[str, ...]:
-    """The command of a unit that does not run; of one that does, /proc knows better."""
+    """The command of a unit. For one that runs, /proc is more accurate."""
     _, argv, rest = values.get("ExecStart", "").partition("argv[]=")
     if not argv:
         return ()
@@ -160,7 +160,7 @@ def _command(values: dict[str, str]) -> tuple[str, ...]:
                     variables[name] = " ".join(_words(value))
     words: list[str] = []
     for word in _words(rest.partition(" ; ")[0]):
-        # As systemd does it: $NAME alone becomes words, ${NAME} in a word becomes text.
+        # As in systemd: $NAME as a word of its own is split into words, ${NAME} inside a word is not.
         if word.startswith("$") and word[1:].isidentifier():
             words += _words(variables.get(word[1:], ""))
         else:
@@ -178,7 +178,7 @@ def _words(text: str) -> list[str]:
 
 
 def _as(user: str, more: tuple[str, ...]) -> dict[str, Any]:
-    """What makes subprocess run as another user, with that user's groups, these, and no others."""
+    """Arguments of subprocess that run a command as a user, with that user's groups and these."""
     if os.geteuid() != 0:
         if pwd.getpwuid(os.geteuid()).pw_name == user:
             return {}
@@ -192,7 +192,7 @@ def _as(user: str, more: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _numbers(groups: tuple[str, ...]) -> list[int]:
-    """Of groups, as far as there are such."""
+    """The numbers of those groups that exist."""
     known = {entry.gr_name: entry.gr_gid for entry in grp.getgrall()} if groups else {}
     return [known[name] if name in known else int(name) for name in groups if name in known or name.isdigit()]
 

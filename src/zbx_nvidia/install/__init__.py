@@ -1,1 +1,1 @@
-"""What is put on a GPU host, and taken back."""
+"""Installs on a GPU host, and uninstalls."""

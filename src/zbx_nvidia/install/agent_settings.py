@@ -1,15 +1,14 @@
-"""Parameters of an agent that are set on request: who may ask it, encryption, and what it registers with."""
+"""Parameters of an agent that are set on request: its servers, encryption, and host metadata."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
 import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError, UsageError
+from zbx_nvidia.zabbix_agent.config import host_name
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
@@ -18,18 +17,17 @@ if TYPE_CHECKING:
 KEY = "zbx-nvidia.psk"
 KEY_BYTES = 32
 PSK = ("TLSConnect", "TLSAccept", "TLSPSKIdentity", "TLSPSKFile")
-IDENTITY = 128  # characters that Zabbix takes
-DEFAULT_NAMES = {"", "Zabbix server"}  # what the packages' files call every host
+IDENTITY = 128  # characters, the most that Zabbix accepts
 
 
-class Wish(NamedTuple):
-    """What is asked for.
+class Settings(NamedTuple):
+    """The settings that the user asks for.
 
     Attributes:
-        server: Who may ask the agent and whom it calls; "" to leave that.
+        server: The servers, for Server= and ServerActive=; "" to leave them unchanged.
         psk: Whether to encrypt with a key.
-        identity: Of the key; "" for one made of the host's name.
-        metadata: What the agent registers with; "" to leave that.
+        identity: Of the key; "" for one made from the host name.
+        metadata: For HostMetadata=; "" to leave it unchanged.
     """
 
     server: str = ""
@@ -38,70 +36,64 @@ class Wish(NamedTuple):
     metadata: str = ""
 
 
-def check(wish: Wish) -> None:
-    """Refuse what no agent would take.
+def check(settings: Settings) -> None:
+    """Reject settings that no agent accepts.
 
     Raises:
-        UsageError: With the option.
+        UsageError: It names the option.
     """
     for option, value, longest in (
-        ("--server", wish.server, 1024),
-        ("--psk-identity", wish.identity, IDENTITY),
-        ("--host-metadata", wish.metadata, 255),
+        ("--server", settings.server, 1024),
+        ("--psk-identity", settings.identity, IDENTITY),
+        ("--host-metadata", settings.metadata, 255),
     ):
         if not value.isprintable() or len(value.encode()) > longest or value != value.strip():
-            raise UsageError(f"{option} {value[:60]!r}: one line of up to {longest} bytes, without spaces around it")
-    if wish.identity and not wish.psk:
-        raise UsageError("--psk-identity has no use without --psk")
+            raise UsageError(
+                f"{option} {value[:60]!r}: must be one line of at most {longest} bytes, without spaces around it"
+            )
+    if settings.identity and not settings.psk:
+        raise UsageError("--psk-identity needs --psk")
 
 
-def still(found: Configuration, told: dict[str, str]) -> dict[str, str]:
-    """What was asked for in earlier runs and nobody has changed since: a line that states something else counts."""
-    return {name: value for name, value in told.items() if all(line.value == value for line in found.all(name))}
+def unchanged(configuration: Configuration, earlier: dict[str, str]) -> dict[str, str]:
+    """Settings of earlier runs that nobody has changed since: a line with another value wins."""
+    return {
+        name: value for name, value in earlier.items() if all(line.value == value for line in configuration.all(name))
+    }
 
 
-def wanted(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:
-    """What the agent's parameters must be.
+def wanted(agent: Agent, configuration: Configuration, settings: Settings, earlier: dict[str, str]) -> dict[str, str]:
+    """The values that the agent's parameters must have.
 
     Args:
         agent: Which.
-        found: Its configuration as it is.
-        wish: What is asked for.
-        known: What was asked for in earlier runs, and holds still.
+        configuration: Its present configuration.
+        settings: The settings that the user asks for.
+        earlier: Settings of earlier runs that still apply.
 
     Raises:
-        HostError: Something in the configuration stands against it.
+        HostError: The configuration conflicts with the settings.
     """
-    values = dict(known)
-    if wish.server:
-        values["Server"] = wish.server
-        active = ",".join(entry for entry in map(str.strip, wish.server.split(",")) if _can_be_called(entry))
+    values = dict(earlier)
+    if settings.server:
+        values["Server"] = settings.server
+        active = ",".join(entry for entry in map(str.strip, settings.server.split(",")) if _can_be_called(entry))
         if active:
             values["ServerActive"] = active
-    if wish.metadata:
-        item = found.all("HostMetadataItem")
-        if item and not found.all("HostMetadata"):
+    if settings.metadata:
+        item = configuration.all("HostMetadataItem")
+        if item and not configuration.all("HostMetadata"):
             raise HostError(
                 f"{item[-1].file}:{item[-1].line} states HostMetadataItem=, which HostMetadata= would override: "
-                "remove that line, or leave --host-metadata away"
+                "remove that line, or omit --host-metadata"
             )
-        values["HostMetadata"] = wish.metadata
-    if wish.psk:
-        values |= _psk(agent, found, wish, known)
-    elif (file := known.get("TLSPSKFile")) and not Path(file).exists():
-        # An earlier run was killed before it made the key, or it was removed: no agent starts without it.
-        raise HostError(f"{file}, the key that this agent was told of, is not there: run this with --psk")
+        values["HostMetadata"] = settings.metadata
+    if settings.psk:
+        values |= _psk(agent, configuration, settings, earlier)
+    elif (file := earlier.get("TLSPSKFile")) and not Path(file).exists():
+        # An earlier run was killed before it made the key, or the key was removed. No agent starts without it.
+        raise HostError(f"{file}, the key of this agent, does not exist: run this again with --psk")
     return values
-
-
-def key_problem(text: str) -> str:
-    """What is wrong with the text of a key; "" if nothing is. It never quotes the key."""
-    digits = text.strip()
-    if not re.fullmatch(r"[0-9A-Fa-f]+", digits):
-        return "not made of hexadecimal digits"
-    if not 32 <= len(digits) <= 512 or len(digits) % 2:  # noqa: PLR2004  what Zabbix takes
-        return f"of {len(digits)} hexadecimal digits: Zabbix takes 32 to 512, an even number"
-    return ""
 
 
 def new_key() -> str:
@@ -109,31 +101,25 @@ def new_key() -> str:
     return secrets.token_hex(KEY_BYTES)
 
 
-def host_name(found: Configuration) -> str:
-    """What Zabbix is likely to call this host."""
-    name = found.last("Hostname").split(",")[0].strip()
-    return socket.gethostname() if name in DEFAULT_NAMES else name
-
-
-def _psk(agent: Agent, found: Configuration, wish: Wish, known: dict[str, str]) -> dict[str, str]:
+def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier: dict[str, str]) -> dict[str, str]:
     for name in ("TLSCertFile", "TLSKeyFile"):
-        for statement in found.all(name):
+        for statement in configuration.all(name):
             raise HostError(
-                f"{statement.file}:{statement.line} states {name}=: this agent encrypts with certificates already, "
-                "which --psk would take the place of: leave it away"
+                f"{statement.file}:{statement.line} states {name}=: this agent already encrypts with certificates, "
+                "which --psk would replace: omit --psk"
             )
-    file = found.last("TLSPSKFile") or known.get("TLSPSKFile") or str(agent.config.parent / KEY)
-    identity = wish.identity or found.last("TLSPSKIdentity") or known.get("TLSPSKIdentity")
+    file = configuration.last("TLSPSKFile") or earlier.get("TLSPSKFile") or str(agent.config.parent / KEY)
+    identity = settings.identity or configuration.last("TLSPSKIdentity") or earlier.get("TLSPSKIdentity")
     return {
         "TLSConnect": "psk",
         "TLSAccept": "psk",
-        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(found)}"[:IDENTITY],
+        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(configuration)}"[:IDENTITY],
         "TLSPSKFile": str(Path(file)),
     }
 
 
 def _can_be_called(entry: str) -> bool:
-    """Whether an agent could call that server: not a network, and not this machine, which --server may name to ask."""
+    """Whether the agent can connect to an entry of --server. Networks and this machine are for passive checks only."""
     if not entry or entry == "localhost":
         return False
     try:

@@ -1,4 +1,4 @@
-"""Files of root's, written whole or by the line, and put back as they were."""
+"""Writes files as root, whole or line by line, and restores them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PRIVATE = 0o600
 
 
 class State(NamedTuple):
-    """A file as it is.
+    """A file with its content and permissions.
 
     Attributes:
-        data: What it holds.
+        data: Its content.
         mode: Its permissions.
         uid: Its owner.
         gid: Its group.
-        attributes: Its extended ones: access lists, and what SELinux calls it.
+        attributes: Its extended attributes: access lists and the SELinux label.
     """
 
     data: bytes
@@ -36,12 +36,12 @@ class State(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """A line of a file that becomes another.
+    """A change of one line.
 
     Attributes:
-        old: The line as it was, without its end; None for one that is added at the end of the file.
-        new: As it is now.
-        glued: Whether the file had no end of line behind its last one, where one is added.
+        old: The line before, without its end; None for a line added at the end of the file.
+        new: The line after.
+        glued: For an added line: whether the last line of the file had no end.
     """
 
     old: str | None
@@ -50,10 +50,10 @@ class Edit(NamedTuple):
 
 
 def state(path: Path) -> State | None:
-    """What is at a path; None where there is no file.
+    """The file at a path; None if there is none.
 
     Raises:
-        HostError: It cannot be read, or is no file.
+        HostError: It cannot be read, or is not a file.
     """
     try:
         about = path.stat()
@@ -61,11 +61,11 @@ def state(path: Path) -> State | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        raise HostError(f"{path} is a directory, where a file has to be: move it away") from None
+        raise HostError(f"{path} is a directory, but must be a file: move it away") from None
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}") from None
     attributes = []
-    # Not every file system has any, and not all may be read.
+    # Not every file system has them, and not all can be read.
     with contextlib.suppress(OSError):
         for name in os.listxattr(path):
             attributes.append((name, os.getxattr(path, name)))  # noqa: PERF401  the first ones count if a later fails
@@ -73,27 +73,27 @@ def state(path: Path) -> State | None:
 
 
 def refuse_others(path: Path) -> None:
-    """Refuse a file in whose directory others than root can put links, or anything else.
+    """Refuse a path in a directory in which others than root can create links or files.
 
     Raises:
-        HostError: It says which directory, and what to do.
+        HostError: It names the directory and the fix.
     """
     folder = path.parent
     problem = permissions.changeable(folder)
-    # Root's files are safe in a directory such as /tmp, but the name of a new one is anybody's.
+    # In a directory such as /tmp root's files are safe, but anybody can take the name of a new one.
     if not problem and folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH:
-        problem = f"{folder} can be written to by everybody: chmod o-w {folder}"
+        problem = f"{folder} is writable by everybody: chmod o-w {folder}"
     if problem:
-        raise HostError(f"{path}: root does not write there: {problem}")
+        raise HostError(f"{path}: not safe for root to write there: {problem}")
 
 
 def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
-    """Make a file be so, by rename: nobody ever sees half of it. None removes it. No link is followed.
+    """Write a file by rename, so that nobody sees half of it. None removes it. Links are not followed.
 
     Args:
-        path: Of it.
-        wanted: As it is to be.
-        new: Whether it is an error if something has that name, be it a link that leads nowhere.
+        path: The file.
+        wanted: The state to write.
+        new: Whether anything at that path is an error, a dangling link too.
 
     Raises:
         HostError: Others than root can write to its directory.
@@ -102,28 +102,28 @@ def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
     if wanted is None:
         path.unlink(missing_ok=True)
         return
-    # Not ending as configuration files do: an agent that starts meanwhile must not read it too.
+    # Not a suffix of configuration files: an agent that starts now must not read it.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(wanted.data)
             os.fchown(handle, wanted.uid, wanted.gid)
             for attribute, value in wanted.attributes:
-                # What cannot be set, the directory gives by itself.
+                # What cannot be set is inherited from the directory.
                 with contextlib.suppress(OSError):
                     os.setxattr(handle, attribute, value)
             os.fchmod(handle, wanted.mode)
             file.flush()
             os.fsync(handle)
         if new:
-            # Not by rename, which would take the place of whatever is there.
+            # Not by rename, which would replace an existing file.
             os.link(name, path, follow_symlinks=False)
             Path(name).unlink()
         else:
             Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
-        # A full disk has no name, and the name of the new file means nothing to anybody.
+        # An error of a full disk has no path, and the path of the new file would mean nothing to the user.
         raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
 
 
 def digest(data: bytes) -> str:
-    """By which a file is known again."""
+    """The digest by which a file is recognized."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -140,8 +140,8 @@ def edited(data: bytes, line: int, new: str) -> tuple[bytes, Edit]:
 
     Args:
         data: The file.
-        line: The number of the line, from 1.
-        new: What it becomes; it keeps its end, of whichever system.
+        line: The line number, from 1.
+        new: The new text; the kind of line end is kept.
     """
     lines = data.split(b"\n")
     old = lines[line - 1].decode("utf-8", "surrogateescape")
@@ -157,25 +157,25 @@ def appended(data: bytes, new: str) -> tuple[bytes, Edit]:
 
 
 def reverted(data: bytes, edits: tuple[Edit, ...]) -> tuple[bytes, tuple[Edit, ...]]:
-    """Take edits back.
+    """Undo edits.
 
     Returns:
-        The file, and the edits whose line is no longer what they made of it: those are left alone.
+        The file, and the edits that are skipped because their line has changed since.
     """
     lines = data.split(b"\n")
     lost = []
     for edit in reversed(edits):
         new = edit.new.encode("utf-8", "surrogateescape")
-        found = [number for number, line in enumerate(lines) if line == new]
-        if not found:
+        numbers = [number for number, line in enumerate(lines) if line == new]
+        if not numbers:
             old = None if edit.old is None else edit.old.encode("utf-8", "surrogateescape")
-            # As it was before, it was taken back already, or never done.
+            # With the old line there, the edit was undone already, or never done.
             if old is not None and old not in lines:
                 lost.append(edit)
         elif edit.old is None:
-            del lines[found[-1]]
+            del lines[numbers[-1]]
             if edit.glued and lines[-1:] == [b""]:
                 del lines[-1]
         else:
-            lines[found[-1]] = edit.old.encode("utf-8", "surrogateescape")
+            lines[numbers[-1]] = edit.old.encode("utf-8", "surrogateescape")
     return b"\n".join(lines), tuple(lost)

@@ -1,4 +1,4 @@
-"""Has the Zabbix agents of this host serve the document, and takes that back."""
+"""Configures the Zabbix agents of this host to serve the document, and undoes it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
 from zbx_nvidia.install import agent_settings, files, program_check, record, service, steps
-from zbx_nvidia.install.plan import Plan, readable_by
-from zbx_nvidia.install.record import Journal
-from zbx_nvidia.install.steps import Act, Compile, File, Last
+from zbx_nvidia.install.plan import InstallPlan, readable_by
+from zbx_nvidia.install.record import Record
+from zbx_nvidia.install.steps import Action, Compile, File, OnRollback
 from zbx_nvidia.zabbix_agent import config, find, key_rules, log, processes, verify
 from zbx_nvidia.zabbix_agent.find import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zbx_nvidia.install.agent_settings import Wish
+    from zbx_nvidia.install.agent_settings import Settings
     from zbx_nvidia.install.steps import Step
     from zbx_nvidia.zabbix_agent.find import Agent
-    from zbx_nvidia.zabbix_agent.verify import Proof
+    from zbx_nvidia.zabbix_agent.verify import Verification
 
     # Mode, path of zbx-nvidia-agent and path of the resident document -> the text of the file.
     Render = Callable[[str, str, str], str]
@@ -35,124 +35,126 @@ if TYPE_CHECKING:
 
 ONESHOT, RESIDENT = "oneshot", "resident"
 KEYS = (DOCUMENT, LINKS_DOCUMENT)
-PROGRAM = "program"  # what the journal's entries of compiled modules are for
-STAYS = 0.5  # s after which an agent that was started counts as one that runs
+PROGRAM = "program"  # `of` of the record's entries of compiled modules
+STAYS = 0.5  # s that a started agent must run to count as running
 HEAD = "# Set by zbx-nvidia install-agent:\n"
 
 
-class Order(NamedTuple):
-    """What is asked for.
+class Request(NamedTuple):
+    """What the user asks for.
 
     Attributes:
         kind: Which agents: agentd, agent2 or auto.
-        mode: oneshot or resident; None for what each agent has, or else oneshot.
+        mode: oneshot or resident; None for the present mode of each agent, oneshot for a new one.
         command: Path of zbx-nvidia-agent.
         render: Makes the text of the UserParameter file.
-        wish: Parameters of the agent besides.
+        settings: Further parameters of the agent.
     """
 
     kind: str
     mode: str | None
     command: Path
     render: Render
-    wish: Wish
+    settings: Settings
 
 
-class Result(NamedTuple):
-    """What came of it.
+class InstallResult(NamedTuple):
+    """The result.
 
     Attributes:
-        changed: Whether anything was.
-        proofs: By the agent, what it answered.
-        notes: What people have to know besides.
+        changed: Whether anything was changed.
+        verifications: Each agent with what it answered.
+        notes: Further lines for the user.
     """
 
     changed: bool
-    proofs: tuple[tuple[Agent, Proof], ...]
+    verifications: tuple[tuple[Agent, Verification], ...]
     notes: tuple[str, ...]
 
 
-def install(order: Order, say: Say, *, dry_run: bool) -> Result:
+def install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
     """Install, or change an installation.
 
     Args:
-        order: What.
-        say: Told each step before it is done.
-        dry_run: Whether to say it only.
+        request: What to install.
+        say: Called with each step before it is done.
+        dry_run: Whether to print the steps only.
 
     Raises:
-        HostError: It cannot be done, and nothing has changed.
+        HostError: It failed, and nothing has changed.
     """
-    agent_settings.check(order.wish)
+    agent_settings.check(request.settings)
     _root("install-agent")
     with record.locked() if not dry_run else nullcontext():
-        return _install(order, say, dry_run=dry_run)
+        return _install(request, say, dry_run=dry_run)
 
 
-def _install(order: Order, say: Say, *, dry_run: bool) -> Result:
-    found = find.find(order.kind)
-    known = record.load() or Journal()
-    plan = Plan(known)
-    work = [_Work(agent, plan, order) for agent in found]
-    program = {agent.user: program_check.check(order.command, agent.user) for agent in found}
+def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
+    agents = find.find(request.kind)
+    known = record.load() or Record()
+    plan = InstallPlan(known)
+    work = [_Work(agent, plan, request) for agent in agents]
+    program = {agent.user: program_check.check(request.command, agent.user) for agent in agents}
     for one in work:
-        plan.steps.append(Last(one.as_before))
+        plan.steps.append(OnRollback(one.as_before))
     missing = program_check.uncompiled(next(iter(program.values())))
     if missing:
         plan.compile(Compile(next(iter(program.values())), missing))
     modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
-        service.install(plan, order.command)
+        service.install(plan, request.command)
     for one in work:
         one.configure()
     if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
-        # After the agents: until they are told otherwise they read what it writes.
+        # After the agents: until their restart they read what the service writes.
         restarts = [step for one in work for step in one.restart()]
         plan.steps += restarts
         service.remove(plan)
     else:
         for one in work:
             plan.steps += one.restart()
-    plan.journal = dataclasses.replace(plan.journal, modes=modes)
-    changed = _carry_out(plan, say, dry_run=dry_run, prove=[Act([], one.prove) for one in work])
+    plan.record = dataclasses.replace(plan.record, modes=modes)
+    changed = _apply(plan, say, dry_run=dry_run, verify=[Action([], one.verify) for one in work])
     if missing and not dry_run and program_check.uncompiled(next(iter(program.values()))):
-        plan.notes.append(f"The modules of {order.command} could not be compiled: each poll costs twice as much")
+        plan.notes.append(f"The modules of {request.command} could not be compiled: each poll costs twice as much")
     notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
-    return Result(changed, tuple((one.agent, one.proof) for one in work if one.proof), tuple(notes))
+    return InstallResult(
+        changed, tuple((one.agent, one.verification) for one in work if one.verification), tuple(notes)
+    )
 
 
-def uninstall(say: Say, *, dry_run: bool) -> Result:
-    """Take away what was installed.
+def uninstall(say: Say, *, dry_run: bool) -> InstallResult:
+    """Remove what was installed.
 
     Raises:
-        HostError: It cannot be done, and nothing has changed.
+        HostError: It failed, and nothing has changed.
     """
     _root("uninstall-agent")
     with record.locked() if not dry_run else nullcontext():
         return _uninstall(say, dry_run=dry_run)
 
 
-def _uninstall(say: Say, *, dry_run: bool) -> Result:
+def _uninstall(say: Say, *, dry_run: bool) -> InstallResult:
     known = record.load()
     if known is None:
-        return Result(changed=False, proofs=(), notes=())
-    plan = Plan(known, gone=True)
+        return InstallResult(changed=False, verifications=(), notes=())
+    plan = InstallPlan(known, gone=True)
     there = [_Running(agent) for kind in config.KINDS for agent in _agents(kind, plan)]
-    plan.steps += [Last(one.as_before) for one in there]
-    touched = plan.take_away([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
+    plan.steps += [OnRollback(one.as_before) for one in there]
+    touched = plan.remove([entry for entry in known.entries if entry.of not in {service.OF, PROGRAM}])
     for one in there:
         if one.before and one.reads(touched):
             plan.steps += one.restarting()
     if any(entry.of == service.OF for entry in known.entries):
         service.remove(plan)
-    plan.take_away([entry for entry in known.entries if entry.of == PROGRAM])
-    _carry_out(plan, say, dry_run=dry_run, prove=[])
+    plan.remove([entry for entry in known.entries if entry.of == PROGRAM])
+    _apply(plan, say, dry_run=dry_run, verify=[])
     notes = [*plan.notes, *(note for one in there for note in one.notes)]
-    return Result(changed=True, proofs=(), notes=tuple(notes))
+    return InstallResult(changed=True, verifications=(), notes=tuple(notes))
 
 
 class _Running:
-    """An agent as it ran before, and how it is had to read its configuration anew."""
+    """An agent as it ran before, and how to restart it."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -161,29 +163,29 @@ class _Running:
         self.notes: list[str] = []
 
     def reads(self, paths: set[Path]) -> bool:
-        """Whether it reads one of these files, as it does what another agent of this host was told in them."""
+        """Whether it reads one of these files. Another agent of this host may share them."""
         try:
-            found = config.read(self.agent.config, self.agent.kind)
+            configuration = config.read(self.agent.config, self.agent.kind)
         except HostError:
-            return False  # it would not start again either
-        key = found.last("TLSPSKFile")
-        return not paths.isdisjoint(path.resolve() for path in (*found.files, *([Path(key)] if key else [])))
+            return False  # it would not start again anyway
+        key = configuration.last("TLSPSKFile")
+        return not paths.isdisjoint(path.resolve() for path in (*configuration.files, *([Path(key)] if key else [])))
 
     def restarting(self) -> list[Step]:
-        """The steps that restart it; none where nobody knows how."""
+        """The steps that restart it; none if it runs under no known service."""
         command = _restart_command(self.agent)
         if command:
-            # It may run with better files than those that lie there now: then it goes on running.
-            return [Act([], self.takes_it), Act([f"$ {command}"], self._restart)]
-        self.notes.append(f"{self.agent.name} was started by nothing that is known here: restart it, or its container")
+            # The files may be broken while it runs with older, good ones: then it must go on running.
+            return [Action([], self.takes_it), Action([f"$ {command}"], self._restart)]
+        self.notes.append(f"{self.agent.name} runs under no service that zbx-nvidia knows: restart it or its container")
         return []
 
     def takes_it(self) -> None:
-        """The agent's own program reads it all before the agent has to."""
+        """Let the agent's program read the configuration before the agent does."""
         verify.by_program(self.agent, "agent.ping")
 
     def as_before(self) -> None:
-        """When all is undone: it runs as it did."""
+        """After a rollback: restart it with its old files."""
         if self.touched and self.before is not None:
             _restart(self.agent)
 
@@ -193,37 +195,39 @@ class _Running:
 
 
 class _Work(_Running):
-    """What is done for one agent."""
+    """The work for one agent."""
 
-    def __init__(self, agent: Agent, plan: Plan, order: Order) -> None:
+    def __init__(self, agent: Agent, plan: InstallPlan, request: Request) -> None:
         super().__init__(agent)
-        self.plan, self.order = plan, order
+        self.plan, self.request = plan, request
         self.of = str(agent.config)
-        self.mode = order.mode or plan.journal.modes.get(self.of, ONESHOT)
-        self.found = config.read(agent.config, agent.kind)
-        self.stale = False  # what it has read before is not enough, whichever agent's step changes that
+        self.mode = request.mode or plan.record.modes.get(self.of, ONESHOT)
+        self.configuration = config.read(agent.config, agent.kind)
+        self.stale = False  # it must read its configuration again, whichever agent's step changes it
         self.reload_will_do = False
         self.changed = False
-        self.proof: Proof | None = None
-        if self.found.problems:
-            raise HostError(f"{self.found.problems[0]}: put that right first")
+        self.verification: Verification | None = None
+        if self.configuration.problems:
+            raise HostError(f"{self.configuration.problems[0]}: fix this first")
 
     def configure(self) -> None:
-        """The file, the parameters, the key."""
+        """Plan its file, its parameters and its key."""
         path = self._drop_in()
         self._nobody_else_serves(path)
-        told = self.plan.journal.settings.get(self.of, {})
-        # Our own file is not what somebody else has stated.
-        others = self.found._replace(
-            statements=tuple(one for one in self.found.statements if one.file.resolve() != path.resolve())
+        earlier = self.plan.record.settings.get(self.of, {})
+        # Without our own file: only lines of others count here.
+        others = self.configuration._replace(
+            statements=tuple(one for one in self.configuration.statements if one.file.resolve() != path.resolve())
         )
-        wanted = agent_settings.wanted(self.agent, others, self.order.wish, agent_settings.still(others, told))
-        self._say_what_is_left(others, told, wanted)
+        wanted = agent_settings.wanted(
+            self.agent, others, self.request.settings, agent_settings.unchanged(others, earlier)
+        )
+        self._say_what_is_left(others, earlier, wanted)
         for name in list(wanted):
             for statement in others.all(name):
                 self._state(statement, wanted[name])
         ours = {name: value for name, value in wanted.items() if not others.all(name)}
-        text = self.order.render(self.mode, str(self.order.command), str(service.document()))
+        text = self.request.render(self.mode, str(self.request.command), str(service.document()))
         if ours:
             text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
         old = files.state(path)
@@ -232,47 +236,47 @@ class _Work(_Running):
         before = old.data.decode("utf-8", "replace") if old else ""
         self.changed = self.stale or before != text
         self.reload_will_do = not self.stale and _differ_in_user_parameters_alone(before, text)
-        rest = {of: values for of, values in self.plan.journal.settings.items() if of != self.of}
-        self.plan.journal = dataclasses.replace(
-            self.plan.journal, settings={**rest, **({self.of: wanted} if wanted else {})}
+        rest = {of: values for of, values in self.plan.record.settings.items() if of != self.of}
+        self.plan.record = dataclasses.replace(
+            self.plan.record, settings={**rest, **({self.of: wanted} if wanted else {})}
         )
 
     def restart(self) -> list[Step]:
-        """Have the agent read it; nothing where it does not run, or nothing has changed."""
+        """The steps that make the agent read its new configuration; none if it does not run, or nothing has changed."""
         if not self.changed:
-            # What lies there may be what it has never read.
+            # It may never have read the present files.
             return [] if self.before is None or self._answers() else self.restarting()
-        found: list[Step] = [Act([], self.takes_it)]
+        todo: list[Step] = [Action([], self.takes_it)]
         if self.before is None:
-            self.notes.append(f"{self.agent.name} does not run: start it ({_start_command(self.agent)})")
+            self.notes.append(f"{self.agent.name} does not run: start it with `{_start_command(self.agent)}`")
         elif self.reload_will_do:
-            found.append(Act([f"$ {self._reload_command()}"], self._reload))
+            todo.append(Action([f"$ {self._reload_command()}"], self._reload))
         else:
-            return self.restarting() or found
-        return found
+            return self.restarting() or todo
+        return todo
 
-    def prove(self) -> None:
-        """Ask the agent."""
+    def verify(self) -> None:
+        """Ask the agent for the document."""
         if self.before and self.changed and not self.touched:
-            # It still runs with what it read before.
+            # It still runs with its old configuration.
             text = verify.by_program(self.agent, DOCUMENT)
             document = verify.checked(text, self.mode, self.agent)
             asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
-            self.proof = verify.Proof(document, asked, "it has to be restarted before it answers so")
+            self.verification = verify.Verification(document, asked, "the agent serves it only after a restart")
             return
         try:
-            self.proof = verify.prove(self.agent, self.mode)
+            self.verification = verify.verify_agent(self.agent, self.mode)
         except HostError as error:
-            # An alias is looked up before the rules are.
+            # An alias is resolved before the rules apply.
             key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
             deny = key_rules.denies(config.read(self.agent.config, self.agent.kind), key)
             hint = f"; {deny.file}:{deny.line} states {deny.name}={deny.value}" if deny else ""
             raise HostError(f"{error}{hint}") from None
 
     def _drop_in(self) -> Path:
-        # Where it lies already, as long as that is read: an Include above ours leads to another place.
-        read = {path.resolve() for path in self.found.files}
-        for entry in self.plan.journal.entries:
+        # Keep its present path while the agent reads it: an Include above ours may lead to another one.
+        read = {path.resolve() for path in self.configuration.files}
+        for entry in self.plan.record.entries:
             if entry.kind == "whole" and Path(entry.path).resolve() in read:
                 return Path(entry.path)
         path = find.drop_in(self.agent)
@@ -280,28 +284,28 @@ class _Work(_Running):
             return path
         config = self.agent.config
         path = config.with_suffix(".d") / FILE
-        self.notes.append(f"{config} had no Include line that leads to a {FILE}: it has one now")
+        self.notes.append(f"{config} had no Include line for {FILE}: one was added")
         self.plan.lines(config, self.of, lambda data: files.appended(data, f"Include={path}"))
         return path
 
     def _nobody_else_serves(self, path: Path) -> None:
-        for statement in self.found.statements:
+        for statement in self.configuration.statements:
             if statement.name not in {"UserParameter", "Alias"}:
                 continue
             key = re.split(r"[,:\[]", statement.value)[0]
             if key in KEYS and statement.file.resolve() != path.resolve():
                 raise HostError(
-                    f"{statement.file}:{statement.line} states {statement.name}={key} already, and no agent takes two: "
-                    "remove that line"
+                    f"{statement.file}:{statement.line} already states {statement.name}={key}, and an agent takes only "
+                    "one: remove that line"
                 )
 
-    def _say_what_is_left(self, others: config.Configuration, told: dict[str, str], wanted: dict[str, str]) -> None:
-        for name, value in told.items():
+    def _say_what_is_left(self, others: config.Configuration, earlier: dict[str, str], wanted: dict[str, str]) -> None:
+        for name, value in earlier.items():
             if name not in wanted:
                 other = next(one for one in others.all(name) if one.value != value)
                 self.notes.append(
-                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run was told: "
-                    "it is left so"
+                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run set it: "
+                    "it stays unchanged"
                 )
 
     def _state(self, statement: config.Statement, value: str) -> None:
@@ -311,28 +315,29 @@ class _Work(_Running):
             self.plan.lines(statement.file, self.of, lambda data: files.edited(data, statement.line, line))
 
     def _key(self, wanted: dict[str, str]) -> None:
-        if not self.order.wish.psk:
+        if not self.request.settings.psk:
             return
         path = Path(wanted["TLSPSKFile"])
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
-            f"The key of identity {identity!r} lies in {path}. Give Zabbix the same: zbx-nvidia add-host "
-            f"{shlex.quote(agent_settings.host_name(self.found))} --address ADDRESS "
-            f"--psk-identity {shlex.quote(identity)} --psk-file FILE"
+            f"The key of identity {identity!r} is in {path}. Add it to Zabbix: run `zbx-nvidia add-host "
+            f"{shlex.quote(config.host_name(self.configuration))} --address ADDRESS "
+            f"--psk-identity {shlex.quote(identity)} --psk-file FILE`"
         )
         if not os.path.lexists(path):
             self.stale = True
-            if any(isinstance(step, steps.Key) and step.path == path for step in self.plan.steps):
+            if any(isinstance(step, steps.NewKey) and step.path == path for step in self.plan.steps):
                 return
             self.plan.key(path, self.agent.user, self.of, agent_settings.new_key)
             return
         if not path.is_file():
-            raise HostError(f"{path} is no file, or a link that leads to none: remove it, and a key is made")
-        problem = agent_settings.key_problem(path.read_text(encoding="ascii", errors="replace"))
+            raise HostError(f"{path} is not a file, or a link to none: remove it, then run this again to make a key")
+        problem = config.key_problem(path.read_text(encoding="ascii", errors="replace"))
         if problem:
-            raise HostError(f"{path}: the key is {problem}: remove that file, and a new one is made")
+            raise HostError(f"{path}: the key is {problem}: remove the file, then run this again to make a key")
         if not readable_by(path, self.agent.user):
-            raise HostError(f"{path} cannot be read by the user {self.agent.user}: chown {self.agent.user} {path}")
+            user = self.agent.user
+            raise HostError(f"{path} is not readable by the user {user}: run `chown {user} {path}`")
 
     def _reload_command(self) -> str:
         return f"{self.agent.program} -c {self.agent.config} -R userparameter_reload"
@@ -342,54 +347,54 @@ class _Work(_Running):
         done = system.run(*self._reload_command().split(" "), timeout=20)
         served = not done.code and steps.wait(self._answers, 5)
         if not served:
-            # An agent that has lost its PID file or its socket.
+            # An agent that lost its PID file or socket cannot reload.
             _restart(self.agent)
 
     def _answers(self) -> bool:
         try:
-            verify.prove(self.agent, self.mode, patience=0)
+            verify.verify_agent(self.agent, self.mode, patience=0)
         except HostError:
             return False
         return True
 
 
-def _carry_out(plan: Plan, say: Say, *, dry_run: bool, prove: list[Step]) -> bool:
-    """Do the steps, or say them alone; whether there were any."""
+def _apply(plan: InstallPlan, say: Say, *, dry_run: bool, verify: list[Step]) -> bool:
+    """Apply the steps, or only print them. Returns whether there are any."""
     listed = [step for step in plan.steps if step.lines()]
     for step in listed:
-        # All of a file before it is written; later one can read it where it is.
+        # The whole file only in a dry run: afterwards the user can read it in place.
         details = step.details() if dry_run and isinstance(step, File) else []
         for line in (*step.lines(), *details):
             say(f"  {line}")
     if dry_run:
         return bool(listed)
     if plan.has_news:
-        steps.carry_out([plan.before(), *plan.steps, *prove, plan.after()])
+        steps.apply([plan.before(), *plan.steps, *verify, plan.after()])
     else:
-        # Nothing that could be undone.
-        for step in prove:
+        # Nothing was changed, so nothing can be undone.
+        for step in verify:
             step.apply()
     return bool(listed)
 
 
 def _root(command: str) -> None:
     if os.geteuid() != 0:
-        raise HostError(f"only root can do this: sudo zbx-nvidia {command}")
+        raise HostError(f"only root can do this: run `sudo zbx-nvidia {command}`")
 
 
-def _agents(kind: str, plan: Plan) -> tuple[Agent, ...]:
+def _agents(kind: str, plan: InstallPlan) -> tuple[Agent, ...]:
     try:
         return find.find(kind)
     except find.NoAgentError:
         pass
     except HostError as error:
         name = processes.PROGRAMS[kind]
-        plan.notes.append(f"{name}, if it runs here, was not restarted ({error}): restart it yourself")
+        plan.notes.append(f"{name} was not restarted ({error}): if it runs here, restart it yourself")
     return ()
 
 
 def _only_ours(data: bytes) -> bool:
-    """Whether a file holds nothing but what an installation by hand puts there."""
+    """Whether a file holds only what a manual installation puts there."""
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
     statements = [line for line in lines if line and not line.startswith("#")]
     return all(re.match(r"(UserParameter|Alias)\s*=\s*nvidia\.(links\.)?get[,:]", line) for line in statements)
@@ -404,7 +409,7 @@ def _differ_in_user_parameters_alone(old: str, new: str) -> bool:
 
 
 def _init_script(agent: Agent) -> Path | None:
-    """What starts an agent where there is another init than systemd; in a container it would end the container."""
+    """The init script of an agent on a host without systemd. In a container it would end the container."""
     if system.has_systemd() or Path("/proc/1/comm").read_text(encoding="ascii", errors="replace").strip() != "init":
         return None
     names = (name.removesuffix(".service") for name in find.UNITS[agent.kind])
@@ -421,10 +426,10 @@ def _start_command(agent: Agent) -> str:
 
 
 def _restart(agent: Agent) -> None:
-    """Restart an agent, and wait until it runs.
+    """Restart an agent and wait until it runs.
 
     Raises:
-        HostError: It does not come back; with what its own program says of its configuration.
+        HostError: It does not start, with the reason that its own program or its log gives.
     """
     command = _restart_command(agent)
     if not command:
@@ -437,7 +442,7 @@ def _restart(agent: Agent) -> None:
         first = find.running(agent)
         if first is None or (before is not None and first.pid == before.pid):
             return False
-        # One that cannot listen where it is told to ends at once.
+        # One that cannot listen on its address ends shortly after its start.
         time.sleep(STAYS)
         now = find.running(agent)
         return now is not None and now.pid == first.pid

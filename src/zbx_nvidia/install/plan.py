@@ -1,4 +1,4 @@
-"""An installation as it is put together: its steps, and what the journal is to know of them."""
+"""The plan of an installation: its steps, and the record of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files, record
 from zbx_nvidia.install.files import State
-from zbx_nvidia.install.record import Entry, Journal
-from zbx_nvidia.install.steps import Act, File, Folder, Key, Removal
+from zbx_nvidia.install.record import Entry, Record
+from zbx_nvidia.install.steps import Action, File, Folder, KeyRemoval, NewKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from zbx_nvidia.install.steps import Compile, Step
 
 
-class Plan:
-    """What is to be done, and what is known of what was done.
+class InstallPlan:
+    """The steps to do, and the record of what was done.
 
     Attributes:
-        steps: In their order.
-        journal: As it is when they are done.
-        notes: What people have to know besides, a line each.
+        steps: In order.
+        record: As it is after the steps.
+        notes: Further lines for the user.
     """
 
-    def __init__(self, known: Journal, *, gone: bool = False) -> None:
-        """Nothing is planned yet.
+    def __init__(self, known: Record, *, gone: bool = False) -> None:
+        """An empty plan.
 
         Args:
-            known: What was done in earlier runs.
-            gone: Whether nothing is installed when this is done.
+            known: The record of earlier runs.
+            gone: Whether nothing is installed after the steps.
         """
         self.steps: list[Step] = []
-        self.journal = known
+        self.record = known
         self.notes: list[str] = []
         self._known, self._gone = known, gone
         self._was_there = record.load() is not None
@@ -45,55 +45,55 @@ class Plan:
         self._planned: dict[Path, State | None] = {}
 
     def state(self, path: Path) -> State | None:
-        """A file as it will be when the steps so far are done."""
+        """A file as it will be after the steps so far."""
         return self._planned[path] if path in self._planned else files.state(path)
 
     def folder(self, path: Path, of: str) -> None:
-        """Have a directory, and those above it."""
+        """Create a directory and its parents."""
         for place in [*reversed(path.parents), path]:
-            if not place.is_dir() and self.journal.entry(place) is None:
+            if not place.is_dir() and self.record.entry(place) is None:
                 self.steps.append(Folder(place, make=True))
-                self.journal = self.journal.with_entry(Entry(str(place), of, "folder"))
+                self.record = self.record.with_entry(Entry(str(place), of, "folder"))
 
     def whole(self, path: Path, data: bytes, of: str, *, takes_over: Callable[[bytes], bool]) -> bool:
-        """Have a file that is all ours.
+        """Write a file that is entirely ours.
 
         Args:
-            path: Of it.
-            data: What it is to hold.
-            of: What for.
-            takes_over: Whether a file that is there, and that no journal knows, may be replaced.
+            path: The file.
+            data: Its content.
+            of: What it is for, as in `Entry`.
+            takes_over: Whether an existing file that is not in the record may be replaced.
 
         Returns:
             Whether it changes.
 
         Raises:
-            HostError: Somebody else has changed it.
+            HostError: Somebody else changed it or made it.
         """
         files.refuse_others(path)
         if path.is_symlink():
-            raise HostError(f"{path} is a link, which zbx-nvidia does not write through: remove it, and run this again")
+            raise HostError(f"{path} is a link, and zbx-nvidia writes through no link: remove it, then run this again")
         now = self.state(path)
-        entry = self.journal.entry(path)
-        # After a run that was killed it may be as it was before.
+        entry = self.record.entry(path)
+        # After a killed run it may still be the original.
         expected = now is None or entry is None or now == entry.original or files.digest(now.data) == entry.digest
         if not expected:
             raise HostError(
-                f"{path} was changed by hand since zbx-nvidia wrote it: move what you added to a file of your own, "
-                "remove this one, and run this again"
+                f"{path} was changed by hand since zbx-nvidia wrote it: move your lines to a file of your own, "
+                "remove this one, then run this again"
             )
         if now is not None and entry is None and not takes_over(now.data):
-            raise HostError(f"{path} is there already and not zbx-nvidia's: move it away, and run this again")
+            raise HostError(f"{path} already exists and is not from zbx-nvidia: move it away, then run this again")
         after = State(data) if now is None else now._replace(data=data, mode=files.READABLE, uid=0, gid=0)
         if now == after and entry is not None:
             return False
         original = entry.original if entry else now
         if now != after:
-            # Before the file, so that it is taken away after it.
+            # Before the file, so that the directory is removed after it.
             self.folder(path.parent, of)
-        self.journal = self.journal.with_entry(Entry(str(path), of, "whole", original, files.digest(data)))
+        self.record = self.record.with_entry(Entry(str(path), of, "whole", original, files.digest(data)))
         if now == after:
-            # Ours from an installation by hand: nothing to write, and from now on known.
+            # From a manual installation: there is nothing to write, but it is in the record from now on.
             return False
         self._file(path, now, after, [], [f"| {line}" for line in data.decode().splitlines()])
         return True
@@ -104,20 +104,20 @@ class Plan:
         files.refuse_others(path)
         now = self.state(path)
         if now is None:
-            raise HostError(f"{path} is gone")
+            raise HostError(f"{path} no longer exists")
         data, change = edit(now.data)
         if data == now.data:
-            # Another agent that reads it was told the same.
+            # Another agent that reads the file has the same change.
             return
-        entry = self.journal.entry(path)
+        entry = self.record.entry(path)
         edits = entry.edits if entry else ()
         same = next((number for number, known in enumerate(edits) if known.new == change.old), None)
         if same is None:
             edits = (*edits, change)
         else:
-            # A line that was changed before: its first form is what it goes back to.
+            # The line was changed before: on removal it gets back its first form.
             edits = (*edits[:same], change._replace(old=edits[same].old, glued=edits[same].glued), *edits[same + 1 :])
-        self.journal = self.journal.with_entry(Entry(str(path), of, "lines", edits=edits))
+        self.record = self.record.with_entry(Entry(str(path), of, "lines", edits=edits))
         shown = [f"+ {change.new.strip()}"]
         self._file(
             path,
@@ -127,26 +127,26 @@ class Plan:
         )
 
     def key(self, path: Path, user: str, of: str, make: Callable[[], str]) -> None:
-        """Have a key, which is for a user alone."""
+        """Create a key that only one user can read."""
         files.refuse_others(path)
         entry = pwd.getpwnam(user)
         self.folder(path.parent, of)
-        self.steps.append(Key(path, entry.pw_uid, entry.pw_gid, make))
-        self.journal = self.journal.with_entry(Entry(str(path), of, "key"))
+        self.steps.append(NewKey(path, entry.pw_uid, entry.pw_gid, make))
+        self.record = self.record.with_entry(Entry(str(path), of, "key"))
 
     def compile(self, step: Compile) -> None:
-        """Have modules compiled."""
+        """Compile modules."""
         self._compile = step
         self.steps.append(step)
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something for the journal."""
-        return self._gone or self.journal != self._known or any(step.lines() for step in self.steps)
+        """Whether the record changes."""
+        return self._gone or self.record != self._known or any(step.lines() for step in self.steps)
 
     def before(self) -> Step:
-        """Write down what may have been done, before anything is: whatever happens, it can be taken back."""
-        both = self.journal
+        """Record all steps before the first one, so that even a killed run can be undone."""
+        both = self.record
         for entry in self._known.entries:
             both = both if both.entry(Path(entry.path)) else both.with_entry(entry)
         both = replace(
@@ -155,60 +155,60 @@ class Plan:
             enabled=both.enabled or self._known.enabled,
         )
         old = self._known if self._was_there else None
-        return Act([], lambda: record.save(both), lambda: record.save(old))
+        return Action([], lambda: record.save(both), lambda: record.save(old))
 
     def after(self) -> Step:
-        """Write down what was done."""
-        return Act([], lambda: record.save(None if self._gone else self._done()))
+        """Record what was done."""
+        return Action([], lambda: record.save(None if self._gone else self._done()))
 
-    def _done(self) -> Journal:
+    def _done(self) -> Record:
         entries = []
-        for entry in self.journal.entries:
-            # It may be from a run that was killed before it made the key.
+        for entry in self.record.entries:
+            # It may come from a run that was killed before it made the key.
             new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
             entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
             entries += [Entry(str(path), "program", "folder") for path in self._compile.folders]
-            entries += [Entry(str(path), "program", "compiled") for path in self._compile.made]
-        return replace(self.journal, entries=tuple(entries))
+            entries += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
+        return replace(self.record, entries=tuple(entries))
 
-    def take_away(self, entries: list[Entry]) -> set[Path]:
-        """Undo what the journal knows, but for what was changed by hand since.
+    def remove(self, entries: list[Entry]) -> set[Path]:
+        """Plan to undo entries of the record, except what was changed by hand.
 
         Returns:
-            The files that change, and what they are for.
+            The files that change, and the configurations that they are for.
         """
         touched: set[Path] = set()
         for entry in reversed(entries):
             before = len(self.steps)
-            self._take_away(entry)
+            self._remove(entry)
             if len(self.steps) > before and entry.kind != "folder":
                 touched |= {Path(entry.path).resolve(), Path(entry.of).resolve()}
-        self.journal = self.journal.without(*entries)
+        self.record = self.record.without(*entries)
         return touched
 
-    def _take_away(self, entry: Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         path = Path(entry.path)
         if entry.kind == "folder":
             if path.is_dir():
                 self.steps.append(Folder(path, make=False))
         elif entry.kind == "key":
-            self._take_key_away(path, entry)
+            self._remove_key(path, entry)
         elif entry.kind == "compiled":
             if (now := self.state(path)) is not None:
                 self._file(path, now, None, [])
         elif entry.kind == "lines":
-            self._take_lines_away(path, entry)
+            self._remove_lines(path, entry)
         else:
-            self._take_file_away(path, entry)
+            self._remove_file(path, entry)
 
-    def _take_lines_away(self, path: Path, entry: Entry) -> None:
+    def _remove_lines(self, path: Path, entry: Entry) -> None:
         now = self.state(path)
         if now is None:
             return
         data, lost = files.reverted(now.data, entry.edits)
         for edit in lost:
-            self.notes.append(f"{path}: kept, for it was changed by hand since: the line that was {edit.new!r}")
+            self.notes.append(f"{path}: kept, because it was changed by hand: the line that was {edit.new!r}")
         if data != now.data:
             shown = []
             for edit in (one for one in entry.edits if one not in lost):
@@ -216,26 +216,26 @@ class Plan:
                 shown += [] if edit.old is None else [f"+ {edit.old.strip()}"]
             self._file(path, now, now._replace(data=data), shown)
 
-    def _take_file_away(self, path: Path, entry: Entry) -> None:
+    def _remove_file(self, path: Path, entry: Entry) -> None:
         now = self.state(path)
         if now == entry.original:
             return
         if now is None:
-            self.notes.append(f"{path}: not put back, for it was removed by hand since")
+            self.notes.append(f"{path}: not restored, because it was removed by hand")
         elif files.digest(now.data) != entry.digest:
-            self.notes.append(f"{path}: kept, for it was changed by hand since")
+            self.notes.append(f"{path}: kept, because it was changed by hand")
         else:
             self._file(path, now, entry.original, ["(as it was before)"] if entry.original else [])
 
-    def _take_key_away(self, path: Path, entry: Entry) -> None:
+    def _remove_key(self, path: Path, entry: Entry) -> None:
         try:
             about = path.lstat()
         except FileNotFoundError:
             return
         if entry.mark and about.st_mtime_ns != entry.mark:
-            self.notes.append(f"{path}: kept, for it was changed by hand since")
+            self.notes.append(f"{path}: kept, because it was changed by hand")
         else:
-            self.steps.append(Removal(path))
+            self.steps.append(KeyRemoval(path))
 
     def _file(
         self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str] | None = None
@@ -250,7 +250,7 @@ class Plan:
 
 
 def readable_by(path: Path, user: str) -> bool:
-    """Whether a user can read a file, as far as its own permissions say."""
+    """Whether the permissions of a file let a user read it."""
     about, entry = path.stat(), pwd.getpwnam(user)
     groups = os.getgrouplist(user, entry.pw_gid)
     shift = 6 if about.st_uid == entry.pw_uid else 3 if about.st_gid in groups else 0

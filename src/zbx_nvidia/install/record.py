@@ -1,7 +1,7 @@
-"""What has been installed on this host, so that it can be taken away again.
+"""The record of what was installed on this host, for its removal.
 
-A file of root's that nobody else can read. It holds no secret: of a file of which single lines were changed, it keeps
-those lines alone, and of a key not even a digest.
+Only root can read the file. It holds no secrets: for a file with changed lines it keeps only those lines, and for a key
+not even a digest.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Kind = Literal["whole", "lines", "key", "folder", "compiled"]
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that was made or changed.
+    """A file or directory that was created or changed.
 
     Attributes:
-        path: Where.
-        of: What for: the configuration of an agent, "service" or "program".
-        kind: whole: the file is ours; lines: those of its lines are; key: it holds a secret; folder: it was made;
-            compiled: Python's own.
-        original: What was there before, of a whole file; None if nothing.
-        digest: Of the whole file as it was written.
-        edits: Of the lines.
-        mark: When the key was written, in ns: no digest of a secret.
+        path: Its path.
+        of: What it is for: the path of an agent's configuration, "service" or "program".
+        kind: whole: the file is ours; lines: only some lines are; key: it holds a secret; folder: a new directory;
+            compiled: a cache file of Python.
+        original: For kind whole: the file before; None if there was none.
+        digest: For kind whole: of the file as written.
+        edits: For kind lines.
+        mark: For kind key: when it was written, in ns, instead of a digest of a secret.
     """
 
     path: str
@@ -54,15 +54,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Journal:
-    """All of it.
+class Record:
+    """The whole record.
 
     Attributes:
-        entries: In the order in which they came about.
-        modes: How each agent gets its document, by the path of its configuration.
-        settings: What each agent was told besides, by the path of its configuration.
-        users: That were made.
-        enabled: Whether it was us who had the service start with the host.
+        entries: In the order of their creation.
+        modes: The mode of each agent, by the path of its configuration.
+        settings: The further parameters of each agent, by the path of its configuration.
+        users: Created users.
+        enabled: Whether install-agent enabled the service.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -72,59 +72,59 @@ class Journal:
     enabled: bool = False
 
     def entry(self, path: Path) -> Entry | None:
-        """What is known of a path."""
+        """The entry of a path."""
         return next((entry for entry in self.entries if entry.path == str(path)), None)
 
-    def with_entry(self, new: Entry) -> Journal:
-        """The same with an entry, in place of the one for that path."""
+    def with_entry(self, new: Entry) -> Record:
+        """A copy with an entry, which replaces the one of its path."""
         if self.entry(Path(new.path)) is None:
             return replace(self, entries=(*self.entries, new))
         return replace(self, entries=tuple(new if entry.path == new.path else entry for entry in self.entries))
 
-    def without(self, *gone: Entry) -> Journal:
-        """The same without these entries."""
+    def without(self, *gone: Entry) -> Record:
+        """A copy without these entries."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry not in gone))
 
 
-def load(path: Path = PATH) -> Journal | None:
-    """Read it; None where nothing is installed.
+def load(path: Path = PATH) -> Record | None:
+    """Read the record; None if nothing is installed.
 
     Raises:
         HostError: It cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
-            raise HostError(f"{path} was written by another version of zbx-nvidia: uninstall with that one first")
-        entries = tuple(_entry(data) for data in found["entries"])
-        return Journal(entries, found["modes"], found["settings"], tuple(found["users"]), found["enabled"])
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise HostError(f"{path} was written by another version of zbx-nvidia: uninstall with that version first")
+        entries = tuple(_entry(entry) for entry in data["entries"])
+        return Record(entries, data["modes"], data["settings"], tuple(data["users"]), data["enabled"])
     except FileNotFoundError:
         return None
     except OSError as error:
         raise HostError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise HostError(f"{path} is damaged ({error}): put it back from a backup, or remove it") from None
+        raise HostError(f"{path} is damaged ({error}): restore it from a backup, or remove it") from None
 
 
-def save(journal: Journal | None, path: Path = PATH) -> None:
-    """Write it; None removes it, and its directory."""
-    if journal is None:
+def save(record: Record | None, path: Path = PATH) -> None:
+    """Write the record; None removes it and its directory."""
+    if record is None:
         path.unlink(missing_ok=True)
-        # It may hold something of somebody else's.
+        # The directory may hold files of others.
         with contextlib.suppress(OSError):
             path.parent.rmdir()
         return
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    data = {"format": FORMAT, **asdict(journal), "entries": [_data(entry) for entry in journal.entries]}
+    data = {"format": FORMAT, **asdict(record), "entries": [_data(entry) for entry in record.entries]}
     files.put(path, State(json.dumps(data, indent=1).encode() + b"\n", files.PRIVATE))
 
 
 @contextmanager
 def locked(path: Path = PATH) -> Iterator[None]:
-    """Keep every other run out; nothing is left of that afterwards.
+    """Hold a lock against other runs. It leaves no file behind.
 
     Raises:
-        HostError: Another one is running, or nothing can be written there.
+        HostError: Another run holds it, or the directory cannot be written to.
     """
     lock = path.with_suffix(".lock")
     handle = _lock(lock)
@@ -133,7 +133,7 @@ def locked(path: Path = PATH) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(handle)
-        # Where nothing is installed.
+        # Only if nothing is installed.
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 
@@ -144,17 +144,17 @@ def _lock(lock: Path) -> int:
             lock.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
         except FileNotFoundError:
-            continue  # another one has just removed the directory
+            continue  # another run has just removed the directory
         except OSError as error:
-            raise HostError(f"{lock.parent}, where what is done is written down: {error.strerror}") from None
+            raise HostError(f"{lock.parent}, the directory of the record: {error.strerror}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # One that ended meanwhile has removed the file.
+            # A run that just ended may have removed the file.
             if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
         except BlockingIOError:
             os.close(handle)
-            raise HostError("another install-agent or uninstall-agent is running: wait until it has ended") from None
+            raise HostError("another install-agent or uninstall-agent is running: wait until it ends") from None
         os.close(handle)
 
 

@@ -1,4 +1,4 @@
-"""The service of the resident collector: its unit, its user, its configuration, and whether it has written."""
+"""The service of the resident collector: its unit, user, configuration and document."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from zbx_nvidia.collector.resident import config
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import paths, system
 from zbx_nvidia.install import steps
-from zbx_nvidia.install.steps import Act, Command, Last
+from zbx_nvidia.install.steps import Action, Command, OnRollback
 
 if TYPE_CHECKING:
-    from zbx_nvidia.install.plan import Plan
+    from zbx_nvidia.install.plan import InstallPlan
 
 OF = "service"
-WRITES_WITHIN = 45.0  # s until there is a first document: a driver without persistence mode takes its time
+WRITES_WITHIN = 45.0  # s until the first document: a driver without persistence mode starts slowly
 
 
 def document() -> Path:
-    """Where the service writes.
+    """The path of the service's document.
 
     Raises:
-        HostError: Its configuration cannot be used.
+        HostError: Its configuration is invalid.
     """
     try:
         return Path(config.load(None).document)
@@ -38,94 +38,94 @@ def document() -> Path:
         raise HostError(str(error)) from None
 
 
-def install(plan: Plan, command: Path) -> None:
-    """Have the service, and have it run.
+def install(plan: InstallPlan, command: Path) -> None:
+    """Install and start the service.
 
     Raises:
-        HostError: There is no systemd, and no document either.
+        HostError: There is neither systemd nor a fresh document.
     """
     where = document()
     if not system.has_systemd():
         if not _fresh(where):
             raise HostError(
-                f"there is no systemd here to run the service: have '{command} serve' started with this host or "
-                f"container, so that {where} is written, and run this again"
+                f"there is no systemd here to run the service: start '{command} serve' with this host or "
+                f"container, wait until {where} is written, then run this again"
             )
         return
     (before,) = system.units(paths.SERVICE) or (None,)
-    plan.steps.append(Last(lambda: _as_before(active=bool(before and before.active))))
+    plan.steps.append(OnRollback(lambda: _as_before(active=bool(before and before.active))))
     if not before:
-        plan.steps.append(Last(_clear))
+        plan.steps.append(OnRollback(_clear))
     unit = _data("zbx-nvidia.service").replace(paths.PROGRAM.encode(), str(command).encode())
     changed = plan.whole(paths.UNIT, unit, OF, takes_over=lambda data: b"zbx-nvidia-agent serve" in data)
     if plan.state(paths.CONFIG) is None:
         plan.whole(paths.CONFIG, _data("agent.conf"), OF, takes_over=lambda _: False)
     if not _exists(paths.USER):
         plan.whole(paths.SYSUSERS, _data("zbx-nvidia.sysusers.conf"), OF, takes_over=lambda data: b"zbx-nvidia" in data)
-        plan.steps.append(Act([f"$ systemd-sysusers {paths.SYSUSERS}"], _make_user, remove_user))
-        plan.journal = replace(plan.journal, users=(paths.USER,))
+        plan.steps.append(Action([f"$ systemd-sysusers {paths.SYSUSERS}"], _make_user, remove_user))
+        plan.record = replace(plan.record, users=(paths.USER,))
     if changed:
         plan.steps.append(Command("systemctl", "daemon-reload"))
     if not before or not before.enabled:
         plan.steps.append(Command("systemctl", "enable", paths.SERVICE, back=("systemctl", "disable", paths.SERVICE)))
-        plan.journal = replace(plan.journal, enabled=True)
+        plan.record = replace(plan.record, enabled=True)
     if changed or not before or not before.active or not _ours(where):
-        # Not waited for by systemd: a driver that hangs would have it wait for ever.
+        # systemd must not wait: with a hanging driver it would wait forever.
         back = () if before and before.active else ("systemctl", "stop", paths.SERVICE)
         plan.steps.append(Command("systemctl", "restart", "--no-block", paths.SERVICE, back=back))
-        plan.steps.append(Act([f"? {where} is written"], lambda: _written(where, time.time())))
+        plan.steps.append(Action([f"? {where} is written"], lambda: _written(where, time.time())))
 
 
-def remove(plan: Plan) -> None:
-    """Take the service away."""
+def remove(plan: InstallPlan) -> None:
+    """Remove the service."""
     (before,) = system.units(paths.SERVICE) or (None,)
-    entries = [entry for entry in plan.journal.entries if entry.of == OF]
+    entries = [entry for entry in plan.record.entries if entry.of == OF]
     if before:
-        plan.steps.append(Last(lambda: _as_before(active=before.active)))
+        plan.steps.append(OnRollback(lambda: _as_before(active=before.active)))
         if before.active:
             plan.steps.append(
                 Command("systemctl", "stop", paths.SERVICE, back=("systemctl", "start", "--no-block", paths.SERVICE))
             )
-        if before.enabled and plan.journal.enabled:
+        if before.enabled and plan.record.enabled:
             plan.steps.append(
                 Command("systemctl", "disable", paths.SERVICE, back=("systemctl", "enable", paths.SERVICE))
             )
-    plan.take_away(entries)
+    plan.remove(entries)
     if before:
         plan.steps.append(Command("systemctl", "daemon-reload"))
     if paths.RUNTIME.is_dir():
-        plan.steps.append(Act([f"- {paths.RUNTIME}/"], _clear))
-    if paths.USER in plan.journal.users and _exists(paths.USER):
+        plan.steps.append(Action([f"- {paths.RUNTIME}/"], _clear))
+    if paths.USER in plan.record.users and _exists(paths.USER):
 
         def away() -> None:
             if not remove_user():
-                plan.notes.append(f"The user {paths.USER} stays: a process of its own still waits for the driver")
+                plan.notes.append(f"The user {paths.USER} stays: one of its processes still waits for the driver")
 
-        plan.steps.append(Act([f"$ userdel {paths.USER}"], away, _make_user_again))
-    plan.journal = replace(plan.journal, users=(), enabled=False)
+        plan.steps.append(Action([f"$ userdel {paths.USER}"], away, _make_user_again))
+    plan.record = replace(plan.record, users=(), enabled=False)
 
 
 def remove_user() -> bool:
-    """Take the user away, and its group; False where it is needed still."""
-    # The last process of a service that was stopped may take a moment.
+    """Remove the user and its group; False if a process still needs them."""
+    # The last process of a stopped service may take a moment to end.
     if not steps.wait(lambda: not _lingers(), 3):
         return False
     if _exists(paths.USER):
         steps.must("userdel", paths.USER)
-    # With it goes its group, unless login.defs says otherwise.
+    # userdel removes the group too, unless login.defs says otherwise.
     if system.run("getent", "group", paths.USER).code == 0:
         steps.must("groupdel", paths.USER)
     return True
 
 
 def _clear() -> None:
-    """Take away what it has written."""
+    """Remove what the service has written."""
     if steps.wait(lambda: not _lingers(), 3):
         shutil.rmtree(paths.RUNTIME, ignore_errors=True)
 
 
 def _lingers() -> bool:
-    """Whether a process of the service is left: one that hangs in the driver is never ended, and holds a lock there."""
+    """Whether a process of the service is left. One that hangs in the driver does not end, and holds a lock."""
     try:
         uid = pwd.getpwnam(paths.USER).pw_uid
     except KeyError:
@@ -142,7 +142,7 @@ def _make_user() -> None:
 
 
 def _make_user_again() -> None:
-    """As the file said that is taken away by now: with other numbers perhaps, but nothing lasting is that user's."""
+    """As the removed sysusers file did, perhaps with other IDs: no permanent file belongs to that user."""
     if not _exists(paths.USER):
         steps.must("useradd", "--system", "--no-create-home", "--home-dir", "/", paths.USER)
 
@@ -155,18 +155,18 @@ def _as_before(*, active: bool) -> None:
 
 
 def _written(where: Path, since: float) -> None:
-    """Wait for a document that is younger than this."""
+    """Wait for a document newer than `since`."""
     # systemd forgets a unit that fails at once only when it is asked about it.
     if not steps.wait(lambda: _ours(where, since), WRITES_WITHIN):
-        found = system.run("journalctl", "--unit", paths.SERVICE, "--no-pager", "--output", "cat", "--lines", "1")
-        raise HostError(f"{paths.SERVICE} does not write {where} within {WRITES_WITHIN:g} s: {found.complaint}")
+        log = system.run("journalctl", "--unit", paths.SERVICE, "--no-pager", "--output", "cat", "--lines", "1")
+        raise HostError(f"{paths.SERVICE} does not write {where} within {WRITES_WITHIN:g} s: {log.complaint}")
 
 
 def _ours(where: Path, since: float = 0.0) -> bool:
-    """Whether a document of this version is there."""
+    """Whether there is a resident document of this version, newer than `since`."""
     try:
         collector = json.loads(where.read_text(encoding="ascii"))["collector"]
-        # By the clock of the file system, which may be a tick behind.
+        # The clock of the file system may be a tick behind.
         young = where.stat().st_mtime >= since - 0.1
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -1,6 +1,6 @@
-"""What an installation does, step by step, so that it can be shown before and undone after."""
+"""The steps of an installation, which can be shown before and undone after."""
 
-# ruff: noqa: D102  what the methods of each class do, `Step` says
+# ruff: noqa: D102  `Step` documents the methods of each class
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """One of them."""
+    """One step."""
 
     def lines(self) -> list[str]:
-        """What it does, for people; nothing where it does not touch the host."""
+        """What it does, for the user; nothing if it does not change the host."""
 
     def apply(self) -> None:
-        """Do it."""
+        """Do the step."""
 
     def undo(self) -> None:
-        """Make it as it was before `apply`, or as if that was never called."""
+        """Restore the state before `apply`, whether that was called or not."""
 
 
 class Interrupted(BaseException):
-    """The process was told to end."""
+    """The process received a signal to end."""
 
 
 class File:
-    """A file that is made, changed or removed."""
+    """Creates, changes or removes a file."""
 
     def __init__(
         self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str]
@@ -47,11 +47,11 @@ class File:
         """One file.
 
         Args:
-            path: Of it.
-            before: As it is now.
-            after: As it is to be; None to remove it.
-            changes: What is different, for people.
-            text: What is shown only before anything is done: all of a file.
+            path: The file.
+            before: Its present state.
+            after: The new state; None to remove it.
+            changes: The changed lines, for the user.
+            text: The whole file, shown only in a dry run.
         """
         self.path, self.before, self.after, self.changes, self.text = path, before, after, changes, text
         self.done = False
@@ -61,11 +61,11 @@ class File:
         return [f"{sign} {self.path}", *(f"    {line}".rstrip() for line in self.changes)]
 
     def details(self) -> list[str]:
-        """All that it holds."""
+        """The whole file."""
         return [f"    {line}".rstrip() for line in self.text]
 
     def apply(self) -> None:
-        # Between the plan and this step a driver may have been waited for, and Puppet may have come.
+        # Between plan and step a driver may have taken long, and Puppet may have run.
         if files.state(self.path) != self.before:
             raise HostError(f"{self.path} was changed by somebody else meanwhile: run this again")
         self.done = True
@@ -76,16 +76,16 @@ class File:
         if now == self.before:
             return
         if _data(now) != _data(self.after):
-            raise HostError(f"{self.path} was changed by somebody else meanwhile, and stays so")
+            raise HostError(f"{self.path} was changed by somebody else meanwhile, and stays unchanged")
         files.put(self.path, self.before)
 
 
-class Key:
-    """A key that is made: it is in no plan, no journal and no message."""
+class NewKey:
+    """Creates a key, which is in no plan, no record and no message."""
 
     def __init__(self, path: Path, uid: int, gid: int, make: Callable[[], str]) -> None:
         self.path, self.uid, self.gid, self.make = path, uid, gid, make
-        self.made = False
+        self.done = False
 
     def lines(self) -> list[str]:
         return [f"+ {self.path}", f"    (a new key of 256 bits, mode 0600, for the user {self.uid})"]
@@ -93,15 +93,15 @@ class Key:
     def apply(self) -> None:
         wanted = files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
         files.put(self.path, wanted, new=True)
-        self.made = True
+        self.done = True
 
     def undo(self) -> None:
-        if self.made:
+        if self.done:
             self.path.unlink(missing_ok=True)
 
 
-class Removal:
-    """A key that is taken away; kept in memory alone until all is done."""
+class KeyRemoval:
+    """Removes a key, and keeps it only in memory until all steps are done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,7 +120,7 @@ class Removal:
 
 
 class Folder:
-    """A directory that is made, or one of ours that is removed if nothing is in it."""
+    """Creates a directory, or removes one of ours if it is empty."""
 
     def __init__(self, path: Path, *, make: bool) -> None:
         self.path, self.make = path, make
@@ -131,7 +131,7 @@ class Folder:
 
     def apply(self) -> None:
         if self.make:
-            # Above the umask, which may be root's own.
+            # Not by the umask, which can be strict for root.
             self.path.mkdir()
             self.path.chmod(0o755)
             self.done = True
@@ -168,11 +168,11 @@ class Command:
 
 
 class Compile:
-    """Python's own files of the package: without them each poll compiles it anew."""
+    """Compiles the package: otherwise each poll compiles it again."""
 
     def __init__(self, program: Program, missing: list[tuple[Path, Path]]) -> None:
         self.program, self.missing = program, missing
-        self.made: list[Path] = []
+        self.compiled: list[Path] = []
         self.folders: list[Path] = []
 
     def lines(self) -> list[str]:
@@ -183,19 +183,19 @@ class Compile:
         try:
             program_check.compile_modules(self.program, [source for source, _ in self.missing])
         finally:
-            self.made = [cache for _, cache in self.missing if cache.is_file()]
-            self.folders = sorted({cache.parent for cache in self.made} - there)
+            self.compiled = [cache for _, cache in self.missing if cache.is_file()]
+            self.folders = sorted({cache.parent for cache in self.compiled} - there)
 
     def undo(self) -> None:
-        for path in self.made:
+        for path in self.compiled:
             path.unlink(missing_ok=True)
         for folder in self.folders:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
-class Last:
-    """Something that is done when everything else is undone, such as starting an agent again."""
+class OnRollback:
+    """An action after a rollback, such as starting an agent again."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action = action
@@ -204,14 +204,14 @@ class Last:
         return []
 
     def apply(self) -> None:
-        """Nothing: it stands first, so that it is undone last."""
+        """Do nothing: it comes first, so that it is undone last."""
 
     def undo(self) -> None:
         self.action()
 
 
-class Act:
-    """A step of somebody else's making."""
+class Action:
+    """A step made of functions."""
 
     def __init__(self, lines: list[str], apply: Callable[[], None], undo: Callable[[], object] | None = None) -> None:
         self._lines, self._apply, self._undo = lines, apply, undo
@@ -230,54 +230,54 @@ class Act:
 
 
 def must(*command: str, timeout: float = system.PATIENCE) -> system.Done:
-    """Run a command that has to succeed."""
+    """Run a command that must succeed."""
     done = system.run(*command, timeout=timeout)
     if done.code:
         raise HostError(f"{' '.join(command)}: {done.complaint}")
     return done
 
 
-def carry_out(steps: Sequence[Step]) -> None:
-    """Do all of them; if one fails, undo those before it and that one.
+def apply(steps: Sequence[Step]) -> None:
+    """Apply all steps; if one fails, undo it and those before it.
 
     Raises:
-        HostError: What failed, and whatever of it could not be undone.
+        HostError: The failure, and what could not be undone.
     """
     done: list[Step] = []
-    with _told_to_end() as ignore:
+    with _interruptible() as ignore:
         try:
             try:
                 for step in steps:
                     done.append(step)
                     step.apply()
             except BaseException:
-                # Before the undoing, which nothing is to interrupt. Who comes before that is caught below.
+                # Nothing may interrupt the rollback. A signal before this line is caught below.
                 ignore()
                 raise
         except (HostError, OSError, Interrupted) as error:
             left = undo(done)
-            state = f", and could not be undone: {'; '.join(left)}" if left else "; all that was done is undone"
+            state = f"; could not be undone: {'; '.join(left)}" if left else "; all changes were undone"
             text = "interrupted" if isinstance(error, Interrupted) else _text(error)
             raise HostError(text + state) from None
         except BaseException:
-            # A fault of this program: not hidden, but not left in the middle either.
+            # A bug of this program: show it, but do not leave the host half changed.
             undo(done)
             raise
 
 
 def undo(done: Sequence[Step]) -> list[str]:
-    """Undo steps, the last first; what went wrong with that."""
+    """Undo steps, the last first; returns what failed."""
     left = []
     for step in reversed(done):
         try:
             step.undo()
-        except (HostError, OSError) as error:  # the others must be undone all the same
+        except (HostError, OSError) as error:  # the other steps must still be undone
             left.append(_text(error))
     return left
 
 
 def wait(check: Callable[[], bool], timeout: float, every: float = 0.2) -> bool:
-    """Look until something is so; whether it came to that in time."""
+    """Wait until a check is true; False if it does not become true in time."""
     end = time.monotonic() + timeout
     while not check():
         if time.monotonic() > end:
@@ -287,7 +287,7 @@ def wait(check: Callable[[], bool], timeout: float, every: float = 0.2) -> bool:
 
 
 def _data(state: State | None) -> bytes | None:
-    """What a file holds: as to all else, the file system and SELinux have their say."""
+    """The content of a file: the file system and SELinux may change the rest."""
     return state.data if state else None
 
 
@@ -298,8 +298,8 @@ def _text(error: HostError | OSError) -> str:
 
 
 @contextmanager
-def _told_to_end() -> Iterator[Callable[[], None]]:
-    """Being ended is a failure like others, and is undone; what is given has it ignored from then on."""
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Turn a signal to end into a failure, which is undone; yields a function that ignores signals from then on."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def ignore() -> None:
@@ -307,7 +307,7 @@ def _told_to_end() -> Iterator[Callable[[], None]]:
             signal.signal(number, signal.SIG_IGN)
 
     def end(_number: int, _frame: object) -> None:
-        # Once is enough.
+        # One signal is enough.
         ignore()
         raise Interrupted
 

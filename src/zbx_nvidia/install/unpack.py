@@ -1,12 +1,12 @@
-"""Puts zbx-nvidia.pyz on a host as a program that starts quickly.
+"""Unpacks zbx-nvidia.pyz on a host, so that it starts quickly.
 
-Run from the archive each poll costs three times as much: nothing in it is compiled. Unpacked, compiled by root and
-started past `site`, it starts sooner than from a virtual environment. In the target:
+From the archive each poll costs three times as much, because nothing in it is compiled. Unpacked, compiled by root and
+started without `site`, it starts faster than in a virtual environment. In the target:
 
-    bin/           scripts at the paths that UserParameter files, the service and the docs name
-    lib/VERSION/   the packages: one folder for each archive, so that a new one disturbs nothing that runs
+    bin/           scripts, at the paths in UserParameter files, the service and the docs
+    lib/VERSION/   the packages, one directory for each archive, so that a new one disturbs no running process
     share/man/     the manual pages
-    .unpacked      which version the scripts start
+    .unpacked      the version that the scripts start
 """
 
 from __future__ import annotations
@@ -27,30 +27,32 @@ import zbx_nvidia
 from zbx_nvidia.errors import HostError, UsageError
 from zbx_nvidia.host import installation
 
-# What is in the archive for share/ of the target; all else is for Python.
+# In the archive: files for share/ of the target. Everything else is for Python.
 SHARED = "share/"
-# Linux before 5.1 cuts a script's first line there.
+# bytes; Linux before 5.1 cuts the first line of a script there
 LONGEST_FIRST_LINE = 127
 
 
-class Result(NamedTuple):
-    """What was done, or would be."""
+class UnpackResult(NamedTuple):
+    """What was done, or would be in a dry run."""
 
     changed: bool
     version: str
     warnings: tuple[str, ...]
 
 
-def unpack(source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False) -> Result:
-    """Unpack the archive, compile it, try it, and only then have the scripts start it.
+def unpack(
+    source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False
+) -> UnpackResult:
+    """Unpack the archive, compile it and try it; only then let the scripts start it.
 
-    The version that was there before stays for processes that still run on it, until the next one comes.
+    The previous version stays for processes that still run it, until the next unpack.
 
     Args:
         source: The archive.
-        target: Where to.
-        python: What the scripts start with; this interpreter if empty.
-        replace: Whether something else that is there may go.
+        target: The directory.
+        python: The interpreter for the scripts; this one if empty.
+        replace: Whether to replace something else in the target.
         dry_run: Whether to change nothing.
     """
     target = target.absolute().resolve()
@@ -62,9 +64,9 @@ def unpack(source: Path, target: Path, *, python: str = "", replace: bool = Fals
     try:
         present = _present(target, replace=replace)
         if present == version and _complete(target, wanted, python):
-            return Result(changed=False, version=version, warnings=warnings)
+            return UnpackResult(changed=False, version=version, warnings=warnings)
         if not dry_run:
-            # What is written here is for everybody to read and for its owner to change, whatever the caller's umask.
+            # Everybody can read what is written here, whatever the umask of the caller.
             old = os.umask(0o022)
             try:
                 _renew(source, target, wanted, python, version, present)
@@ -72,29 +74,29 @@ def unpack(source: Path, target: Path, *, python: str = "", replace: bool = Fals
                 os.umask(old)
     except OSError as error:
         raise HostError(f"{error.filename or target}: {error.strerror or error}; nothing was replaced") from error
-    return Result(changed=True, version=version, warnings=warnings)
+    return UnpackResult(changed=True, version=version, warnings=warnings)
 
 
-# -- what is there, and what shall be ---------------------------------------------------------------------------------
+# -- present and wanted state -----------------------------------------------------------------------------------------
 
 
 def _present(target: Path, *, replace: bool) -> str:
-    """The version that the target's scripts start; empty where there is none of ours."""
+    """The version that the scripts of the target start; "" if it holds no version of ours."""
     mark = target / installation.MARK
     if mark.is_file():
         return mark.read_text(encoding="ascii").strip()
     if target.exists() and not replace:
         if not target.is_dir():
-            raise UsageError(f"{target} is there and is not a folder")
+            raise UsageError(f"{target} exists and is not a directory")
         if (target / "pyvenv.cfg").exists():
-            raise UsageError(f"{target} holds a virtual environment: give --replace to have this in its place")
+            raise UsageError(f"{target} holds a virtual environment: give --replace to replace it")
         if any(target.iterdir()):
-            raise UsageError(f"{target} holds something else: give another folder, or --replace if it may go")
+            raise UsageError(f"{target} is not empty: give another directory, or --replace to replace it")
     return ""
 
 
 def _scripts(source: Path, python: str, folder: Path) -> dict[str, str]:
-    """Name -> text of the scripts: those that the wheel says pip should make."""
+    """Name -> text of the scripts: the entry points of the wheel."""
     first = f"#!{python} -IS"
     if len(first) > LONGEST_FIRST_LINE or any(sign.isspace() for sign in python):
         raise UsageError(f"scripts cannot start with {python!r}: it is too long or has spaces in it")
@@ -117,7 +119,7 @@ def _scripts(source: Path, python: str, folder: Path) -> dict[str, str]:
 
 
 def _complete(target: Path, wanted: dict[str, str], python: str) -> bool:
-    """Whether the scripts are there as they should be, and compiled for the Python that there is now."""
+    """Whether the scripts are as they should be, and the packages compiled for the present Python."""
     scripts = {name: target / "bin" / name for name in wanted}
     if not all(path.is_file() and path.read_text() == wanted[name] for name, path in scripts.items()):
         return False
@@ -128,12 +130,12 @@ def _complete(target: Path, wanted: dict[str, str], python: str) -> bool:
 
 
 def _warnings(python: Path) -> list[str]:
-    """Why the agent's user could not run this Python: one under /root, as pyenv and uv make them, is root's alone."""
+    """Why the agent's user could not run this Python: pyenv and uv put it under /root, which only root can enter."""
     closed = [path for path in (python.resolve(), *python.resolve().parents) if not path.stat().st_mode & 0o001]
-    return [f"other users, such as zabbix, may not use {python}: {path} is closed to them" for path in closed[-1:]]
+    return [f"other users, such as zabbix, cannot use {python}: they have no access to {path}" for path in closed[-1:]]
 
 
-# -- how it gets there -------------------------------------------------------------------------------------------------
+# -- writing ----------------------------------------------------------------------------------------------------------
 
 
 def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, version: str, present: str) -> None:  # noqa: PLR0913, PLR0917  one caller
@@ -146,7 +148,7 @@ def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, vers
                 _compile(fresh, library, wanted, python)
                 fresh.rename(library)
         else:
-            # Another Python than the one it was compiled for: a new release of the distribution.
+            # Compiled for another Python, as before an upgrade of the distribution.
             _compile(library, library, wanted, python)
         _finish(source, target, wanted, version)
         for other in (target / "lib").iterdir():
@@ -155,7 +157,7 @@ def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, vers
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-        # As a whole, beside what is there: until it is tried, nothing is touched.
+        # Next to the old one: nothing is touched until the new one was tried.
         fresh = Path(folder, "new")
         _extract(source, fresh / "lib" / version, shared=False)
         _compile(fresh / "lib" / version, target / "lib" / version, wanted, python)
@@ -172,7 +174,7 @@ def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, vers
 
 
 def _extract(source: Path, folder: Path, *, shared: bool) -> None:
-    """The files of one kind, at modes that do not depend on the archive's."""
+    """Extract the files of one kind, with modes of our own."""
     with zipfile.ZipFile(source) as packed:
         for member in packed.infolist():
             if member.filename.startswith(SHARED) == shared and not member.is_dir():
@@ -180,17 +182,17 @@ def _extract(source: Path, folder: Path, *, shared: bool) -> None:
 
 
 def _compile(folder: Path, final: Path, wanted: dict[str, str], python: str) -> None:
-    """Compile the packages, and try each script on them, wherever they lie for now."""
+    """Compile the packages and try each script, while they are in a temporary place."""
     _python(python, "-m", "compileall", "-q", str(folder))
     for name, text in wanted.items():
         code = text.replace(repr(str(final)), repr(str(folder)))
-        # --help, for it loads every command.
+        # --help loads every command.
         if "usage" not in _python(python, "-c", code, "--help").lower():
             raise HostError(f"{name} does not start with {python}; nothing was replaced")
 
 
 def _finish(source: Path, target: Path, wanted: dict[str, str], version: str) -> None:
-    """All that is not for Python; what makes the new version the one that runs, each by rename, the mark last."""
+    """Write what is not for Python, each file by rename, and the mark last: from then on the new version runs."""
     _extract(source, target, shared=True)
     for name, text in wanted.items():
         _write(target / "bin" / name, text.encode(), mode=0o755)

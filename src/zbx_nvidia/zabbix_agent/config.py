@@ -1,13 +1,14 @@
-"""The configuration of a Zabbix agent, read as that agent reads it.
+"""The configuration of a Zabbix agent, read as the agent reads it.
 
-Observed on 6.0.14 and 7.0.22, both agents: an Include is read where it stands, and of a parameter stated twice the last
-one read counts. The files of a directory come sorted for agent 2, and as the file system lists them for agentd.
+Observed on 6.0.14 and 7.0.22, both agents: an Include is read in place, and if a parameter is set twice, the last one
+counts. Agent 2 sorts the files of a directory; agentd takes them in the order of the file system.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,10 @@ from zbx_nvidia.errors import HostError
 AGENTD = "agentd"
 AGENT2 = "agent2"
 KINDS = (AGENTD, AGENT2)
-DEPTH = 10  # of includes; both agents stop there
-LONGEST = 2048  # bytes in a line; both agents take no longer one
-REPEATED = frozenset({"Alias", "AllowKey", "DenyKey", "LoadModule", "UserParameter"})  # each of them counts
+DEPTH = 10  # of nested includes; both agents stop there
+LONGEST = 2048  # bytes in a line, for both agents
+
+DEFAULT_NAMES = {"", "Zabbix server"}  # as in the configuration files of the packages
 
 
 class Statement(NamedTuple):
@@ -26,8 +28,8 @@ class Statement(NamedTuple):
 
     Attributes:
         name: Of the parameter.
-        value: As it is written, without spaces around it.
-        file: Where it stands.
+        value: As written, without spaces around it.
+        file: The file that holds the line.
         line: Its number, from 1.
     """
 
@@ -41,12 +43,12 @@ class Include(NamedTuple):
     """A line `Include=`.
 
     Attributes:
-        value: As it is written.
-        file: Where it stands.
+        value: As written.
+        file: The file that holds the line.
         line: Its number, from 1.
-        folder: The directory that it takes files from; None where it names a file.
-        pattern: Which of that directory's files; "*" for all.
-        files: What it leads to now, in the order in which the agent reads them.
+        folder: The directory that it includes files from; None if it names a file.
+        pattern: Which files of that directory; "*" for all.
+        files: The files that it includes now, in the order in which the agent reads them.
     """
 
     value: str
@@ -58,14 +60,14 @@ class Include(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """What an agent is told.
+    """The configuration of an agent.
 
     Attributes:
         file: The main file.
         kind: Of the agent, agentd or agent2.
         statements: In the order in which the agent reads them.
-        includes: The same.
-        problems: What keeps an agent from starting with it, each in one line with file and number of the line.
+        includes: The Include lines, in the same order.
+        problems: Why an agent would not start with it, one line each, with file and line number.
     """
 
     file: Path
@@ -75,17 +77,17 @@ class Configuration(NamedTuple):
     problems: tuple[str, ...]
 
     def all(self, name: str) -> tuple[Statement, ...]:
-        """Every statement of a parameter."""
+        """All lines that set a parameter."""
         return tuple(statement for statement in self.statements if statement.name == name)
 
     def last(self, name: str, default: str = "") -> str:
-        """The value that counts."""
-        found = self.all(name)
-        return found[-1].value if found else default
+        """The value that the agent uses."""
+        statements = self.all(name)
+        return statements[-1].value if statements else default
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that is read, the main one first."""
+        """All files that the agent reads, the main one first."""
         return tuple(dict.fromkeys([self.file, *(file for include in self.includes for file in include.files)]))
 
 
@@ -94,10 +96,10 @@ def read(path: Path | str, kind: str) -> Configuration:
 
     Args:
         path: The main file.
-        kind: agentd or agent2: they follow Include lines differently.
+        kind: agentd or agent2: they treat Include lines differently.
 
     Raises:
-        HostError: The main file cannot be read. What is wrong further on is among the `problems`.
+        HostError: The main file cannot be read. All other faults are in `problems`.
     """
     reader = _Reader(Path(path).absolute(), kind)
     try:
@@ -111,12 +113,28 @@ def read(path: Path | str, kind: str) -> Configuration:
 
 
 def leads_to(include: Include, name: str, kind: str) -> bool:
-    """Whether an Include line takes a file of that name from its directory."""
+    """Whether an Include line includes a file of that name from its directory."""
     return include.folder is not None and _matches(name, include.pattern, kind)
 
 
+def host_name(configuration: Configuration) -> str:
+    """The name that this host probably has in Zabbix."""
+    name = configuration.last("Hostname").split(",")[0].strip()
+    return socket.gethostname() if name in DEFAULT_NAMES else name
+
+
+def key_problem(text: str) -> str:
+    """What is wrong with a key; "" if it is valid. The text never contains the key."""
+    digits = text.strip()
+    if not re.fullmatch(r"[0-9A-Fa-f]+", digits):
+        return "not hexadecimal"
+    if not 32 <= len(digits) <= 512 or len(digits) % 2:  # noqa: PLR2004  what Zabbix takes
+        return f"{len(digits)} hexadecimal digits long: Zabbix takes an even number from 32 to 512"
+    return ""
+
+
 class _Reader:
-    """What is read so far."""
+    """Reads a configuration and the files that it includes."""
 
     def __init__(self, main: Path, kind: str) -> None:
         self.main = main
@@ -126,14 +144,14 @@ class _Reader:
         self.problems: list[str] = []
 
     def parse(self, file: Path, data: bytes, depth: int) -> None:
-        """Read one file, and what it includes."""
+        """Read one file and what it includes."""
         for number, raw in enumerate(data.split(b"\n"), 1):
             line = raw.strip()
             if not line or line.startswith(b"#"):
                 continue
             where = f"{file}:{number}"
             if len(line) > LONGEST:
-                self.problems.append(f"{where}: the line is longer than the {LONGEST} bytes that the agent takes")
+                self.problems.append(f"{where}: the line is longer than {LONGEST} bytes, the most that the agent takes")
                 continue
             try:
                 text = line.decode("utf-8")
@@ -142,7 +160,7 @@ class _Reader:
                 continue
             name, equals, value = (part.strip() for part in text.partition("="))
             if not equals:
-                # Not the line itself: it may be part of a secret.
+                # Not the line itself: it may hold a secret.
                 self.problems.append(f"{where}: the line is not of the form Name=value")
             elif name == "Include":
                 self._include(value, file, number, depth)
@@ -152,7 +170,7 @@ class _Reader:
     def _include(self, value: str, file: Path, number: int, depth: int) -> None:
         where = f"{file}:{number}: Include={value}"
         if depth >= DEPTH:
-            self.problems.append(f"{where}: included {DEPTH} levels deep, as by a file that includes itself")
+            self.problems.append(f"{where}: included {DEPTH} levels deep; perhaps a file includes itself")
             return
         try:
             folder, pattern, files = self._files(value)
@@ -175,30 +193,30 @@ class _Reader:
         """The directory of an Include line, its pattern, and the files."""
         if not value:
             raise ValueError("names no file")
-        # From the directory of the main file, in included files too: agent 2, and agentd 7.0. Where a service starts
-        # agentd 6.0, a relative path leads nowhere that anybody would mean.
+        # Relative to the directory of the main file, in included files too: so do agent 2 and agentd 7.0. For agentd
+        # 6.0 it is relative to the working directory, which nobody means when a service starts it.
         path = self.main.parent / value
         signs = "*" if self.kind == AGENTD else "*?[\\"
         if any(sign in str(path.parent) for sign in signs):
-            raise ValueError("has a pattern before the last part of the path, which the agent does not take")
+            raise ValueError("has a pattern before the last part of the path, which the agent does not support")
         if any(sign in path.name for sign in signs):
             folder, pattern = path.parent, path.name
             folder.stat()
             if not folder.is_dir():
-                raise ValueError(f"{folder} is no directory")
+                raise ValueError(f"{folder} is not a directory")
         else:
             path.stat()
             if not path.is_dir():
                 return None, "", [path]
             folder, pattern = path, "*"
         names = [entry for entry in folder.iterdir() if _matches(entry.name, pattern, self.kind) and entry.is_file()]
-        # Not sorted for agentd: it takes them as readdir gives them, as this does.
+        # Not sorted for agentd: it uses the order of readdir, as iterdir does.
         return folder, pattern, sorted(names) if self.kind == AGENT2 else names
 
 
 def _matches(name: str, pattern: str, kind: str) -> bool:
-    """Whether a file's name fits; both agents take hidden files too."""
+    """Whether a file name matches. Both agents include hidden files too."""
     if kind == AGENTD:
-        # It knows no sign but the asterisk.
+        # Its only wildcard is the asterisk.
         return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
     return fnmatch.fnmatchcase(name, re.sub(r"\[\^", "[!", pattern))

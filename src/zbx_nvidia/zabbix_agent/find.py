@@ -1,4 +1,4 @@
-"""The Zabbix agents of this host: what they are, and where they read a further file."""
+"""Finds the Zabbix agents of this host, and the path at which they read an additional file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from zbx_nvidia.host import permissions, system
 from zbx_nvidia.zabbix_agent import config as configuration
 from zbx_nvidia.zabbix_agent import processes
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD, KINDS
-from zbx_nvidia.zabbix_agent.processes import PROGRAMS, Process
+from zbx_nvidia.zabbix_agent.processes import PROGRAMS, AgentProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE = "nvidia.conf"
 NOBODY = "nobody"
-USER = "zabbix"  # of every package, and what agentd becomes when root starts it
-# What the packages of the distributions call the services: Debian, Ubuntu, Zabbix's own, EPEL; and openSUSE.
+USER = "zabbix"  # in every package; agentd switches to it when root starts it
+# Names of the services: in Debian, Ubuntu, Zabbix's own packages and EPEL, then in openSUSE.
 UNITS = {
     AGENTD: ("zabbix-agent.service", "zabbix_agentd.service", "zabbix-agentd.service"),
     AGENT2: ("zabbix-agent2.service", "zabbix_agent2.service"),
 }
-# Where their main files are: Debian, Ubuntu, Zabbix's packages and images; EPEL; openSUSE; built from source.
+# Their main files: Debian, Ubuntu, Zabbix's packages and images; EPEL; openSUSE; built from source.
 CONFIGS = {
     AGENTD: (
         "/etc/zabbix/zabbix_agentd.conf",
@@ -38,11 +38,6 @@ CONFIGS = {
     ),
     AGENT2: ("/etc/zabbix/zabbix_agent2.conf", "/etc/zabbix_agent2.conf", "/usr/local/etc/zabbix_agent2.conf"),
 }
-# Known, and not supported yet.
-WINDOWS_CONFIGS = {
-    AGENTD: r"C:\Program Files\Zabbix Agent\zabbix_agentd.conf",
-    AGENT2: r"C:\Program Files\Zabbix Agent 2\zabbix_agent2.conf",
-}
 
 
 class Agent(NamedTuple):
@@ -50,10 +45,10 @@ class Agent(NamedTuple):
 
     Attributes:
         kind: agentd or agent2.
-        program: The file.
+        program: Its path.
         config: Its main configuration file.
-        unit: The systemd service that runs it; "" if none does.
-        user: Who it runs as.
+        unit: The systemd service that runs it; "" if none.
+        user: The user that it runs as.
     """
 
     kind: str
@@ -64,37 +59,37 @@ class Agent(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As people call it."""
+        """The name of its program."""
         return PROGRAMS[self.kind]
 
 
 class NoAgentError(HostError):
-    """There is none on this host."""
+    """This host has no such agent."""
 
 
 class NotRootsError(HostError):
-    """There is an agent, but somebody besides root can change its program or its configuration."""
+    """An agent exists, but others than root can change its program or its configuration."""
 
 
 def find(kind: str = "auto") -> tuple[Agent, ...]:
     """The agents of this host.
 
     Args:
-        kind: agentd or agent2, whether it runs or not; auto: those that run; if none does, those that start with the
-            host; if there is none of these either, all.
+        kind: agentd or agent2, running or not. auto: those that run; if none runs, those that start at boot; if there
+            are none, all.
 
     Raises:
-        HostError: There is none, or it could not be looked for.
+        HostError: There is none, or the search failed.
     """
     kinds = KINDS if kind == "auto" else (kind,)
     every: list[_Refused] = []
-    found = [candidate for candidate in _candidates(every) if candidate.agent.kind in kinds]
+    candidates = [candidate for candidate in _candidates(every) if candidate.agent.kind in kinds]
     refused = [one for one in every if one.kind in kinds]
     runs = next((one for one in refused if one.runs), None)
     if runs is not None and kind == "auto":
-        # It is what Zabbix asks: one that lies about unused is not meant.
+        # Zabbix polls the one that runs: an unused one is no substitute.
         raise NotRootsError(f"{runs.why}; or name another agent with --agent")
-    chosen = [one for one in found if one.running] or [one for one in found if one.enabled] or found
+    chosen = [one for one in candidates if one.running] or [one for one in candidates if one.enabled] or candidates
     if not chosen:
         if refused:
             raise NotRootsError((runs or refused[0]).why)
@@ -105,8 +100,8 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
     return tuple(one.agent for one in chosen)
 
 
-def running(agent: Agent) -> Process | None:
-    """The process of an agent; None while it does not run."""
+def running(agent: Agent) -> AgentProcess | None:
+    """The process of an agent; None if it does not run."""
     for process in processes.agents():
         config = _config(process.config, process.program)
         if process.kind == agent.kind and config == agent.config and _is_the_agents(process, config):
@@ -115,12 +110,12 @@ def running(agent: Agent) -> Process | None:
 
 
 def drop_in(agent: Agent) -> Path | None:
-    """The path at which the agent reads a file named nvidia.conf; None where no Include line leads to one."""
+    """The path at which the agent reads a file named nvidia.conf; None if no Include line covers it."""
     for include in configuration.read(agent.config, agent.kind).includes:
         if include.folder is None:
             if include.files[0].name == FILE:
                 return include.files[0]
-        # That directory is for agent 2's plugins: Zabbix's own for NVIDIA has an nvidia.conf there.
+        # plugins.d is for plugins of agent 2: Zabbix's own NVIDIA plugin has an nvidia.conf there.
         elif include.folder.name != "plugins.d" and configuration.leads_to(include, FILE, agent.kind):
             return include.folder / FILE
     return None
@@ -135,35 +130,35 @@ class _Candidate(NamedTuple):
 class _Refused(NamedTuple):
     kind: str
     why: str
-    runs: bool  # as an agent of this host: anybody can start one with a file of his own
+    runs: bool  # as the agent of this host: any user can start one with a file of their own
 
 
 def _candidates(refused: list[_Refused]) -> list[_Candidate]:
-    """Every agent that runs, that a service would start, or that is just there; each configuration once.
+    """Every agent that runs, that a service would start, or that is only installed; each configuration once.
 
     Args:
-        refused: Gets why one was left out: somebody besides root could have root run or write what they like.
+        refused: Filled with the agents left out, because others than root could make root run or write anything.
     """
-    found: dict[tuple[str, Path], _Candidate] = {}
+    candidates: dict[tuple[str, Path], _Candidate] = {}
     for candidate in (*_of_processes(), *_of_services(), *_of_programs()):
         agent = candidate.agent
         problem = permissions.changeable(agent.program) or permissions.changeable(agent.config)
         if problem:
-            why = f"{agent.config}, of {agent.program}, is not root's alone: {problem}"
+            why = f"{agent.config}, of {agent.program}, can be changed by others than root: {problem}"
             of_host = candidate.enabled or agent.user in {"root", USER}
             refused.append(_Refused(agent.kind, why, candidate.running and of_host))
         else:
-            found.setdefault((agent.kind, agent.config), candidate)
-    return list(found.values())
+            candidates.setdefault((agent.kind, agent.config), candidate)
+    return list(candidates.values())
 
 
-def _is_the_agents(process: Process, config: Path, unit: system.Unit | None = None) -> bool:
-    """Whether a process is not somebody's who has started the agent's program by himself.
+def _is_the_agents(process: AgentProcess, config: Path, unit: system.Unit | None = None) -> bool:
+    """Whether a process is the agent of this host, and not a user's own process of the agent's program.
 
     The agent's key is made for the user of its process; only root makes keys.
     """
     if permissions.changeable(config):
-        # Refused further on, and not to be read: it may be a pipe that never ends.
+        # It is refused later, and must not be read: it may be an endless pipe.
         return True
     if os.geteuid() != 0 or process.user in {"root", _user(config, process.kind)} or not system.has_systemd():
         return True
@@ -177,8 +172,8 @@ def _of_processes() -> Iterator[_Candidate]:
     for process in live:
         config = _config(process.config, process.program)
         unit = services.get(process.unit)
-        # A service that it is one of many processes of is not what runs it; and of a script in /etc/init.d systemd
-        # knows no process.
+        # A service whose main process is another one does not run it. For a script in /etc/init.d systemd has no main
+        # process.
         name = unit.name if unit and unit.pid in {process.pid, 0} else ""
         if config is not None and _is_the_agents(process, config, unit):
             agent = Agent(process.kind, process.program, config, name, process.user)
@@ -207,26 +202,26 @@ def _of_programs() -> Iterator[_Candidate]:
 
 
 def _config(named: Path | None, program: Path) -> Path | None:
-    """The configuration of an agent whose command names this one, or none."""
+    """The configuration of an agent: the one that its command names, or else its default."""
     return named.absolute() if named else default(program)
 
 
 @functools.cache
 def default(program: Path) -> Path | None:
-    """The configuration that a program takes unless it is told another: it says so itself."""
+    """The default configuration of a program, as its --help prints it."""
     if not program.is_absolute() or permissions.changeable(program):
         return None
     try:
-        # It needs no rights for that, so it gets none.
+        # --help needs no privileges, so it gets none.
         done = system.run(str(program), "--help", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
     except HostError:
         return None
-    found = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
-    return Path(found[1]) if found else None
+    match = re.search(r"\(default:? \"?(/[^\"()]*\.conf)\"?\)", done.out + done.err)
+    return Path(match[1]) if match else None
 
 
 def _user(config: Path, kind: str) -> str:
-    """Who an agent that does not run would run as, where its service does not say."""
+    """The user that an agent would run as, if its service names none."""
     try:
         user = configuration.read(config, kind).last("User", USER)
         pwd.getpwnam(user)

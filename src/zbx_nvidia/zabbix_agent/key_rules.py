@@ -1,4 +1,4 @@
-"""Whether an agent's AllowKey and DenyKey lines let an item's key pass: the first rule that fits decides."""
+"""Whether AllowKey and DenyKey lines of an agent allow an item key: the first rule that matches decides."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 RULES = frozenset({"AllowKey", "DenyKey"})
 
 
-def denies(found: Configuration, key: str) -> Statement | None:
-    """The line that denies a key; None where it passes."""
-    for statement in found.statements:
+def denies(configuration: Configuration, key: str) -> Statement | None:
+    """The line that denies a key; None if the key is allowed."""
+    for statement in configuration.statements:
         if statement.name in RULES and fits(statement.value, key):
             return statement if statement.name == "DenyKey" else None
     return None
 
 
 def fits(pattern: str, key: str) -> bool:
-    """Whether a rule is about a key.
+    """Whether a rule matches a key.
 
-    `*` alone is about every key. Else name and parameters are compared apart: without brackets a rule is about keys
-    without parameters alone, and an asterisk that is the last parameter stands for all that follow.
+    `*` alone matches every key. Otherwise name and parameters are compared separately: a rule without brackets matches
+    only keys without parameters, and an asterisk as last parameter stands for all that follow.
     """
     if pattern == "*":
         return True
@@ -44,7 +44,7 @@ def _alike(pattern: str, text: str) -> bool:
 
 
 def _split(key: str) -> tuple[str, list[str] | None]:
-    """Name and parameters; None where there are no brackets."""
+    """Name and parameters; None for the parameters if there are no brackets."""
     name, bracket, rest = key.partition("[")
     if not bracket:
         return key, None

@@ -1,4 +1,4 @@
-"""What an agent's log says of those who asked it in vain, and why it ended."""
+"""What the log of an agent says about refused connections, and why the agent ended."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.find import Agent
 
 TAIL = 256 * 1024  # bytes of the end of a log
-RECENT = 150.0  # s: two intervals of the master item and a half
+RECENT = 150.0  # s: two and a half intervals of the master item
 LOCAL = ("127.", "::1")
-# As 6.0 and 7.0 write it, both agents.
+# As both agents of 6.0 and 7.0 write them.
 REFUSALS = (
     ("address", re.compile(r'connection from "([^"]+)" rejected, allowed hosts')),
     (
@@ -35,12 +35,12 @@ COMPLAINT = re.compile(r"cannot|error|fail|invalid|wrong|unknown|panic|duplicate
 
 
 class Refusal(NamedTuple):
-    """Somebody who asked in vain.
+    """A connection that the agent refused.
 
     Attributes:
-        kind: address, plain (not encrypted, and it has to be), encrypted (and it must not be), identity or key.
-        address: Who.
-        ago: When, s before now.
+        kind: address, plain (unencrypted, but encryption is required), encrypted (but not allowed), identity or key.
+        address: Of the other side.
+        ago: Seconds before now.
     """
 
     kind: str
@@ -48,16 +48,16 @@ class Refusal(NamedTuple):
     ago: float
 
 
-def lines(agent: Agent, found: Configuration) -> list[str]:
-    """The end of an agent's log, wherever it writes.
+def lines(agent: Agent, configuration: Configuration) -> list[str]:
+    """The end of an agent's log: of its file, or of the journal.
 
     Raises:
         HostError: journalctl cannot be run.
     """
-    kind = found.last("LogType", "file")
-    if kind == "file" and found.last("LogFile"):
+    kind = configuration.last("LogType", "file")
+    if kind == "file" and configuration.last("LogFile"):
         try:
-            with Path(found.last("LogFile")).open("rb") as file:
+            with Path(configuration.last("LogFile")).open("rb") as file:
                 file.seek(0, 2)
                 file.seek(max(0, file.tell() - TAIL))
                 return file.read().decode("utf-8", "replace").splitlines()
@@ -67,7 +67,7 @@ def lines(agent: Agent, found: Configuration) -> list[str]:
 
 
 def journal(unit: str, count: int = 200) -> list[str]:
-    """The end of what systemd keeps of a service's output."""
+    """The last lines of a service in systemd's journal."""
     if not unit or not system.has_systemd():
         return []
     command = ("journalctl", "--unit", unit, "--no-pager", "--output", "cat", "--lines", str(count))
@@ -75,13 +75,13 @@ def journal(unit: str, count: int = 200) -> list[str]:
 
 
 def refusals(log: list[str], since: float) -> list[Refusal]:
-    """Who asked in vain lately, the last one first; not this machine itself.
+    """Recent refused connections from other machines, the last one first.
 
     Args:
         log: Lines of the log.
-        since: Seconds since the epoch: nothing before that counts.
+        since: Seconds since the epoch; earlier lines are skipped.
     """
-    found = []
+    refused = []
     identity = False
     for line in log:
         when = moment(line)
@@ -92,39 +92,39 @@ def refusals(log: list[str], since: float) -> list[Refusal]:
             if match := pattern.search(line):
                 if not match[1].startswith(LOCAL):
                     actual = "identity" if kind == "key" and identity else kind
-                    found.append(Refusal(actual, match[1], max(0.0, time.time() - when)))
+                    refused.append(Refusal(actual, match[1], max(0.0, time.time() - when)))
                 identity = False
                 break
-    return found[::-1]
+    return refused[::-1]
 
 
 def reaches(log: list[str], back_to: float) -> bool:
-    """Whether a log would show what happened since then: it has a line from before."""
+    """Whether a log goes back to that time: it has a line from before."""
     return any(when <= back_to for when in map(moment, log) if when is not None)
 
 
 def reloaded(log: list[str]) -> float:
-    """When an agent has last read its UserParameter lines anew, at the latest; 0 where it does not say so."""
+    """The latest time at which an agent reloaded its UserParameter lines; 0 if the log has none."""
     # It writes whole seconds.
     return max((1 + (moment(line) or -1.0) for line in log if RELOADED.search(line)), default=0.0)
 
 
 def moment(line: str) -> float | None:
-    """When a line was written; None of one that does not say."""
-    found = re.match(r"\s*\d+:(\d{8}):(\d{6})\.\d+ |(\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d)\.\d+ ", line)
-    if not found:
+    """When a line was written; None if it has no time."""
+    match = re.match(r"\s*\d+:(\d{8}):(\d{6})\.\d+ |(\d{4}/\d\d/\d\d) (\d\d:\d\d:\d\d)\.\d+ ", line)
+    if not match:
         return None
-    text = (found[1] or found[3].replace("/", "")) + (found[2] or found[4].replace(":", ""))
+    text = (match[1] or match[3].replace("/", "")) + (match[2] or match[4].replace(":", ""))
     return dt.datetime.strptime(text, "%Y%m%d%H%M%S").astimezone().timestamp()
 
 
-def last_words(agent: Agent, found: Configuration) -> str:
-    """Why an agent ended, as far as it said so: on its output, where systemd keeps it, or else in its log."""
+def last_words(agent: Agent, configuration: Configuration) -> str:
+    """Why an agent ended: the last complaint in systemd's journal, or else in its log."""
     output = journal(agent.unit, 40)
     starts = [number for number, line in enumerate(output) if line.startswith(("Started ", "Starting "))]
-    # systemd's own lines say that it failed, not why.
+    # systemd's own lines say only that it failed.
     own = [line for line in output[starts[-1] if starts else 0 :] if not line.startswith((agent.unit, "Start"))]
-    for spoken in (own, lines(agent, found)[-12:]):
+    for spoken in (own, lines(agent, configuration)[-12:]):
         telling = [line for line in spoken if COMPLAINT.search(line) and "child process" not in line]
         if telling:
             stamp = r"^\s*(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]:( ERROR:)?)\s+"

@@ -1,7 +1,7 @@
-"""Asks a Zabbix agent for an item, as a server does.
+"""Runs a passive check: asks a Zabbix agent for an item, as a server does.
 
-The request is the item's key in Zabbix's frame, which every agent takes; the answer is the value, or
-"ZBX_NOTSUPPORTED", a zero byte and why.
+The request is the item key in Zabbix's frame, which every agent accepts. The answer is the value, or
+"ZBX_NOTSUPPORTED", a zero byte and the reason.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ MAGIC = b"ZBXD"
 COMPRESSED, LARGE = 0x02, 0x04
 LONGEST = 64 << 20  # bytes; agents of 7.0 send up to 16 MiB
 UNSUPPORTED = "ZBX_NOTSUPPORTED"
-# What zabbix_get, with OpenSSL and with GnuTLS, calls an end of the connection in the middle of the handshake.
+# How zabbix_get, with OpenSSL and with GnuTLS, reports that the connection was closed during the handshake.
 CLOSED = re.compile(r"reset by peer|closed|I/O error|unexpected eof|non-properly terminated|-110 |-54 ", re.IGNORECASE)
-CIPHERS = "PSK"  # of OpenSSL's, for TLS 1.2, which every agent that can encrypt takes
+CIPHERS = "PSK"  # of OpenSSL, for TLS 1.2, which every agent with encryption supports
 
 
 class Psk(NamedTuple):
-    """What both sides of an encrypted connection know.
+    """A pre-shared key.
 
     Attributes:
         identity: The name of the key.
-        file: Where the key lies, as hexadecimal digits.
+        file: Holds the key as hexadecimal digits.
     """
 
     identity: str
@@ -44,11 +44,11 @@ class Psk(NamedTuple):
 
 
 class UnreachableError(HostError):
-    """Nobody listens there, or nobody answers in time."""
+    """Nothing listens there, or nothing answers in time."""
 
 
 class DroppedError(HostError):
-    """The agent closes the connection without a word."""
+    """The agent closes the connection without an answer."""
 
 
 class EncryptionError(HostError):
@@ -56,22 +56,22 @@ class EncryptionError(HostError):
 
 
 class ClosedError(EncryptionError):
-    """The agent closes the connection while the encryption is agreed upon.
+    """The agent closes the connection during the TLS handshake.
 
-    As agent 2 does where its Server= does not name this machine: it looks at that first. Both do it too where their
+    Agent 2 does so if its Server= does not name this machine: it checks that first. Both agents do so if their
     TLSAccept= does not allow a key.
     """
 
 
 class CannotAskError(HostError):
-    """This machine cannot ask with a key, which says nothing of the agent."""
+    """This machine cannot connect with a key. That says nothing about the agent."""
 
 
 class UnsupportedError(HostError):
-    """The agent answers that it cannot serve the item."""
+    """The agent answers that it does not support the item."""
 
 
-def ask(  # noqa: PLR0913  what a question consists of
+def ask(  # noqa: PLR0913  what a check consists of
     address: str,
     port: int,
     key: str,
@@ -86,9 +86,9 @@ def ask(  # noqa: PLR0913  what a question consists of
         address: Of the agent.
         port: Of the agent.
         key: Of the item.
-        timeout: Seconds for all of it.
+        timeout: Seconds for the whole check.
         psk: Encrypt with this key.
-        source: Address of this machine to ask from.
+        source: Address of this machine to connect from.
 
     Returns:
         The value.
@@ -121,26 +121,26 @@ def ask(  # noqa: PLR0913  what a question consists of
 def _encrypted(plain: socket.socket, psk: Psk, where: str) -> ssl.SSLSocket:
     key = _key(psk)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # the key proves who the other one is
+    context.check_hostname = False  # the key authenticates the agent
     context.verify_mode = ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
-    # By its name: Python 3.10 to 3.12 have none.
+    # By name, because Python 3.10 to 3.12 do not have it.
     getattr(context, "set_psk_client_callback")(lambda _hint: (psk.identity, key))  # noqa: B009  as said
     try:
         return context.wrap_socket(plain)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError) as error:
         raise ClosedError(_refused(where, psk, error)) from None
     except ssl.SSLError as error:
-        # 3.13 has a class for an end of the connection, and does not always use it.
+        # Python 3.13 has a class for a closed connection, but does not always use it.
         kind = ClosedError if error.reason == "UNEXPECTED_EOF_WHILE_READING" else EncryptionError
         raise kind(_refused(where, psk, error)) from None
 
 
 def _refused(where: str, psk: Psk, why: object) -> str:
     return (
-        f"{where} refuses the encryption with the key of identity {psk.identity!r} (or its Server= this machine): "
-        f"{getattr(why, 'reason', '') or why}"
+        f"{where} refuses the encryption with the key of identity {psk.identity!r}, or its Server= does "
+        f"not allow this machine: {getattr(why, 'reason', '') or why}"
     )
 
 
@@ -150,24 +150,24 @@ def _key(psk: Psk) -> bytes:
     except OSError as error:
         raise HostError(f"{psk.file}: the key cannot be read: {error.strerror}") from None
     except ValueError:
-        raise HostError(f"{psk.file}: the key is not made of hexadecimal digits") from None
+        raise HostError(f"{psk.file}: the key is not hexadecimal") from None
 
 
 def _answer(wire: socket.socket, end: float, where: str) -> bytes:
-    """The text of an answer, out of its frame."""
+    """The text of an answer, without its frame."""
     head = _take(wire, 5, end, where)
     if head[:4] != MAGIC:
-        raise UnreachableError(f"{where} does not speak Zabbix's protocol: is that port another program's?")
+        raise UnreachableError(f"{where} does not speak Zabbix's protocol: does another program use that port?")
     sizes = "<QQ" if head[4] & LARGE else "<II"
     length, whole = struct.unpack(sizes, _take(wire, struct.calcsize(sizes), end, where))
     if max(length, whole) > LONGEST:
-        raise UnreachableError(f"{where} announces an answer of {max(length, whole)} bytes, which cannot be")
+        raise UnreachableError(f"{where} announces an answer of {max(length, whole)} bytes, which is too large")
     data = _take(wire, length, end, where)
     if head[4] & COMPRESSED:
         try:
             data = zlib.decompressobj().decompress(data, LONGEST)
         except zlib.error as error:
-            raise UnreachableError(f"{where} sends an answer that cannot be unpacked: {error}") from None
+            raise UnreachableError(f"{where} sends an answer that cannot be decompressed: {error}") from None
     return data
 
 
@@ -186,7 +186,7 @@ def _take(wire: socket.socket, length: int, end: float, where: str) -> bytes:
 
 
 def _dropped(where: str, *, encrypted: bool) -> str:
-    accept = "" if encrypted else ", or its TLSAccept= takes encrypted ones alone"
+    accept = "" if encrypted else ", or its TLSAccept= requires encryption"
     return f"{where} closes the connection without an answer: its Server= does not allow this machine{accept}"
 
 
@@ -201,11 +201,11 @@ def _value(answer: bytes, where: str, key: str) -> str:
 def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
     where: str, address: str, port: int, key: str, timeout: float, psk: Psk, source: str
 ) -> str:
-    """What Python can from 3.13 on only."""
+    """The same with zabbix_get, for Python before 3.13."""
     program = shutil.which("zabbix_get", path=system.PATH)
     if not program:
         raise CannotAskError(
-            f"{where} cannot be asked with a key: that takes Python 3.13, or zabbix_get: install the package zabbix-get"
+            f"{where} cannot be asked with a key: install the package zabbix-get, or use Python 3.13 or newer"
         )
     _key(psk)
     command = [program, "--host", address, "--port", str(port), "--key", key, "--tls-connect", "psk"]
@@ -215,7 +215,7 @@ def _by_zabbix_get(  # noqa: PLR0913, PLR0917  as of ask
         raise UnreachableError(f"{where} does not answer {key} within {timeout:g} s")
     text = done.out.rstrip("\n")
     if text.startswith(f"{UNSUPPORTED}: Received empty response"):
-        # So 7.0 calls it, and ends with 0.
+        # zabbix_get 7.0 reports it so, and exits with 0.
         raise DroppedError(_dropped(where, encrypted=True))
     if text.startswith(f"{UNSUPPORTED}:"):
         raise UnsupportedError(f"{where} does not support {key}: {text.partition(':')[2].strip()[:300]}")

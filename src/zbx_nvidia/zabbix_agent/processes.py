@@ -1,4 +1,4 @@
-"""The Zabbix agents that run, from /proc."""
+"""The running Zabbix agents, from /proc."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PROC = Path("/proc")
 PROGRAMS = {AGENTD: "zabbix_agentd", AGENT2: "zabbix_agent2"}
 
 
-class Process(NamedTuple):
-    """An agent that runs: its first process, which the others of agentd are children of.
+class AgentProcess(NamedTuple):
+    """A running agent: its first process, the parent of agentd's others.
 
     Attributes:
         kind: agentd or agent2.
-        pid: Its number.
-        started: When, in seconds since the epoch.
-        user: Whose it is; the number, where it has no name.
-        command: As it was started.
-        program: The file that it runs.
-        folder: The directory that it is in, from which a relative path of its configuration counts.
-        unit: The systemd service that it belongs to; "" if none.
+        pid: Its process ID.
+        started: Seconds since the epoch.
+        user: Its user, or the number if the user has no name.
+        command: Its command line.
+        program: The path of its program.
+        folder: Its working directory, to which a path of its configuration can be relative.
+        unit: Its systemd service; "" if none.
     """
 
     kind: str
@@ -42,32 +42,32 @@ class Process(NamedTuple):
 
     @property
     def config(self) -> Path | None:
-        """The configuration that its command names; None where that is the program's own."""
+        """The configuration that its command names; None for the program's default."""
         return config_of(self.command, self.folder)
 
 
-def agents() -> tuple[Process, ...]:
-    """Every agent that runs on this host. Those of containers are none of them, though /proc shows them.
+def agents() -> tuple[AgentProcess, ...]:
+    """Every agent that runs on this host, without those in containers, which /proc shows too.
 
-    Nor is a process that only bears such a name: anybody can give it one, and what it runs is run here too.
+    A process that only has the name of an agent is left out: any user can start one, and its program would be run here.
     """
-    found: dict[int, Process] = {}
+    agents_by_pid: dict[int, AgentProcess] = {}
     parents: dict[int, int] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             try:
                 process, parent = _read(int(entry.name))
-            except (OSError, ValueError, IndexError):  # it has ended meanwhile, or is not ours to look at
+            except (OSError, ValueError, IndexError):  # it has ended, or this user cannot read it
                 continue
             if process is not None:
-                found[process.pid] = process
+                agents_by_pid[process.pid] = process
                 parents[process.pid] = parent
-    return tuple(process for pid, process in sorted(found.items()) if parents[pid] not in found)
+    return tuple(process for pid, process in sorted(agents_by_pid.items()) if parents[pid] not in agents_by_pid)
 
 
 def in_containers() -> tuple[tuple[str, int], ...]:
-    """Name and number of every agent that /proc shows and that runs in a container."""
-    found = []
+    """Name and process ID of every agent that runs in a container of this host."""
+    contained = []
     for entry in sorted(PROC.iterdir()):
         if entry.name.isdigit():
             try:
@@ -77,43 +77,43 @@ def in_containers() -> tuple[tuple[str, int], ...]:
             # It may have ended meanwhile.
             with contextlib.suppress(OSError):
                 if name in PROGRAMS.values() and not _of_this_host(entry):
-                    found.append((name, int(entry.name)))
-    return tuple(found)
+                    contained.append((name, int(entry.name)))
+    return tuple(contained)
 
 
 def config_of(command: tuple[str, ...], folder: Path = Path("/")) -> Path | None:
-    """The configuration that a command line names; None where it names none.
+    """The configuration that a command line names; None if it names none.
 
     Args:
         command: Program and arguments.
-        folder: From which a relative path counts.
+        folder: The directory to which it may be relative.
     """
     for number, word in enumerate(command[1:], 1):
         if word in {"-c", "--config", "-config"} and number + 1 < len(command):
             return folder / command[number + 1]
-        found = re.fullmatch(r"(?:--?config=|-c=|-c(?=[/.]))(.+)", word)
-        if found:
-            return folder / found[1]
+        match = re.fullmatch(r"(?:--?config=|-c=|-c(?=[/.]))(.+)", word)
+        if match:
+            return folder / match[1]
     return None
 
 
-def _read(pid: int) -> tuple[Process | None, int]:
-    """The process and its parent's number; None where it is no agent of this host."""
+def _read(pid: int) -> tuple[AgentProcess | None, int]:
+    """The process and the ID of its parent; None if it is no agent of this host."""
     place = PROC / str(pid)
-    # What the kernel calls it comes first: it can be read of every process, and is not 16 bytes for either agent.
+    # The name in the kernel first: it can be read for every process, and neither agent's is cut at 15 bytes.
     name = place.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
     kind = next((kind for kind, program in PROGRAMS.items() if program == name), None)
     if kind is None or not _of_this_host(place):
         return None, 0
-    # The name of the command may hold spaces and brackets.
+    # The name of the command may contain spaces and brackets.
     fields = place.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     words = place.joinpath("cmdline").read_bytes().split(b"\0")
     uid = place.stat().st_uid
-    # Without root, and by root in a container, its link cannot be read: what it calls itself is all there is.
+    # Without root, and as root in a container, the link cannot be read: only the command line is left.
     program = _link(place / "exe") or Path(shutil.which(words[0].decode("utf-8", "replace"), path=system.PATH) or ".")
     if program.name != name or not program.is_absolute() or not program.is_file() or permissions.changeable(program):
         return None, 0
-    process = Process(
+    process = AgentProcess(
         kind=kind,
         pid=pid,
         started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
@@ -127,12 +127,12 @@ def _read(pid: int) -> tuple[Process | None, int]:
 
 
 def _of_this_host(place: Path) -> bool:
-    """Whether it is not in a container: those have numbers of processes of their own, or at least files."""
+    """Whether it is not in a container: containers have process IDs of their own, or at least files."""
     me = PROC / "self"
-    # Everybody can read how many numbers a process has: one for each container that it is in.
+    # Every user can read how many IDs a process has: one for each container that it is in.
     if _depth(place) != _depth(me):
         return False
-    # These, of other users' processes, root alone. There are containers that share the numbers of the host.
+    # These links only root can read for other users' processes. Some containers share the IDs of the host.
     ours, theirs = _link(me / "ns" / "pid"), _link(place / "ns" / "pid")
     if ours is not None and theirs is not None and ours != theirs:
         return False
@@ -144,7 +144,7 @@ def _of_this_host(place: Path) -> bool:
 
 
 def _depth(place: Path) -> int:
-    """In how many namespaces of numbers a process is; 0 where the kernel does not say."""
+    """How many PID namespaces a process is in; 0 if the kernel does not say."""
     for line in place.joinpath("status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("NSpid:"):
             return len(line.split()) - 1
@@ -156,7 +156,7 @@ def _link(path: Path) -> Path | None:
         target = str(path.readlink())
     except OSError:
         return None
-    # A program that an update has replaced.
+    # The kernel marks a program that an update has replaced.
     return Path(target.removesuffix(" (deleted)"))
 
 

@@ -1,4 +1,4 @@
-"""Proves that an agent serves the document, by asking it."""
+"""Verifies that an agent serves the document, by asking it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
     from zbx_nvidia.zabbix_agent.find import Agent
 
-STARTS_WITHIN = 15.0  # s until an agent that was restarted listens; 1 was seen
+STARTS_WITHIN = 15.0  # s until a restarted agent listens; 1 s was seen
 ANSWERS_WITHIN = 10.0  # s for one answer
 
 
-class Proof(NamedTuple):
-    """What was found.
+class Verification(NamedTuple):
+    """The result.
 
     Attributes:
-        document: That the agent gave.
-        asked: How, for people.
-        reservation: What that does not prove; "" if it proves all.
+        document: What the agent answered.
+        asked: How it was asked, for people.
+        reservation: Why that is no full proof; "" if it is.
     """
 
     document: dict[str, Any]
@@ -48,108 +48,110 @@ class Proof(NamedTuple):
     reservation: str
 
 
-def listens_at(found: Configuration) -> tuple[str, int] | None:
-    """Where an agent can be asked on this machine; None of one that answers nobody."""
-    if found.kind == AGENTD and found.last("StartAgents", "3") == "0":
+def listens_at(configuration: Configuration) -> tuple[str, int] | None:
+    """Address and port of an agent on this machine; None if it accepts no passive checks."""
+    if configuration.kind == AGENTD and configuration.last("StartAgents", "3") == "0":
         return None
-    address = found.last("ListenIP").split(",")[0].strip()
-    address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  as it is told
-    port = found.last("ListenPort", str(PORT))
+    address = configuration.last("ListenIP").split(",")[0].strip()
+    address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  as configured
+    port = configuration.last("ListenPort", str(PORT))
     return address, int(port) if port.isdigit() else PORT
 
 
 def allows(server: str, address: str) -> bool:
-    """Whether a Server= names an address of this machine, by number, network or name."""
+    """Whether a Server= allows an address, by address, network or name."""
     try:
         me = ipaddress.ip_address(address)
     except ValueError:
         return False
     for entry in map(str.strip, server.split(",")):
         try:
-            found = [ipaddress.ip_network(entry, strict=False)]
+            networks = [ipaddress.ip_network(entry, strict=False)]
         except ValueError:
             try:
                 names = socket.getaddrinfo(entry, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
                 continue
-            found = [ipaddress.ip_network(str(name[4][0]).partition("%")[0]) for name in names]
-        # An agent takes ::/0 for every address there is.
-        if any(me in network or str(network) == "::/0" for network in found):
+            networks = [ipaddress.ip_network(str(name[4][0]).partition("%")[0]) for name in names]
+        # For an agent ::/0 means every address, IPv4 too.
+        if any(me in network or str(network) == "::/0" for network in networks):
             return True
     return False
 
 
-def psk(found: Configuration) -> Psk | None:
-    """The key that an agent wants to be asked with; None where it takes questions without.
+def psk(configuration: Configuration) -> Psk | None:
+    """The key that an agent requires for passive checks; None if it accepts unencrypted ones.
 
     Raises:
-        HostError: It wants a certificate.
+        HostError: It requires a certificate.
     """
-    accepts = [word.strip() for word in found.last("TLSAccept", "unencrypted").split(",")]
+    accepts = [word.strip() for word in configuration.last("TLSAccept", "unencrypted").split(",")]
     if "unencrypted" in accepts:
         return None
     if "psk" not in accepts:
-        raise HostError("it takes questions with a certificate alone")
-    return Psk(found.last("TLSPSKIdentity"), Path(found.last("TLSPSKFile")))
+        raise HostError("it accepts only connections with a certificate")
+    return Psk(configuration.last("TLSPSKIdentity"), Path(configuration.last("TLSPSKFile")))
 
 
-def prove(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Proof:
+def verify_agent(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) -> Verification:
     """Ask the agent for the document.
 
     Args:
-        agent: Which; where it does not run, its program is asked with its configuration.
-        mode: How the document is to be got, oneshot or resident.
-        patience: Seconds to wait for an agent that was just started.
+        agent: Which. If it does not run, its program runs the check with its configuration.
+        mode: The mode that the document must have, oneshot or resident.
+        patience: Seconds to wait for a restarted agent.
 
     Raises:
-        HostError: There is no document, or not that.
+        HostError: There is no document, or a wrong one.
     """
-    found = config.read(agent.config, agent.kind)
-    reservation = "it does not run: start it, and what it says then is what Zabbix gets"
+    configuration = config.read(agent.config, agent.kind)
+    reservation = "it does not run: start it, then run this again"
     if find.running(agent) is not None:
         try:
-            place, key = listens_at(found), psk(found)
+            place, key = listens_at(configuration), psk(configuration)
         except HostError as error:
             place, key, reservation = None, None, str(error)
         else:
-            reservation = "it answers no questions (StartAgents=0)" if place is None else ""
+            reservation = "it answers no passive checks (StartAgents=0)" if place is None else ""
         if place is not None:
             try:
                 text = _patiently(place, key, patience)
                 where = f"{place[0]}:{place[1]}{' with its key' if key else ''}"
-                return Proof(checked(text, mode, agent), f"asked at {where}", "")
+                return Verification(checked(text, mode, agent), f"asked at {where}", "")
             except CannotAskError:
-                reservation = "this machine cannot ask with a key, which takes Python 3.13 or the package zabbix-get"
+                reservation = (
+                    "this machine cannot ask with a key: install the package zabbix-get, or use Python 3.13 or newer"
+                )
             except (ClosedError, DroppedError) as error:
-                if isinstance(error, ClosedError) and allows(found.last("Server"), place[0]):
+                if isinstance(error, ClosedError) and allows(configuration.last("Server"), place[0]):
                     raise
-                reservation = f"its Server={found.last('Server')} does not allow this machine to ask"
-    return Proof(
+                reservation = f"its Server={configuration.last('Server')} does not allow this machine to ask"
+    return Verification(
         checked(by_program(agent, DOCUMENT), mode, agent), f"{agent.name} -t {DOCUMENT}, as {agent.user}", reservation
     )
 
 
 def by_program(agent: Agent, key: str) -> str:
-    """What the agent's program finds for a key, by its configuration as it is now and as the agent's user.
+    """The value of a key from the agent's program, run with its present configuration as the agent's user.
 
     Raises:
-        HostError: It does not take the configuration, or does not serve the key.
+        HostError: It rejects the configuration, or does not support the key.
     """
     done = system.run(str(agent.program), "-c", str(agent.config), "-t", key, user=agent.user, timeout=30)
-    found = re.search(rf"^{re.escape(key)}\s+\[[a-z]\|(.*)\]\s*$", done.out, re.DOTALL | re.MULTILINE)
-    if not found:
-        raise HostError(f"{agent.name} does not take its configuration {agent.config}: {_complaint(done)}")
-    if found[1].startswith("ZBX_NOTSUPPORTED"):
-        reason = found[1].partition("[")[2].strip(" ]") or "no reason given"
+    match = re.search(rf"^{re.escape(key)}\s+\[[a-z]\|(.*)\]\s*$", done.out, re.DOTALL | re.MULTILINE)
+    if not match:
+        raise HostError(f"{agent.name} rejects its configuration {agent.config}: {_complaint(done)}")
+    if match[1].startswith("ZBX_NOTSUPPORTED"):
+        reason = match[1].partition("[")[2].strip(" ]") or "no reason given"
         raise HostError(f"{agent.name} does not support {key}: {reason}")
-    return found[1]
+    return match[1]
 
 
 def checked(text: str, mode: str, agent: Agent) -> dict[str, Any]:
-    """The document, if that is what it is.
+    """The document in an answer.
 
     Raises:
-        HostError: It is something else.
+        HostError: The answer is something else.
     """
     try:
         document: dict[str, Any] = json.loads(text)
@@ -158,9 +160,9 @@ def checked(text: str, mode: str, agent: Agent) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise HostError(f"{agent.name} answers {DOCUMENT} with something else: {text[:120]!r}") from None
     if by != mode:
-        raise HostError(f"{agent.name} answers {DOCUMENT} with the document of mode {by}, not {mode}")
+        raise HostError(f"{agent.name} answers {DOCUMENT} with a document of mode {by}, not {mode}")
     if version != __version__:
-        raise HostError(f"{agent.name} answers {DOCUMENT} with that of version {version}, not {__version__}")
+        raise HostError(f"{agent.name} answers {DOCUMENT} with a document of version {version}, not {__version__}")
     return document
 
 
@@ -177,6 +179,6 @@ def _patiently(place: tuple[str, int], key: Psk | None, patience: float) -> str:
 
 def _complaint(done: system.Done) -> str:
     lines = [line for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
-    # Of a panic of Go's the first line says what it is about.
-    found = next((line for line in lines if "ERROR" in line or line.startswith("panic")), lines[0] if lines else "")
-    return re.sub(r"^\S+ \[\d+\]: (ERROR: )?", "", found)[:300] or f"exit code {done.code}"
+    # For a panic of Go, the first line has the reason.
+    complaint = next((line for line in lines if "ERROR" in line or line.startswith("panic")), lines[0] if lines else "")
+    return re.sub(r"^\S+ \[\d+\]: (ERROR: )?", "", complaint)[:300] or f"exit code {done.code}"

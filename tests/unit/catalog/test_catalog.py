@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from zbx_nvidia.catalog import coverage, status
+from scripts.generate import coverage
+from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import ENTITIES, METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS

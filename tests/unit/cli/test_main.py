@@ -212,8 +212,8 @@ def test_a_key_that_zabbix_would_not_take_is_not_shown(key: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--psk-identity", "x"], "Error: --psk-identity has no use without --psk"),
-        (["--server", "a\nAllowRoot=1"], "Error: --server 'a\\nAllowRoot=1': one line of up to 1024 bytes"),
+        (["--psk-identity", "x"], "Error: --psk-identity needs --psk"),
+        (["--server", "a\nAllowRoot=1"], "Error: --server 'a\\nAllowRoot=1': must be one line of at most 1024 bytes"),
         (["--mode", "both"], "Invalid value for '--mode'"),
         (["--agent", "agent3"], "Invalid value for '--agent'"),
     ],

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+from scripts.generate.manual import pages
 from tests.conftest import REPOSITORY
 from zbx_nvidia.cli.main import COMMANDS, main
-from zbx_nvidia.cli.manual import pages
 from zbx_nvidia.collector.main import USAGE
 
 COMMITTED = REPOSITORY / "docs" / "man"

@@ -22,7 +22,7 @@ from zbx_nvidia.host import system
 from zbx_nvidia.zabbix_agent import verify
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
 from zbx_nvidia.zabbix_agent.find import Agent
-from zbx_nvidia.zabbix_agent.processes import Process
+from zbx_nvidia.zabbix_agent.processes import AgentProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         (tmp_path / "d").mkdir()
         (tmp_path / "d/nvidia.conf").write_text(PARAMETER)
         agent = Agent(AGENTD, Path("/usr/sbin/zabbix_agentd"), main, "zabbix-agent.service", "zabbix")
-        process = Process(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
+        process = AgentProcess(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
         vars(scene).update(root=True, agents=(agent,), running=process, service=None)
         there = Host(scene, tmp_path, port)
         there.log("agent #0 started [main process]", started)

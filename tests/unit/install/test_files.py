@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files
 from zbx_nvidia.install.files import Edit, State
-from zbx_nvidia.install.record import Entry, Journal, load, locked, save
+from zbx_nvidia.install.record import Entry, Record, load, locked, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path) -> 
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=f"^{tmp_path} is a directory, where a file has to be: move it away$"):
+    with pytest.raises(HostError, match=f"^{tmp_path} is a directory, but must be a file: move it away$"):
         files.state(tmp_path)
     (tmp_path / "a").touch()
     with pytest.raises(HostError, match=f"^{tmp_path}/a/b cannot be read: Not a directory$"):
@@ -109,7 +109,7 @@ def test_nothing_is_written_where_others_write(tmp_path: Path, mode: int) -> Non
     (tmp_path / "way").symlink_to(folder)
     for path in (folder / "a", tmp_path / "way" / "a"):
         with pytest.raises(
-            HostError, match=rf"a: root does not write there: .* by everybody: chmod o-w {folder.parent}"
+            HostError, match=rf"a: not safe for root to write there: .* by everybody: chmod o-w {folder.parent}"
         ):
             files.put(path, State(b"x", uid=os.getuid(), gid=os.getgid()))
     assert list(folder.iterdir()) == []
@@ -125,7 +125,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     (tmp_path / "file").touch()
     with (
-        pytest.raises(HostError, match=rf"^{tmp_path}/file, where what is done is written down: File exists$"),
+        pytest.raises(HostError, match=rf"^{tmp_path}/file, the directory of the record: File exists$"),
         locked(tmp_path / "file" / "install.json"),
     ):
         pass
@@ -138,11 +138,11 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the journal is root's")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the record is root's")
 def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "d" / "install.json"
     assert load(path) is None
-    journal = Journal(
+    record = Record(
         entries=(
             Entry("/a", "x", "whole", State(b"\xff\n", 0o600, 1, 2, (("user.a", b"\0"),)), "d1"),
             Entry("/b", "x", "lines", edits=(Edit("a\udcff", "b"), Edit(None, "c", glued=True))),
@@ -153,8 +153,8 @@ def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
         users=("zbx-nvidia",),
         enabled=True,
     )
-    save(journal, path)
-    assert load(path) == journal
+    save(record, path)
+    assert load(path) == record
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     save(None, path)
     assert not path.parent.exists()

@@ -11,7 +11,7 @@ import pytest
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files, steps
 from zbx_nvidia.install.files import State
-from zbx_nvidia.install.steps import Act, File, Folder, Key, Last, Step
+from zbx_nvidia.install.steps import Action, File, Folder, NewKey, OnRollback, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +30,16 @@ def mine(data: bytes) -> State:
 
 
 def test_the_last_is_undone_first() -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
-    def step(name: str) -> Act:
-        return Act([], lambda: told.append(name), lambda: told.append(f"un{name}"))
+    def step(name: str) -> Action:
+        return Action([], lambda: calls.append(name), lambda: calls.append(f"un{name}"))
 
-    failing = Act([], fail(HostError("no agent")), lambda: told.append("unthird"))
-    with pytest.raises(HostError, match=r"^no agent; all that was done is undone$"):
-        steps.carry_out([Last(lambda: told.append("agent")), step("first"), step("second"), failing, step("never")])
+    failing = Action([], fail(HostError("no agent")), lambda: calls.append("unthird"))
+    with pytest.raises(HostError, match=r"^no agent; all changes were undone$"):
+        steps.apply([OnRollback(lambda: calls.append("agent")), step("first"), step("second"), failing, step("never")])
     # The one that failed too: it may have done half of it.
-    assert told == ["first", "second", "unthird", "unsecond", "unfirst", "agent"]
+    assert calls == ["first", "second", "unthird", "unsecond", "unfirst", "agent"]
 
 
 def test_files_keys_and_directories(tmp_path: Path) -> None:
@@ -50,9 +50,9 @@ def test_files_keys_and_directories(tmp_path: Path) -> None:
         Folder(tmp_path / "d", make=True),
         File(there, before, mine(b"other"), [], []),
         File(new, None, mine(b"new"), [], []),
-        Key(key, os.getuid(), os.getgid(), lambda: "secret"),
+        NewKey(key, os.getuid(), os.getgid(), lambda: "secret"),
     ]
-    steps.carry_out(todo)
+    steps.apply(todo)
     assert (there.read_bytes(), new.read_bytes(), key.read_bytes()) == (b"other", b"new", b"secret\n")
     assert key.stat().st_mode & 0o777 == 0o600
     assert "secret" not in str([step.lines() for step in todo])
@@ -65,68 +65,68 @@ def test_what_somebody_else_writes_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a"
     files.put(path, mine(b"old"))
 
-    def write(data: bytes) -> Act:
-        return Act([], lambda: files.put(path, mine(data)))
+    def write(data: bytes) -> Action:
+        return Action([], lambda: files.put(path, mine(data)))
 
     # Before our step, and after it.
     cases: list[list[Step]] = [
         [write(b"theirs"), File(path, mine(b"old"), mine(b"ours"), [], [])],
-        [File(path, mine(b"theirs"), mine(b"ours"), [], []), write(b"theirs too"), Act([], fail(HostError("no")))],
+        [File(path, mine(b"theirs"), mine(b"ours"), [], []), write(b"theirs too"), Action([], fail(HostError("no")))],
     ]
     for todo in cases:
         with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile"):
-            steps.carry_out(todo)
+            steps.apply(todo)
         assert path.read_bytes().startswith(b"theirs")
     files.put(path, None)
-    with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile: run this again; all that was"):
-        steps.carry_out([File(path, mine(b"old"), None, [], [])])
+    with pytest.raises(HostError, match=f"{path} was changed by somebody else meanwhile: run this again; all changes"):
+        steps.apply([File(path, mine(b"old"), None, [], [])])
     assert not path.exists()
 
 
 def test_what_cannot_be_undone_is_said_and_the_rest_is_undone() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     todo = [
-        Act([], lambda: None, lambda: told.append("undone")),
-        Act([], lambda: None, fail(HostError("the disk is gone"))),
-        Act([], fail(OSError(28, "No space left on device", "/etc/a"))),
+        Action([], lambda: None, lambda: calls.append("undone")),
+        Action([], lambda: None, fail(HostError("the disk is gone"))),
+        Action([], fail(OSError(28, "No space left on device", "/etc/a"))),
     ]
-    expected = r"^/etc/a: No space left on device, and could not be undone: the disk is gone$"
+    expected = r"^/etc/a: No space left on device; could not be undone: the disk is gone$"
     with pytest.raises(HostError, match=expected):
-        steps.carry_out(todo)
-    assert told == ["undone"]
+        steps.apply(todo)
+    assert calls == ["undone"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_a_failure_and_a_second_one_does_not_stop_the_undoing(number: signal.Signals) -> None:
-    told: list[str] = []
+    calls: list[str] = []
     handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
     def undo() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        told.append("undone")
+        calls.append("undone")
 
-    with pytest.raises(HostError, match=r"^interrupted; all that was done is undone$"):
-        steps.carry_out([Act([], lambda: os.kill(os.getpid(), number), undo)])
-    assert told == ["undone"]
+    with pytest.raises(HostError, match=r"^interrupted; all changes were undone$"):
+        steps.apply([Action([], lambda: os.kill(os.getpid(), number), undo)])
+    assert calls == ["undone"]
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
 
 
 @pytest.mark.parametrize("error", [HostError("no agent"), ZeroDivisionError()])
 def test_a_signal_does_not_stop_the_undoing_of_another_failure(error: Exception) -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
     def undo() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
-        told.append("undone")
+        calls.append("undone")
 
     with pytest.raises(type(error)):
-        steps.carry_out([Act([], lambda: None, undo), Act([], fail(error))])
-    assert told == ["undone"]
+        steps.apply([Action([], lambda: None, undo), Action([], fail(error))])
+    assert calls == ["undone"]
 
 
 def test_a_fault_of_this_program_is_undone_and_not_hidden() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     with pytest.raises(ZeroDivisionError):
-        steps.carry_out([Act([], lambda: None, lambda: told.append("undone")), Act([], fail(ZeroDivisionError()))])
-    assert told == ["undone"]
+        steps.apply([Action([], lambda: None, lambda: calls.append("undone")), Action([], fail(ZeroDivisionError()))])
+    assert calls == ["undone"]

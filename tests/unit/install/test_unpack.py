@@ -248,7 +248,7 @@ def test_what_is_not_its_own_it_does_not_touch_unasked(small: Path, tmp_path: Pa
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("precious")
     (tmp_path / "plain").write_text("precious")
-    for name, words in (("venv", "holds a virtual environment"), ("other", "holds something else")):
+    for name, words in (("venv", "holds a virtual environment"), ("other", "is not empty")):
         refused = packed(small, "unpack", tmp_path / name)
         assert refused.returncode == 2
         assert words in refused.stderr
@@ -282,7 +282,7 @@ def test_python_that_nobody_else_may_use_is_warned_of(small: Path, tmp_path: Pat
     python.chmod(0o755)
     done = packed(small, "unpack", tmp_path / "there", "--python", python)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"warning: other users, such as zabbix, may not use {python}: ")
+    assert done.stderr.startswith(f"warning: other users, such as zabbix, cannot use {python}: ")
     assert (tmp_path / "there/bin/zbx-nvidia").read_text().startswith(f"#!{python} -IS\n")
     spaced = packed(small, "unpack", tmp_path / "other", "--python", tmp_path / "my python")
     assert spaced.returncode == 2

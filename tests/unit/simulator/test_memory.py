@@ -180,6 +180,7 @@ def test_valgrind_finds_nothing_but_a_byte_too_far(
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 FUZZ = """
 #include "driver.h"
+#include "reader.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -66,7 +66,7 @@ def triggers(export: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_generated_files_are_what_the_catalogue_generates() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/generate.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "scripts.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -96,7 +96,7 @@ def test_a_file_that_includes_itself(tmp_path: Path, kind: str) -> None:
     found = config.read(main, kind)
     assert len(found.all("Hostname")) == 10
     assert found.problems == (
-        f"{main}:2: Include={main}: included 10 levels deep, as by a file that includes itself",
+        f"{main}:2: Include={main}: included 10 levels deep; perhaps a file includes itself",
     )  # fmt: skip
 
 
@@ -107,11 +107,11 @@ def test_a_file_that_includes_itself(tmp_path: Path, kind: str) -> None:
         ("Include=/nowhere/*.conf", "Include=/nowhere/*.conf: /nowhere: No such file or directory"),
         ("Include=/nowhere.conf", "Include=/nowhere.conf: /nowhere.conf: No such file or directory"),
         ("Include=/etc/*/x.conf", "Include=/etc/*/x.conf: has a pattern before the last part"),
-        ("Include=/etc/passwd/*.conf", "Include=/etc/passwd/*.conf: /etc/passwd is no directory"),
+        ("Include=/etc/passwd/*.conf", "Include=/etc/passwd/*.conf: /etc/passwd is not a directory"),
         ("Include=", "Include=: names no file"),
         ("s3cret", "the line is not of the form Name=value"),
         (b"A=\xff", "the line is not UTF-8"),
-        ("A=" + "x" * 2047, "the line is longer than the 2048 bytes that the agent takes"),
+        ("A=" + "x" * 2047, "the line is longer than 2048 bytes, the most that the agent takes"),
     ],
 )
 def test_what_keeps_an_agent_from_starting(tmp_path: Path, kind: str, line: str | bytes, complaint: str) -> None:
@@ -145,3 +145,10 @@ def test_where_a_further_file_is_read(tmp_path: Path, kind: str) -> None:
     nvidia = write(tmp_path / "d" / "nvidia.conf", "")
     write(main, "Include=d/nvidia.conf\n")
     assert drop_in(main, kind) == nvidia
+
+
+def test_what_is_no_key() -> None:
+    assert not config.key_problem("aB" * 256 + "\n")
+    for text in ("", "g" * 32, "a" * 31, "a" * 33, "a" * 514, "a b"):
+        assert config.key_problem(text)
+        assert not text or text not in config.key_problem(text)

@@ -201,7 +201,7 @@ def test_an_access_list_is_looked_at(folder: Path) -> None:
         os.setxattr(path, permissions.ACCESS_LIST, packed)
     except OSError as error:
         pytest.skip(f"{folder} takes no access lists: {error}")
-    expected = f"{path} can be written to by users of its access list: setfacl -b {path}"
+    expected = f"{path} is writable by users of its access list: setfacl -b {path}"
     assert permissions.changeable(path) == expected
     path.chmod(0o644)
     assert permissions.changeable(path) == ""
@@ -217,9 +217,6 @@ def test_who_can_change_what(folder: Path) -> None:
     (folder / "open" / "way").symlink_to(path)
     (folder / "link").symlink_to(folder / "open" / "way")
     # Where it ends is root's alone, the way there is not.
-    assert (
-        permissions.changeable(folder / "link")
-        == f"{folder}/open can be written to by everybody: chmod o-w {folder}/open"
-    )
+    assert permissions.changeable(folder / "link") == f"{folder}/open is writable by everybody: chmod o-w {folder}/open"
     (folder / "loop").symlink_to(folder / "loop")
     assert permissions.changeable(folder / "loop")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scripts.generate.page import HEAD
+
 
 class Row(NamedTuple):
     """One thing that others have.
@@ -228,3 +230,23 @@ ALERTS = (
     Row("vGPU license", ("license",)),
     Row("Idle or stalled, old processes", ("idle", "stall", "abandoned", "old_process")),
 )
+
+
+def covered() -> str:
+    """docs/COVERAGE.md."""
+    parts = [
+        HEAD,
+        "# Coverage\n",
+        "What fifteen products of this field measure and alarm on between them, and what serves it here.\n",
+    ]
+    for title, rows in (("Metrics", METRICS), ("Alerts", ALERTS)):
+        done = sum(bool(row.served) for row in rows)
+        parts += [
+            f"## {title}\n",
+            f"{done} of {len(rows)} rows.\n",
+            "| What | Served by | Why not, or not all |",
+            "|---|---|---|",
+        ]
+        parts += [f"| {row.name} | {', '.join(f'`{key}`' for key in row.served)} | {row.why} |" for row in rows]
+        parts.append("")
+    return "\n".join(parts)

@@ -1,0 +1,119 @@
+"""docs/COSTS.md: what a GPU costs the server, and how large the server must be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scripts.generate.page import HEAD, PER_HOUR, ROOT
+from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.template.build import HISTORY, TRENDS
+from zbx_nvidia.template.expressions import metrics_in
+
+# Bytes, measured on Zabbix 7.0.22 with PostgreSQL 17 and 20 hosts of the simulated h100x8, the memory by Zabbix's own
+# items zabbix[rcache,...], zabbix[vcache,...] and zabbix[wcache,...].
+MIB, GIB = 2**20, 2**30
+BASE = 9 * MIB  # of the configuration cache, for an empty server with the templates that it comes with
+CONFIGURATION = 1500  # an item, with its share of triggers and all else; 113 such hosts took 122 MB
+INDEX = 90  # an item that has values to be written: at 48,000 of them the 4 MiB that are the default were full
+TREND = 95  # an item
+# An item, with the values that its triggers look back on: 270 after 20 minutes, and the longest look back on days.
+VALUES = 600
+STORED_VALUE = 100  # with its index, in the table history_uint
+STORED_TREND = 110  # a line for an hour, in the table trends_uint
+SPARE = 1.5
+DEFAULTS = {"CacheSize": 32, "HistoryIndexCacheSize": 4, "TrendCacheSize": 4, "ValueCacheSize": 8}  # MiB
+
+
+def costs() -> str:
+    """docs/COSTS.md: what a card of each simulated machine costs the server, from the golden documents."""
+    parts = [
+        HEAD,
+        "# Costs\n",
+        (
+            "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of "
+            "them on. Besides, a host has "
+            f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
+            "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only. "
+            f"The resident collector adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
+            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers a GPU.\n"
+        ),
+        "| Machine | Items | Triggers | Values an hour | Items, all on | Triggers | Values an hour |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "tests/golden").glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        cells = []
+        for everything in (False, True):
+            rows = _items_of_a_gpu(document, everything=everything)
+            refs = {metric.ref for metric in rows}
+            triggers = sum(
+                alert.entity == "gpu" and {metric.ref for metric in metrics_in(alert.expression)} <= refs
+                for alert in ALERTS
+            )
+            cells += [len(rows), triggers, round(sum(PER_HOUR[metric.storage] for metric in rows))]
+        parts.append(f"| {path.stem} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
+    return "\n".join([*parts, "", *sizes()]) + "\n"
+
+
+def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> list[Metric]:
+    """What is discovered of the first GPU of a document, with the switches as they are or all of them on."""
+    readings = next(iter(document["gpus"].values()))
+    on = {group.name for group in GROUPS if group.on or everything}
+    return [
+        metric
+        for metric in (PRESENT, *GPU_ITEMS)
+        if metric.group in on and (metric is PRESENT or (metric.counter or metric.key) in readings)
+    ]
+
+
+def sizes() -> list[str]:
+    """What a server needs for many hosts, reckoned from what a few were seen to take."""
+    document = json.loads((ROOT / "tests/golden/h100x8.json").read_text(encoding="utf-8"))
+    gpus = len(document["gpus"])
+    rows = [*HOST_METRICS, *_items_of_a_gpu(document) * gpus]
+    items = len(rows) + 1
+    per_hour = sum(PER_HOUR[metric.storage] for metric in rows)
+    trends = sum(min(1.0, PER_HOUR[metric.storage]) for metric in rows if metric.kind in {"UNSIGNED", "FLOAT"})
+    lines = [
+        "## The server's size\n",
+        (
+            "What to set in zabbix_server.conf for so many hosts of eight H100s, with the switches as they are and one "
+            "poll a minute; “default” is Zabbix's. The server stops when its configuration cache (“please increase "
+            "CacheSize”) or its history index is full, so set these before the hosts are added. Other hosts count by "
+            f"their items: the table above says how many a GPU has, and such a host has {items}. What else the server "
+            "watches comes on top.\n"
+        ),
+        (
+            "Reckoned from 20 such hosts on Zabbix 7.0.22, half of it added to be on the safe side, and rounded up to "
+            "a power of two. An item takes, with its share of triggers, "
+            f"{CONFIGURATION:,} bytes of the configuration cache, {INDEX} of the history index, {TREND} of the trend "
+            f"cache, and {VALUES} of the value cache.\n"
+        ),
+        (
+            f"Disk is that of PostgreSQL without compression: {HISTORY} days of values at {STORED_VALUE} bytes each, "
+            f"and {TRENDS} days of hourly trends at {STORED_TREND}.\n"
+        ),
+        "| Hosts | Items | Values a second | " + " | ".join(DEFAULTS) + " | Disk, values | Disk, trends |",
+        "|" + "---|" * (5 + len(DEFAULTS)),
+    ]
+    for hosts in (10, 30, 100, 300, 625):
+        count = hosts * items
+        needs = (BASE + count * CONFIGURATION, count * INDEX, count * TREND, count * VALUES)
+        caches = [_cache(need, default) for need, default in zip(needs, DEFAULTS.values(), strict=True)]
+        disk = (hosts * per_hour * 24 * HISTORY * STORED_VALUE, hosts * trends * 24 * TRENDS * STORED_TREND)
+        cells = [f"{hosts:,}", f"{count:,}", f"{hosts * per_hour / 3600:,.0f}", *caches]
+        lines.append("| " + " | ".join([*cells, *(f"{size / 1e9:,.0f} GB" for size in disk)]) + " |")
+    return lines
+
+
+def _cache(need: float, default: int) -> str:
+    """A size for the server's configuration, in its own way of writing."""
+    size = default
+    while size * MIB < need * SPARE:
+        size *= 2
+    if size == default:
+        return "default"
+    return f"{size}M" if size * MIB < GIB else f"{size * MIB // GIB}G"

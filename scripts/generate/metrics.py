@@ -1,0 +1,72 @@
+"""docs/METRICS.md."""
+
+from __future__ import annotations
+
+from scripts.generate.page import HEAD, STORED
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
+from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
+from zbx_nvidia.catalog.sampled import GPU_ITEMS
+from zbx_nvidia.catalog.status import STATUSES
+from zbx_nvidia.collector.document import LIMIT
+from zbx_nvidia.template.build import switch
+from zbx_nvidia.template.expressions import key
+
+
+def metrics() -> str:
+    """docs/METRICS.md."""
+    parts = [
+        HEAD,
+        "# Metrics\n",
+        "Values are in base units. A value that a card cannot give is absent, and its item is never created.\n",
+        (
+            f"Everything but single NVLinks comes from one check a host and interval, `{DOCUMENT}`; all other items "
+            "depend on it. "
+            f"A document is at most {LIMIT:,} bytes long.\n"
+        ),
+        "## Host\n",
+        _table(HOST_METRICS),
+        "## GPU\n",
+        (
+            "One set of items for each GPU, keyed by its UUID. A macro switches a family off: "
+            f"`{{{switch('fan')}}}` = 0, on the template or a host.\n"
+        ),
+    ]
+    for group in GROUPS:
+        rows = tuple(metric for metric in (PRESENT, *GPU_ITEMS) if metric.group == group.name)
+        title = f"### {group.name.capitalize()}\n"
+        state = "on" if group.on else "off"
+        macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
+        parts += [title, *([macro] if macro else []), _table(rows)]
+    for entity in ENTITIES:
+        parts += [f"## {entity.title}\n", f"{entity.text}\n", f"{_switch_of(entity)}\n", _table(entity.metrics)]
+    parts += ["## Driver status\n", _status_table()]
+    return "\n".join(parts)
+
+
+def _switch_of(entity: Entity) -> str:
+    names = {metric.group for metric in entity.metrics}
+    switches = [
+        f"`{{{switch(group.name)}}}`, {'on' if group.on else 'off'} by default"
+        for group in GROUPS
+        if group.name in names
+    ]
+    line = f"Switch{'es' if len(switches) > 1 else ''}: {'; '.join(switches)}."
+    if entity.document == LINKS_DOCUMENT:
+        line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
+    return line
+
+
+def _table(rows: tuple[Metric, ...]) -> str:
+    lines = ["| Item | Key | Unit | Stored | NVML | nvidia-smi | Meaning |", "|---|---|---|---|---|---|---|"]
+    for metric in rows:
+        call = ", ".join(f"`{name}`" for name in metric.call.split(", ") if name)
+        smi = f"`{metric.smi}`" if metric.smi else ""
+        cells = (metric.name, f"`{key(metric)}`", metric.unit, STORED[metric.storage], call, smi, metric.text)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _status_table() -> str:
+    lines = ["| Code | Name | What to do |", "|---|---|---|"]
+    lines += [f"| {status.code} | {status.name} | {status.remedy}. |" for status in STATUSES]
+    return "\n".join(lines) + "\n"

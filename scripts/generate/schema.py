@@ -1,0 +1,131 @@
+"""The JSON Schemas of the two documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
+from zbx_nvidia.catalog.metrics import GPU_METRICS, HOST_METRICS, Metric
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
+from zbx_nvidia.collector.document import MAX_ERRORS, VERSION
+
+TYPES: dict[str, dict[str, Any]] = {
+    "UNSIGNED": {"type": "integer", "minimum": 0},
+    "FLOAT": {"type": "number"},
+    "CHAR": {"type": "string", "maxLength": 255},
+    # The only one that is no text in the document: Zabbix stores it as the JSON that it is.
+    "TEXT": {"type": "array", "items": {"type": "object"}},
+}
+GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#ONE}", "{#VERSION}")
+
+
+def schema() -> dict[str, Any]:
+    """docs/document.schema.json."""
+    entities = [entity for entity in ENTITIES if entity.document == DOCUMENT]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"The document of {DOCUMENT}",
+        "description": "Readings are in base units; what a card cannot give is absent, never 0 and never null.",
+        **_object(
+            {
+                **_head(),
+                "host": _object(_values(HOST_METRICS, "host"), optional=True),
+                "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
+                "gpus": _map(
+                    _object(_values((*GPU_METRICS, *SAMPLED_METRICS), "gpu"), optional=True), "Readings by UUID."
+                ),
+                **{
+                    entity.section: _map(_object(_values(entity.metrics, entity.name), optional=True), entity.text)
+                    for entity in entities
+                },
+                "discovery": _object(
+                    {
+                        "gpus": _rows(*GPU_MACROS, "{#PCI}", "{#SERIAL}", "{#LACKS}"),
+                        **{entity.section: _rows_of(entity) for entity in entities},
+                    },
+                    optional=True,
+                ),
+            },
+            required=("version", "timestamp", "collector", "status", "gpus", "discovery"),
+        ),
+    }
+
+
+def links_schema() -> dict[str, Any]:
+    """docs/links.schema.json."""
+    (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
+    link = _object(_values(entity.metrics, entity.name), optional=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"The document of {LINKS_DOCUMENT}",
+        "description": entity.text,
+        **_object(
+            {
+                **_head(),
+                entity.section: _map({"type": "array", "items": link}, "The links of each GPU, in their order."),
+                "discovery": _object({entity.section: _rows_of(entity)}, optional=True),
+            }
+        ),
+    }
+
+
+def _head() -> dict[str, Any]:
+    """What both documents begin with."""
+    return {
+        "version": {"const": VERSION, "description": "Version of this format."},
+        "timestamp": _value(HOST_METRICS[0]),
+        "collector": _object(
+            {
+                **_values(HOST_METRICS, "collector"),
+                "errors": {
+                    "type": "array",
+                    "maxItems": MAX_ERRORS,
+                    "description": "Readings that gave neither a value nor a good reason.",
+                    "items": _object(
+                        {
+                            "gpu": {"type": "string", "description": "UUID; empty for the host."},
+                            "metric": {"type": "string", "description": "What was read; empty for the card."},
+                            "code": {"type": "integer", "description": "NVML's return code."},
+                            "message": {"type": "string"},
+                        }
+                    ),
+                },
+            },
+            required=("version", "mode", "duration", "error_count", "errors"),
+        ),
+        "status": _object({**_values(HOST_METRICS, "status"), "name": {"type": "string"}}),
+    }
+
+
+def _rows_of(entity: Entity) -> dict[str, Any]:
+    own = GPU_MACROS if entity.of_gpu else ("{#ONE}", "{#VERSION}")
+    return _rows(*own, "{#LACKS}", *entity.macros)
+
+
+def _rows(*macros: str) -> dict[str, Any]:
+    return {"type": "array", "items": _object({macro: {"type": "string"} for macro in macros})}
+
+
+def _values(rows: tuple[Metric, ...], entity: str) -> dict[str, Any]:
+    return {metric.counter or metric.key: _value(metric) for metric in rows if metric.entity == entity}
+
+
+def _value(metric: Metric) -> dict[str, Any]:
+    unit = f" Unit: {metric.unit}." if metric.unit else ""
+    return {**TYPES[metric.kind], "description": metric.text + unit}
+
+
+def _object(
+    properties: dict[str, Any], *, optional: bool = False, required: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    names = list(properties) if required is None else list(required)
+    return {
+        "type": "object",
+        "properties": properties,
+        **({} if optional else {"required": names}),
+        "additionalProperties": False,
+    }
+
+
+def _map(values: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"type": "object", "description": description, "additionalProperties": values}

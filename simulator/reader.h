@@ -1,0 +1,9 @@
+#ifndef SIMULATOR_READER_H
+#define SIMULATOR_READER_H
+
+#include "profile.h"
+
+/* Reads and checks the file. NULL and a message "FILE:LINE: what is wrong" if it cannot be used. */
+struct profile *profile_load(const char *path, char *message, size_t size);
+
+#endif
