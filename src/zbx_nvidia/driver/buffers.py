@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pynvml
 
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call
+from zbx_nvidia.driver.native import raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,15 +76,14 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
         Lost: The device is gone.
     """
     kind, highest, in_base_units = _KINDS[name]
-    # Not through pynvml's own function: to look at 120 structures one by one takes longer than all the rest.
-    function = call(pynvml._nvmlGetFunctionPointer, "nvmlDeviceGetSamples")  # noqa: SLF001  no other way to the library
+    # pynvml's own function is slow: reading 120 structures one by one takes longer than all the rest.
     after, of_type, count = ctypes.c_ulonglong(since), ctypes.c_uint(), ctypes.c_uint(0)
     try:
-        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
+        call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
         if not count.value:
             raise NotNow(0, "no sample")
         room = ctypes.create_string_buffer(count.value * _SAMPLE)
-        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
+        call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
     except Refused as error:
         if error.code == pynvml.NVML_ERROR_NOT_FOUND:
             raise NotNow(error.code, error.message) from None
@@ -101,12 +101,6 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
     if not samples:
         raise Absent(0, f"not a value: {new[-1][1]}")
     return samples
-
-
-def _checked(function: Any, *arguments: object) -> None:  # noqa: ANN401  of pynvml
-    code = function(*arguments)
-    if code != pynvml.NVML_SUCCESS:
-        raise pynvml.NVMLError(code)
 
 
 class Mark:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from time import perf_counter, thread_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
@@ -21,6 +21,8 @@ from zbx_nvidia.errors import ZbxNvidiaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _ABSENT = frozenset(
     {
@@ -122,12 +124,20 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:
-    """Call NVML for a string.
+    """Call NVML for a string, and `clean` it.
 
     pynvml decodes strings strictly, and a name that is not UTF-8 would end in a UnicodeDecodeError: the bytes are
-    taken from below its decorator instead, and what cannot be decoded is replaced. An empty string is absence.
+    taken from below its decorator instead.
     """
-    raw = call(getattr(function, "__wrapped__", function), *arguments)
+    return clean(call(getattr(function, "__wrapped__", function), *arguments))
+
+
+def clean(raw: bytes | str) -> str:
+    """A string of NVML, in which all that cannot be decoded or printed is replaced.
+
+    Raises:
+        Absent: It is empty.
+    """
     value = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     # Control characters have no place in a name; JSON would carry them as escapes into every list in Zabbix.
     value = "".join(character if character.isprintable() else "?" for character in value).strip()
@@ -143,7 +153,7 @@ def number(value: int) -> int:
     return value
 
 
-def first(*choices: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever the choices return
+def first(*choices: Callable[[], T]) -> T:
     """The first choice that is not absent: the new call, then the older ones."""
     for choice in choices[:-1]:
         try:

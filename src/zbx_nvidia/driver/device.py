@@ -6,264 +6,43 @@ Each method returns a value in base units, or a NamedTuple of values that are th
 
 from __future__ import annotations
 
-import ctypes
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
 from zbx_nvidia.driver import buffers
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number, text
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, clean, first, number, text
+from zbx_nvidia.driver.native import check, fabric, fan_rpm, running, unrepairable_memory
+from zbx_nvidia.driver.parts import Fan, MigInstance, Vgpu, memory_info, memory_of
+from zbx_nvidia.driver.readings import (
+    Bar1,
+    Confidential,
+    EccLocation,
+    Fabric,
+    License,
+    Memory,
+    NvLink,
+    PowerLimits,
+    Process,
+    ProtectedMemory,
+    RemappedRows,
+    RetiredPages,
+    Sessions,
+    SpareRows,
+    Throttling,
+    Utilization,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _MEGA = 1_000_000
 _MILLI = 1000  # NVML counts in mW and mJ
 _MICRO = 1_000_000
 _NANO = 1_000_000_000
 _KIBI = 1024
-
-
-class Utilization(NamedTuple):
-    """Shares of the last sample period (1/6 s to 1 s, by product), in %.
-
-    Attributes:
-        gpu: Time in which at least one kernel ran.
-        memory: Time in which device memory was read or written.
-    """
-
-    gpu: int
-    memory: int
-
-
-class Memory(NamedTuple):
-    """Frame buffer memory.
-
-    Attributes:
-        total: In B.
-        used: In B; with the reserved part before driver branch r510.
-        free: In B.
-        used_percent: `used` as a share of `total`, in %.
-    """
-
-    total: int
-    used: int
-    free: int
-    used_percent: float
-
-
-class Bar1(NamedTuple):
-    """The window through which the CPU and other devices reach the frame buffer, in B.
-
-    Attributes:
-        total: Its size.
-        used: What of it is mapped.
-    """
-
-    total: int
-    used: int
-
-
-class PowerLimits(NamedTuple):
-    """What the power limit can be set to, in W.
-
-    Attributes:
-        minimum: The lowest.
-        maximum: The highest.
-    """
-
-    minimum: float
-    maximum: float
-
-
-class Throttling(NamedTuple):
-    """What holds the clocks down now: 1 for yes.
-
-    Attributes:
-        sw_power_cap: The power limit.
-        hw_slowdown: The hardware, for heat or power.
-        sync_boost: Other GPUs of a sync boost group.
-        sw_thermal: The driver, for heat.
-        hw_thermal: The hardware, for heat.
-        power_brake: The host or its power supply.
-    """
-
-    sw_power_cap: int
-    hw_slowdown: int
-    sync_boost: int
-    sw_thermal: int
-    hw_thermal: int
-    power_brake: int
-
-
-class RetiredPages(NamedTuple):
-    """Memory pages taken out of use (before Ampere).
-
-    Attributes:
-        single: After repeated corrected errors.
-        double: After an uncorrected error.
-    """
-
-    single: int
-    double: int
-
-
-class RemappedRows(NamedTuple):
-    """Memory rows replaced by spare ones (Ampere and newer).
-
-    Attributes:
-        corrected: After corrected errors.
-        uncorrected: After uncorrected errors.
-        pending: 1 when a row waits for the next reset.
-        failure: 1 when a row could not be replaced.
-    """
-
-    corrected: int
-    uncorrected: int
-    pending: int
-    failure: int
-
-
-class EccLocation(NamedTuple):
-    """ECC errors of one kind of memory.
-
-    Attributes:
-        corrected_volatile: Put right, since the driver was loaded.
-        uncorrected_volatile: Not put right, since the driver was loaded.
-        corrected_aggregate: Put right, over the life of the card.
-        uncorrected_aggregate: Not put right, over the life of the card.
-    """
-
-    corrected_volatile: int
-    uncorrected_volatile: int
-    corrected_aggregate: int
-    uncorrected_aggregate: int
-
-
-class SpareRows(NamedTuple):
-    """Memory banks by how many spare rows they have left.
-
-    Attributes:
-        max: All.
-        high: Most.
-        partial: Some.
-        low: Few.
-        none: No.
-    """
-
-    max: int
-    high: int
-    partial: int
-    low: int
-    none: int
-
-
-class NvLink(NamedTuple):
-    """NVLinks of a GPU.
-
-    Attributes:
-        up: How many carry data.
-        links: How many the chip has.
-    """
-
-    up: int
-    links: int
-
-
-class Fabric(NamedTuple):
-    """How a GPU stands to the NVLink fabric of its NVSwitches.
-
-    Attributes:
-        state: nvmlGpuFabricState_t: 1 not started, 2 in progress, 3 completed.
-        status: NVML's return code of it, 0 for good.
-    """
-
-    state: int
-    status: int
-
-
-class Confidential(NamedTuple):
-    """Confidential computing, as the whole machine has it.
-
-    Attributes:
-        feature: 1 when it is on.
-        environment: 0 none, 1 for trials, 2 for production.
-        dev_tools: 1 when tools may look inside, which makes it insecure.
-    """
-
-    feature: int
-    environment: int
-    dev_tools: int
-
-
-class ProtectedMemory(NamedTuple):
-    """Memory that confidential computing protects, in B.
-
-    Attributes:
-        total: All of it.
-        used: What of it is allocated.
-    """
-
-    total: int
-    used: int
-
-
-class License(NamedTuple):
-    """The licence of a vGPU, as its guest sees it.
-
-    Attributes:
-        state: NVML_GRID_LICENSE_STATE_*: 5 is licensed.
-        product: What it licenses.
-    """
-
-    state: int
-    product: str
-
-
-class VgpuUtilization(NamedTuple):
-    """Shares of the card's engines that a vGPU used, in %.
-
-    Attributes:
-        gpu: Of the multiprocessors.
-        memory: Of the memory controller.
-        encoder: Of the video encoder.
-        decoder: Of the video decoder.
-    """
-
-    gpu: int
-    memory: int
-    encoder: int
-    decoder: int
-
-
-class Process(NamedTuple):
-    """A process on a GPU.
-
-    Attributes:
-        pid: Its number, in the PID namespace of this process since driver branch r515, before it in the host's.
-        kind: `C` computes, `G` draws, `M` computes through MPS, or several of them: nvidia-smi's letters.
-        memory: What it has allocated, in B; None where the driver does not know.
-        gpu_instance: Its MIG GPU instance; None outside MIG.
-    """
-
-    pid: int
-    kind: str
-    memory: int | None
-    gpu_instance: int | None
-
-
-class Sessions(NamedTuple):
-    """Encoder or frame-capture sessions.
-
-    Attributes:
-        sessions: How many are open.
-        fps: Mean frames a second.
-        latency: Mean time a frame, in s.
-    """
-
-    sessions: int
-    fps: int
-    latency: float
 
 
 class Device:
@@ -300,8 +79,7 @@ class Device:
 
     def pci(self) -> str:
         """PCI address, domain:bus:device.function. nvidia-smi: pci.bus_id."""
-        raw = call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId
-        return text(lambda: raw)
+        return clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId)
 
     def serial(self) -> str:
         """Serial number of the board; absent on GeForce. nvidia-smi: serial."""
@@ -382,7 +160,7 @@ class Device:
     # -- memory ------------------------------------------------------------------------------------------------------
     def memory(self) -> Memory:
         """Frame buffer memory. nvidia-smi: memory.total, memory.used, memory.free."""
-        return _memory_of(self._memory())
+        return memory_of(self._memory())
 
     def memory_reserved(self) -> int:
         """Held back by driver and firmware, in B. Since r510. nvidia-smi: memory.reserved."""
@@ -393,7 +171,7 @@ class Device:
 
     def _memory(self) -> Any:  # noqa: ANN401  a structure of pynvml
         """Both versions count `used` differently: v2 leaves the reserved part out, v1 has it in."""
-        return self._once("memory", lambda: _memory_info(self._handle))
+        return self._once("memory", lambda: memory_info(self._handle))
 
     def bar1(self) -> Bar1:
         """nvidia-smi -q: BAR1 Memory Usage."""
@@ -474,7 +252,7 @@ class Device:
 
     def fans(self) -> list[Fan]:
         """Its fans."""
-        return [Fan(self, fan) for fan in range(len(self.fan_speeds()))]
+        return [Fan(fan, self.fan_speeds, self.fan_rpms) for fan in range(len(self.fan_speeds()))]
 
     def _fans(self) -> tuple[int, ...]:
         try:
@@ -492,15 +270,9 @@ class Device:
     def fan_rpms(self) -> tuple[int, ...]:
         """Revolutions of each fan, in rpm. Since r570."""
         revolutions: tuple[int, ...] = self._once(
-            "rpms", lambda: tuple(self._fan_rpm(fan) for fan in range(len(self.fan_speeds())))
+            "rpms", lambda: tuple(fan_rpm(self._handle, fan) for fan in range(len(self.fan_speeds())))
         )
         return revolutions
-
-    def _fan_rpm(self, fan: int) -> int:
-        # Not pynvml's own nvmlDeviceGetFanSpeedRPM, which asks for fan 0 whatever there is.
-        info = pynvml.c_nvmlFanSpeedInfo_t(version=pynvml.nvmlFanSpeedInfo_v1, fan=fan)
-        call(_raw, "nvmlDeviceGetFanSpeedRPM", self._handle, ctypes.byref(info))
-        return number(info.speed)
 
     # -- power -------------------------------------------------------------------------------------------------------
     def power(self) -> float:
@@ -700,11 +472,7 @@ class Device:
 
     def memory_unrepairable(self) -> int:
         """1 when the memory has an error that nothing can repair. Hopper and newer, driver branch r590."""
-        # pynvml 13.615 puts a version before the flag; nvml.h has the flag alone, which so lands on the version.
-        status = pynvml.c_nvmlUnrepairableMemory_v1_t()
-        version = status.version
-        call(_raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", self._handle, ctypes.byref(status))
-        return number(status.unrepairableMemory if status.version == version else status.version)
+        return unrepairable_memory(self._handle)
 
     def recovery_action(self) -> int:
         """What the driver says must be done, 0 for nothing. Since r570. nvidia-smi: gpu_recovery_action."""
@@ -878,20 +646,13 @@ class Device:
 
     def fabric(self) -> Fabric:
         """nvidia-smi -q: Fabric. Since r550."""
-        info = first(
-            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v3_t()),
-            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v2_t()),
+        state, status = first(
+            lambda: fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v3_t()),
+            lambda: fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v2_t()),
         )
-        # One byte in C, four in pynvml: the rest was seen to hold padding (0xeeeeee03 for 3).
-        state = info.state & 0xFF
         if state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
             raise Absent(0, "no fabric")
-        return Fabric(state, int(info.status))
-
-    def _fabric(self, info: Any) -> Any:  # noqa: ANN401  a structure of pynvml, and the same filled
-        # By reference: pynvml passes on what it gets, and a bare structure would go by value.
-        call(pynvml.nvmlDeviceGetGpuFabricInfoV, self._handle, ctypes.byref(info))
-        return info
+        return Fabric(state, status)
 
     # -- modes -------------------------------------------------------------------------------------------------------
     def persistence_mode(self) -> int:
@@ -947,8 +708,7 @@ class Device:
             raise Absent(0, "nothing to license")
         known = features.gridLicensableFeatures[: features.licensableFeaturesCount]
         feature = next((feature for feature in known if feature.featureEnabled), known[0])
-        product = feature.productName
-        return License(number(feature.featureState), text(lambda: product))
+        return License(number(feature.featureState), clean(feature.productName))
 
     def vgpus(self) -> int:
         """VGPUs that run on this card. nvidia-smi vgpu."""
@@ -996,7 +756,7 @@ class Device:
         answered = False
         for kind, name in _PROCESS_CALLS:
             try:
-                infos = _running(name, self._handle)
+                infos = running(name, self._handle)
             except Absent:
                 continue
             answered = True
@@ -1032,167 +792,17 @@ class Device:
         )  # one call for all
         return value_of(values[_FIELDS.index(field)])
 
-    def _once(self, what: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is read
+    def _once(self, what: str, read: Callable[[], T]) -> T:
         """Read what several methods need once per Device."""
         if what not in self._known:
             self._known[what] = read()
-        return self._known[what]
-
-
-class Fan:
-    """One fan of a card.
-
-    Args:
-        device: The card.
-        fan: Its number.
-    """
-
-    def __init__(self, device: Device, fan: int) -> None:
-        self._device = device
-        self._fan = fan
-
-    def speed(self) -> int:
-        """Speed asked of it, in %."""
-        return self._device.fan_speeds()[self._fan]
-
-    def rpm(self) -> int:
-        """Revolutions, in rpm. Since r570."""
-        return self._device.fan_rpms()[self._fan]
-
-
-class MigInstance:
-    """A MIG instance, as it is now: its handle goes stale when instances change.
-
-    Args:
-        handle: Of nvmlDeviceGetMigDeviceHandleByIndex.
-    """
-
-    def __init__(self, handle: Any) -> None:  # noqa: ANN401  of pynvml
-        self._handle = handle
-
-    def uuid(self) -> str:
-        """`MIG-` and 36 characters; before r470 with the GPU's UUID and two numbers in it."""
-        return text(pynvml.nvmlDeviceGetUUID, self._handle)
-
-    def gpu_instance(self) -> int:
-        """nvidia-smi mig -lgi: Instance ID."""
-        return int(call(pynvml.nvmlDeviceGetGpuInstanceId, self._handle))
-
-    def compute_instance(self) -> int:
-        """nvidia-smi mig -lci: Instance ID."""
-        return int(call(pynvml.nvmlDeviceGetComputeInstanceId, self._handle))
-
-    def profile(self) -> str:
-        """Such as 1g.10gb. nvidia-smi -L."""
-        return text(pynvml.nvmlDeviceGetName, self._handle).rpartition("MIG ")[2]
-
-    def memory(self) -> Memory:
-        """nvidia-smi: MIG devices, Memory-Usage."""
-        return _memory_of(_memory_info(self._handle))
-
-    def multiprocessors(self) -> int:
-        """nvidia-smi: MIG devices, SM."""
-        return number(call(pynvml.nvmlDeviceGetAttributes_v2, self._handle).multiprocessorCount)
-
-
-class Vgpu:
-    """A vGPU, as the host of it sees it.
-
-    Args:
-        instance: NVML's number of it.
-        sample: Its newest utilisation, or None.
-    """
-
-    def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
-        self._instance = instance
-        self._sample = sample
-
-    def uuid(self) -> str:
-        """nvidia-smi vgpu -q: vGPU UUID."""
-        return text(pynvml.nvmlVgpuInstanceGetUUID, self._instance)
-
-    def vm(self) -> str:
-        """The virtual machine that has it, by UUID or the hypervisor's name. nvidia-smi vgpu -q: VM UUID."""
-        raw, _ = call(pynvml.nvmlVgpuInstanceGetVmID, self._instance)
-        return text(lambda: raw)
-
-    def profile(self) -> str:
-        """Its type, such as NVIDIA A10-8Q. nvidia-smi vgpu -q: vGPU Name."""
-        return text(pynvml.nvmlVgpuTypeGetName, call(pynvml.nvmlVgpuInstanceGetType, self._instance))
-
-    def driver(self) -> str:
-        """Driver inside the virtual machine. nvidia-smi vgpu -q: Guest Driver Version."""
-        return text(pynvml.nvmlVgpuInstanceGetVmDriverVersion, self._instance)
-
-    def memory_used(self) -> int:
-        """In B. nvidia-smi vgpu -q: FB Memory Usage."""
-        return number(call(pynvml.nvmlVgpuInstanceGetFbUsage, self._instance))
-
-    def license_state(self) -> int:
-        """NVML_GRID_LICENSE_STATE_*: 5 is licensed. nvidia-smi vgpu -q: License Status."""
-        return number(call(pynvml.nvmlVgpuInstanceGetLicenseInfo_v2, self._instance).currentState)
-
-    def utilization(self) -> VgpuUtilization:
-        """nvidia-smi vgpu -u."""
-        if self._sample is None:
-            raise Absent(0, "no sample")
-        shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
-        return VgpuUtilization(*(number(share.uiVal) for share in shares))
-
-
-def _raw(name: str, *arguments: object) -> None:
-    """Call a function of the library as nvml.h has it, where pynvml's own wrapper of it is at fault."""
-    _check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
-
-
-def _has(name: str) -> bool:
-    try:
-        pynvml._nvmlGetFunctionPointer(name)  # noqa: SLF001  as above
-    except pynvml.NVMLError:
-        return False
-    return True
-
-
-def _v3_stride() -> int:
-    """Size of an entry of the process lists.
-
-    Drivers 535.43 to 535.86 write a member more under the same version number, so that from the second entry on all
-    would be read shifted. They are known by what else they have: this call, and not yet that one.
-    """
-    longer = _has("nvmlDeviceGetConfComputeMemSizeInfo") and not _has("nvmlDeviceGetRunningProcessDetailList")
-    return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
-
-
-def _running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
-    """A process list: PID, memory in B, MIG GPU instance of each. The third version of it since r510."""
-    if _has(f"{name}_v3"):
-        return _entries(f"{name}_v3", handle, _v3_stride())
-    return _entries(f"{name}_v2", handle, _PROCESS_SIZE)
-
-
-def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
-    function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as above
-    count = ctypes.c_uint(0)
-    code = call(function, handle, ctypes.byref(count), None)
-    if code == pynvml.NVML_SUCCESS:  # asked for the size, it means that there is none
-        return []
-    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
-        call(_check, code)
-    # Room for what starts meanwhile.
-    count.value = 2 * count.value + 5
-    room = ctypes.create_string_buffer(count.value * stride)
-    call(_check, call(function, handle, ctypes.byref(count), room))
-    infos = []
-    for place in range(count.value):
-        info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
-        memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
-        infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))
-    return infos
+        known: T = self._known[what]
+        return known
 
 
 def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
     """The number in a field value, which has a return code and a type of its own."""
-    call(_check, value.nvmlReturn)
+    call(check, value.nvmlReturn)
     # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
     member = _UNION_MEMBER.get(value.valueType)
     if member is None:
@@ -1202,26 +812,6 @@ def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
         return number(int(found))
     except (ValueError, OverflowError):  # NaN, infinity: nonsense, and not a way to say that there is none
         raise Refused(0, f"not a value: {found}") from None
-
-
-def _memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
-    return first(
-        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
-        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle),
-    )
-
-
-def _memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
-    total, used, free = number(info.total), number(info.used), number(info.free)
-    if total == 0:
-        # Devices that share the host's memory report no frame buffer, some of them as 0.
-        raise Absent(0, "no frame buffer")
-    return Memory(total, used, free, round(100 * used / total, 2))
-
-
-def _check(code: int) -> None:
-    if code != pynvml.NVML_SUCCESS:
-        raise pynvml.NVMLError(code)
 
 
 _UNION_MEMBER = {
@@ -1271,10 +861,6 @@ _PROCESS_CALLS = tuple(
     (kind, f"nvmlDeviceGet{name}RunningProcesses")
     for kind, name in (("C", "Compute"), ("G", "Graphics"), ("M", "MPSCompute"))
 )
-_PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
-_NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbours
-_NO_INSTANCE = 0xFFFFFFFF
-
 # The fields that are read, all in one call: a number, or a pair of number and scope.
 _FIELDS: tuple[int | tuple[int, int], ...] = (
     *((field, 0) for field in _PER_LINK),

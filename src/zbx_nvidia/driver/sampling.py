@@ -41,7 +41,7 @@ class Probe:
 
     def power(self) -> float:
         """In W: the unsmoothed draw, where the driver has it. nvidia-smi: power.draw.instant, power.draw."""
-        return first(self._power_instant, self._power) / _MILLI  # type: ignore[no-any-return]  # numbers both
+        return first(self._power_instant, self._power) / _MILLI
 
     def temperature(self) -> int:
         """In °C. nvidia-smi: temperature.gpu."""
