@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
-from zbx_nvidia.driver import buffers
+from zbx_nvidia.driver import buffers, fields
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, clean, first, number, text
-from zbx_nvidia.driver.native import check, fabric, fan_rpm, running, unrepairable_memory
+from zbx_nvidia.driver.fields import MEGA, MICRO, MILLI, NANO
+from zbx_nvidia.driver.native import fabric, fan_rpm, running, unrepairable_memory
 from zbx_nvidia.driver.parts import Fan, MigInstance, Vgpu, memory_info, memory_of
 from zbx_nvidia.driver.readings import (
     Bar1,
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-
-_MEGA = 1_000_000
-_MILLI = 1000  # NVML counts in mW and mJ
-_MICRO = 1_000_000
-_NANO = 1_000_000_000
-_KIBI = 1024
 
 
 class Device:
@@ -204,19 +199,15 @@ class Device:
 
     def temperature_slowdown_margin(self) -> int:
         """Margin at which the card slows down. Since r535. nvidia-smi -q: GPU Slowdown T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT)
+        return self._field(fields.MARGIN_SLOWDOWN)
 
     def temperature_shutdown_margin(self) -> int:
         """Margin at which the card switches off. Since r535. nvidia-smi -q: GPU Shutdown T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT)
+        return self._field(fields.MARGIN_SHUTDOWN)
 
     def temperature_memory(self) -> int:
         """Of the HBM stacks, in °C. nvidia-smi: temperature.memory."""
-        value = self._field(pynvml.NVML_FI_DEV_MEMORY_TEMP)
-        if value == 0:
-            # Boards without the sensor were seen to answer 0 with success.
-            raise Absent(0, "no sensor")
-        return value
+        return self._field(fields.TEMPERATURE_MEMORY)
 
     def temperature_memory_max(self) -> int:
         """The memory slows the card down from here on, in °C. nvidia-smi -q: Memory Max Operating Temp."""
@@ -228,11 +219,11 @@ class Device:
 
     def temperature_max_margin(self) -> int:
         """Margin at which the card lowers its clocks. Since r535. nvidia-smi -q: GPU Max Operating T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT)
+        return self._field(fields.MARGIN_MAX)
 
     def temperature_memory_max_margin(self) -> int:
         """The same for the memory. Since r535."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT)
+        return self._field(fields.MARGIN_MEMORY_MAX)
 
     def _threshold(self, which: int) -> int:
         value = number(call(pynvml.nvmlDeviceGetTemperatureThreshold, self._handle, which))
@@ -278,12 +269,12 @@ class Device:
     def power(self) -> float:
         """Draw of the board, in W. nvidia-smi: power.draw."""
         draw: int = self._once("power", lambda: number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle)))
-        return draw / _MILLI
+        return draw / MILLI
 
     def power_limit(self) -> float:
         """The limit in force, in W. nvidia-smi: enforced.power.limit."""
         limit: int = self._once("limit", lambda: number(call(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle)))
-        return limit / _MILLI
+        return limit / MILLI
 
     def power_percent(self) -> float:
         """Draw as a share of the limit in force, in %."""
@@ -294,28 +285,28 @@ class Device:
 
     def energy(self) -> float:
         """Energy used since the driver was loaded, in J. Volta and newer."""
-        return number(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)) / _MILLI
+        return number(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)) / MILLI
 
     def power_instant(self) -> float:
         """Draw without smoothing, in W. Since r535. nvidia-smi: power.draw.instant."""
-        return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT) / _MILLI
+        return self._field(fields.POWER_INSTANT)
 
     def power_average(self) -> float:
         """Draw, mean of one second, in W. Since r535. nvidia-smi: power.draw.average."""
-        return self._field(pynvml.NVML_FI_DEV_POWER_AVERAGE) / _MILLI
+        return self._field(fields.POWER_AVERAGE)
 
     def power_limit_requested(self) -> float:
         """The limit that an administrator has set, in W. nvidia-smi: power.limit."""
-        return number(call(pynvml.nvmlDeviceGetPowerManagementLimit, self._handle)) / _MILLI
+        return number(call(pynvml.nvmlDeviceGetPowerManagementLimit, self._handle)) / MILLI
 
     def power_limit_default(self) -> float:
         """The limit that the card starts with, in W. nvidia-smi: power.default_limit."""
-        return number(call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, self._handle)) / _MILLI
+        return number(call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, self._handle)) / MILLI
 
     def power_limits(self) -> PowerLimits:
         """nvidia-smi: power.min_limit, power.max_limit."""
         low, high = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, self._handle)
-        return PowerLimits(number(low) / _MILLI, number(high) / _MILLI)
+        return PowerLimits(number(low) / MILLI, number(high) / MILLI)
 
     # -- clocks ------------------------------------------------------------------------------------------------------
     def clock_sm(self) -> int:
@@ -335,7 +326,7 @@ class Device:
         return self._clock(pynvml.NVML_CLOCK_VIDEO)
 
     def _clock(self, which: int) -> int:
-        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, which)) * _MEGA
+        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, which)) * MEGA
 
     def clock_sm_max(self) -> int:
         """In Hz. nvidia-smi: clocks.max.sm."""
@@ -354,7 +345,7 @@ class Device:
         return self._clock_max(pynvml.NVML_CLOCK_VIDEO)
 
     def _clock_max(self, which: int) -> int:
-        return number(call(pynvml.nvmlDeviceGetMaxClockInfo, self._handle, which)) * _MEGA
+        return number(call(pynvml.nvmlDeviceGetMaxClockInfo, self._handle, which)) * MEGA
 
     def performance_state(self) -> int:
         """0 (fastest) to 15 (slowest). nvidia-smi: pstate."""
@@ -374,30 +365,30 @@ class Device:
 
     def throttle_time_power(self) -> float:
         """Time at the power limit, in s. nvidia-smi: clocks_event_reasons_counters.sw_power_cap."""
-        return self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_POWER, pynvml.NVML_PERF_POLICY_POWER)
+        return self._time_lost(fields.THROTTLED_POWER, pynvml.NVML_PERF_POLICY_POWER)
 
     def throttle_time_sw_thermal(self) -> float:
         """Time in which the driver cooled the card down, in s. Since r575."""
-        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN) / _NANO
+        return self._field(fields.THROTTLED_SW_THERMAL)
 
     def throttle_time_hw_thermal(self) -> float:
         """Time too hot, in s. Before r575 the thermal policy's violation time."""
         return float(
             first(
-                lambda: self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN) / _NANO,
-                lambda: self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL, pynvml.NVML_PERF_POLICY_THERMAL),
+                lambda: self._field(fields.THROTTLED_HW_THERMAL),
+                lambda: self._time_lost(fields.THROTTLED_THERMAL, pynvml.NVML_PERF_POLICY_THERMAL),
             )
         )
 
     def throttle_time_power_brake(self) -> float:
         """Time under the power brake, in s. Since r575."""
-        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN) / _NANO
+        return self._field(fields.THROTTLED_POWER_BRAKE)
 
-    def _time_lost(self, field: int, policy: int) -> float:
+    def _time_lost(self, field: fields.CardField[float], policy: int) -> float:
         return float(
             first(
-                lambda: self._field(field) / _NANO,
-                lambda: number(call(pynvml.nvmlDeviceGetViolationStatus, self._handle, policy).violationTime) / _NANO,
+                lambda: self._field(field),
+                lambda: number(call(pynvml.nvmlDeviceGetViolationStatus, self._handle, policy).violationTime) / NANO,
             )
         )
 
@@ -476,7 +467,7 @@ class Device:
 
     def recovery_action(self) -> int:
         """What the driver says must be done, 0 for nothing. Since r570. nvidia-smi: gpu_recovery_action."""
-        return self._field(pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)
+        return self._field(fields.RECOVERY_ACTION)
 
     # -- PCIe --------------------------------------------------------------------------------------------------------
     def pcie_generation(self) -> int:
@@ -521,7 +512,7 @@ class Device:
         return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
 
     def _links(self) -> int:
-        links = self._field(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
+        links = self._field(fields.NVLINKS)
         if links == 0:
             raise Absent(0, "no NVLink")
         return links
@@ -536,8 +527,8 @@ class Device:
         """Payload sent over all links, in B. nvidia-smi nvlink -gt d."""
         return int(
             first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES),
-                lambda: self._field(_ALL_LINKS_SENT) * _KIBI,
+                lambda: self._over_links(fields.LINK_SENT),
+                lambda: self._field(fields.NVLINK_SENT_BEFORE_5),
             )
         )
 
@@ -545,74 +536,65 @@ class Device:
         """Payload received over all links, in B. nvidia-smi nvlink -gt d."""
         return int(
             first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES),
-                lambda: self._field(_ALL_LINKS_RECEIVED) * _KIBI,
+                lambda: self._over_links(fields.LINK_RECEIVED),
+                lambda: self._field(fields.NVLINK_RECEIVED_BEFORE_5),
             )
         )
 
     def nvlink_replays(self) -> int:
         """Packets sent again. Before NVLink 5. nvidia-smi nvlink -e."""
-        return self._field(pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL)
+        return self._field(fields.NVLINK_REPLAYS)
 
     def nvlink_recoveries(self) -> int:
         """Links trained anew. nvidia-smi nvlink -e."""
         return int(
             first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS),
-                lambda: self._field(pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL),
+                lambda: self._over_links(fields.LINK_RECOVERIES),
+                lambda: self._field(fields.NVLINK_RECOVERIES),
             )
         )
 
     def nvlink_crc(self) -> int:
         """Packets with a wrong checksum, of data and of flow control. Before NVLink 5. nvidia-smi nvlink -e."""
-        flow = self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL)
-        return flow + self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL)
+        flow = self._field(fields.NVLINK_CRC_FLIT)
+        return flow + self._field(fields.NVLINK_CRC_DATA)
 
     def nvlink_receive_errors(self) -> int:
         """Packets received with errors. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS)
+        return self._over_links(fields.LINK_RECEIVE_ERRORS)
 
     def nvlink_effective_errors(self) -> int:
         """Errors that the forward error correction left. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS)
+        return self._over_links(fields.LINK_EFFECTIVE_ERRORS)
 
     def nvlink_recoveries_failed(self) -> int:
         """Links that could not be trained anew and went down. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS)
+        return self._over_links(fields.LINK_RECOVERIES_FAILED)
 
-    def _over_links(self, field: int) -> int:
-        """The sum over all links of a counter of NVLink 5, which has none for all links together.
+    def _over_links(self, counter: fields.LinkCounter) -> int:
+        """The sum over all links of a counter that the driver does not sum itself.
 
         Raises:
-            NotNow: A link does not tell its count, as one that is down: without it the sum would fall, and jump when
-                it is back.
+            NotNow: One link gives no count, as one that is down: without it the sum would fall, and jump when the link
+                is back.
         """
-        # Link 0 is among the fields that are read anyway: a card that does not know it there is asked no further.
         try:
-            self._field((field, 0))
+            self._field(counter.of_first_link)
         except Absent:
             if self._link_is_up(0):
                 raise
         links = self._links()
-        values = self._once(
-            "links",
-            lambda: call(
-                pynvml.nvmlDeviceGetFieldValues,
-                self._handle,
-                [(field, link) for link in range(links) for field in _PER_LINK],
-            ),
-        )
-        place = _PER_LINK.index(field)
+        answers = self._once("links", lambda: fields.ask_links(self._handle, links))
         counts = []
         for link in range(links):
             try:
-                counts.append(value_of(values[link * len(_PER_LINK) + place]))
+                counts.append(counter.among(answers, link))
             except Absent:
                 continue
         if not counts:
             raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
         if len(counts) < links:
-            raise NotNow(0, "not every link tells its count")
+            raise NotNow(0, "not every link gives its count")
         return sum(counts)
 
     def links(self) -> list[dict[str, int]]:
@@ -624,16 +606,16 @@ class Device:
 
         nvidia-smi nvlink -s, -gt d, -e.
         """
-        found: dict[str, int] = {"up": self._link_is_up(link)}
-        values = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [(field, link) for _, field, _ in _LINK_FIELDS])
-        for (key, _, factor), value in zip(_LINK_FIELDS, values, strict=True):
+        readings = {"up": self._link_is_up(link)}
+        answers = fields.ask_link(self._handle, link, [field for _, field in _LINK_FIELDS])
+        for (key, field), answer in zip(_LINK_FIELDS, answers, strict=True):
             try:
-                found.setdefault(key, value_of(value) * factor)
+                readings.setdefault(key, field.value(answer))
             except Absent:
                 continue
         for key, counters in _LINK_ERRORS.items():
             try:
-                found.setdefault(
+                readings.setdefault(
                     key,
                     sum(
                         number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
@@ -642,7 +624,7 @@ class Device:
                 )
             except Absent:
                 continue
-        return found
+        return readings
 
     def fabric(self) -> Fabric:
         """nvidia-smi -q: Fabric. Since r550."""
@@ -690,12 +672,12 @@ class Device:
     def encoder(self) -> Sessions:
         """nvidia-smi: encoder.stats.sessionCount, .averageFps, .averageLatency."""
         count, fps, latency = call(pynvml.nvmlDeviceGetEncoderStats, self._handle)
-        return Sessions(number(count), number(fps), number(latency) / _MICRO)
+        return Sessions(number(count), number(fps), number(latency) / MICRO)
 
     def capture(self) -> Sessions:
         """nvidia-smi -q: FBC Stats."""
         stats = call(pynvml.nvmlDeviceGetFBCStats, self._handle)
-        return Sessions(number(stats.sessionsCount), number(stats.averageFPS), number(stats.averageLatency) / _MICRO)
+        return Sessions(number(stats.sessionsCount), number(stats.averageFPS), number(stats.averageLatency) / MICRO)
 
     # -- virtualisation and confidential computing ---------------------------------------------------------------------
     def license(self) -> License:
@@ -785,12 +767,8 @@ class Device:
         return instances
 
     # -- field values ------------------------------------------------------------------------------------------------
-    def _field(self, field: int | tuple[int, int]) -> int:
-        """A number of nvmlDeviceGetFieldValues, which has a return code and a type for each value."""
-        values = self._once(
-            "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
-        )  # one call for all
-        return value_of(values[_FIELDS.index(field)])
+    def _field(self, field: fields.CardField[T]) -> T:
+        return field.among(self._once("fields", lambda: fields.ask_card(self._handle)))
 
     def _once(self, what: str, read: Callable[[], T]) -> T:
         """Read what several methods need once per Device."""
@@ -800,55 +778,17 @@ class Device:
         return known
 
 
-def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
-    """The number in a field value, which has a return code and a type of its own."""
-    call(check, value.nvmlReturn)
-    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
-    member = _UNION_MEMBER.get(value.valueType)
-    if member is None:
-        raise Absent(0, f"unknown value type {value.valueType}")
-    found = getattr(value.value, member)
-    try:
-        return number(int(found))
-    except (ValueError, OverflowError):  # NaN, infinity: nonsense, and not a way to say that there is none
-        raise Refused(0, f"not a value: {found}") from None
-
-
-_UNION_MEMBER = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
-}
-
-# With UINT_MAX for the link, a field is the sum over all links.
-_ALL_LINKS_SENT = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, 0xFFFFFFFF)
-_ALL_LINKS_RECEIVED = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, 0xFFFFFFFF)
-
-# What NVLink 5 counts for each link, and for each alone.
-_PER_LINK = (
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
-)
-
-# What one link is asked for: key, field, factor to base units. Of several fields with one key the first that answers.
-_LINK_FIELDS = (
-    ("version", pynvml.NVML_FI_DEV_NVLINK_GET_VERSION, 1),
-    ("speed", pynvml.NVML_FI_DEV_NVLINK_GET_SPEED, _MEGA),
-    ("sent", pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, 1),
-    ("sent", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, _KIBI),
-    ("received", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, 1),
-    ("received", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, _KIBI),
-    ("recoveries", pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS, 1),
-    ("receive_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS, 1),
-    ("effective_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS, 1),
+# What one link is asked for, by key of the catalog. Of several fields with one key the first that answers counts.
+_LINK_FIELDS: tuple[tuple[str, fields.Field[int]], ...] = (
+    ("version", fields.LINK_VERSION),
+    ("speed", fields.LINK_SPEED),
+    ("sent", fields.LINK_SENT),
+    ("sent", fields.LINK_SENT_BEFORE_5),
+    ("received", fields.LINK_RECEIVED),
+    ("received", fields.LINK_RECEIVED_BEFORE_5),
+    ("recoveries", fields.LINK_RECOVERIES),
+    ("receive_errors", fields.LINK_RECEIVE_ERRORS),
+    ("effective_errors", fields.LINK_EFFECTIVE_ERRORS),
 )
 # Before NVLink 5.
 _LINK_ERRORS = {
@@ -860,30 +800,6 @@ _LINK_ERRORS = {
 _PROCESS_CALLS = tuple(
     (kind, f"nvmlDeviceGet{name}RunningProcesses")
     for kind, name in (("C", "Compute"), ("G", "Graphics"), ("M", "MPSCompute"))
-)
-# The fields that are read, all in one call: a number, or a pair of number and scope.
-_FIELDS: tuple[int | tuple[int, int], ...] = (
-    *((field, 0) for field in _PER_LINK),
-    pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
-    pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
-    _ALL_LINKS_SENT,
-    _ALL_LINKS_RECEIVED,
-    pynvml.NVML_FI_DEV_PERF_POLICY_POWER,
-    pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
-    pynvml.NVML_FI_DEV_MEMORY_TEMP,
-    pynvml.NVML_FI_DEV_POWER_INSTANT,
-    pynvml.NVML_FI_DEV_POWER_AVERAGE,
-    pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
-    pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
 )
 
 # In the order of Throttling.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, call, first, number
-from zbx_nvidia.driver.device import value_of
+from zbx_nvidia.driver import fields
+from zbx_nvidia.driver.calls import call, first, number
+from zbx_nvidia.driver.fields import MEGA, MILLI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MEGA = 1_000_000
-_MILLI = 1000
 _KILO = 1000
 
 
@@ -41,7 +40,7 @@ class Probe:
 
     def power(self) -> float:
         """In W: the unsmoothed draw, where the driver has it. nvidia-smi: power.draw.instant, power.draw."""
-        return first(self._power_instant, self._power) / _MILLI
+        return first(self._power_instant, self._power)
 
     def temperature(self) -> int:
         """In °C. nvidia-smi: temperature.gpu."""
@@ -52,14 +51,11 @@ class Probe:
 
     def temperature_memory(self) -> int:
         """In °C. nvidia-smi: temperature.memory."""
-        value = self._field(pynvml.NVML_FI_DEV_MEMORY_TEMP)
-        if value == 0:
-            raise Absent(0, "no sensor")
-        return value
+        return fields.read_alone(self._handle, fields.TEMPERATURE_MEMORY)
 
     def clock_sm(self) -> int:
         """In Hz. nvidia-smi: clocks.sm."""
-        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, pynvml.NVML_CLOCK_SM)) * _MEGA
+        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, pynvml.NVML_CLOCK_SM)) * MEGA
 
     def pcie_sent(self) -> int:
         """In B/s, over 20 ms, for which the call waits. nvidia-smi -q: Tx Throughput."""
@@ -72,11 +68,11 @@ class Probe:
     def _pcie(self, counter: int) -> int:
         return number(call(pynvml.nvmlDeviceGetPcieThroughput, self._handle, counter)) * _KILO
 
-    def _power_instant(self) -> int:
-        return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT)
+    def _power_instant(self) -> float:
+        return fields.read_alone(self._handle, fields.POWER_INSTANT)
 
-    def _power(self) -> int:
-        return number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle))
+    def _power(self) -> float:
+        return number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle)) / MILLI
 
     def _temperature_new(self) -> int:
         value: int = call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU)  # r570
@@ -90,7 +86,3 @@ class Probe:
         value = read()
         self._temperature = read
         return value
-
-    def _field(self, field: int) -> int:
-        (value,) = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [field])
-        return value_of(value)
