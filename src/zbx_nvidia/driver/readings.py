@@ -1,7 +1,7 @@
 """The results of readers that are more than one number: values that are present or absent together."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation, at each poll. That was
+# a quarter of the time that importing this module took.
 from typing import NamedTuple
 
 
