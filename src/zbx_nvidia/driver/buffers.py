@@ -37,7 +37,7 @@ _LETTERS = {
 
 
 class Summary(NamedTuple):
-    """What samples come to.
+    """Summary of samples, in their unit.
 
     Attributes:
         peak: The highest.
@@ -51,7 +51,7 @@ class Summary(NamedTuple):
 
 
 def summary(values: list[float]) -> Summary:
-    """What these values, of which there is at least one, come to."""
+    """Summary of these values, of which there is at least one."""
     ordered = sorted(values)
     count = len(ordered)
     # The nearest rank: a value that was measured.
@@ -59,20 +59,20 @@ def summary(values: list[float]) -> Summary:
 
 
 def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # noqa: ANN401  of pynvml
-    """What a buffer holds.
+    """Content of a buffer. nvmlDeviceGetSamples.
 
     Args:
         handle: Of the GPU.
         name: One of `_KINDS`.
-        since: Only samples later than this, in us of the Unix time.
+        since: Only samples after this Unix time, in us.
 
     Returns:
         Times, in us, and values in base units.
 
     Raises:
         Absent: The card or the driver has no such buffer.
-        NotNow: There is nothing in it, or nothing new.
-        Refused: The driver does not let us.
+        NotNow: It is empty, or nothing in it is new.
+        Refused: No permission, or an error without a reason.
         Lost: The device is gone.
     """
     kind, highest, in_base_units = _KINDS[name]
@@ -114,10 +114,10 @@ class Mark:
         self._asked = 0.0
 
     def since(self, now: float, wall: float) -> int:
-        """From when on samples are new, in us.
+        """Unix time after which samples are new, in us.
 
         Args:
-            now: Of the monotonic clock, in s.
+            now: Time of the monotonic clock, in s.
             wall: Unix time, in s.
         """
         if self._seen > wall * _MICRO + _AHEAD:
@@ -151,16 +151,16 @@ class Buffer:
         self._mark = Mark()
 
     def take(self, now: float, wall: float) -> list[tuple[float, float]]:
-        """What is new, as (time, value); the first time all that there is.
+        """New samples, as (time, value); the first time all samples.
 
         Args:
-            now: Of the monotonic clock, in s; the times returned are of it too.
+            now: Time of the monotonic clock, in s, as the times returned.
             wall: Unix time, in s.
 
         Raises:
             Absent: The card or the driver has no such buffer.
             NotNow: Nothing is new.
-            Refused: The driver does not let us.
+            Refused: No permission, or an error without a reason.
             Lost: The device is gone.
         """
         return [

@@ -2,7 +2,7 @@
 
     NvmlError
     +-- Absent    this card or driver has no such thing: leave the value out, quietly
-    +-- NotNow    no value at this moment: leave it out and conclude nothing
+    +-- NotNow    no value now: leave it out and conclude nothing
     +-- Refused   no permission, or an error that says nothing: leave the value out and report it
     +-- Lost      the device or the driver is gone: every reading of the device is void
 
@@ -69,7 +69,7 @@ class Absent(NvmlError):
 
 
 class NotNow(NvmlError):
-    """The card has it, but there is no value at this moment that could be compared with another."""
+    """The card has it, but now there is no value that could be compared with another."""
 
 
 class Refused(NvmlError):
@@ -81,7 +81,7 @@ class Lost(NvmlError):
 
 
 class _Spent(threading.local):
-    """What the calls of one thread took, in s: by the clock, and of a processor."""
+    """Time of one thread's calls, in s: by the clock, and of a processor."""
 
     time = 0.0
     cpu = 0.0
@@ -91,7 +91,7 @@ _spent = _Spent()
 
 
 def spent() -> tuple[float, float]:
-    """What this thread's calls took since it last asked: s by the clock, and s of a processor."""
+    """Time of this thread's calls since it last asked, in s: by the clock, and of a processor."""
     taken = (_spent.time, _spent.cpu)
     _spent.time = _spent.cpu = 0.0
     return taken
@@ -154,7 +154,7 @@ def number(value: int) -> int:
 
 
 def first(*choices: Callable[[], T]) -> T:
-    """The first choice that is not absent: the new call, then the older ones."""
+    """Value of the first choice that is not absent: the new call, then the older ones. Raises as the last one."""
     for choice in choices[:-1]:
         try:
             return choice()
