@@ -41,7 +41,6 @@ TO_BE_CUT = {
     "doctor/agent_checks.py",
     "doctor/driver_checks.py",
     "doctor/server_checks.py",
-    "driver/device.py",
 }
 
 

@@ -18,7 +18,8 @@ from zbx_nvidia.driver.calls import Absent, NvmlError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from zbx_nvidia.driver.device import Device, Process
+    from zbx_nvidia.driver.device import Device
+    from zbx_nvidia.driver.readings import Process
 
 PROC = "/proc"
 # Number of the PID namespace that the machine starts with: a constant of the kernel (PROC_PID_INIT_INO).

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pynvml
 
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call
+from zbx_nvidia.driver.native import raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ _LETTERS = {
 
 
 class Summary(NamedTuple):
-    """What samples come to.
+    """Summary of samples, in their unit.
 
     Attributes:
         peak: The highest.
@@ -50,7 +51,7 @@ class Summary(NamedTuple):
 
 
 def summary(values: list[float]) -> Summary:
-    """What these values, of which there is at least one, come to."""
+    """Summary of these values, of which there is at least one."""
     ordered = sorted(values)
     count = len(ordered)
     # The nearest rank: a value that was measured.
@@ -58,32 +59,31 @@ def summary(values: list[float]) -> Summary:
 
 
 def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # noqa: ANN401  of pynvml
-    """What a buffer holds.
+    """Content of a buffer. nvmlDeviceGetSamples.
 
     Args:
         handle: Of the GPU.
         name: One of `_KINDS`.
-        since: Only samples later than this, in us of the Unix time.
+        since: Only samples after this Unix time, in us.
 
     Returns:
         Times, in us, and values in base units.
 
     Raises:
         Absent: The card or the driver has no such buffer.
-        NotNow: There is nothing in it, or nothing new.
-        Refused: The driver does not let us.
+        NotNow: It is empty, or nothing in it is new.
+        Refused: No permission, or an error without a reason.
         Lost: The device is gone.
     """
     kind, highest, in_base_units = _KINDS[name]
-    # Not through pynvml's own function: to look at 120 structures one by one takes longer than all the rest.
-    function = call(pynvml._nvmlGetFunctionPointer, "nvmlDeviceGetSamples")  # noqa: SLF001  no other way to the library
+    # pynvml's own function is slow: reading 120 structures one by one takes longer than all the rest.
     after, of_type, count = ctypes.c_ulonglong(since), ctypes.c_uint(), ctypes.c_uint(0)
     try:
-        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
+        call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
         if not count.value:
             raise NotNow(0, "no sample")
         room = ctypes.create_string_buffer(count.value * _SAMPLE)
-        call(_checked, function, handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
+        call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
     except Refused as error:
         if error.code == pynvml.NVML_ERROR_NOT_FOUND:
             raise NotNow(error.code, error.message) from None
@@ -103,12 +103,6 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
     return samples
 
 
-def _checked(function: Any, *arguments: object) -> None:  # noqa: ANN401  of pynvml
-    code = function(*arguments)
-    if code != pynvml.NVML_SUCCESS:
-        raise pynvml.NVMLError(code)
-
-
 class Mark:
     """Up to where samples have been taken, so that each is taken once.
 
@@ -120,10 +114,10 @@ class Mark:
         self._asked = 0.0
 
     def since(self, now: float, wall: float) -> int:
-        """From when on samples are new, in us.
+        """Unix time after which samples are new, in us.
 
         Args:
-            now: Of the monotonic clock, in s.
+            now: Time of the monotonic clock, in s.
             wall: Unix time, in s.
         """
         if self._seen > wall * _MICRO + _AHEAD:
@@ -157,16 +151,16 @@ class Buffer:
         self._mark = Mark()
 
     def take(self, now: float, wall: float) -> list[tuple[float, float]]:
-        """What is new, as (time, value); the first time all that there is.
+        """New samples, as (time, value); the first time all samples.
 
         Args:
-            now: Of the monotonic clock, in s; the times returned are of it too.
+            now: Time of the monotonic clock, in s, as the times returned.
             wall: Unix time, in s.
 
         Raises:
             Absent: The card or the driver has no such buffer.
             NotNow: Nothing is new.
-            Refused: The driver does not let us.
+            Refused: No permission, or an error without a reason.
             Lost: The device is gone.
         """
         return [

@@ -2,7 +2,7 @@
 
     NvmlError
     +-- Absent    this card or driver has no such thing: leave the value out, quietly
-    +-- NotNow    no value at this moment: leave it out and conclude nothing
+    +-- NotNow    no value now: leave it out and conclude nothing
     +-- Refused   no permission, or an error that says nothing: leave the value out and report it
     +-- Lost      the device or the driver is gone: every reading of the device is void
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from time import perf_counter, thread_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
@@ -21,6 +21,8 @@ from zbx_nvidia.errors import ZbxNvidiaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _ABSENT = frozenset(
     {
@@ -67,7 +69,7 @@ class Absent(NvmlError):
 
 
 class NotNow(NvmlError):
-    """The card has it, but there is no value at this moment that could be compared with another."""
+    """The card has it, but now there is no value that could be compared with another."""
 
 
 class Refused(NvmlError):
@@ -79,7 +81,7 @@ class Lost(NvmlError):
 
 
 class _Spent(threading.local):
-    """What the calls of one thread took, in s: by the clock, and of a processor."""
+    """Time of one thread's calls, in s: by the clock, and of a processor."""
 
     time = 0.0
     cpu = 0.0
@@ -89,7 +91,7 @@ _spent = _Spent()
 
 
 def spent() -> tuple[float, float]:
-    """What this thread's calls took since it last asked: s by the clock, and s of a processor."""
+    """Time of this thread's calls since it last asked, in s: by the clock, and of a processor."""
     taken = (_spent.time, _spent.cpu)
     _spent.time = _spent.cpu = 0.0
     return taken
@@ -122,12 +124,20 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:
-    """Call NVML for a string.
+    """Call NVML for a string, and `clean` it.
 
     pynvml decodes strings strictly, and a name that is not UTF-8 would end in a UnicodeDecodeError: the bytes are
-    taken from below its decorator instead, and what cannot be decoded is replaced. An empty string is absence.
+    taken from below its decorator instead.
     """
-    raw = call(getattr(function, "__wrapped__", function), *arguments)
+    return clean(call(getattr(function, "__wrapped__", function), *arguments))
+
+
+def clean(raw: bytes | str) -> str:
+    """A string of NVML, in which all that cannot be decoded or printed is replaced.
+
+    Raises:
+        Absent: It is empty.
+    """
     value = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     # Control characters have no place in a name; JSON would carry them as escapes into every list in Zabbix.
     value = "".join(character if character.isprintable() else "?" for character in value).strip()
@@ -143,8 +153,8 @@ def number(value: int) -> int:
     return value
 
 
-def first(*choices: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever the choices return
-    """The first choice that is not absent: the new call, then the older ones."""
+def first(*choices: Callable[[], T]) -> T:
+    """Value of the first choice that is not absent: the new call, then the older ones. Raises as the last one."""
     for choice in choices[:-1]:
         try:
             return choice()

@@ -1,1314 +1,22 @@
-"""One GPU: a method for each thing that can be read from it.
+"""One GPU: a method for each thing that can be read from it. The catalog's column `reader` names the method.
 
-Each method returns a value in base units, or a NamedTuple of values that are there or lacking together, and raises
-`Absent`, `Refused` or `Lost` of `calls`. The names of the methods are the `reader` column of the catalogue.
+A method returns a value in base units, or a NamedTuple of values that are present or absent together. Each raises
+`Absent`, `Refused` or `Lost` of `calls`, and the few that say so `NotNow`. Its docstring names NVML's call, and where
+nvidia-smi shows the value: a field of `--query-gpu`, or a line of another command.
 """
 
 from __future__ import annotations
 
-import ctypes
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 import pynvml
 
 from zbx_nvidia.driver import buffers
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number, text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_MEGA = 1_000_000
-_MILLI = 1000  # NVML counts in mW and mJ
-_MICRO = 1_000_000
-_NANO = 1_000_000_000
-_KIBI = 1024
-
-
-class Utilization(NamedTuple):
-    """Shares of the last sample period (1/6 s to 1 s, by product), in %.
-
-    Attributes:
-        gpu: Time in which at least one kernel ran.
-        memory: Time in which device memory was read or written.
-    """
-
-    gpu: int
-    memory: int
-
-
-class Memory(NamedTuple):
-    """Frame buffer memory.
-
-    Attributes:
-        total: In B.
-        used: In B; with the reserved part before driver branch r510.
-        free: In B.
-        used_percent: `used` as a share of `total`, in %.
-    """
-
-    total: int
-    used: int
-    free: int
-    used_percent: float
-
-
-class Bar1(NamedTuple):
-    """The window through which the CPU and other devices reach the frame buffer, in B.
-
-    Attributes:
-        total: Its size.
-        used: What of it is mapped.
-    """
-
-    total: int
-    used: int
-
-
-class PowerLimits(NamedTuple):
-    """What the power limit can be set to, in W.
-
-    Attributes:
-        minimum: The lowest.
-        maximum: The highest.
-    """
-
-    minimum: float
-    maximum: float
-
-
-class Throttling(NamedTuple):
-    """What holds the clocks down now: 1 for yes.
-
-    Attributes:
-        sw_power_cap: The power limit.
-        hw_slowdown: The hardware, for heat or power.
-        sync_boost: Other GPUs of a sync boost group.
-        sw_thermal: The driver, for heat.
-        hw_thermal: The hardware, for heat.
-        power_brake: The host or its power supply.
-    """
-
-    sw_power_cap: int
-    hw_slowdown: int
-    sync_boost: int
-    sw_thermal: int
-    hw_thermal: int
-    power_brake: int
-
-
-class RetiredPages(NamedTuple):
-    """Memory pages taken out of use (before Ampere).
-
-    Attributes:
-        single: After repeated corrected errors.
-        double: After an uncorrected error.
-    """
-
-    single: int
-    double: int
-
-
-class RemappedRows(NamedTuple):
-    """Memory rows replaced by spare ones (Ampere and newer).
-
-    Attributes:
-        corrected: After corrected errors.
-        uncorrected: After uncorrected errors.
-        pending: 1 when a row waits for the next reset.
-        failure: 1 when a row could not be replaced.
-    """
-
-    corrected: int
-    uncorrected: int
-    pending: int
-    failure: int
-
-
-class EccLocation(NamedTuple):
-    """ECC errors of one kind of memory.
-
-    Attributes:
-        corrected_volatile: Put right, since the driver was loaded.
-        uncorrected_volatile: Not put right, since the driver was loaded.
-        corrected_aggregate: Put right, over the life of the card.
-        uncorrected_aggregate: Not put right, over the life of the card.
-    """
-
-    corrected_volatile: int
-    uncorrected_volatile: int
-    corrected_aggregate: int
-    uncorrected_aggregate: int
-
-
-class SpareRows(NamedTuple):
-    """Memory banks by how many spare rows they have left.
-
-    Attributes:
-        max: All.
-        high: Most.
-        partial: Some.
-        low: Few.
-        none: No.
-    """
-
-    max: int
-    high: int
-    partial: int
-    low: int
-    none: int
-
-
-class NvLink(NamedTuple):
-    """NVLinks of a GPU.
-
-    Attributes:
-        up: How many carry data.
-        links: How many the chip has.
-    """
-
-    up: int
-    links: int
-
-
-class Fabric(NamedTuple):
-    """How a GPU stands to the NVLink fabric of its NVSwitches.
-
-    Attributes:
-        state: nvmlGpuFabricState_t: 1 not started, 2 in progress, 3 completed.
-        status: NVML's return code of it, 0 for good.
-    """
-
-    state: int
-    status: int
-
-
-class Confidential(NamedTuple):
-    """Confidential computing, as the whole machine has it.
-
-    Attributes:
-        feature: 1 when it is on.
-        environment: 0 none, 1 for trials, 2 for production.
-        dev_tools: 1 when tools may look inside, which makes it insecure.
-    """
-
-    feature: int
-    environment: int
-    dev_tools: int
-
-
-class ProtectedMemory(NamedTuple):
-    """Memory that confidential computing protects, in B.
-
-    Attributes:
-        total: All of it.
-        used: What of it is allocated.
-    """
-
-    total: int
-    used: int
-
-
-class License(NamedTuple):
-    """The licence of a vGPU, as its guest sees it.
-
-    Attributes:
-        state: NVML_GRID_LICENSE_STATE_*: 5 is licensed.
-        product: What it licenses.
-    """
-
-    state: int
-    product: str
-
-
-class VgpuUtilization(NamedTuple):
-    """Shares of the card's engines that a vGPU used, in %.
-
-    Attributes:
-        gpu: Of the multiprocessors.
-        memory: Of the memory controller.
-        encoder: Of the video encoder.
-        decoder: Of the video decoder.
-    """
-
-    gpu: int
-    memory: int
-    encoder: int
-    decoder: int
-
-
-class Process(NamedTuple):
-    """A process on a GPU.
-
-    Attributes:
-        pid: Its number, in the PID namespace of this process since driver branch r515, before it in the host's.
-        kind: `C` computes, `G` draws, `M` computes through MPS, or several of them: nvidia-smi's letters.
-        memory: What it has allocated, in B; None where the driver does not know.
-        gpu_instance: Its MIG GPU instance; None outside MIG.
-    """
-
-    pid: int
-    kind: str
-    memory: int | None
-    gpu_instance: int | None
-
-
-class Sessions(NamedTuple):
-    """Encoder or frame-capture sessions.
-
-    Attributes:
-        sessions: How many are open.
-        fps: Mean frames a second.
-        latency: Mean time a frame, in s.
-    """
-
-    sessions: int
-    fps: int
-    latency: float
-
-
-class Device:
-    """A GPU that the driver has given a handle for.
-
-    A Device is one look at the card: what several methods need is read once. Make a new one for the next look.
-
-    Args:
-        index: Its place in the driver's order.
-
-    Raises:
-        Lost: The driver counts the GPU but has lost it.
-        Refused: The driver gives no handle.
-    """
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-        # Without persistence mode this call wakes the card: 1 to 3 s.
-        self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
-        self._known: dict[str, Any] = {}
-
-    # -- inventory ---------------------------------------------------------------------------------------------------
-    def index(self) -> int:
-        """Place in the driver's order. nvidia-smi: index."""
-        return self._index
-
-    def name(self) -> str:
-        """Product name. nvidia-smi: name."""
-        return text(pynvml.nvmlDeviceGetName, self._handle)
-
-    def uuid(self) -> str:
-        """Identity, `GPU-` and 36 characters. nvidia-smi: uuid."""
-        return text(pynvml.nvmlDeviceGetUUID, self._handle)
-
-    def pci(self) -> str:
-        """PCI address, domain:bus:device.function. nvidia-smi: pci.bus_id."""
-        raw = call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId
-        return text(lambda: raw)
-
-    def serial(self) -> str:
-        """Serial number of the board; absent on GeForce. nvidia-smi: serial."""
-        return text(pynvml.nvmlDeviceGetSerial, self._handle)
-
-    def vbios(self) -> str:
-        """Version of the VBIOS. nvidia-smi: vbios_version."""
-        return text(pynvml.nvmlDeviceGetVbiosVersion, self._handle)
-
-    def architecture(self) -> str:
-        """Generation of the chip. nvidia-smi -q: Product Architecture."""
-        return _ARCHITECTURES.get(code := number(call(pynvml.nvmlDeviceGetArchitecture, self._handle)), f"{code}")
-
-    def brand(self) -> str:
-        """Product line. nvidia-smi -q: Product Brand."""
-        code = call(pynvml.nvmlDeviceGetBrand, self._handle)
-        if code == pynvml.NVML_BRAND_UNKNOWN:
-            raise Absent(0, "unknown brand")
-        return _BRANDS.get(code, f"{code}")
-
-    def board_part_number(self) -> str:
-        """What to order as a spare. nvidia-smi -q: Board Part Number."""
-        return text(pynvml.nvmlDeviceGetBoardPartNumber, self._handle)
-
-    def inforom(self) -> str:
-        """Version of the configuration memory. nvidia-smi: inforom.img."""
-        return text(pynvml.nvmlDeviceGetInforomImageVersion, self._handle)
-
-    def gsp_firmware(self) -> str:
-        """Firmware of the GPU system processor. Since r515. nvidia-smi -q: GSP Firmware Version."""
-        return text(pynvml.nvmlDeviceGetGspFirmwareVersion, self._handle)
-
-    def numa_node(self) -> int:
-        """NUMA node that the GPU's memory is, where it is one."""
-        node: int = call(pynvml.nvmlDeviceGetNumaNodeId, self._handle)
-        if node < 0:
-            raise Absent(0, "no node")
-        return number(node)
-
-    # -- utilisation -------------------------------------------------------------------------------------------------
-    def utilization(self) -> Utilization:
-        """GPU and memory controller. nvidia-smi: utilization.gpu, utilization.memory."""
-        rates = call(pynvml.nvmlDeviceGetUtilizationRates, self._handle)
-        return Utilization(number(rates.gpu), number(rates.memory))
-
-    def encoder_utilization(self) -> int:
-        """NVENC, in %. nvidia-smi: utilization.encoder."""
-        return number(call(pynvml.nvmlDeviceGetEncoderUtilization, self._handle)[0])
-
-    def decoder_utilization(self) -> int:
-        """NVDEC, in %. nvidia-smi: utilization.decoder."""
-        return number(call(pynvml.nvmlDeviceGetDecoderUtilization, self._handle)[0])
-
-    def jpeg_utilization(self) -> int:
-        """JPEG decoder, in %. Since r535. nvidia-smi: utilization.jpeg."""
-        return number(call(pynvml.nvmlDeviceGetJpgUtilization, self._handle)[0])
-
-    def ofa_utilization(self) -> int:
-        """Optical flow accelerator, in %. Since r535. nvidia-smi: utilization.ofa."""
-        return number(call(pynvml.nvmlDeviceGetOfaUtilization, self._handle)[0])
-
-    # -- the driver's own samples ------------------------------------------------------------------------------------
-    def sampled_utilization(self) -> buffers.Summary:
-        """What the driver still has of it. nvidia-smi -q: GPU Utilization Samples."""
-        return self._buffered("utilization")
-
-    def sampled_power(self) -> buffers.Summary:
-        """What the driver still has of it. nvidia-smi -q: Power Samples."""
-        return self._buffered("power")
-
-    def sampled_clock_sm(self) -> buffers.Summary:
-        """What the driver still has of it. nvidia-smi -q: SM Clock Samples."""
-        return self._buffered("clock_sm")
-
-    def _buffered(self, name: str) -> buffers.Summary:
-        return buffers.summary([value for _, value in buffers.read(self._handle, name)])
-
-    # -- memory ------------------------------------------------------------------------------------------------------
-    def memory(self) -> Memory:
-        """Frame buffer memory. nvidia-smi: memory.total, memory.used, memory.free."""
-        return _memory_of(self._memory())
-
-    def memory_reserved(self) -> int:
-        """Held back by driver and firmware, in B. Since r510. nvidia-smi: memory.reserved."""
-        info = self._memory()
-        if not hasattr(info, "reserved"):
-            raise Absent(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, "nvmlDeviceGetMemoryInfo_v2 is missing")
-        return number(info.reserved)
-
-    def _memory(self) -> Any:  # noqa: ANN401  a structure of pynvml
-        """Both versions count `used` differently: v2 leaves the reserved part out, v1 has it in."""
-        return self._once("memory", lambda: _memory_info(self._handle))
-
-    def bar1(self) -> Bar1:
-        """nvidia-smi -q: BAR1 Memory Usage."""
-        info = call(pynvml.nvmlDeviceGetBAR1MemoryInfo, self._handle)
-        if info.bar1Total == 0:
-            raise Absent(0, "no BAR1")
-        return Bar1(number(info.bar1Total), number(info.bar1Used))
-
-    # -- temperature -------------------------------------------------------------------------------------------------
-    def temperature(self) -> int:
-        """Of the die, in °C. nvidia-smi: temperature.gpu."""
-        return number(
-            first(
-                lambda: call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU),  # r570
-                lambda: call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU),
-            )
-        )
-
-    def temperature_slowdown(self) -> int:
-        """The card slows down from here on, in °C. nvidia-smi -q: GPU Slowdown Temp."""
-        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
-
-    def temperature_shutdown(self) -> int:
-        """The card switches off from here on, in °C. nvidia-smi -q: GPU Shutdown Temp."""
-        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN)
-
-    def temperature_margin(self) -> int:
-        """Degrees left to the thermal limit. Since r570. nvidia-smi: temperature.gpu.tlimit."""
-        return number(call(pynvml.nvmlDeviceGetMarginTemperature, self._handle))
-
-    def temperature_slowdown_margin(self) -> int:
-        """Margin at which the card slows down. Since r535. nvidia-smi -q: GPU Slowdown T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT)
-
-    def temperature_shutdown_margin(self) -> int:
-        """Margin at which the card switches off. Since r535. nvidia-smi -q: GPU Shutdown T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT)
-
-    def temperature_memory(self) -> int:
-        """Of the HBM stacks, in °C. nvidia-smi: temperature.memory."""
-        value = self._field(pynvml.NVML_FI_DEV_MEMORY_TEMP)
-        if value == 0:
-            # Boards without the sensor were seen to answer 0 with success.
-            raise Absent(0, "no sensor")
-        return value
-
-    def temperature_memory_max(self) -> int:
-        """The memory slows the card down from here on, in °C. nvidia-smi -q: Memory Max Operating Temp."""
-        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_MEM_MAX)
-
-    def temperature_max(self) -> int:
-        """The card lowers its clocks from here on, in °C. nvidia-smi -q: GPU Max Operating Temp."""
-        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_GPU_MAX)
-
-    def temperature_max_margin(self) -> int:
-        """Margin at which the card lowers its clocks. Since r535. nvidia-smi -q: GPU Max Operating T.Limit Temp."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT)
-
-    def temperature_memory_max_margin(self) -> int:
-        """The same for the memory. Since r535."""
-        return self._field(pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT)
-
-    def _threshold(self, which: int) -> int:
-        value = number(call(pynvml.nvmlDeviceGetTemperatureThreshold, self._handle, which))
-        if value == 0:
-            raise Absent(0, "no threshold")
-        return value
-
-    # -- fans --------------------------------------------------------------------------------------------------------
-    def fan_speed(self) -> int:
-        """Speed asked of the fastest fan, in %. nvidia-smi: fan.speed."""
-        return max(self.fan_speeds())
-
-    def fan_speeds(self) -> tuple[int, ...]:
-        """Speed asked of each fan, in %. Drivers before r510 know only one."""
-        speeds: tuple[int, ...] = self._once("fans", self._fans)
-        return speeds
-
-    def fans(self) -> list[Fan]:
-        """Its fans."""
-        return [Fan(self, fan) for fan in range(len(self.fan_speeds()))]
-
-    def _fans(self) -> tuple[int, ...]:
-        try:
-            count = call(pynvml.nvmlDeviceGetNumFans, self._handle)
-        except Absent:
-            return (number(call(pynvml.nvmlDeviceGetFanSpeed, self._handle)),)
-        if count == 0:
-            raise Absent(0, "no fan")
-        return tuple(number(call(pynvml.nvmlDeviceGetFanSpeed_v2, self._handle, fan)) for fan in range(count))
-
-    def fan_rpm(self) -> int:
-        """Revolutions of the fastest fan, in rpm. Since r570. nvidia-smi -q does not show it."""
-        return max(self.fan_rpms())
-
-    def fan_rpms(self) -> tuple[int, ...]:
-        """Revolutions of each fan, in rpm. Since r570."""
-        revolutions: tuple[int, ...] = self._once(
-            "rpms", lambda: tuple(self._fan_rpm(fan) for fan in range(len(self.fan_speeds())))
-        )
-        return revolutions
-
-    def _fan_rpm(self, fan: int) -> int:
-        # Not pynvml's own nvmlDeviceGetFanSpeedRPM, which asks for fan 0 whatever there is.
-        info = pynvml.c_nvmlFanSpeedInfo_t(version=pynvml.nvmlFanSpeedInfo_v1, fan=fan)
-        call(_raw, "nvmlDeviceGetFanSpeedRPM", self._handle, ctypes.byref(info))
-        return number(info.speed)
-
-    # -- power -------------------------------------------------------------------------------------------------------
-    def power(self) -> float:
-        """Draw of the board, in W. nvidia-smi: power.draw."""
-        draw: int = self._once("power", lambda: number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle)))
-        return draw / _MILLI
-
-    def power_limit(self) -> float:
-        """The limit in force, in W. nvidia-smi: enforced.power.limit."""
-        limit: int = self._once("limit", lambda: number(call(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle)))
-        return limit / _MILLI
-
-    def power_percent(self) -> float:
-        """Draw as a share of the limit in force, in %."""
-        limit = self.power_limit()
-        if limit == 0:
-            raise Absent(0, "no limit")
-        return round(100 * self.power() / limit, 2)
-
-    def energy(self) -> float:
-        """Energy used since the driver was loaded, in J. Volta and newer."""
-        return number(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)) / _MILLI
-
-    def power_instant(self) -> float:
-        """Draw without smoothing, in W. Since r535. nvidia-smi: power.draw.instant."""
-        return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT) / _MILLI
-
-    def power_average(self) -> float:
-        """Draw, mean of one second, in W. Since r535. nvidia-smi: power.draw.average."""
-        return self._field(pynvml.NVML_FI_DEV_POWER_AVERAGE) / _MILLI
-
-    def power_limit_requested(self) -> float:
-        """The limit that an administrator has set, in W. nvidia-smi: power.limit."""
-        return number(call(pynvml.nvmlDeviceGetPowerManagementLimit, self._handle)) / _MILLI
-
-    def power_limit_default(self) -> float:
-        """The limit that the card starts with, in W. nvidia-smi: power.default_limit."""
-        return number(call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, self._handle)) / _MILLI
-
-    def power_limits(self) -> PowerLimits:
-        """nvidia-smi: power.min_limit, power.max_limit."""
-        low, high = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, self._handle)
-        return PowerLimits(number(low) / _MILLI, number(high) / _MILLI)
-
-    # -- clocks ------------------------------------------------------------------------------------------------------
-    def clock_sm(self) -> int:
-        """Streaming multiprocessors, in Hz. nvidia-smi: clocks.sm."""
-        return self._clock(pynvml.NVML_CLOCK_SM)
-
-    def clock_memory(self) -> int:
-        """Memory, in Hz. nvidia-smi: clocks.mem."""
-        return self._clock(pynvml.NVML_CLOCK_MEM)
-
-    def clock_graphics(self) -> int:
-        """Graphics engine, in Hz. nvidia-smi: clocks.gr."""
-        return self._clock(pynvml.NVML_CLOCK_GRAPHICS)
-
-    def clock_video(self) -> int:
-        """Video encoder and decoder, in Hz. nvidia-smi: clocks.video."""
-        return self._clock(pynvml.NVML_CLOCK_VIDEO)
-
-    def _clock(self, which: int) -> int:
-        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, which)) * _MEGA
-
-    def clock_sm_max(self) -> int:
-        """In Hz. nvidia-smi: clocks.max.sm."""
-        return self._clock_max(pynvml.NVML_CLOCK_SM)
-
-    def clock_memory_max(self) -> int:
-        """In Hz. nvidia-smi: clocks.max.memory."""
-        return self._clock_max(pynvml.NVML_CLOCK_MEM)
-
-    def clock_graphics_max(self) -> int:
-        """In Hz. nvidia-smi: clocks.max.graphics."""
-        return self._clock_max(pynvml.NVML_CLOCK_GRAPHICS)
-
-    def clock_video_max(self) -> int:
-        """In Hz. nvidia-smi -q: Max Clocks, Video."""
-        return self._clock_max(pynvml.NVML_CLOCK_VIDEO)
-
-    def _clock_max(self, which: int) -> int:
-        return number(call(pynvml.nvmlDeviceGetMaxClockInfo, self._handle, which)) * _MEGA
-
-    def performance_state(self) -> int:
-        """0 (fastest) to 15 (slowest). nvidia-smi: pstate."""
-        state: int = call(pynvml.nvmlDeviceGetPerformanceState, self._handle)
-        if state == pynvml.NVML_PSTATE_UNKNOWN:
-            raise Absent(0, "unknown performance state")
-        return state
-
-    # -- throttling --------------------------------------------------------------------------------------------------
-    def throttling(self) -> Throttling:
-        """nvidia-smi: clocks_event_reasons.*; before r535 clocks_throttle_reasons.*."""
-        reasons: int = first(
-            lambda: call(pynvml.nvmlDeviceGetCurrentClocksEventReasons, self._handle),
-            lambda: call(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, self._handle),
-        )
-        return Throttling(*(int(bool(reasons & bit)) for bit in _REASONS))
-
-    def throttle_time_power(self) -> float:
-        """Time at the power limit, in s. nvidia-smi: clocks_event_reasons_counters.sw_power_cap."""
-        return self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_POWER, pynvml.NVML_PERF_POLICY_POWER)
-
-    def throttle_time_sw_thermal(self) -> float:
-        """Time in which the driver cooled the card down, in s. Since r575."""
-        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN) / _NANO
-
-    def throttle_time_hw_thermal(self) -> float:
-        """Time too hot, in s. Before r575 the thermal policy's violation time."""
-        return float(
-            first(
-                lambda: self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN) / _NANO,
-                lambda: self._time_lost(pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL, pynvml.NVML_PERF_POLICY_THERMAL),
-            )
-        )
-
-    def throttle_time_power_brake(self) -> float:
-        """Time under the power brake, in s. Since r575."""
-        return self._field(pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN) / _NANO
-
-    def _time_lost(self, field: int, policy: int) -> float:
-        return float(
-            first(
-                lambda: self._field(field) / _NANO,
-                lambda: number(call(pynvml.nvmlDeviceGetViolationStatus, self._handle, policy).violationTime) / _NANO,
-            )
-        )
-
-    # -- ECC, retired pages, remapped rows ---------------------------------------------------------------------------
-    def ecc_mode(self) -> int:
-        """1 when errors are corrected. nvidia-smi: ecc.mode.current."""
-        return int(call(pynvml.nvmlDeviceGetEccMode, self._handle)[0])
-
-    def ecc_corrected_volatile(self) -> int:
-        """Since the driver was loaded. nvidia-smi: ecc.errors.corrected.volatile.total."""
-        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_VOLATILE_ECC)
-
-    def ecc_corrected_aggregate(self) -> int:
-        """Over the card's life. nvidia-smi: ecc.errors.corrected.aggregate.total."""
-        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_AGGREGATE_ECC)
-
-    def ecc_uncorrected_volatile(self) -> int:
-        """Since the driver was loaded. nvidia-smi: ecc.errors.uncorrected.volatile.total."""
-        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
-
-    def ecc_uncorrected_aggregate(self) -> int:
-        """Over the card's life. nvidia-smi: ecc.errors.uncorrected.aggregate.total."""
-        return self._ecc(pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_AGGREGATE_ECC)
-
-    def _ecc(self, kind: int, span: int) -> int:
-        return number(call(pynvml.nvmlDeviceGetTotalEccErrors, self._handle, kind, span))
-
-    def ecc_sram(self) -> EccLocation:
-        """Of caches and registers. nvidia-smi -q: SRAM Correctable, SRAM Uncorrectable."""
-        return self._ecc_of(pynvml.NVML_MEMORY_LOCATION_SRAM)
-
-    def ecc_dram(self) -> EccLocation:
-        """Of the device memory. nvidia-smi -q: DRAM Correctable, DRAM Uncorrectable."""
-        return self._ecc_of(pynvml.NVML_MEMORY_LOCATION_DRAM)
-
-    def _ecc_of(self, location: int) -> EccLocation:
-        return EccLocation(
-            *(
-                number(call(pynvml.nvmlDeviceGetMemoryErrorCounter, self._handle, kind, span, location))
-                for span in (pynvml.NVML_VOLATILE_ECC, pynvml.NVML_AGGREGATE_ECC)
-                for kind in (pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
-            )
-        )
-
-    def retired_pages(self) -> RetiredPages:
-        """nvidia-smi: retired_pages.single_bit_ecc.count, retired_pages.double_bit.count."""
-        single = pynvml.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS
-        double = pynvml.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR
-        # Not the _v2 call: pynvml 13.615 leaves an argument of it out.
-        counts = (len(call(pynvml.nvmlDeviceGetRetiredPages, self._handle, cause)) for cause in (single, double))
-        return RetiredPages(*counts)
-
-    def retired_pages_pending(self) -> int:
-        """1 when pages wait for the driver to be loaded anew. nvidia-smi: retired_pages.pending."""
-        return int(call(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, self._handle))
-
-    def remapped_rows(self) -> RemappedRows:
-        """nvidia-smi: remapped_rows.correctable, .uncorrectable, .pending, .failure."""
-        try:
-            self.spare_rows()
-        except Absent as error:
-            # An RTX 4080 SUPER and an RTX 4090 were seen to answer zeros, and have no spare rows that could be used:
-            # nvidia-smi calls theirs N/A. Before r455 there is nothing else to ask.
-            if error.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
-                raise
-        return RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))
-
-    def spare_rows(self) -> SpareRows:
-        """nvidia-smi: remapped_rows.histogram.max, .high, .partial, .low, .none."""
-        rows = self._once("rows", lambda: call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle))
-        return SpareRows(rows.max, rows.high, rows.partial, rows.low, rows.none)
-
-    def memory_unrepairable(self) -> int:
-        """1 when the memory has an error that nothing can repair. Hopper and newer, driver branch r590."""
-        # pynvml 13.615 puts a version before the flag; nvml.h has the flag alone, which so lands on the version.
-        status = pynvml.c_nvmlUnrepairableMemory_v1_t()
-        version = status.version
-        call(_raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", self._handle, ctypes.byref(status))
-        return number(status.unrepairableMemory if status.version == version else status.version)
-
-    def recovery_action(self) -> int:
-        """What the driver says must be done, 0 for nothing. Since r570. nvidia-smi: gpu_recovery_action."""
-        return self._field(pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)
-
-    # -- PCIe --------------------------------------------------------------------------------------------------------
-    def pcie_generation(self) -> int:
-        """nvidia-smi: pcie.link.gen.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
-
-    def pcie_generation_max(self) -> int:
-        """What card and slot have in common. nvidia-smi: pcie.link.gen.max."""
-        self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
-
-    def pcie_width(self) -> int:
-        """Lanes. nvidia-smi: pcie.link.width.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
-
-    def pcie_width_max(self) -> int:
-        """Lanes that card and slot have in common. nvidia-smi: pcie.link.width.max."""
-        self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
-
-    def _require_slot(self) -> None:
-        """Absent in a virtual machine, which does not see the slot: NVML gives what the card could do in another one.
-
-        A T4 and an A10G that a cloud passes through have been seen to say 8 lanes of 16 all their lives; nvidia-smi
-        has "Host Max: N/A" there.
-        """
-        try:
-            mode = self.virtualization_mode()
-        except (Absent, Refused):
-            return
-        if mode in {pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH, pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU}:
-            raise Absent(0, "a virtual machine does not see the slot")
-
-    def pcie_replays(self) -> int:
-        """Packets sent again. nvidia-smi -q: Replays Since Reset."""
-        return number(call(pynvml.nvmlDeviceGetPcieReplayCounter, self._handle))
-
-    # -- NVLink and fabric -------------------------------------------------------------------------------------------
-    def nvlink(self) -> NvLink:
-        """nvidia-smi nvlink -s."""
-        links = self._links()
-        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
-
-    def _links(self) -> int:
-        links = self._field(pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
-        if links == 0:
-            raise Absent(0, "no NVLink")
-        return links
-
-    def _link_is_up(self, link: int) -> int:
-        try:
-            return int(call(pynvml.nvmlDeviceGetNvLinkState, self._handle, link) == pynvml.NVML_FEATURE_ENABLED)
-        except Absent:
-            return 0
-
-    def nvlink_sent(self) -> int:
-        """Payload sent over all links, in B. nvidia-smi nvlink -gt d."""
-        return int(
-            first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES),
-                lambda: self._field(_ALL_LINKS_SENT) * _KIBI,
-            )
-        )
-
-    def nvlink_received(self) -> int:
-        """Payload received over all links, in B. nvidia-smi nvlink -gt d."""
-        return int(
-            first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES),
-                lambda: self._field(_ALL_LINKS_RECEIVED) * _KIBI,
-            )
-        )
-
-    def nvlink_replays(self) -> int:
-        """Packets sent again. Before NVLink 5. nvidia-smi nvlink -e."""
-        return self._field(pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL)
-
-    def nvlink_recoveries(self) -> int:
-        """Links trained anew. nvidia-smi nvlink -e."""
-        return int(
-            first(
-                lambda: self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS),
-                lambda: self._field(pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL),
-            )
-        )
-
-    def nvlink_crc(self) -> int:
-        """Packets with a wrong checksum, of data and of flow control. Before NVLink 5. nvidia-smi nvlink -e."""
-        flow = self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL)
-        return flow + self._field(pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL)
-
-    def nvlink_receive_errors(self) -> int:
-        """Packets received with errors. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS)
-
-    def nvlink_effective_errors(self) -> int:
-        """Errors that the forward error correction left. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS)
-
-    def nvlink_recoveries_failed(self) -> int:
-        """Links that could not be trained anew and went down. NVLink 5. nvidia-smi nvlink -e."""
-        return self._over_links(pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS)
-
-    def _over_links(self, field: int) -> int:
-        """The sum over all links of a counter of NVLink 5, which has none for all links together.
-
-        Raises:
-            NotNow: A link does not tell its count, as one that is down: without it the sum would fall, and jump when
-                it is back.
-        """
-        # Link 0 is among the fields that are read anyway: a card that does not know it there is asked no further.
-        try:
-            self._field((field, 0))
-        except Absent:
-            if self._link_is_up(0):
-                raise
-        links = self._links()
-        values = self._once(
-            "links",
-            lambda: call(
-                pynvml.nvmlDeviceGetFieldValues,
-                self._handle,
-                [(field, link) for link in range(links) for field in _PER_LINK],
-            ),
-        )
-        place = _PER_LINK.index(field)
-        counts = []
-        for link in range(links):
-            try:
-                counts.append(value_of(values[link * len(_PER_LINK) + place]))
-            except Absent:
-                continue
-        if not counts:
-            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
-        if len(counts) < links:
-            raise NotNow(0, "not every link tells its count")
-        return sum(counts)
-
-    def links(self) -> list[dict[str, int]]:
-        """Its NVLinks one by one, each as `link` says."""
-        return [self.link(link) for link in range(self._links())]
-
-    def link(self, link: int) -> dict[str, int]:
-        """One NVLink: what it answers of state, version, speed (B/s), bytes and errors, by the catalogue's keys.
-
-        nvidia-smi nvlink -s, -gt d, -e.
-        """
-        found: dict[str, int] = {"up": self._link_is_up(link)}
-        values = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [(field, link) for _, field, _ in _LINK_FIELDS])
-        for (key, _, factor), value in zip(_LINK_FIELDS, values, strict=True):
-            try:
-                found.setdefault(key, value_of(value) * factor)
-            except Absent:
-                continue
-        for key, counters in _LINK_ERRORS.items():
-            try:
-                found.setdefault(
-                    key,
-                    sum(
-                        number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
-                        for counter in counters
-                    ),
-                )
-            except Absent:
-                continue
-        return found
-
-    def fabric(self) -> Fabric:
-        """nvidia-smi -q: Fabric. Since r550."""
-        info = first(
-            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v3_t()),
-            lambda: self._fabric(pynvml.c_nvmlGpuFabricInfo_v2_t()),
-        )
-        # One byte in C, four in pynvml: the rest was seen to hold padding (0xeeeeee03 for 3).
-        state = info.state & 0xFF
-        if state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
-            raise Absent(0, "no fabric")
-        return Fabric(state, int(info.status))
-
-    def _fabric(self, info: Any) -> Any:  # noqa: ANN401  a structure of pynvml, and the same filled
-        # By reference: pynvml passes on what it gets, and a bare structure would go by value.
-        call(pynvml.nvmlDeviceGetGpuFabricInfoV, self._handle, ctypes.byref(info))
-        return info
-
-    # -- modes -------------------------------------------------------------------------------------------------------
-    def persistence_mode(self) -> int:
-        """1 for on. nvidia-smi: persistence_mode."""
-        return int(call(pynvml.nvmlDeviceGetPersistenceMode, self._handle))
-
-    def compute_mode(self) -> int:
-        """nvmlComputeMode_t. nvidia-smi: compute_mode."""
-        return int(call(pynvml.nvmlDeviceGetComputeMode, self._handle))
-
-    def mig_mode(self) -> int:
-        """1 for on. nvidia-smi: mig.mode.current."""
-        return number(call(pynvml.nvmlDeviceGetMigMode, self._handle)[0])
-
-    def display_active(self) -> int:
-        """1 when a screen is driven. nvidia-smi: display_active."""
-        return int(call(pynvml.nvmlDeviceGetDisplayActive, self._handle))
-
-    def display_mode(self) -> int:
-        """1 when a screen is attached. Newer drivers give it up. nvidia-smi: display_attached."""
-        return int(call(pynvml.nvmlDeviceGetDisplayMode, self._handle))
-
-    def virtualization_mode(self) -> int:
-        """NVML_GPU_VIRTUALIZATION_MODE_*: 0 none, 1 passed through, 2 vGPU, 3 and 4 host of them."""
-        mode: int = self._once(
-            "virtualization", lambda: number(call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle))
-        )
-        return mode
-
-    def accounting_mode(self) -> int:
-        """1 for on. nvidia-smi: accounting.mode."""
-        return int(call(pynvml.nvmlDeviceGetAccountingMode, self._handle))
-
-    # -- sessions ----------------------------------------------------------------------------------------------------
-    def encoder(self) -> Sessions:
-        """nvidia-smi: encoder.stats.sessionCount, .averageFps, .averageLatency."""
-        count, fps, latency = call(pynvml.nvmlDeviceGetEncoderStats, self._handle)
-        return Sessions(number(count), number(fps), number(latency) / _MICRO)
-
-    def capture(self) -> Sessions:
-        """nvidia-smi -q: FBC Stats."""
-        stats = call(pynvml.nvmlDeviceGetFBCStats, self._handle)
-        return Sessions(number(stats.sessionsCount), number(stats.averageFPS), number(stats.averageLatency) / _MICRO)
-
-    # -- virtualisation and confidential computing ---------------------------------------------------------------------
-    def license(self) -> License:
-        """Of a vGPU, inside its guest. nvidia-smi -q: vGPU Software Licensed Product."""
-        # Elsewhere a licence is nothing that a card waits for, whatever the driver lists.
-        if self.virtualization_mode() != pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU:
-            raise Absent(0, "no vGPU")
-        features = call(pynvml.nvmlDeviceGetGridLicensableFeatures_v4, self._handle)
-        if not features.isGridLicenseSupported or not features.licensableFeaturesCount:
-            raise Absent(0, "nothing to license")
-        known = features.gridLicensableFeatures[: features.licensableFeaturesCount]
-        feature = next((feature for feature in known if feature.featureEnabled), known[0])
-        product = feature.productName
-        return License(number(feature.featureState), text(lambda: product))
-
-    def vgpus(self) -> int:
-        """VGPUs that run on this card. nvidia-smi vgpu."""
-        return len(self._vgpus())
-
-    def vgpu_instances(self) -> list[Vgpu]:
-        """The vGPUs of a host. nvidia-smi vgpu -q."""
-        instances = self._vgpus()
-        if not instances:
-            return []
-        try:
-            # All that the driver still has, the oldest first: the newest of each vGPU stays.
-            samples = call(pynvml.nvmlDeviceGetVgpuUtilization, self._handle, 0)
-        except (Absent, Refused):  # NOT_FOUND when there is none
-            samples = []
-        newest = {sample.vgpuInstance: sample for sample in samples}
-        return [Vgpu(instance, newest.get(instance)) for instance in instances]
-
-    def _vgpus(self) -> list[int]:
-        instances: list[int] = self._once("vgpus", lambda: call(pynvml.nvmlDeviceGetActiveVgpus, self._handle))
-        return instances
-
-    def confidential(self) -> Confidential:
-        """Confidential computing, as the machine has it. nvidia-smi conf-compute -f, -e, -d."""
-        state = call(pynvml.nvmlSystemGetConfComputeState)
-        return Confidential(number(state.ccFeature), number(state.environment), number(state.devToolsMode))
-
-    def protected_memory(self) -> ProtectedMemory:
-        """nvidia-smi -q: Conf Compute Protected Memory Usage."""
-        memory = call(pynvml.nvmlDeviceGetConfComputeProtectedMemoryUsage, self._handle)
-        return ProtectedMemory(number(memory.total), number(memory.used))
-
-    # -- processes ---------------------------------------------------------------------------------------------------
-    def processes(self) -> int:
-        """How many processes use the card. nvidia-smi: Processes."""
-        return len(self.process_list())
-
-    def process_list(self) -> tuple[Process, ...]:
-        """The processes on the card, each once. nvidia-smi: Processes. 4.5 ms on a real card."""
-        found: tuple[Process, ...] = self._once("processes", self._processes)
-        return found
-
-    def _processes(self) -> tuple[Process, ...]:
-        found: dict[tuple[int, int | None], Process] = {}
-        answered = False
-        for kind, name in _PROCESS_CALLS:
-            try:
-                infos = _running(name, self._handle)
-            except Absent:
-                continue
-            answered = True
-            for pid, memory, instance in infos:
-                known = found.get((pid, instance), Process(pid, "", memory, instance))
-                found[pid, instance] = known._replace(kind="+".join(filter(None, (known.kind, kind))))
-        if not answered:
-            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no process list")
-        return tuple(found.values())
-
-    # -- MIG ---------------------------------------------------------------------------------------------------------
-    def mig_instances(self) -> list[MigInstance]:
-        """The instances of a divided GPU, in NVML's order. nvidia-smi -L.
-
-        Only asked for while MIG mode is on: look-ups that fail again and again were seen to hang.
-        """
-        if not self.mig_mode():
-            return []
-        instances = []
-        for index in range(call(pynvml.nvmlDeviceGetMaxMigDeviceCount, self._handle)):
-            try:
-                instances.append(MigInstance(call(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, self._handle, index)))
-            except Refused as error:
-                if error.code != pynvml.NVML_ERROR_NOT_FOUND:  # a hole: instances keep their places when others go
-                    raise
-        return instances
-
-    # -- field values ------------------------------------------------------------------------------------------------
-    def _field(self, field: int | tuple[int, int]) -> int:
-        """A number of nvmlDeviceGetFieldValues, which has a return code and a type for each value."""
-        values = self._once(
-            "fields", lambda: call(pynvml.nvmlDeviceGetFieldValues, self._handle, list(_FIELDS))
-        )  # one call for all
-        return value_of(values[_FIELDS.index(field)])
-
-    def _once(self, what: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever is read
-        """Read what several methods need once per Device."""
-        if what not in self._known:
-            self._known[what] = read()
-        return self._known[what]
-
-
-class Fan:
-    """One fan of a card.
-
-    Args:
-        device: The card.
-        fan: Its number.
-    """
-
-    def __init__(self, device: Device, fan: int) -> None:
-        self._device = device
-        self._fan = fan
-
-    def speed(self) -> int:
-        """Speed asked of it, in %."""
-        return self._device.fan_speeds()[self._fan]
-
-    def rpm(self) -> int:
-        """Revolutions, in rpm. Since r570."""
-        return self._device.fan_rpms()[self._fan]
-
-
-class MigInstance:
-    """A MIG instance, as it is now: its handle goes stale when instances change.
-
-    Args:
-        handle: Of nvmlDeviceGetMigDeviceHandleByIndex.
-    """
-
-    def __init__(self, handle: Any) -> None:  # noqa: ANN401  of pynvml
-        self._handle = handle
-
-    def uuid(self) -> str:
-        """`MIG-` and 36 characters; before r470 with the GPU's UUID and two numbers in it."""
-        return text(pynvml.nvmlDeviceGetUUID, self._handle)
-
-    def gpu_instance(self) -> int:
-        """nvidia-smi mig -lgi: Instance ID."""
-        return int(call(pynvml.nvmlDeviceGetGpuInstanceId, self._handle))
-
-    def compute_instance(self) -> int:
-        """nvidia-smi mig -lci: Instance ID."""
-        return int(call(pynvml.nvmlDeviceGetComputeInstanceId, self._handle))
-
-    def profile(self) -> str:
-        """Such as 1g.10gb. nvidia-smi -L."""
-        return text(pynvml.nvmlDeviceGetName, self._handle).rpartition("MIG ")[2]
-
-    def memory(self) -> Memory:
-        """nvidia-smi: MIG devices, Memory-Usage."""
-        return _memory_of(_memory_info(self._handle))
-
-    def multiprocessors(self) -> int:
-        """nvidia-smi: MIG devices, SM."""
-        return number(call(pynvml.nvmlDeviceGetAttributes_v2, self._handle).multiprocessorCount)
-
-
-class Vgpu:
-    """A vGPU, as the host of it sees it.
-
-    Args:
-        instance: NVML's number of it.
-        sample: Its newest utilisation, or None.
-    """
-
-    def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
-        self._instance = instance
-        self._sample = sample
-
-    def uuid(self) -> str:
-        """nvidia-smi vgpu -q: vGPU UUID."""
-        return text(pynvml.nvmlVgpuInstanceGetUUID, self._instance)
-
-    def vm(self) -> str:
-        """The virtual machine that has it, by UUID or the hypervisor's name. nvidia-smi vgpu -q: VM UUID."""
-        raw, _ = call(pynvml.nvmlVgpuInstanceGetVmID, self._instance)
-        return text(lambda: raw)
-
-    def profile(self) -> str:
-        """Its type, such as NVIDIA A10-8Q. nvidia-smi vgpu -q: vGPU Name."""
-        return text(pynvml.nvmlVgpuTypeGetName, call(pynvml.nvmlVgpuInstanceGetType, self._instance))
-
-    def driver(self) -> str:
-        """Driver inside the virtual machine. nvidia-smi vgpu -q: Guest Driver Version."""
-        return text(pynvml.nvmlVgpuInstanceGetVmDriverVersion, self._instance)
-
-    def memory_used(self) -> int:
-        """In B. nvidia-smi vgpu -q: FB Memory Usage."""
-        return number(call(pynvml.nvmlVgpuInstanceGetFbUsage, self._instance))
-
-    def license_state(self) -> int:
-        """NVML_GRID_LICENSE_STATE_*: 5 is licensed. nvidia-smi vgpu -q: License Status."""
-        return number(call(pynvml.nvmlVgpuInstanceGetLicenseInfo_v2, self._instance).currentState)
-
-    def utilization(self) -> VgpuUtilization:
-        """nvidia-smi vgpu -u."""
-        if self._sample is None:
-            raise Absent(0, "no sample")
-        shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
-        return VgpuUtilization(*(number(share.uiVal) for share in shares))
-
-
-def _raw(name: str, *arguments: object) -> None:
-    """Call a function of the library as nvml.h has it, where pynvml's own wrapper of it is at fault."""
-    _check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
-
-
-def _has(name: str) -> bool:
-    try:
-        pynvml._nvmlGetFunctionPointer(name)  # noqa: SLF001  as above
-    except pynvml.NVMLError:
-        return False
-    return True
-
-
-def _v3_stride() -> int:
-    """Size of an entry of the process lists.
-
-    Drivers 535.43 to 535.86 write a member more under the same version number, so that from the second entry on all
-    would be read shifted. They are known by what else they have: this call, and not yet that one.
-    """
-    longer = _has("nvmlDeviceGetConfComputeMemSizeInfo") and not _has("nvmlDeviceGetRunningProcessDetailList")
-    return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
-
-
-def _running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
-    """A process list: PID, memory in B, MIG GPU instance of each. The third version of it since r510."""
-    if _has(f"{name}_v3"):
-        return _entries(f"{name}_v3", handle, _v3_stride())
-    return _entries(f"{name}_v2", handle, _PROCESS_SIZE)
-
-
-def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
-    function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as above
-    count = ctypes.c_uint(0)
-    code = call(function, handle, ctypes.byref(count), None)
-    if code == pynvml.NVML_SUCCESS:  # asked for the size, it means that there is none
-        return []
-    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
-        call(_check, code)
-    # Room for what starts meanwhile.
-    count.value = 2 * count.value + 5
-    room = ctypes.create_string_buffer(count.value * stride)
-    call(_check, call(function, handle, ctypes.byref(count), room))
-    infos = []
-    for place in range(count.value):
-        info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
-        memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
-        infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))
-    return infos
-
-
-def value_of(value: Any) -> int:  # noqa: ANN401  of pynvml
-    """The number in a field value, which has a return code and a type of its own."""
-    call(_check, value.nvmlReturn)
-    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
-    member = _UNION_MEMBER.get(value.valueType)
-    if member is None:
-        raise Absent(0, f"unknown value type {value.valueType}")
-    found = getattr(value.value, member)
-    try:
-        return number(int(found))
-    except (ValueError, OverflowError):  # NaN, infinity: nonsense, and not a way to say that there is none
-        raise Refused(0, f"not a value: {found}") from None
-
-
-def _memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
-    return first(
-        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
-        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle),
-    )
-
-
-def _memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
-    total, used, free = number(info.total), number(info.used), number(info.free)
-    if total == 0:
-        # Devices that share the host's memory report no frame buffer, some of them as 0.
-        raise Absent(0, "no frame buffer")
-    return Memory(total, used, free, round(100 * used / total, 2))
-
-
-def _check(code: int) -> None:
-    if code != pynvml.NVML_SUCCESS:
-        raise pynvml.NVMLError(code)
-
-
-_UNION_MEMBER = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
-}
-
-# With UINT_MAX for the link, a field is the sum over all links.
-_ALL_LINKS_SENT = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, 0xFFFFFFFF)
-_ALL_LINKS_RECEIVED = (pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, 0xFFFFFFFF)
-
-# What NVLink 5 counts for each link, and for each alone.
-_PER_LINK = (
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
-    pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
-)
-
-# What one link is asked for: key, field, factor to base units. Of several fields with one key the first that answers.
-_LINK_FIELDS = (
-    ("version", pynvml.NVML_FI_DEV_NVLINK_GET_VERSION, 1),
-    ("speed", pynvml.NVML_FI_DEV_NVLINK_GET_SPEED, _MEGA),
-    ("sent", pynvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, 1),
-    ("sent", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, _KIBI),
-    ("received", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, 1),
-    ("received", pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, _KIBI),
-    ("recoveries", pynvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS, 1),
-    ("receive_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS, 1),
-    ("effective_errors", pynvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS, 1),
-)
-# Before NVLink 5.
-_LINK_ERRORS = {
-    "recoveries": (pynvml.NVML_NVLINK_ERROR_DL_RECOVERY,),
-    "replays": (pynvml.NVML_NVLINK_ERROR_DL_REPLAY,),
-    "crc": (pynvml.NVML_NVLINK_ERROR_DL_CRC_FLIT, pynvml.NVML_NVLINK_ERROR_DL_CRC_DATA),
-}
-
-_PROCESS_CALLS = tuple(
-    (kind, f"nvmlDeviceGet{name}RunningProcesses")
-    for kind, name in (("C", "Compute"), ("G", "Graphics"), ("M", "MPSCompute"))
-)
-_PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
-_NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbours
-_NO_INSTANCE = 0xFFFFFFFF
-
-# The fields that are read, all in one call: a number, or a pair of number and scope.
-_FIELDS: tuple[int | tuple[int, int], ...] = (
-    *((field, 0) for field in _PER_LINK),
-    pynvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
-    pynvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
-    pynvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
-    _ALL_LINKS_SENT,
-    _ALL_LINKS_RECEIVED,
-    pynvml.NVML_FI_DEV_PERF_POLICY_POWER,
-    pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
-    pynvml.NVML_FI_DEV_MEMORY_TEMP,
-    pynvml.NVML_FI_DEV_POWER_INSTANT,
-    pynvml.NVML_FI_DEV_POWER_AVERAGE,
-    pynvml.NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
-    pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
-    pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
-    pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
-)
-
-# In the order of Throttling.
-_REASONS = (
-    pynvml.nvmlClocksEventReasonSwPowerCap,
-    pynvml.nvmlClocksEventReasonHwSlowdown,
-    pynvml.nvmlClocksEventReasonSyncBoost,
-    pynvml.nvmlClocksEventReasonSwThermalSlowdown,
-    pynvml.nvmlClocksEventReasonHwThermalSlowdown,
-    pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
-)
+from zbx_nvidia.driver.calls import Absent, call, clean, number, text
+from zbx_nvidia.driver.links import LinkReaders
+from zbx_nvidia.driver.memory import MemoryReaders
+from zbx_nvidia.driver.power import PowerReaders
+from zbx_nvidia.driver.readings import Confidential, Utilization
+from zbx_nvidia.driver.sharing import SharingReaders
+from zbx_nvidia.driver.thermal import ThermalReaders
 
 _ARCHITECTURES = {
     pynvml.NVML_DEVICE_ARCH_KEPLER: "Kepler",
@@ -1335,3 +43,148 @@ _BRANDS = {
     pynvml.NVML_BRAND_GEFORCE_RTX: "GeForce RTX",
     pynvml.NVML_BRAND_TITAN_RTX: "Titan RTX",
 }
+
+
+class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingReaders):
+    """A GPU that the driver has given a handle for. The readers of large subjects stand in its base classes.
+
+    A Device is one look at the card: a value that several readers need is read once. Make a new one for the next look.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Raises:
+        Lost: The driver counts the GPU but has lost it.
+        Refused: The driver gives no handle.
+    """
+
+    # -- inventory ---------------------------------------------------------------------------------------------------
+    def index(self) -> int:
+        """Place in the driver's order. nvidia-smi: index."""
+        return self._index
+
+    def name(self) -> str:
+        """Product name. nvmlDeviceGetName. nvidia-smi: name."""
+        return text(pynvml.nvmlDeviceGetName, self._handle)
+
+    def uuid(self) -> str:
+        """Identity, `GPU-` and 36 characters. nvmlDeviceGetUUID. nvidia-smi: uuid."""
+        return text(pynvml.nvmlDeviceGetUUID, self._handle)
+
+    def pci(self) -> str:
+        """PCI address, domain:bus:device.function. nvmlDeviceGetPciInfo_v3. nvidia-smi: pci.bus_id."""
+        return clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId)
+
+    def serial(self) -> str:
+        """Serial number of the board; absent on GeForce. nvmlDeviceGetSerial. nvidia-smi: serial."""
+        return text(pynvml.nvmlDeviceGetSerial, self._handle)
+
+    def vbios(self) -> str:
+        """Version of the VBIOS. nvmlDeviceGetVbiosVersion. nvidia-smi: vbios_version."""
+        return text(pynvml.nvmlDeviceGetVbiosVersion, self._handle)
+
+    def architecture(self) -> str:
+        """Generation of the chip. nvmlDeviceGetArchitecture. nvidia-smi -q: Product Architecture."""
+        return _ARCHITECTURES.get(code := number(call(pynvml.nvmlDeviceGetArchitecture, self._handle)), f"{code}")
+
+    def brand(self) -> str:
+        """Product line. nvmlDeviceGetBrand. nvidia-smi -q: Product Brand."""
+        code = call(pynvml.nvmlDeviceGetBrand, self._handle)
+        if code == pynvml.NVML_BRAND_UNKNOWN:
+            raise Absent(0, "unknown brand")
+        return _BRANDS.get(code, f"{code}")
+
+    def board_part_number(self) -> str:
+        """Part number to order a spare by. nvmlDeviceGetBoardPartNumber. nvidia-smi -q: Board Part Number."""
+        return text(pynvml.nvmlDeviceGetBoardPartNumber, self._handle)
+
+    def inforom(self) -> str:
+        """Version of the configuration memory. nvmlDeviceGetInforomImageVersion. nvidia-smi: inforom.img."""
+        return text(pynvml.nvmlDeviceGetInforomImageVersion, self._handle)
+
+    def gsp_firmware(self) -> str:
+        """Firmware version of the GPU system processor. nvmlDeviceGetGspFirmwareVersion. Since r515.
+
+        nvidia-smi -q: GSP Firmware Version.
+        """
+        return text(pynvml.nvmlDeviceGetGspFirmwareVersion, self._handle)
+
+    def numa_node(self) -> int:
+        """Number of the NUMA node that the GPU's memory is; absent if it is none. nvmlDeviceGetNumaNodeId."""
+        node: int = call(pynvml.nvmlDeviceGetNumaNodeId, self._handle)
+        if node < 0:
+            raise Absent(0, "no node")
+        return number(node)
+
+    # -- utilization -------------------------------------------------------------------------------------------------
+    def utilization(self) -> Utilization:
+        """GPU and memory controller, in %. nvmlDeviceGetUtilizationRates.
+
+        nvidia-smi: utilization.gpu, utilization.memory.
+        """
+        rates = call(pynvml.nvmlDeviceGetUtilizationRates, self._handle)
+        return Utilization(number(rates.gpu), number(rates.memory))
+
+    def encoder_utilization(self) -> int:
+        """Video encoder, in %. nvmlDeviceGetEncoderUtilization. nvidia-smi: utilization.encoder."""
+        return number(call(pynvml.nvmlDeviceGetEncoderUtilization, self._handle)[0])
+
+    def decoder_utilization(self) -> int:
+        """Video decoder, in %. nvmlDeviceGetDecoderUtilization. nvidia-smi: utilization.decoder."""
+        return number(call(pynvml.nvmlDeviceGetDecoderUtilization, self._handle)[0])
+
+    def jpeg_utilization(self) -> int:
+        """JPEG decoder, in %. nvmlDeviceGetJpgUtilization. Since r535. nvidia-smi: utilization.jpeg."""
+        return number(call(pynvml.nvmlDeviceGetJpgUtilization, self._handle)[0])
+
+    def ofa_utilization(self) -> int:
+        """Optical flow accelerator, in %. nvmlDeviceGetOfaUtilization. Since r535. nvidia-smi: utilization.ofa."""
+        return number(call(pynvml.nvmlDeviceGetOfaUtilization, self._handle)[0])
+
+    # -- the driver's own samples: NotNow if it has none --------------------------------------------------------------
+    def sampled_utilization(self) -> buffers.Summary:
+        """GPU utilization, in %. nvmlDeviceGetSamples. nvidia-smi -q: GPU Utilization Samples."""
+        return self._buffered("utilization")
+
+    def sampled_power(self) -> buffers.Summary:
+        """Draw of the board, in W. nvmlDeviceGetSamples. nvidia-smi -q: Power Samples."""
+        return self._buffered("power")
+
+    def sampled_clock_sm(self) -> buffers.Summary:
+        """Clock of the streaming multiprocessors, in Hz. nvmlDeviceGetSamples. nvidia-smi -q: SM Clock Samples."""
+        return self._buffered("clock_sm")
+
+    def _buffered(self, name: str) -> buffers.Summary:
+        return buffers.summary([value for _, value in buffers.read(self._handle, name)])
+
+    # -- modes -------------------------------------------------------------------------------------------------------
+    def persistence_mode(self) -> int:
+        """1 if the driver stays loaded without clients. nvmlDeviceGetPersistenceMode. nvidia-smi: persistence_mode."""
+        return int(call(pynvml.nvmlDeviceGetPersistenceMode, self._handle))
+
+    def compute_mode(self) -> int:
+        """nvmlComputeMode_t: 0 for shared by all. nvmlDeviceGetComputeMode. nvidia-smi: compute_mode."""
+        return int(call(pynvml.nvmlDeviceGetComputeMode, self._handle))
+
+    def display_active(self) -> int:
+        """1 if a screen is driven. nvmlDeviceGetDisplayActive. nvidia-smi: display_active."""
+        return int(call(pynvml.nvmlDeviceGetDisplayActive, self._handle))
+
+    def display_mode(self) -> int:
+        """1 if a screen is attached; absent on newer drivers. nvmlDeviceGetDisplayMode.
+
+        nvidia-smi: display_attached.
+        """
+        return int(call(pynvml.nvmlDeviceGetDisplayMode, self._handle))
+
+    def accounting_mode(self) -> int:
+        """1 if the driver accounts for processes. nvmlDeviceGetAccountingMode. nvidia-smi: accounting.mode."""
+        return int(call(pynvml.nvmlDeviceGetAccountingMode, self._handle))
+
+    def confidential(self) -> Confidential:
+        """Confidential computing, as set for the whole machine. nvmlSystemGetConfComputeState.
+
+        nvidia-smi conf-compute -f, -e, -d.
+        """
+        state = call(pynvml.nvmlSystemGetConfComputeState)
+        return Confidential(number(state.ccFeature), number(state.environment), number(state.devToolsMode))

@@ -1,4 +1,4 @@
-"""XID errors as the driver tells them: only to a process that waits while they happen."""
+"""XID errors as the driver reports them: only to a process that waits while they happen."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class XidWatch:
         index: Its place in the driver's order.
 
     Attributes:
-        uuid: Whose they are.
+        uuid: Of the GPU.
 
     Raises:
         Absent: The card reports no XIDs.
-        Refused: The driver does not let us wait.
+        Refused: No permission, or an error without a reason.
         Lost: The device is gone.
     """
 
@@ -37,10 +37,10 @@ class XidWatch:
             raise
 
     def wait(self, milliseconds: int) -> int | None:
-        """The code of the next XID; None when none came in time.
+        """Code of the next XID; None if none came in time. nvmlEventSetWait_v2.
 
         Raises:
-            Refused: The driver does not let us wait any more.
+            Refused: The driver does not allow further waiting.
             Lost: The device is gone.
         """
         try:
@@ -51,5 +51,5 @@ class XidWatch:
             raise
 
     def close(self) -> None:
-        """Give the set of events back."""
+        """Return the set of events to the driver. nvmlEventSetFree."""
         call(pynvml.nvmlEventSetFree, self._set)

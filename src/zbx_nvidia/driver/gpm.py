@@ -1,4 +1,4 @@
-"""GPM: what Hopper and newer count by themselves of how busy their parts are, between two samples."""
+"""GPM: the counters of Hopper and newer for how busy the parts of a GPU are, between two samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Gpm:
 
     Raises:
         Absent: The card or the driver has none.
-        Refused: The driver does not let us.
+        Refused: No permission, or an error without a reason.
         Lost: The device is gone.
     """
 
@@ -37,7 +37,10 @@ class Gpm:
             raise Absent(0, "no GPM")
 
     def take(self, instance: int | None = None) -> Any:  # noqa: ANN401  of pynvml
-        """A sample of the GPU, or of one of its MIG GPU instances, to be given back with `free`."""
+        """A sample of the GPU, or of one of its MIG GPU instances, which `free` returns. Raises as the class.
+
+        nvmlGpmSampleGet, nvmlGpmMigSampleGet.
+        """
         sample = call(pynvml.nvmlGpmSampleAlloc)
         try:
             if instance is None:
@@ -50,7 +53,7 @@ class Gpm:
         return sample
 
     def between(self, first: Any, last: Any) -> dict[str, float]:  # noqa: ANN401  of pynvml
-        """Values by name, in %; one that the card does not count is left out."""
+        """Values by name, in %, without those that the card does not count. nvmlGpmMetricsGet."""
         query = pynvml.c_nvmlGpmMetricsGet_t()
         query.version = pynvml.NVML_GPM_METRICS_GET_VERSION
         query.numMetrics = len(METRICS)
@@ -62,11 +65,11 @@ class Gpm:
         return {
             name: round(metric.value, 2)
             for name, metric in found
-            # NaN is no share, and neither is what counters come to that began anew in between.
+            # NaN is no share, and neither is the result of counters that were reset in between.
             if metric.nvmlReturn == pynvml.NVML_SUCCESS and 0 <= metric.value <= _HIGHEST
         }
 
 
 def free(sample: Any) -> None:  # noqa: ANN401  of pynvml
-    """Give a sample back."""
+    """Return a sample to the driver. nvmlGpmSampleFree."""
     call(pynvml.nvmlGpmSampleFree, sample)

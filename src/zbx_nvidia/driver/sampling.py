@@ -1,6 +1,6 @@
-"""What changes faster than anybody polls: the few readings that are worth looking at twice a second.
+"""The few readings that change faster than a poll and are sampled twice a second.
 
-Unlike a `Device`, a `Probe` stays: its handle is asked for once, and each reading is one call for one value.
+Unlike a `Device`, a `Probe` stays: it fetches its handle once, and each reading is one call for one value.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, call, first, number
-from zbx_nvidia.driver.device import value_of
+from zbx_nvidia.driver import fields
+from zbx_nvidia.driver.calls import call, first, number
+from zbx_nvidia.driver.fields import MEGA, MILLI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MEGA = 1_000_000
-_MILLI = 1000
 _KILO = 1000
 
 
 class Probe:
-    """A GPU that is sampled. Readings are in base units, as those of `Device`.
+    """A GPU that is sampled. Readings are in base units and raise `Absent`, `Refused` or `Lost`, as those of `Device`.
 
     Args:
         index: Its place in the driver's order.
@@ -36,47 +35,53 @@ class Probe:
         self._temperature: Callable[[], Any] | None = None
 
     def utilization(self) -> int:
-        """In %. nvidia-smi: utilization.gpu."""
+        """GPU utilization, in %. nvmlDeviceGetUtilizationRates. nvidia-smi: utilization.gpu."""
         return number(call(pynvml.nvmlDeviceGetUtilizationRates, self._handle).gpu)
 
     def power(self) -> float:
-        """In W: the unsmoothed draw, where the driver has it. nvidia-smi: power.draw.instant, power.draw."""
-        return first(self._power_instant, self._power) / _MILLI  # type: ignore[no-any-return]  # numbers both
+        """Draw of the board, in W: without smoothing, if the driver has that.
+
+        Field POWER_INSTANT, nvmlDeviceGetPowerUsage. nvidia-smi: power.draw.instant, power.draw.
+        """
+        return first(self._power_instant, self._power)
 
     def temperature(self) -> int:
-        """In °C. nvidia-smi: temperature.gpu."""
+        """Temperature of the die, in °C. nvmlDeviceGetTemperatureV. nvidia-smi: temperature.gpu."""
         if self._temperature is None:
-            # Which of the two calls there is, is found out once.
+            # Which of the two calls the driver has is found out once.
             return number(first(lambda: self._kept(self._temperature_new), lambda: self._kept(self._temperature_old)))
         return number(self._temperature())
 
     def temperature_memory(self) -> int:
-        """In °C. nvidia-smi: temperature.memory."""
-        value = self._field(pynvml.NVML_FI_DEV_MEMORY_TEMP)
-        if value == 0:
-            raise Absent(0, "no sensor")
-        return value
+        """Temperature of the HBM stacks, in °C. Field MEMORY_TEMP. nvidia-smi: temperature.memory."""
+        return fields.read_alone(self._handle, fields.TEMPERATURE_MEMORY)
 
     def clock_sm(self) -> int:
-        """In Hz. nvidia-smi: clocks.sm."""
-        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, pynvml.NVML_CLOCK_SM)) * _MEGA
+        """Clock of the streaming multiprocessors, in Hz. nvmlDeviceGetClockInfo. nvidia-smi: clocks.sm."""
+        return number(call(pynvml.nvmlDeviceGetClockInfo, self._handle, pynvml.NVML_CLOCK_SM)) * MEGA
 
     def pcie_sent(self) -> int:
-        """In B/s, over 20 ms, for which the call waits. nvidia-smi -q: Tx Throughput."""
+        """Sent over PCIe, in B/s, during the 20 ms that the call takes. nvmlDeviceGetPcieThroughput.
+
+        nvidia-smi -q: Tx Throughput.
+        """
         return self._pcie(pynvml.NVML_PCIE_UTIL_TX_BYTES)
 
     def pcie_received(self) -> int:
-        """In B/s, over 20 ms, for which the call waits. nvidia-smi -q: Rx Throughput."""
+        """Received over PCIe, in B/s, during the 20 ms that the call takes. nvmlDeviceGetPcieThroughput.
+
+        nvidia-smi -q: Rx Throughput.
+        """
         return self._pcie(pynvml.NVML_PCIE_UTIL_RX_BYTES)
 
     def _pcie(self, counter: int) -> int:
         return number(call(pynvml.nvmlDeviceGetPcieThroughput, self._handle, counter)) * _KILO
 
-    def _power_instant(self) -> int:
-        return self._field(pynvml.NVML_FI_DEV_POWER_INSTANT)
+    def _power_instant(self) -> float:
+        return fields.read_alone(self._handle, fields.POWER_INSTANT)
 
-    def _power(self) -> int:
-        return number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle))
+    def _power(self) -> float:
+        return number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle)) / MILLI
 
     def _temperature_new(self) -> int:
         value: int = call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU)  # r570
@@ -90,7 +95,3 @@ class Probe:
         value = read()
         self._temperature = read
         return value
-
-    def _field(self, field: int) -> int:
-        (value,) = call(pynvml.nvmlDeviceGetFieldValues, self._handle, [field])
-        return value_of(value)

@@ -12,7 +12,7 @@ SLOTS = "/proc/driver/nvidia/gpus"
 
 
 def start() -> None:
-    """Load the library and attach to the driver.
+    """Load the library and attach to the driver. nvmlInit.
 
     Raises:
         NvmlError: With NVML's code: no library (12), no driver (9), versions differ (18), no permission (4), ...
@@ -21,33 +21,33 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Let go of the driver."""
+    """Release the driver. nvmlShutdown."""
     call(pynvml.nvmlShutdown)
 
 
 def driver_version() -> str:
-    """Version of the kernel driver. nvidia-smi: driver_version."""
+    """Version of the kernel driver. nvmlSystemGetDriverVersion. nvidia-smi: driver_version."""
     return text(pynvml.nvmlSystemGetDriverVersion)
 
 
 def nvml_version() -> str:
-    """Version of the library. nvidia-smi --version: NVML version."""
+    """Version of the library. nvmlSystemGetNVMLVersion. nvidia-smi --version: NVML version."""
     return text(pynvml.nvmlSystemGetNVMLVersion)
 
 
 def cuda_version() -> str:
-    """The newest CUDA version that the driver serves. nvidia-smi: CUDA Version."""
+    """The newest CUDA version that the driver supports. nvmlSystemGetCudaDriverVersion_v2. nvidia-smi: CUDA Version."""
     version = number(call(pynvml.nvmlSystemGetCudaDriverVersion_v2))
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def gpu_count() -> int:
-    """GPUs that the driver counts, lost ones included."""
+    """Number of GPUs that the driver counts, lost ones included. nvmlDeviceGetCount."""
     return number(call(pynvml.nvmlDeviceGetCount))
 
 
 def process_name(pid: int) -> str:
-    """Program of a process on a GPU, without its arguments. nvidia-smi: Process name."""
+    """Program of a process on a GPU, without its arguments. nvmlSystemGetProcessName. nvidia-smi: Process name."""
     # What NVML gives begins with the path; a title that a program has given itself can be anything after that.
     words = text(pynvml.nvmlSystemGetProcessName, pid).split()
     return words[0].rpartition("/")[2] or words[0]

@@ -1,4 +1,4 @@
-"""What each process used of a GPU between two looks: the driver samples it, and tells what came after a time."""
+"""Shares of a GPU that each process used between two looks, from the samples that the driver takes."""
 
 from __future__ import annotations
 
@@ -58,16 +58,18 @@ class Usage:
         self._asked = math.inf
 
     def take(self, now: float, wall: float) -> dict[int, Shares]:
-        """Means since the last time, and of two seconds at least, by PID. nvidia-smi pmon.
+        """Means since the last call, over at least two seconds, by PID. nvmlDeviceGetProcessesUtilizationInfo.
+
+        nvidia-smi pmon. A process that used nothing may be missing.
 
         Args:
-            now: Of the monotonic clock, in s.
+            now: Time of the monotonic clock, in s.
             wall: Unix time, in s.
 
         Raises:
-            Absent: The card or the driver does not say; none does in MIG mode.
+            Absent: The card or the driver does not say; in MIG mode none does.
             NotNow: There are more processes than a moment ago.
-            Refused: The driver does not let us.
+            Refused: No permission, or an error without a reason.
             Lost: The device is gone.
         """
         # By the clock as it is now, with which the driver stamps: it may have jumped since the last time.

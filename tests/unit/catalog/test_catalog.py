@@ -24,8 +24,9 @@ from zbx_nvidia.catalog.sampled import (
 )
 from zbx_nvidia.catalog.xid import XIDS, kind_of
 from zbx_nvidia.collector.processes import Listing
-from zbx_nvidia.driver.device import Device, Fan, MigInstance, Vgpu
+from zbx_nvidia.driver.device import Device
 from zbx_nvidia.driver.gpm import METRICS as GPM
+from zbx_nvidia.driver.parts import Fan, MigInstance, Vgpu
 from zbx_nvidia.driver.sampling import Probe
 
 REFS = {metric.ref: metric for metric in METRICS}

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.unit.collector.collector import CLOCK, Answer, get, program
 from zbx_nvidia.collector import processes
-from zbx_nvidia.driver.device import Process
+from zbx_nvidia.driver.readings import Process
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory

@@ -1,0 +1,50 @@
+"""What the readers of all subjects need of a GPU: its handle, its field values, and what has been read already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pynvml
+
+from zbx_nvidia.driver import fields
+from zbx_nvidia.driver.calls import call, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Card:
+    """A GPU that the driver has given a handle for: one look at it, in which a value is read only once.
+
+    Args:
+        index: Its place in the driver's order.
+
+    Raises:
+        Lost: The driver counts the GPU but has lost it.
+        Refused: The driver gives no handle.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        # Without persistence mode this call wakes the card: 1 to 3 s.
+        self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+        self._known: dict[str, Any] = {}
+
+    def virtualization_mode(self) -> int:
+        """NVML_GPU_VIRTUALIZATION_MODE_*: 0 none, 1 passed through, 2 vGPU, 3 and 4 host of vGPUs.
+
+        nvmlDeviceGetVirtualizationMode. nvidia-smi -q: Virtualization Mode.
+        """
+        return self._once("virtualization", lambda: number(call(pynvml.nvmlDeviceGetVirtualizationMode, self._handle)))
+
+    def _field(self, field: fields.CardField[T]) -> T:
+        return field.among(self._once("fields", lambda: fields.ask_card(self._handle)))
+
+    def _once(self, what: str, read: Callable[[], T]) -> T:
+        """Call `read` for the first of several readers that need its value."""
+        if what not in self._known:
+            self._known[what] = read()
+        value: T = self._known[what]
+        return value

@@ -1,0 +1,219 @@
+"""Readers of the links of a GPU: PCIe, NVLink, and the fabric of NVSwitches."""
+
+from __future__ import annotations
+
+import pynvml
+
+from zbx_nvidia.driver import fields, native
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number
+from zbx_nvidia.driver.card import Card
+from zbx_nvidia.driver.readings import Fabric, NvLink
+
+# What one link is asked for, by key of the catalog. Of several fields with one key the first that answers counts.
+_LINK_FIELDS: tuple[tuple[str, fields.Field[int]], ...] = (
+    ("version", fields.LINK_VERSION),
+    ("speed", fields.LINK_SPEED),
+    ("sent", fields.LINK_SENT),
+    ("sent", fields.LINK_SENT_BEFORE_5),
+    ("received", fields.LINK_RECEIVED),
+    ("received", fields.LINK_RECEIVED_BEFORE_5),
+    ("recoveries", fields.LINK_RECOVERIES),
+    ("receive_errors", fields.LINK_RECEIVE_ERRORS),
+    ("effective_errors", fields.LINK_EFFECTIVE_ERRORS),
+)
+# Before NVLink 5.
+_LINK_ERRORS = {
+    "recoveries": (pynvml.NVML_NVLINK_ERROR_DL_RECOVERY,),
+    "replays": (pynvml.NVML_NVLINK_ERROR_DL_REPLAY,),
+    "crc": (pynvml.NVML_NVLINK_ERROR_DL_CRC_FLIT, pynvml.NVML_NVLINK_ERROR_DL_CRC_DATA),
+}
+
+
+class LinkReaders(Card):
+    """How a GPU is connected. Sums over NVLinks are NotNow while one link that is down gives no count."""
+
+    def pcie_generation(self) -> int:
+        """Generation of PCIe in use. nvmlDeviceGetCurrPcieLinkGeneration. nvidia-smi: pcie.link.gen.current."""
+        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
+
+    def pcie_generation_max(self) -> int:
+        """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration.
+
+        nvidia-smi: pcie.link.gen.max.
+        """
+        self._require_slot()
+        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
+
+    def pcie_width(self) -> int:
+        """Number of lanes in use. nvmlDeviceGetCurrPcieLinkWidth. nvidia-smi: pcie.link.width.current."""
+        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
+
+    def pcie_width_max(self) -> int:
+        """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth.
+
+        nvidia-smi: pcie.link.width.max.
+        """
+        self._require_slot()
+        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
+
+    def pcie_replays(self) -> int:
+        """Number of packets sent again. nvmlDeviceGetPcieReplayCounter. nvidia-smi -q: Replays Since Reset."""
+        return number(call(pynvml.nvmlDeviceGetPcieReplayCounter, self._handle))
+
+    def nvlink(self) -> NvLink:
+        """Number of NVLinks. Field NVLINK_LINK_COUNT, nvmlDeviceGetNvLinkState. nvidia-smi nvlink -s."""
+        links = self._links()
+        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
+
+    def nvlink_sent(self) -> int:
+        """Payload sent over all links, in B. Fields NVLINK_COUNT_XMIT_BYTES (NVLink 5), NVLINK_THROUGHPUT_DATA_TX.
+
+        nvidia-smi nvlink -gt d.
+        """
+        return first(
+            lambda: self._over_links(fields.LINK_SENT),
+            lambda: self._field(fields.NVLINK_SENT_BEFORE_5),
+        )
+
+    def nvlink_received(self) -> int:
+        """Payload received over all links, in B. Fields NVLINK_COUNT_RCV_BYTES (NVLink 5), NVLINK_THROUGHPUT_DATA_RX.
+
+        nvidia-smi nvlink -gt d.
+        """
+        return first(
+            lambda: self._over_links(fields.LINK_RECEIVED),
+            lambda: self._field(fields.NVLINK_RECEIVED_BEFORE_5),
+        )
+
+    def nvlink_replays(self) -> int:
+        """Number of packets sent again. Field NVLINK_REPLAY_ERROR_COUNT_TOTAL. Before NVLink 5.
+
+        nvidia-smi nvlink -e.
+        """
+        return self._field(fields.NVLINK_REPLAYS)
+
+    def nvlink_recoveries(self) -> int:
+        """Number of times that a link was trained again.
+
+        Fields NVLINK_COUNT_LINK_RECOVERY_EVENTS (NVLink 5), NVLINK_RECOVERY_ERROR_COUNT_TOTAL. nvidia-smi nvlink -e.
+        """
+        return first(
+            lambda: self._over_links(fields.LINK_RECOVERIES),
+            lambda: self._field(fields.NVLINK_RECOVERIES),
+        )
+
+    def nvlink_recoveries_failed(self) -> int:
+        """Number of times that a link could not be trained again and went down. NVLink 5.
+
+        Field NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS. nvidia-smi nvlink -e.
+        """
+        return self._over_links(fields.LINK_RECOVERIES_FAILED)
+
+    def nvlink_crc(self) -> int:
+        """Number of packets with a wrong checksum, of data and of flow control. Before NVLink 5.
+
+        Fields NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL, NVLINK_CRC_DATA_ERROR_COUNT_TOTAL. nvidia-smi nvlink -e.
+        """
+        return self._field(fields.NVLINK_CRC_FLIT) + self._field(fields.NVLINK_CRC_DATA)
+
+    def nvlink_receive_errors(self) -> int:
+        """Number of packets received with errors. Field NVLINK_COUNT_RCV_ERRORS. NVLink 5. nvidia-smi nvlink -e."""
+        return self._over_links(fields.LINK_RECEIVE_ERRORS)
+
+    def nvlink_effective_errors(self) -> int:
+        """Number of errors that the forward error correction left. Field NVLINK_COUNT_EFFECTIVE_ERRORS. NVLink 5.
+
+        nvidia-smi nvlink -e.
+        """
+        return self._over_links(fields.LINK_EFFECTIVE_ERRORS)
+
+    def links(self) -> list[dict[str, int]]:
+        """Each NVLink, as `link` gives it."""
+        return [self.link(link) for link in range(self._links())]
+
+    def link(self, link: int) -> dict[str, int]:
+        """One NVLink by keys of the catalog, as far as it answers: state, version, speed (B/s), bytes, errors.
+
+        nvmlDeviceGetNvLinkState, nvmlDeviceGetFieldValues, nvmlDeviceGetNvLinkErrorCounter.
+        nvidia-smi nvlink -s, -gt d, -e.
+        """
+        readings = {"up": self._link_is_up(link)}
+        answers = fields.ask_link(self._handle, link, [field for _, field in _LINK_FIELDS])
+        for (key, field), answer in zip(_LINK_FIELDS, answers, strict=True):
+            try:
+                readings.setdefault(key, field.value(answer))
+            except Absent:
+                continue
+        for key, counters in _LINK_ERRORS.items():
+            try:
+                readings.setdefault(
+                    key,
+                    sum(
+                        number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
+                        for counter in counters
+                    ),
+                )
+            except Absent:
+                continue
+        return readings
+
+    def fabric(self) -> Fabric:
+        """State in the NVLink fabric. nvmlDeviceGetGpuFabricInfoV. Since r550. nvidia-smi -q: Fabric."""
+        state, status = first(
+            lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v3_t()),
+            lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v2_t()),
+        )
+        if state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
+            raise Absent(0, "no fabric")
+        return Fabric(state, status)
+
+    def _require_slot(self) -> None:
+        """Absent in a virtual machine, which does not see the slot: NVML gives what the card could do in another one.
+
+        A T4 and an A10G that a cloud passes through have been seen to say 8 lanes of 16 all their lives; nvidia-smi
+        has "Host Max: N/A" there.
+        """
+        try:
+            mode = self.virtualization_mode()
+        except (Absent, Refused):
+            return
+        if mode in {pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH, pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU}:
+            raise Absent(0, "a virtual machine does not see the slot")
+
+    def _links(self) -> int:
+        links = self._field(fields.NVLINKS)
+        if links == 0:
+            raise Absent(0, "no NVLink")
+        return links
+
+    def _link_is_up(self, link: int) -> int:
+        try:
+            return int(call(pynvml.nvmlDeviceGetNvLinkState, self._handle, link) == pynvml.NVML_FEATURE_ENABLED)
+        except Absent:
+            return 0
+
+    def _over_links(self, counter: fields.LinkCounter) -> int:
+        """The sum of a counter over all links.
+
+        Raises:
+            NotNow: One link gives no count, for example because it is down: without it the sum would fall, and jump
+                when the link is back.
+        """
+        try:
+            self._field(counter.of_first_link)
+        except Absent:
+            if self._link_is_up(0):
+                raise
+        links = self._links()
+        answers = self._once("links", lambda: fields.ask_links(self._handle, links))
+        counts = []
+        for link in range(links):
+            try:
+                counts.append(counter.among(answers, link))
+            except Absent:
+                continue
+        if not counts:
+            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
+        if len(counts) < links:
+            raise NotNow(0, "not every link gives its count")
+        return sum(counts)

@@ -1,0 +1,115 @@
+"""Calls that go around pynvml to the library itself, as nvml.h has them, where pynvml is wrong or slow.
+
+tests/unit/driver/test_faults.py shows each fault of pynvml.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import pynvml
+
+from zbx_nvidia.driver.calls import call, number
+
+_PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
+_NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbors
+_NO_INSTANCE = 0xFFFFFFFF
+
+
+def raw(name: str, *arguments: object) -> None:
+    """Call a function of the library.
+
+    Args:
+        name: In nvml.h.
+        arguments: As ctypes passes them on.
+
+    Raises:
+        pynvml.NVMLError: The return code is not success. `call` makes one of our classes of it.
+    """
+    check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
+
+
+def check(code: int) -> None:
+    """Raise pynvml's error for a return code, unless it is success."""
+    if code != pynvml.NVML_SUCCESS:
+        raise pynvml.NVMLError(code)
+
+
+def fan_rpm(handle: Any, fan: int) -> int:  # noqa: ANN401  of pynvml
+    """Speed of one fan, in rpm. nvmlDeviceGetFanSpeedRPM, of which pynvml's wrapper always asks for fan 0."""
+    info = pynvml.c_nvmlFanSpeedInfo_t(version=pynvml.nvmlFanSpeedInfo_v1, fan=fan)
+    call(raw, "nvmlDeviceGetFanSpeedRPM", handle, ctypes.byref(info))
+    return number(info.speed)
+
+
+def unrepairable_memory(handle: Any) -> int:  # noqa: ANN401  of pynvml
+    """1 if the memory has an error that cannot be repaired. nvmlDeviceGetUnrepairableMemoryFlag_v1."""
+    # pynvml 13.615 puts a version before the flag. nvml.h has the flag alone, which is then written over the version.
+    status = pynvml.c_nvmlUnrepairableMemory_v1_t()
+    version = status.version
+    call(raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", handle, ctypes.byref(status))
+    return number(status.unrepairableMemory if status.version == version else status.version)
+
+
+def fabric(handle: Any, info: Any) -> tuple[int, int]:  # noqa: ANN401  of pynvml
+    """State and status of the NVLink fabric. nvmlDeviceGetGpuFabricInfoV.
+
+    Args:
+        handle: Of the GPU.
+        info: A c_nvmlGpuFabricInfo structure, whose class says which version is asked for.
+    """
+    # By reference: pynvml passes on what it gets, and a bare structure would go by value.
+    call(pynvml.nvmlDeviceGetGpuFabricInfoV, handle, ctypes.byref(info))
+    # The state is one byte in C and four in pynvml: the rest was seen to hold padding (0xeeeeee03 for 3).
+    return info.state & 0xFF, int(info.status)
+
+
+def running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
+    """Process list: PID, memory in B, and MIG GPU instance of each.
+
+    Args:
+        name: nvmlDeviceGet*RunningProcesses, without its version: the third since r510, the second before.
+        handle: Of the GPU.
+    """
+    if _has(f"{name}_v3"):
+        return _entries(f"{name}_v3", handle, _v3_stride())
+    return _entries(f"{name}_v2", handle, _PROCESS_SIZE)
+
+
+def _has(name: str) -> bool:
+    try:
+        pynvml._nvmlGetFunctionPointer(name)  # noqa: SLF001  as in raw
+    except pynvml.NVMLError:
+        return False
+    return True
+
+
+def _v3_stride() -> int:
+    """Size of an entry of the process lists.
+
+    Drivers 535.43 to 535.86 write one more member under the same version number: from the second entry on, all would
+    be read shifted. These drivers have the first of the two calls here, and not yet the second.
+    """
+    longer = _has("nvmlDeviceGetConfComputeMemSizeInfo") and not _has("nvmlDeviceGetRunningProcessDetailList")
+    return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
+
+
+def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
+    function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as in raw
+    count = ctypes.c_uint(0)
+    code = call(function, handle, ctypes.byref(count), None)
+    if code == pynvml.NVML_SUCCESS:  # in answer to the size query it means that the list is empty
+        return []
+    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+        call(check, code)
+    # Room for processes that start in between.
+    count.value = 2 * count.value + 5
+    room = ctypes.create_string_buffer(count.value * stride)
+    call(check, call(function, handle, ctypes.byref(count), room))
+    infos = []
+    for place in range(count.value):
+        info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
+        memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
+        infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))
+    return infos

@@ -1,0 +1,141 @@
+"""Parts of a GPU with readers of their own: fans, MIG instances, vGPUs.
+
+As with `Device`, each reader raises `Absent`, `Refused` or `Lost` of `calls`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pynvml
+
+from zbx_nvidia.driver.calls import Absent, call, clean, first, number, text
+from zbx_nvidia.driver.readings import Memory, VgpuUtilization
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Fan:
+    """One fan of a card.
+
+    Args:
+        place: Its number.
+        speeds: Reads the speeds of all fans of the card, in %.
+        rpms: The same in rpm.
+    """
+
+    def __init__(self, place: int, speeds: Callable[[], tuple[int, ...]], rpms: Callable[[], tuple[int, ...]]) -> None:
+        self._place = place
+        self._speeds = speeds
+        self._rpms = rpms
+
+    def speed(self) -> int:
+        """Requested speed, in %. nvmlDeviceGetFanSpeed_v2."""
+        return self._speeds()[self._place]
+
+    def rpm(self) -> int:
+        """Requested speed, in rpm. nvmlDeviceGetFanSpeedRPM. Since r570."""
+        return self._rpms()[self._place]
+
+
+class MigInstance:
+    """A MIG instance, as it is now: its handle becomes stale when instances change.
+
+    Args:
+        handle: Of nvmlDeviceGetMigDeviceHandleByIndex.
+    """
+
+    def __init__(self, handle: Any) -> None:  # noqa: ANN401  of pynvml
+        self._handle = handle
+
+    def uuid(self) -> str:
+        """`MIG-` and 36 characters; before r470 it contains the GPU's UUID and two numbers. nvmlDeviceGetUUID."""
+        return text(pynvml.nvmlDeviceGetUUID, self._handle)
+
+    def gpu_instance(self) -> int:
+        """Number of the GPU instance. nvmlDeviceGetGpuInstanceId. nvidia-smi mig -lgi: Instance ID."""
+        return int(call(pynvml.nvmlDeviceGetGpuInstanceId, self._handle))
+
+    def compute_instance(self) -> int:
+        """Number of the compute instance. nvmlDeviceGetComputeInstanceId. nvidia-smi mig -lci: Instance ID."""
+        return int(call(pynvml.nvmlDeviceGetComputeInstanceId, self._handle))
+
+    def profile(self) -> str:
+        """Share of the GPU, such as 1g.10gb. nvmlDeviceGetName. nvidia-smi -L."""
+        return text(pynvml.nvmlDeviceGetName, self._handle).rpartition("MIG ")[2]
+
+    def memory(self) -> Memory:
+        """Memory of the instance, in B. nvmlDeviceGetMemoryInfo. nvidia-smi: MIG devices, Memory-Usage."""
+        return memory_of(memory_info(self._handle))
+
+    def multiprocessors(self) -> int:
+        """Number of multiprocessors. nvmlDeviceGetAttributes_v2. nvidia-smi: MIG devices, SM."""
+        return number(call(pynvml.nvmlDeviceGetAttributes_v2, self._handle).multiprocessorCount)
+
+
+class Vgpu:
+    """A vGPU, as its host sees it.
+
+    Args:
+        instance: NVML's number of it.
+        sample: Its newest utilization of nvmlDeviceGetVgpuUtilization, or None.
+    """
+
+    def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
+        self._instance = instance
+        self._sample = sample
+
+    def uuid(self) -> str:
+        """Identity. nvmlVgpuInstanceGetUUID. nvidia-smi vgpu -q: vGPU UUID."""
+        return text(pynvml.nvmlVgpuInstanceGetUUID, self._instance)
+
+    def vm(self) -> str:
+        """UUID of its virtual machine, or the hypervisor's name for it. nvmlVgpuInstanceGetVmID.
+
+        nvidia-smi vgpu -q: VM UUID.
+        """
+        return clean(call(pynvml.nvmlVgpuInstanceGetVmID, self._instance)[0])
+
+    def profile(self) -> str:
+        """Its type, such as NVIDIA A10-8Q. nvmlVgpuTypeGetName. nvidia-smi vgpu -q: vGPU Name."""
+        return text(pynvml.nvmlVgpuTypeGetName, call(pynvml.nvmlVgpuInstanceGetType, self._instance))
+
+    def driver(self) -> str:
+        """Driver version of the guest. nvmlVgpuInstanceGetVmDriverVersion. nvidia-smi vgpu -q: Guest Driver Version."""
+        return text(pynvml.nvmlVgpuInstanceGetVmDriverVersion, self._instance)
+
+    def memory_used(self) -> int:
+        """Used frame buffer, in B. nvmlVgpuInstanceGetFbUsage. nvidia-smi vgpu -q: FB Memory Usage."""
+        return number(call(pynvml.nvmlVgpuInstanceGetFbUsage, self._instance))
+
+    def license_state(self) -> int:
+        """NVML_GRID_LICENSE_STATE_*: 5 is licensed. nvmlVgpuInstanceGetLicenseInfo_v2.
+
+        nvidia-smi vgpu -q: License Status.
+        """
+        return number(call(pynvml.nvmlVgpuInstanceGetLicenseInfo_v2, self._instance).currentState)
+
+    def utilization(self) -> VgpuUtilization:
+        """Shares of the card, in %. nvmlDeviceGetVgpuUtilization. nvidia-smi vgpu -u."""
+        if self._sample is None:
+            raise Absent(0, "no sample")
+        shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
+        return VgpuUtilization(*(number(share.uiVal) for share in shares))
+
+
+def memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
+    """NVML's structure of a GPU's or MIG instance's memory, of which v2 (r510) does not count `reserved` as used."""
+    return first(
+        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
+        lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle),
+    )
+
+
+def memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
+    """The reading in such a structure."""
+    total, used, free = number(info.total), number(info.used), number(info.free)
+    if total == 0:
+        # Devices that share the host's memory report no frame buffer, some of them as 0.
+        raise Absent(0, "no frame buffer")
+    return Memory(total, used, free, round(100 * used / total, 2))
