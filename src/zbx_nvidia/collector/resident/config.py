@@ -44,7 +44,7 @@ KEYS = (
     ),
     Key(
         "interval", "5s", 1, 3600, False,
-        "How often everything is read and the document written. It is never older than `interval` and `stall` together.",
+        "How often everything is read and the document written. Never older than `interval` and `stall` together.",
     ),
     Key(
         "stall", "5s", 0.5, 600, False,
