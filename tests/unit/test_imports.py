@@ -39,9 +39,6 @@ LONGEST = 500  # lines of a file; the tables of the catalog grow with what there
 TABLES = {"catalog/alerts.py", "catalog/metrics.py"}
 TO_BE_CUT = {
     "collector/resident/supervisor.py",
-    "doctor/agent_checks.py",
-    "doctor/driver_checks.py",
-    "doctor/server_checks.py",
     "driver/device.py",
 }
 
