@@ -23,7 +23,7 @@ from zbx_nvidia.cli.exits import meanings
 from zbx_nvidia.cli.main import COMMANDS, main
 from zbx_nvidia.collector.main import USAGE
 from zbx_nvidia.collector.resident import config
-from zbx_nvidia.doctor.run import chain
+from zbx_nvidia.doctor.run import CHECKS
 from zbx_nvidia.host import paths
 from zbx_nvidia.install import install, record
 from zbx_nvidia.template import TEMPLATE_NAMES, render
@@ -45,7 +45,7 @@ def contracts() -> dict[str, Any]:
         "alerts": sorted(f"{alert.entity}.{alert.key}" for alert in ALERTS),
         "macros": sorted([*(macro.name for macro in MACROS), *(switch(group.name) for group in GROUPS)]),
         "statuses": sorted(status.code for status in STATUSES),
-        "doctor": {link.id: sorted(fault.key for fault in link.faults) for link in chain()},
+        "doctor": {check.id: sorted(fault.key for fault in check.faults) for check in CHECKS},
         "templates": sorted(TEMPLATE_NAMES.values()),
         "uuids": {f"{series} {variant}": _uuids(series, variant) for series in SERIES for variant in TEMPLATE_NAMES},
         "marks": [install.HEAD],

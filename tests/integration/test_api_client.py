@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.watched import Client
-from zbx_nvidia.doctor import server_checks
+from zbx_nvidia.doctor.server_state import Expected, ServerState
 from zbx_nvidia.server import templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
 from zbx_nvidia.template import TEMPLATE_NAMES, render
@@ -133,10 +133,10 @@ class Server:
         self.api.host.create(host=HOST, groups=[group], templates=[{"templateid": templateid}], interfaces=[interface])
         return f"{MARK} company"
 
-    def doctor(self, link: str) -> dict[str, str]:
-        """What the doctor says of this link of the host."""
+    def doctor(self, check: str) -> dict[str, str]:
+        """What the doctor says of this check of the host."""
         said = json.loads(self.zbx_nvidia("doctor", "--server-only", "--host", HOST, "--json").out)
-        (found,) = [one for one in said["links"] if one["id"] == link]
+        (found,) = [one for one in said["checks"] if one["id"] == check]
         return dict(found)
 
     def clean(self, *, template: bool = True) -> None:
@@ -562,10 +562,10 @@ def test_host_that_has_the_template_through_one_of_its_own(installed: Server) ->
 def test_doctor_knows_the_interval_of_a_template_behind_another(installed: Server, interval: str, seconds: int) -> None:
     installed.api.usermacro.update(hostmacroid=installed.macro("{$NVIDIA.INTERVAL}")["hostmacroid"], value="90s")
     installed.company_template(interval=interval)
-    expected = server_checks.Expected(dict.fromkeys(TEMPLATE_NAMES.values(), ""), "nvidia.get", "", "", "", ())
+    expected = Expected(dict.fromkeys(TEMPLATE_NAMES.values(), ""), "nvidia.get", "", "", "", ())
     try:
         with installed.connect() as zabbix:
-            assert server_checks.Scene(zabbix, HOST, expected, None).interval == seconds
+            assert ServerState(zabbix, HOST, expected, None).interval == seconds
     finally:
         installed.zbx_nvidia.ok("install-template", "--overwrite")
 

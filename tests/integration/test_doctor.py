@@ -1,7 +1,7 @@
 """The doctor on hosts in which exactly one thing is broken: it names that, and nothing before it.
 
 Real systemd, agents, PSK, service and Zabbix; the card, the kernel module and its devices are staged (stage.py). A
-fault is a row: what breaks, what mends, and the link that must be named.
+fault is a row: what breaks, what mends, and the check that must be named.
 """
 
 from __future__ import annotations
@@ -192,17 +192,17 @@ def impatient(stack: Stack) -> Iterator[None]:
         subprocess.run(["docker", "restart", server], capture_output=True, check=True)
 
 
-def until(ask: Callable[[], dict[str, Any]], link: str | None) -> dict[str, Any]:
-    """Ask the doctor until it names that link; before that it may name none, and never another."""
+def until(ask: Callable[[], dict[str, Any]], check: str | None) -> dict[str, Any]:
+    """Ask the doctor until it names that check; before that it may name none, and never another."""
     end = time.monotonic() + PATIENCE
     while True:
         said = ask()
         named = said["fault"]["id"] if said["fault"] else None
-        if named == link:
+        if named == check:
             return said
-        assert link is None or named is None, said["fault"]
+        assert check is None or named is None, said["fault"]
         if time.monotonic() > end:
-            pytest.fail(f"{link or 'healthy'} was expected; after {PATIENCE:g} s the doctor says {said['fault']}")
+            pytest.fail(f"{check or 'healthy'} was expected; after {PATIENCE:g} s the doctor says {said['fault']}")
         time.sleep(0.5)
 
 
@@ -211,16 +211,16 @@ class Fault(NamedTuple):
 
     Attributes:
         host: Where.
-        link: That the doctor must name.
-        key: The fault of that link.
-        says: What must stand in its cause or its cure.
+        check: That the doctor must name.
+        key: The fault of that check.
+        says: What must stand in its cause or its fix.
         breaks: A script for the host, or what to do at the server.
         mends: The same.
         view: The doctor's arguments.
     """
 
     host: str
-    link: str
+    check: str
     key: str
     says: str
     breaks: str | Callable[[Place], object]
@@ -230,14 +230,16 @@ class Fault(NamedTuple):
 
 def fault(  # noqa: PLR0913, PLR0917  a row of a table
     host: str,
-    link: str,
+    check: str,
     key: str,
     says: str,
     breaks: str | Callable[[Place], object],
     mends: str | Callable[[Place], object],
     *view: str,
 ) -> Any:
-    return pytest.param(Fault(host, link, key, says, breaks, mends, view), id=f"{link}_{key}_{host}".replace("-", "_"))
+    return pytest.param(
+        Fault(host, check, key, says, breaks, mends, view), id=f"{check}_{key}_{host}".replace("-", "_")
+    )
 
 
 FROM_AFAR = ("--server-only", "--host", ONE, *API)
@@ -574,7 +576,7 @@ OF_THE_AGENT = [
         ONE,
         "reloaded",
         "older",
-        "does not know of the change",
+        "has not loaded the change",
         "mv $agentd_d/nvidia.conf /root/; agentd; up; sleep 3; mv /root/nvidia.conf $agentd_d/",
         "agentd; up",
     ),
@@ -769,13 +771,13 @@ AT_THE_SERVER = [
 def test_a_server_that_has_neither_template_nor_host(place: Place) -> None:
     first, second = (said["fault"] for said in place.bare)
     assert (first["id"], first["fault"]) == ("template", "missing")
-    assert "zbx-nvidia install-template --url http://web:8080" in first["cure"]
+    assert "zbx-nvidia install-template --url http://web:8080" in first["fix"]
     assert (second["id"], second["fault"]) == ("host", "missing")
-    assert f"zbx-nvidia add-host {ONE}" in second["cure"]
+    assert f"zbx-nvidia add-host {ONE}" in second["fix"]
 
 
 def test_two_healthy_hosts(place: Place) -> None:
-    """First of all: every link good, or not part of that way to run."""
+    """First of all: every check good, or not used in that mode."""
     until(lambda: place.doctor(ONE, *API), None)
     until(lambda: place.doctor(TWO, *API), None)
     expected = {
@@ -791,7 +793,7 @@ def test_two_healthy_hosts(place: Place) -> None:
 
 
 def not_good(said: dict[str, Any]) -> dict[str, str]:
-    return {link["id"]: link["state"] for link in said["links"] if link["state"] != "good"}
+    return {check["id"]: check["state"] for check in said["checks"] if check["state"] != "good"}
 
 
 # By turns on the one series and on the other where the series makes no difference, elsewhere on each.
@@ -812,11 +814,11 @@ def test_exactly_one_thing_is_broken(place: Place, broken: Fault) -> None:
     place.sick = True
     do(broken.breaks)
     try:
-        named = until(lambda: place.doctor(broken.host, *broken.view), broken.link)["fault"]
+        named = until(lambda: place.doctor(broken.host, *broken.view), broken.check)["fault"]
     finally:
         do(broken.mends)
     assert named["fault"] == broken.key, named
-    assert broken.says in f"{named['text']} {named['cause']} {named['cure']}", named
+    assert broken.says in f"{named['text']} {named['cause']} {named['fix']}", named
     if broken.view:
         place.ask_now()
     until(lambda: place.doctor(broken.host, *broken.view), None)
@@ -838,8 +840,8 @@ def test_a_container_that_shows_neither_bus_nor_module_is_healthy_while_nvml_ans
             "mknod -m 0666 /dev/nvidiactl c 195 255; mknod -m 0666 /dev/nvidia0 c 195 0",
         )
     assert said["healthy"], said["fault"]
-    states = {link["id"]: (link["state"], link["text"]) for link in said["links"]}
-    assert states["bus"] == ("unseen", "no device of vendor 10de; but it works: NVML answers and Every GPU answers")
+    states = {check["id"]: (check["state"], check["text"]) for check in said["checks"]}
+    assert states["bus"] == ("unseen", "no device of vendor 10de; but it works: NVML answers, All GPUs answer")
     assert states["module"][0] == states["devices"][0] == "unseen"
 
 
@@ -978,11 +980,11 @@ def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
     finally:
         script(one, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agentd; up")
     assert (first["fault"] or {}).get("id") == "reloaded", first["fault"]
-    (answer,) = [link for link in first["links"] if link["id"] == "answer"]
+    (answer,) = [check for check in first["checks"] if check["id"] == "answer"]
     assert answer["state"] == "unseen"
     assert "zabbix_agentd -t" in answer["text"]
     assert second["healthy"], second["fault"]
-    (reloaded,) = [link for link in second["links"] if link["id"] == "reloaded"]
+    (reloaded,) = [check for check in second["checks"] if check["id"] == "reloaded"]
     assert reloaded["state"] == "good"
 
 
@@ -998,8 +1000,8 @@ def test_an_agent_with_a_key_that_the_server_alone_may_ask(place: Place) -> None
     finally:
         script(two, "cp -a /root/zabbix /etc/; rm -r /root/zabbix; agent2; up")
     assert said["healthy"], said["fault"]
-    links = {link["id"]: link for link in said["links"]}
-    assert (links["port"]["state"], links["answer"]["state"]) == ("good", "unseen"), links["port"]
+    checks = {check["id"]: check for check in said["checks"]}
+    assert (checks["port"]["state"], checks["answer"]["state"]) == ("good", "unseen"), checks["port"]
 
 
 def test_a_host_that_cannot_ask_with_a_key(place: Place) -> None:
@@ -1012,7 +1014,7 @@ def test_a_host_that_cannot_ask_with_a_key(place: Place) -> None:
     finally:
         script(two, f"mv /root/zabbix_get {tool}")
     assert said["healthy"], said["fault"]
-    (port,) = [link for link in said["links"] if link["id"] == "port"]
+    (port,) = [check for check in said["checks"] if check["id"] == "port"]
     assert port["state"] == "good" if place.version >= (7, 0) else "install zabbix-get" in port["text"]
 
 
@@ -1026,10 +1028,10 @@ def test_what_a_tired_administrator_reads(place: Place) -> None:
     assert plain.code == 1
     plain.out.encode("ascii")
     assert all(len(line) <= 80 for line in plain.out.splitlines())
-    assert "  X Agent running            zabbix_agentd does not run." in plain.out
-    assert "  - Agent's port             not checked: first Agent running" in plain.out
+    assert "  X Agent running            zabbix_agentd is not running." in plain.out
+    assert "  - Agent port               not checked: needs Agent running" in plain.out
     assert plain.out.endswith(
-        "The fault: Agent running (running)\n  zabbix_agentd does not run.\n  Start it, now and with the host:\n"
+        "The fault: Agent running (running)\n  zabbix_agentd is not running.\n  Start it now and at each boot:\n"
         "      systemctl enable --now zabbix-agent.service\n"
     )
 
@@ -1043,11 +1045,11 @@ def test_both_agents_on_one_host(place: Place) -> None:
         other = place.doctor(ONE, "--agent", "agent2")["fault"]
     finally:
         script(one, "systemctl stop zabbix-agent2; rm $agent2_d/t.conf")
-    (agent,) = [link for link in said["links"] if link["id"] == "agent"]
+    (agent,) = [check for check in said["checks"] if check["id"] == "agent"]
     assert (said["healthy"], agent["state"], agent["fault"]) == (True, "note", "both")
-    assert "zbx-nvidia doctor --agent agent2" in agent["cure"]
+    assert "zbx-nvidia doctor --agent agent2" in agent["fix"]
     assert (other["id"], other["fault"]) == ("userparameter", "others")
-    assert "zbx-nvidia install-agent --agent agent2 --mode oneshot" in other["cure"]
+    assert "zbx-nvidia install-agent --agent agent2 --mode oneshot" in other["fix"]
 
 
 def test_an_agent_that_is_no_service(place: Place) -> None:
@@ -1071,8 +1073,8 @@ def test_an_agent_that_is_no_service(place: Place) -> None:
         place.ask_now()
         until(lambda: place.doctor(ONE, *API), None)  # the server has missed the item meanwhile
     assert (fault["id"], fault["fault"]) == ("reloaded", "older")
-    assert "zabbix_agentd is no service of systemd's: restart it" in fault["cure"]
-    assert "systemctl" not in fault["cure"]
+    assert "zabbix_agentd is not a systemd service: restart it" in fault["fix"]
+    assert "systemctl" not in fault["fix"]
 
 
 def test_a_user_who_may_read_the_host_alone(place: Place) -> None:
@@ -1095,5 +1097,5 @@ def test_a_user_who_may_read_the_host_alone(place: Place) -> None:
         api.do_request("usergroup.delete", [usergroup])
     said = json.loads(done.out)
     assert said["healthy"], said["fault"]
-    states = {link["id"]: link["state"] for link in said["links"]}
+    states = {check["id"]: check["state"] for check in said["checks"]}
     assert (states["template"], states["server"], states["values"]) == ("unseen", "unseen", "good")

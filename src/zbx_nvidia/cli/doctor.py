@@ -1,4 +1,4 @@
-"""`zbx-nvidia doctor`: walks the chain from the card to Zabbix, and names the first link that is broken."""
+"""`zbx-nvidia doctor`: checks the way from the card to Zabbix, and reports the first fault."""
 
 from __future__ import annotations
 
@@ -32,19 +32,18 @@ PLAIN_MARKS = {"good": "+", "note": "!", "fault": "X", "unseen": ".", "unchecked
     type=click.Choice(["auto", "agentd", "agent2"]),
     default="auto",
     show_default=True,
-    help="Which Zabbix agent of this host; auto: the one that runs.",
+    help="Which Zabbix agent of this host to check; auto: the one that runs.",
 )
 @click.option("--host", "name", default="", help="The host's name in Zabbix.  [default: the agent's Hostname]")
-@click.option("--server-only", is_flag=True, help="Look at Zabbix's side alone, from any machine; needs --host.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--server-only", is_flag=True, help="Check only the Zabbix server, from any machine; needs --host.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @optional_connection_options
 def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, as_json: bool) -> None:
     r"""Find out why the GPUs of this host do not arrive in Zabbix.
 
-    Looks at each link from the card in its slot to the last value on the server, and says what is wrong with the first
-    that is broken, and what to do. As root it sees most; it changes nothing, and asks the driver only as the agent's
-    user. The server's side is looked at where --url is given. Exit code 0: healthy. 1: a fault. docs/DOCTOR.md
-    describes every link.
+    Checks each step from the card in its slot to the last value on the server, and prints the first fault, its cause
+    and its fix. Run it as root to see most. It changes nothing, and reads the driver only as the agent's user. Give
+    --url to check the server too. Exit code 0: healthy. 1: a fault. docs/DOCTOR.md describes every check.
 
     \b
     Example:
@@ -53,54 +52,55 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
         --token-file ~/.zabbix-token --host gpu01
     """
     from zbx_nvidia.doctor.checks import first_fault  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.doctor.host_state import Scene  # noqa: PLC0415  as above
+    from zbx_nvidia.doctor.host_state import HostState  # noqa: PLC0415  as above
     from zbx_nvidia.doctor.run import run  # noqa: PLC0415  as above
 
     if server_only and not (connect and name):
         raise UsageError("--server-only needs --url and --host: the server, and the host's name there")
-    scene = Scene(kind)
-    here = None if server_only else scene
-    found = run(here, connect, name, scene.program.parent)
-    fault = first_fault(found)
+    this_host = HostState(kind)
+    host = None if server_only else this_host
+    findings = run(host, connect, name, this_host.program.parent)
+    fault = first_fault(findings)
     if as_json:
-        click.echo(json.dumps(as_data(found, fault, asked=connect is not None), indent=2))
+        click.echo(json.dumps(as_data(findings, fault, server_asked=connect is not None), indent=2))
     else:
-        for line in as_lines(found, fault, asked=connect is not None, root=here is None or here.root):
+        root = host is None or host.root
+        for line in as_lines(findings, fault, server_asked=connect is not None, root=root):
             click.echo(line)
     if fault is not None:
         raise click.exceptions.Exit(1)
 
 
-def as_lines(found: list[Finding], fault: Finding | None, *, asked: bool, root: bool) -> Iterator[str]:
-    """What was found, for people: no line but a command is longer than 80 columns."""
+def as_lines(findings: list[Finding], fault: Finding | None, *, server_asked: bool, root: bool) -> Iterator[str]:
+    """The report for people: no line but a command is longer than 80 columns."""
     marks = MARKS if _speaks_utf8() else PLAIN_MARKS
     part = ""
-    for finding in found:
+    for finding in findings:
         if finding.part != part:
             part = finding.part
             yield part
-        text = " ".join(finding.seen.text.split())
-        line = f"  {marks[finding.seen.state]} {finding.title:{TITLE}} {text}".rstrip()
+        text = " ".join(finding.result.text.split())
+        line = f"  {marks[finding.result.state]} {finding.title:{TITLE}} {text}".rstrip()
         yield line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
-    if not asked:
-        yield f"  {marks['unseen']} not looked at: give --url, and a token (see --help)"
-    for finding in found:
-        if finding.seen.state == "note":
+    if not server_asked:
+        yield f"  {marks['unseen']} not checked: give --url, and a token (see --help)"
+    for finding in findings:
+        if finding.result.state == "note":
             yield ""
-            yield f"Note: {finding.title} ({finding.link})"
-            yield from _said(finding)
+            yield f"Note: {finding.title} ({finding.check})"
+            yield from _cause_and_fix(finding)
     yield ""
     if fault is None:
         yield "Nothing is wrong." if root else "Nothing is wrong, as far as can be seen without root (sudo)."
         return
-    yield f"The fault: {fault.title} ({fault.link})"
-    yield from _said(fault)
+    yield f"The fault: {fault.title} ({fault.check})"
+    yield from _cause_and_fix(fault)
 
 
-def _said(finding: Finding) -> Iterator[str]:
-    """Cause and cure; commands are left in one line, to be copied."""
-    yield from textwrap.wrap(finding.seen.cause, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
-    for line in finding.seen.cure.splitlines():
+def _cause_and_fix(finding: Finding) -> Iterator[str]:
+    """Commands stay on one line, to be copied."""
+    yield from textwrap.wrap(finding.result.cause, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+    for line in finding.result.fix.splitlines():
         if line.startswith("    "):
             yield f"  {line}"
         else:
@@ -111,26 +111,26 @@ def _speaks_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def as_data(found: list[Finding], fault: Finding | None, *, asked: bool) -> dict[str, Any]:
-    """The same for machines."""
+def as_data(findings: list[Finding], fault: Finding | None, *, server_asked: bool) -> dict[str, Any]:
+    """The report for machines."""
     return {
         "version": __version__,
         "healthy": fault is None,
-        "server_asked": asked,
+        "server_asked": server_asked,
         "fault": _row(fault) if fault else None,
-        "links": [_row(finding) for finding in found],
+        "checks": [_row(finding) for finding in findings],
     }
 
 
 def _row(finding: Finding) -> dict[str, str]:
-    seen = finding.seen
+    result = finding.result
     return {
-        "id": finding.link,
+        "id": finding.check,
         "title": finding.title,
         "part": finding.part,
-        "state": seen.state,
-        "text": seen.text,
-        "fault": seen.key,
-        "cause": seen.cause,
-        "cure": seen.cure,
+        "state": result.state,
+        "text": result.text,
+        "fault": result.fault,
+        "cause": result.cause,
+        "fix": result.fix,
     }

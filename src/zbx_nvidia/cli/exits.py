@@ -13,7 +13,7 @@ _FRONT_END = "The Zabbix front end refuses it or cannot be reached"
 # Where a command says more than that.
 OF_COMMANDS = {
     "show": {0: "All GPUs answer.", 1: "The driver does not answer, or a GPU is lost or sick."},
-    "doctor": {0: "Every link is whole.", 1: "A link is broken: the first is named, with its cause and its cure."},
+    "doctor": {0: "Nothing is wrong.", 1: "There is a fault. The first one is printed, with its cause and its fix."},
     "install-agent": {1: "It cannot be done, or the agent does not answer: everything was put back."},
     "uninstall-agent": {1: "It cannot be done, and nothing has changed."},
     "install-template": {1: f"{_FRONT_END}."},

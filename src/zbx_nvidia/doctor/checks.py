@@ -1,249 +1,252 @@
-"""A chain of links, each of which is looked at: what `zbx-nvidia doctor` is made of.
+"""What a check is, and how the results of all checks fit together: what `zbx-nvidia doctor` is made of.
 
-A link knows the faults that it can have, as data, so that the documentation is complete. Three rules put the single
-looks together:
+A check declares the faults that it can raise, so that the documentation is complete. Three rules combine the results:
 
-- A link that stands on a broken one is not checked: one cause has one fault.
-- What works further on outvotes what looks broken before it. Where NVML answers, the GPU is on some bus, even if this
-  container shows none.
-- What cannot be seen from here is said so, and is no fault.
+- A check whose need is broken does not run: one cause gives one fault.
+- A later check that is good overrules an earlier fault. If NVML answers, the GPU is on some bus, even if this container
+  shows none.
+- What cannot be seen from here is reported as unseen. It is not a fault.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from zbx_nvidia.errors import ZbxNvidiaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from zbx_nvidia.doctor.service_commands import Service
 
 GOOD = "good"
-NOTE = "note"  # it works, and should be better
+NOTE = "note"  # it works, but should be better
 FAULT = "fault"
-UNSEEN = "unseen"  # it cannot be seen from here, or is not part of this way to run
-UNCHECKED = "unchecked"  # it stands on something that is broken
+UNSEEN = "unseen"  # it cannot be seen from here, or this mode does not use it
+UNCHECKED = "unchecked"  # it needs something that is broken
 BROKEN = (FAULT, UNCHECKED)
 
-Scene = TypeVar("Scene")
+# The parts of a report.
+HOST = "Host"
+DRIVER = "Driver"
+COLLECTOR = "Collector"
+AGENT = "Zabbix agent"
+SERVER = "Zabbix server"
 
 
-class Facts(NamedTuple):
-    """What the links of the host tell those of the server: of the host and its agent.
+class State:
+    """What checks look at. Each fact is fetched once, when a check asks for it.
 
     Attributes:
-        addresses: Of the host.
-        port: Of the agent.
-        accepts: What of unencrypted, psk and cert the agent takes from who asks it.
-        connects: Which of them it uses when it calls the server.
-        mode: How it is to be served, oneshot or resident.
+        root: Whether no file is closed to whoever looks.
     """
 
-    addresses: frozenset[str]
-    port: str
-    accepts: frozenset[str]
-    connects: str
-    mode: str
+    root: bool = True
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The services whose commands a fix may name, as `{agent.restart}`."""
+        return {}
 
 
-class Fault(NamedTuple):
-    """One way in which a link is not as it should be.
+StateType = TypeVar("StateType", bound=State)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that can be wrong, declared beside the check that raises it: `raise NOT_BUILT(kernel=kernel)`.
 
     Attributes:
-        key: Its name within the link.
-        cause: What is wrong, with places for names in braces.
-        cure: What to do, the same. Lines that begin with four spaces are commands or lines of a file.
+        key: Its name within the check. A contract.
+        cause: What is wrong, with names in braces.
+        fix: What to do, the same, and with commands of services as `{agent.restart}`, each in a line of its own. Lines
+            that begin with four spaces are commands or lines of a file.
         state: FAULT, or NOTE for what works all the same.
     """
 
     key: str
+    _: KW_ONLY
     cause: str
-    cure: str
+    fix: str
     state: str = FAULT
 
+    def __call__(self, text: str = "", /, **names: object) -> FaultError:
+        """The exception with which a check reports this fault.
 
-class Seen(NamedTuple):
-    """What a look at a link has shown.
+        Args:
+            text: In a few words; the cause if empty.
+            names: For the braces of cause and fix.
+        """
+        return FaultError(self, text, names)
+
+
+class FaultError(Exception):
+    """Ends a check, from however deep within it."""
+
+    def __init__(self, fault: Fault, text: str, names: Mapping[str, object]) -> None:
+        super().__init__(fault.key)
+        self.fault, self.text, self.names = fault, text, names
+
+    def result(self, services: Mapping[str, Service]) -> Result:
+        """The fault, with all names filled in."""
+        cause = self.fault.cause.format(**self.names)
+        fix = self.fault.fix.format(**self.names, **services)
+        return Result(self.fault.state, self.text or cause, self.fault.key, cause, fix)
+
+
+class Result(NamedTuple):
+    """What a check found.
 
     Attributes:
         state: One of the above.
         text: In a few words.
-        key: Of the fault; "" for none.
-        cause: The fault's, with all names.
-        cure: The same.
+        fault: Key of the fault; "" for none.
+        cause: The fault's, with all names filled in.
+        fix: The same.
     """
 
     state: str
     text: str
-    key: str = ""
+    fault: str = ""
     cause: str = ""
-    cure: str = ""
+    fix: str = ""
 
 
 class Finding(NamedTuple):
-    """What was found at a link.
+    """The result of a check in a report.
 
     Attributes:
-        link: Its id.
+        check: Id of the check.
         title: For people.
         part: What it belongs to.
-        seen: What the look has shown.
+        result: What it found.
     """
 
-    link: str
+    check: str
     title: str
     part: str
-    seen: Seen
+    result: Result
 
 
 @dataclass(frozen=True)
-class Link(Generic[Scene]):
-    """A link of the chain.
+class Check(Generic[StateType]):
+    """One step on the way from the card to the last value.
 
     Attributes:
         id: For machines and for the documentation.
         title: For people, 24 characters at most.
         part: What it belongs to.
-        text: What is looked at.
-        faults: What can be wrong with it.
-        look: Looks at it.
-        needs: Ids of links it stands on.
-        outvoted_by: Ids of links which, all good, show that a fault seen here is none.
+        question: What it answers.
+        faults: Every fault that it can raise.
+        answer: Looks for itself, and returns a result or raises a fault.
+        needs: Ids of earlier checks without which it cannot run.
+        outvoted_by: Ids of later checks. If all of them are good, a fault found here is none.
     """
 
     id: str
     title: str
     part: str
-    text: str
+    question: str
     faults: tuple[Fault, ...]
-    look: Callable[[Scene], Seen]
+    answer: Callable[[StateType], Result]
     needs: tuple[str, ...] = ()
     outvoted_by: tuple[str, ...] = ()
 
-
-class Chain(Generic[Scene]):
-    """The links of one part of the chain, in their order."""
-
-    def __init__(self) -> None:
-        self.links: list[Link[Scene]] = []
-
-    def link(
-        self,
-        name: str,
-        title: str,
-        part: str,
-        *faults: Fault,
-        needs: tuple[str, ...] = (),
-        outvoted_by: tuple[str, ...] = (),
-    ) -> Callable[[Callable[[Scene], Seen]], Callable[[Scene], Seen]]:
-        """Makes a link of the function that looks at it; its docstring says what it looks at."""
-
-        def add(look: Callable[[Scene], Seen]) -> Callable[[Scene], Seen]:
-            text = " ".join((look.__doc__ or "").split())
-            self.links.append(Link(name, title, part, text, faults, look, needs, outvoted_by))
-            return look
-
-        return add
+    def run(self, state: StateType) -> Result:
+        """The result of this check alone."""
+        try:
+            return self.answer(state)
+        except FaultError as error:
+            return error.result(state.services)
+        except ZbxNvidiaError as error:
+            return _unexpected(str(error))
+        except OSError as error:
+            text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            # A user who may not look cannot say what is there.
+            if isinstance(error, PermissionError) and not state.root:
+                return unseen(f"{text}: use sudo")
+            return _unexpected(text)
 
 
-class _FaultySeenError(Exception):
-    """Leaves a look from wherever it is."""
+def check(
+    name: str,
+    title: str,
+    part: str,
+    *faults: Fault,
+    needs: tuple[str, ...] = (),
+    outvoted_by: tuple[str, ...] = (),
+) -> Callable[[Callable[[StateType], Result]], Check[StateType]]:
+    """Makes a check of the function that answers it; its docstring is the question."""
 
-    def __init__(self, key: str, text: str, names: dict[str, Any]) -> None:
-        super().__init__(key)
-        self.key, self.text, self.names = key, text, names
+    def declared(answer: Callable[[StateType], Result]) -> Check[StateType]:
+        question = " ".join((answer.__doc__ or "").split())
+        return Check(name, title, part, question, faults, answer, needs, outvoted_by)
 
-
-def good(text: str) -> Seen:
-    """The link is as it should be."""
-    return Seen(GOOD, text)
-
-
-def unseen(text: str) -> Seen:
-    """The link cannot be seen from here, or there is none in this way to run."""
-    return Seen(UNSEEN, text)
-
-
-def unchecked(text: str) -> Seen:
-    """Something that the look needs is broken."""
-    return Seen(UNCHECKED, text)
+    return declared
 
 
-def wrong(key: str, text: str = "", /, **names: object) -> Exception:
-    """The exception with which a look says that its link has the fault of that key.
-
-    Args:
-        key: Of the fault, or the note.
-        text: In a few words; the start of the cause if empty.
-        names: For the braces of cause and cure.
-    """
-    return _FaultySeenError(key, text, names)
+def good(text: str) -> Result:
+    """All is well."""
+    return Result(GOOD, text)
 
 
-class Walk:
-    """One walk along chains, which may be of different scenes: a link is outvoted or unchecked across them."""
+def unseen(text: str) -> Result:
+    """It cannot be seen from here, or this mode does not use it."""
+    return Result(UNSEEN, text)
+
+
+def unchecked(text: str) -> Result:
+    """Something that the check needs is broken."""
+    return Result(UNCHECKED, text)
+
+
+def _unexpected(text: str) -> Result:
+    return Result(FAULT, text, "error", text, "Fix this, then run the doctor again.")
+
+
+class Report:
+    """The results of checks, which may look at different states: needs and votes count across them."""
 
     def __init__(self) -> None:
-        self._links: dict[str, tuple[Link[Any], Any]] = {}
-        self._raw: dict[str, Seen] = {}
-        self._final: dict[str, Seen] = {}
+        self._checks: dict[str, tuple[Check[Any], Any]] = {}
+        self._own: dict[str, Result] = {}
+        self._final: dict[str, Result] = {}
 
-    def add(self, links: Iterable[Link[Scene]], scene: Scene) -> None:
-        """Takes links into the walk, behind those that it has."""
-        for link in links:
-            self._links[link.id] = (link, scene)
+    def add(self, checks: Iterable[Check[StateType]], state: StateType) -> None:
+        """Adds checks behind those that it has."""
+        for one in checks:
+            self._checks[one.id] = (one, state)
 
     def findings(self) -> list[Finding]:
-        """What is found at each link, in order."""
-        return [Finding(name, link.title, link.part, self._judge(name)) for name, (link, _) in self._links.items()]
+        """The result of each check, in order."""
+        return [Finding(name, one.title, one.part, self._result(name)) for name, (one, _) in self._checks.items()]
 
-    def _judge(self, name: str) -> Seen:
+    def _result(self, name: str) -> Result:
         if name not in self._final:
-            self._final[name] = self._judged(self._links[name][0])
+            self._final[name] = self._combined(self._checks[name][0])
         return self._final[name]
 
-    def _judged(self, link: Link[Any]) -> Seen:
-        for need in link.needs:
-            if need in self._links and self._judge(need).state in BROKEN:
-                return unchecked(f"not checked: first {self._links[need][0].title}")
-        seen = self._look(link.id)
-        if seen.state in {FAULT, NOTE} and link.outvoted_by:
-            voters = [voter for voter in link.outvoted_by if voter in self._links]
-            if len(voters) == len(link.outvoted_by) and all(self._look(one).state in {GOOD, NOTE} for one in voters):
-                works = " and ".join(self._links[voter][0].title for voter in voters)
-                return unseen(f"{seen.text}; but it works: {works}")
-        return seen
+    def _combined(self, one: Check[Any]) -> Result:
+        for need in one.needs:
+            if need in self._checks and self._result(need).state in BROKEN:
+                return unchecked(f"not checked: needs {self._checks[need][0].title}")
+        result = self._own_result(one.id)
+        if result.state in {FAULT, NOTE} and one.outvoted_by:
+            voters = [voter for voter in one.outvoted_by if voter in self._checks]
+            all_vote = len(voters) == len(one.outvoted_by)
+            if all_vote and all(self._own_result(voter).state in {GOOD, NOTE} for voter in voters):
+                titles = ", ".join(self._checks[voter][0].title for voter in voters)
+                return unseen(f"{result.text}; but it works: {titles}")
+        return result
 
-    def _look(self, name: str) -> Seen:
-        if name not in self._raw:
-            link, scene = self._links[name]
-            self._raw[name] = look(link, scene)
-        return self._raw[name]
-
-
-def look(link: Link[Scene], scene: Scene) -> Seen:
-    """Looks at one link alone."""
-    try:
-        return link.look(scene)
-    except _FaultySeenError as found:
-        fault = next(one for one in link.faults if one.key == found.key)
-        cause = fault.cause.format(**found.names)
-        return Seen(fault.state, found.text or cause, fault.key, cause, fault.cure.format(**found.names))
-    except ZbxNvidiaError as error:
-        return _trouble(str(error))
-    except OSError as error:
-        about = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        # Who may not look is no judge of what is there.
-        if isinstance(error, PermissionError) and not getattr(scene, "root", True):
-            return unseen(f"{about}: use sudo")
-        return _trouble(about)
-
-
-def _trouble(said: str) -> Seen:
-    return Seen(FAULT, said, "error", said, "Put that right, and run the doctor again.")
+    def _own_result(self, name: str) -> Result:
+        if name not in self._own:
+            one, state = self._checks[name]
+            self._own[name] = one.run(state)
+        return self._own[name]
 
 
 def first_fault(findings: Iterable[Finding]) -> Finding | None:
     """The fault that the others may come from."""
-    return next((finding for finding in findings if finding.seen.state == FAULT), None)
+    return next((finding for finding in findings if finding.result.state == FAULT), None)

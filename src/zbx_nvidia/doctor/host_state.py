@@ -1,4 +1,4 @@
-"""What the doctor finds on this host: each fact is looked up once, when a link asks for it."""
+"""This host as the checks see it: each fact is fetched once, when a check asks for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import re
+import socket
 import time
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.catalog.status import STILL_STUCK
 from zbx_nvidia.collector.resident import config
-from zbx_nvidia.doctor.checks import Facts
-from zbx_nvidia.doctor.service_commands import NO_UNIT
+from zbx_nvidia.doctor.checks import State
+from zbx_nvidia.doctor.service_commands import Service
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import installation, paths, system
 from zbx_nvidia.zabbix_agent import config as configuration
-from zbx_nvidia.zabbix_agent import find as installed
-from zbx_nvidia.zabbix_agent import processes
+from zbx_nvidia.zabbix_agent import find, processes
 from zbx_nvidia.zabbix_agent.passive_check import PORT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zbx_nvidia.zabbix_agent.config import Configuration, Statement
 
 ONESHOT, RESIDENT = "oneshot", "resident"
@@ -35,12 +37,12 @@ SLACK = 5.0  # s that a document may be late on a busy host
 
 
 class Collected(NamedTuple):
-    """A document, from the service's file or made for this look.
+    """A document, from the service's file or made for this check.
 
     Attributes:
-        document: None where there is none.
-        text: As it came.
-        seconds: What it took; 0 for one that lay ready.
+        document: None if there is none.
+        text: As received.
+        seconds: What it took; 0 for one that the service has written.
         why: Why there is none.
     """
 
@@ -50,11 +52,29 @@ class Collected(NamedTuple):
     why: str
 
 
-class Scene:
+class AgentFacts(NamedTuple):
+    """What the checks of the server need to know of this host and its agent.
+
+    Attributes:
+        addresses: Of the host.
+        port: Of the agent.
+        accepts: Which of unencrypted, psk and cert the agent accepts on its port.
+        connects: Which of them it uses when it calls the server.
+        mode: How the agent gets the document: oneshot or resident.
+    """
+
+    addresses: frozenset[str]
+    port: str
+    accepts: frozenset[str]
+    connects: str
+    mode: str
+
+
+class HostState(State):
     """This host.
 
     Args:
-        kind: Which agent to look at: agentd, agent2, or auto.
+        kind: Which agent to check: agentd, agent2, or auto.
         base: Where its file system begins, for the files of the kernel and of its modules.
     """
 
@@ -62,7 +82,7 @@ class Scene:
         self.kind = kind
         self.base = base
         self.root = os.geteuid() == 0
-        self.me = _me()
+        self.user = _current_user()
 
     def at(self, path: str) -> Path:
         """A path of this host."""
@@ -71,44 +91,46 @@ class Scene:
     # -- the agent ---------------------------------------------------------------------------------------------------
 
     @cached_property
-    def agents(self) -> tuple[installed.Agent, ...]:
-        """Every agent that might be meant; one that serves the document before others."""
-        return tuple(sorted(self._found[0], key=lambda agent: not _claims(_read(agent))))
+    def agents(self) -> tuple[find.Agent, ...]:
+        """Every agent that may be meant; those that serve the document come first."""
+        return tuple(sorted(self._search[0], key=lambda agent: not _entries(_read(agent))))
 
     @property
     def refusal(self) -> str:
-        """Why an agent that is there counts for nothing; "" where there is none."""
-        return str(self._found[1]) if isinstance(self._found[1], installed.NotRootsError) else ""
+        """Why the search ignored an agent; "" if it did not."""
+        return str(self._search[1]) if isinstance(self._search[1], find.NotRootsError) else ""
 
     @property
-    def hidden(self) -> Exception | None:
-        """Why it cannot be said which agents there are; None where it can."""
-        return self._found[1] if isinstance(self._found[1], (OSError, system.SystemdError)) else None
+    def search_error(self) -> Exception | None:
+        """Why the search for agents failed; None if it did not."""
+        return self._search[1] if isinstance(self._search[1], (OSError, system.SystemdError)) else None
 
     @cached_property
-    def _found(self) -> tuple[tuple[installed.Agent, ...], Exception | None]:
+    def _search(self) -> tuple[tuple[find.Agent, ...], Exception | None]:
         """The agents, and why there are none."""
         try:
-            return installed.find(self.kind), None
-        except (PermissionError, system.SystemdError, installed.NotRootsError) as error:
+            return find.find(self.kind), None
+        except (PermissionError, system.SystemdError, find.NotRootsError) as error:
             return (), error
         except HostError as error:
             try:
-                for path in (Path(one) for kind in installed.CONFIGS.values() for one in kind):
-                    there(path)
+                for path in (Path(one) for kind in find.CONFIGS.values() for one in kind):
+                    exists(path)
             except PermissionError as closed:
                 return (), closed
             return (), error
 
     @property
-    def agent(self) -> installed.Agent:
-        """The agent that is looked at; links that use it need the link `agent`."""
+    def agent(self) -> find.Agent:
+        """The agent that is checked; checks that use it need the check `agent`."""
         return self.agents[0]
 
-    @property
-    def unit(self) -> str:
-        """The agent's service, for commands; the usual one where there is no agent."""
-        return (self.agent.unit or NO_UNIT) if self.agents else "zabbix-agent.service"
+    @cached_property
+    def services(self) -> Mapping[str, Service]:
+        """The agent and the resident collector, for the commands of a fix."""
+        name, unit = (self.agent.name, self.agent.unit) if self.agents else ("the agent", "zabbix-agent.service")
+        collector = Service("zbx-nvidia-agent serve", "zbx-nvidia" if system.has_systemd() else "")
+        return {"agent": Service(name, unit), "collector": collector}
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -116,35 +138,35 @@ class Scene:
         return configuration.read(self.agent.config, self.agent.kind)
 
     @cached_property
-    def claims(self) -> tuple[Statement, ...]:
-        """The agent's lines that say what nvidia.get is."""
-        return _claims(_read(self.agent)) if self.agents else ()
+    def entries(self) -> tuple[Statement, ...]:
+        """The lines of the agent's configuration that define nvidia.get."""
+        return _entries(_read(self.agent)) if self.agents else ()
 
     @cached_property
     def running(self) -> processes.AgentProcess | None:
         """The agent's process."""
-        return installed.running(self.agent) if self.agents else None
+        return find.running(self.agent) if self.agents else None
 
-    # -- the way to run ----------------------------------------------------------------------------------------------
+    # -- the mode ----------------------------------------------------------------------------------------------------
 
     @cached_property
-    def way(self) -> str:
-        """By what the agent is told; where it is told nothing, by whether the service is there."""
-        if self.claims:
-            return RESIDENT if any(line.name == "Alias" for line in self.claims) else ONESHOT
+    def mode(self) -> str:
+        """That of the agent's entry for nvidia.get; without an entry, resident if the service is enabled."""
+        if self.entries:
+            return RESIDENT if any(line.name == "Alias" for line in self.entries) else ONESHOT
         return RESIDENT if self.service is not None and self.service.enabled else ONESHOT
 
     @cached_property
     def service(self) -> system.Unit | None:
-        """That of the resident collector; None also where systemd cannot be asked, which is a link of its own."""
+        """That of the resident collector; None also if systemd does not answer, which has a check of its own."""
         try:
             return next(iter(system.units(paths.SERVICE)), None)
         except system.SystemdError:
             return None
 
     @cached_property
-    def resident(self) -> config.Config:
-        """Its configuration; the defaults where it cannot be used, which is a link of its own."""
+    def resident_config(self) -> config.Config:
+        """Its configuration; the defaults if it is invalid, which has a check of its own."""
         try:
             return config.load(None)
         except ZbxNvidiaError:
@@ -152,48 +174,48 @@ class Scene:
 
     @cached_property
     def reader(self) -> str:
-        """Who reads the driver: the agent's user, or that of the service, if there is such a user."""
+        """The user that reads the driver: the agent's, or that of the service if this user exists."""
         own = (self.service.user if self.service else "") or paths.USER
-        if self.way == RESIDENT and _number(own) >= 0:
+        if self.mode == RESIDENT and _number(own) >= 0:
             return own
         return self.agent.user if self.agents else "nobody"
 
     @property
-    def like_reader(self) -> bool:
-        """Whether what is tried here shows what the reader can: root tries it as that user."""
-        return self.root or self.me == self.reader
+    def acts_as_reader(self) -> bool:
+        """Whether a trial here shows what the reader may do: root tries it as that user."""
+        return self.root or self.user == self.reader
 
     @property
-    def caller(self) -> str:
-        """Who that is tried as."""
-        return self.reader if self.root else self.me
+    def acting_user(self) -> str:
+        """The user of such a trial."""
+        return self.reader if self.root else self.user
 
     @property
-    def root_reads(self) -> bool:
-        """Whether it is root that reads the driver: then nothing can be tried, for the doctor asks nothing as root."""
+    def root_is_reader(self) -> bool:
+        """Whether root reads the driver. Then nothing can be tried, because the doctor never asks it as root."""
         return _number(self.reader) == 0
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """What the unit of the reader gives it besides its own groups."""
-        unit = paths.SERVICE if self.way == RESIDENT else self.agent.unit if self.agents else ""
+        """The groups that its unit gives the reader in addition to its own."""
+        unit = paths.SERVICE if self.mode == RESIDENT else self.agent.unit if self.agents else ""
         if not unit or not system.has_systemd():
             return ()
         return tuple(system.run("systemctl", "show", "--property=SupplementaryGroups", "--value", unit).out.split())
 
     @cached_property
     def program(self) -> Path:
-        """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, that where it is unpacked."""
+        """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, the one where it is unpacked."""
         return installation.own()
 
     def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:
-        """Run a command as that user; as whoever asks, where that is not root and so cannot be another.
+        """Run a command as that user; without root, as the current user, who cannot become another.
 
         Raises:
-            HostError: It would have to be run as root: never, for the driver's library makes device nodes then.
+            HostError: It would have to run as root, and root's call makes the driver's library create device nodes.
         """
         if _number(user) == 0:
-            raise HostError(f"nothing that asks the driver is run as {user}")
+            raise HostError(f"the doctor never reads the driver as {user}")
         if not self.root:
             return system.run(*command, timeout=timeout)
         return system.run(*command, timeout=timeout, user=user, groups=self.groups)
@@ -203,26 +225,26 @@ class Scene:
     @property
     def file(self) -> Path:
         """Where the resident collector writes."""
-        return Path(self.resident.document)
+        return Path(self.resident_config.document)
 
     @property
-    def oldest(self) -> float:
+    def longest_age(self) -> float:
         """How old its document may be, in s."""
-        # While all GPUs are idle it is written seldom, if the service is told so.
-        return max(self.resident.interval, self.resident.idle) + self.resident.stall + SLACK
+        # With `idle` set, the service writes it less often while all GPUs are idle.
+        return max(self.resident_config.interval, self.resident_config.idle) + self.resident_config.stall + SLACK
 
     @cached_property
     def written(self) -> dict[str, Any] | None:
         """What the service has written last."""
         try:
-            found = json.loads(self.file.read_bytes())
+            document = json.loads(self.file.read_bytes())
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return document if isinstance(document, dict) else None
 
     @property
     def age(self) -> float | None:
-        """How old that is, in s."""
+        """How old this is, in s."""
         try:
             return time.time() - float((self.written or {})["timestamp"])
         except (KeyError, TypeError, ValueError):
@@ -230,11 +252,11 @@ class Scene:
 
     @cached_property
     def collected(self) -> Collected:
-        """A document: the service's, which asks the driver anyway; else one made as the reader, never as root."""
-        if self.way == RESIDENT and self.age is not None and self.age <= self.oldest:
+        """A document: the service's, which asks the driver anyway; else a new one made as the reader, never as root."""
+        if self.mode == RESIDENT and self.age is not None and self.age <= self.longest_age:
             return Collected(self.written, json.dumps(self.written), 0.0, "")
         if not self.program.is_file():
-            return Collected(None, "", 0.0, f"{self.program} is not there")
+            return Collected(None, "", 0.0, f"{self.program} does not exist")
         end = time.monotonic() + PAUSES
         while True:
             started = time.monotonic()
@@ -243,8 +265,8 @@ class Scene:
             except HostError as error:
                 return Collected(None, "", 0.0, str(error))
             seconds = time.monotonic() - started
-            document = parsed(done.out)
-            # The agent may be collecting at this moment, and two at once there never are.
+            document = document_in(done.out)
+            # The agent may be collecting at this moment, and two collections never run at once.
             if document is None or document["status"]["code"] != STILL_STUCK.code or time.monotonic() > end:
                 break
         why = "" if document is not None else (done.complaint if done.code else f"it printed {done.out[:60]!r}")
@@ -252,45 +274,55 @@ class Scene:
 
     @property
     def status(self) -> int:
-        """The status of that document; -1 where there is none."""
+        """The status of this document; -1 if there is none."""
         document = self.collected.document
         return int(document["status"]["code"]) if document else -1
 
 
-def facts(scene: Scene) -> Facts | None:
-    """The facts; None where there is no agent, or its configuration cannot be read."""
-    if not scene.agents:
+def agent_facts(host: HostState) -> AgentFacts | None:
+    """The facts; None if there is no agent, or its configuration cannot be read."""
+    if not host.agents:
         return None
     try:
-        found = scene.configuration
+        settings = host.configuration
     except HostError:
         return None
-    accepts = frozenset(word.strip() for word in found.last("TLSAccept", "unencrypted").split(","))
-    port, connects = found.last("ListenPort", str(PORT)), found.last("TLSConnect", "unencrypted")
-    return Facts(addresses(), port, accepts, connects, scene.way)
+    accepts = frozenset(word.strip() for word in settings.last("TLSAccept", "unencrypted").split(","))
+    port, connects = settings.last("ListenPort", str(PORT)), settings.last("TLSConnect", "unencrypted")
+    return AgentFacts(addresses(), port, accepts, connects, host.mode)
+
+
+def host_name(host: HostState) -> str:
+    """The name that Zabbix is likely to have for this host."""
+    if not host.agents:
+        return socket.gethostname()
+    try:
+        return configuration.host_name(host.configuration)
+    except HostError:
+        return socket.gethostname()
 
 
 def addresses() -> frozenset[str]:
     """Every address of this host, from /proc."""
-    found = set()
+    numbers = set()
     try:
         trie = (NET / "fib_trie").read_text(encoding="ascii")
-        found.update(re.findall(r"\|-- (\S+)\n\s*/32 host LOCAL", trie))
+        numbers.update(re.findall(r"\|-- (\S+)\n\s*/32 host LOCAL", trie))
     except OSError:
         pass
     try:
         lines = (NET / "if_inet6").read_text(encoding="ascii").splitlines()
-        found.update(str(ipaddress.IPv6Address(bytes.fromhex(line.split()[0]))) for line in lines)
+        numbers.update(str(ipaddress.IPv6Address(bytes.fromhex(line.split()[0]))) for line in lines)
     except OSError:
         pass
-    return frozenset(found)
+    return frozenset(numbers)
 
 
-def there(path: Path) -> bool:
-    """Whether a file is there. Path.exists() says no, from Python 3.14 on, also where that cannot be seen.
+def exists(path: Path) -> bool:
+    """Whether a file exists. From Python 3.14 on, Path.exists() also says no if that cannot be seen.
 
     Raises:
-        OSError: That cannot be seen.
+        OSError: It cannot be seen.
     """
     try:
         path.stat()
@@ -299,8 +331,8 @@ def there(path: Path) -> bool:
     return True
 
 
-def parsed(text: str) -> dict[str, Any] | None:
-    """The document, if that is what this is."""
+def document_in(text: str) -> dict[str, Any] | None:
+    """The document; None if the text is none."""
     try:
         document: dict[str, Any] = json.loads(text)
         int(document["status"]["code"])
@@ -318,13 +350,13 @@ def key_of(statement: Statement) -> str:
     return statement.value.partition(mark)[0].strip()
 
 
-def told(statement: Statement) -> str:
-    """What it is to do: a command, or the key that an Alias leads to."""
+def target_of(statement: Statement) -> str:
+    """What the key stands for: the command of a UserParameter, or the key that an Alias leads to."""
     mark = ":" if statement.name == "Alias" else ","
     return statement.value.partition(mark)[2].strip()
 
 
-def where(statement: Statement) -> str:
+def location(statement: Statement) -> str:
     """File and line."""
     return f"{statement.file}:{statement.line}"
 
@@ -337,19 +369,19 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _claims(found: Configuration | None) -> tuple[Statement, ...]:
-    lines = found.statements if found else ()
+def _entries(settings: Configuration | None) -> tuple[Statement, ...]:
+    lines = settings.statements if settings else ()
     return tuple(line for line in lines if line.name in {"UserParameter", "Alias"} and key_of(line) == DOCUMENT)
 
 
-def _read(agent: installed.Agent) -> Configuration | None:
+def _read(agent: find.Agent) -> Configuration | None:
     try:
         return configuration.read(agent.config, agent.kind)
     except HostError:
         return None
 
 
-def _me() -> str:
+def _current_user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""The whole chain: in which order the links are looked at, on this host and on the server."""
+"""All checks: in which order they run, on this host and on the server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
-from zbx_nvidia.doctor import agent_checks, driver_checks, host_state, server_checks, service_checks, service_commands
-from zbx_nvidia.doctor.checks import Walk
+from zbx_nvidia.doctor import (
+    agent_checks,
+    answer_checks,
+    connection_checks,
+    driver_checks,
+    nvml_checks,
+    program_checks,
+    server_checks,
+    service_checks,
+    userparameter_checks,
+    value_checks,
+)
+from zbx_nvidia.doctor.checks import Report
+from zbx_nvidia.doctor.host_state import agent_facts, host_name
+from zbx_nvidia.doctor.server_state import Expected, ServerState
 from zbx_nvidia.errors import ServerError
-from zbx_nvidia.host import system
 from zbx_nvidia.template import TEMPLATE_NAMES
 
 if TYPE_CHECKING:
@@ -21,48 +33,90 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from zbx_nvidia.doctor.checks import Finding, Link
+    from zbx_nvidia.doctor.checks import Check, Finding
+    from zbx_nvidia.doctor.host_state import HostState
     from zbx_nvidia.server.connection import Connection
 
     Connect = Callable[[], AbstractContextManager[Connection]]
 
+HOST: tuple[Check[HostState], ...] = (
+    service_checks.systemd,
+    driver_checks.bus,
+    driver_checks.module,
+    driver_checks.devices,
+    driver_checks.library,
+    program_checks.program,
+    program_checks.document,
+    nvml_checks.nvml,
+    nvml_checks.gpus,
+    nvml_checks.persistence,
+    nvml_checks.duration,
+    service_checks.service,
+    service_checks.fresh,
+    agent_checks.installed,
+    agent_checks.configuration,
+    userparameter_checks.userparameter,
+    userparameter_checks.entries,
+    userparameter_checks.command,
+    userparameter_checks.keys,
+    agent_checks.psk,
+    agent_checks.running,
+    agent_checks.reloaded,
+    answer_checks.port,
+    answer_checks.denials,
+    answer_checks.answer,
+)
+SERVER_SETTINGS: tuple[Check[ServerState], ...] = (
+    server_checks.frontend,
+    server_checks.running,
+    server_checks.template,
+    server_checks.host,
+    server_checks.monitored,
+    server_checks.linked,
+    server_checks.proxy,
+    connection_checks.interface,
+    connection_checks.encryption,
+)
+# What the agent's log says of refused connections comes after the settings that may explain it.
+REFUSED: tuple[Check[HostState], ...] = (answer_checks.refused,)
+SERVER_DATA: tuple[Check[ServerState], ...] = (
+    connection_checks.reach,
+    value_checks.item,
+    value_checks.values,
+    value_checks.supported,
+    value_checks.discovery,
+    value_checks.clock,
+)
+CHECKS: tuple[Check[Any], ...] = (*HOST, *SERVER_SETTINGS, *REFUSED, *SERVER_DATA)
 
-def chain() -> tuple[Link[Any], ...]:
-    """Every link, in order: what the agent says of those who ask it comes after the settings that may explain it."""
-    *agent, refused = agent_checks.CHAIN.links
-    server = server_checks.CHAIN.links
-    at = [link.id for link in server].index("reach")
-    return (*driver_checks.CHAIN.links, *service_checks.CHAIN.links, *agent, *server[:at], refused, *server[at:])
 
-
-def run(here: host_state.Scene | None, connect: Connect | None, name: str, folder: Path) -> list[Finding]:
-    """Look at every link that can be looked at.
+def run(host: HostState | None, connect: Connect | None, name: str, folder: Path) -> list[Finding]:
+    """Run every check that can run.
 
     Args:
-        here: This host; None to leave it alone.
-        connect: Opens the connection to the server; None to leave that alone.
-        name: Technical name of the host there; the agent's if empty.
-        folder: Where the programs of this installation are, for the commands of a cure.
+        host: This host; None to leave it out.
+        connect: Opens the connection to the server; None to leave the server out.
+        name: Technical name of the host on the server; the agent's name for it if empty.
+        folder: Where the programs of this installation are, for the commands of a fix.
 
     Returns:
-        What was found, in the order of the chain.
+        The findings, in order.
     """
     with ExitStack() as stack:
-        there = _at_the_server(stack, connect, name, here) if connect is not None else None
-        walk = Walk()
-        for link in chain():
-            scene = there if link in server_checks.CHAIN.links else here
-            if scene is not None:
-                walk.add([link], scene)
-        findings = walk.findings()
-    if here is not None:
-        findings = [by_hand_too(one, here) for one in findings]
-    return [by_path(one, folder) for one in findings]
+        server = _server_state(stack, connect, name, host) if connect is not None else None
+        report = Report()
+        if host is not None:
+            report.add(HOST, host)
+        if server is not None:
+            report.add(SERVER_SETTINGS, server)
+        if host is not None:
+            report.add(REFUSED, host)
+        if server is not None:
+            report.add(SERVER_DATA, server)
+        return [with_paths(finding, folder) for finding in report.findings()]
 
 
-def _at_the_server(
-    stack: ExitStack, connect: Connect, name: str, scene: host_state.Scene | None
-) -> server_checks.Scene:
+def _server_state(stack: ExitStack, connect: Connect, name: str, host: HostState | None) -> ServerState:
     zabbix: Connection | ServerError
     try:
         zabbix = stack.enter_context(connect())
@@ -71,26 +125,22 @@ def _at_the_server(
     (timestamp,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
     templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
     kinds = [kind for _, kind in GPU_FILTERS]
-    filters = tuple(f"{{$NVIDIA.{kind}.{way}}}" for kind in kinds for way in ("MATCHES", "NOT_MATCHES"))
-    expected = server_checks.Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
-    known = host_state.facts(scene) if scene is not None else None
-    return server_checks.Scene(zabbix, name or (agent_checks.host_name(scene) if scene else ""), expected, known)
+    filters = tuple(f"{{$NVIDIA.{kind}.{rule}}}" for kind in kinds for rule in ("MATCHES", "NOT_MATCHES"))
+    expected = Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
+    facts = agent_facts(host) if host is not None else None
+    return ServerState(zabbix, name or (host_name(host) if host else ""), expected, facts)
 
 
-def by_hand_too(found: Finding, here: host_state.Scene) -> Finding:
-    """With a cure for what runs here as no service."""
-    agent = here.agent.name if here.agents else ""
-    cure = service_commands.cure(found.seen.cure, agent, systemd=system.has_systemd())
-    return found._replace(seen=found.seen._replace(cure=cure))
+def with_paths(finding: Finding, folder: Path) -> Finding:
+    """The finding with a path before each program of ours that is not on PATH, as under sudo.
 
-
-def by_path(found: Finding, folder: Path) -> Finding:
-    """With a cure whose commands work where a program is not on PATH, as in sudo's; a link may lead to one of them."""
+    A link on PATH may lead to one of them alone.
+    """
 
     def named(line: re.Match[str]) -> str:
         program = line[2]
-        lacks = not shutil.which(program) and (folder / program).is_file()
-        return f"{line[1]}{folder / program if lacks else program} "
+        is_missing = not shutil.which(program) and (folder / program).is_file()
+        return f"{line[1]}{folder / program if is_missing else program} "
 
-    cure = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", named, found.seen.cure, flags=re.MULTILINE)
-    return found._replace(seen=found.seen._replace(cure=cure))
+    fix = re.sub(r"^(    (?:sudo )?)(zbx-nvidia(?:-agent)?) ", named, finding.result.fix, flags=re.MULTILINE)
+    return finding._replace(result=finding.result._replace(fix=fix))

@@ -1,118 +1,126 @@
-"""The links of the resident collector: its service, and the document that lies ready."""
+"""systemd, the service of the resident collector, and the document that it writes."""
 
 from __future__ import annotations
 
 import os
 
 from zbx_nvidia.collector.resident import config
-from zbx_nvidia.doctor.checks import NOTE, Chain, Fault, Seen, good, unseen, wrong
-from zbx_nvidia.doctor.driver_checks import COLLECTOR
-from zbx_nvidia.doctor.host_state import ONESHOT, Scene, span, there
+from zbx_nvidia.doctor.checks import COLLECTOR, HOST, NOTE, Fault, Result, check, good, unseen
+from zbx_nvidia.doctor.host_state import ONESHOT, HostState, exists, span
 from zbx_nvidia.errors import ZbxNvidiaError
 from zbx_nvidia.host import paths, system
 from zbx_nvidia.zabbix_agent import log
 
-CHAIN: Chain[Scene] = Chain()
-link = CHAIN.link
+NOT_USED = "not used: one process per poll"
 
-
-@link(
-    "service",
-    "Service",
-    COLLECTOR,
-    Fault(
-        "config",
-        "The service cannot start with its configuration: {said}",
-        "Put that right, check it, and restart the service:\n    zbx-nvidia-agent serve --check\n    systemctl restart "
-        "zbx-nvidia",
-    ),
-    Fault(
-        "missing",
-        "The agent reads the document of the resident collector, but there is no service zbx-nvidia.",
-        "Have it installed, or go back to a process a poll:\n    zbx-nvidia install-agent --mode resident\n    "
-        "zbx-nvidia install-agent --mode oneshot",
-    ),
-    Fault(
-        "stopped",
-        "The service zbx-nvidia does not run{said}.",
-        "Start it, now and with the host, and see what it says:\n    systemctl enable --now zbx-nvidia\n    journalctl "
-        "-u zbx-nvidia -n 20",
-    ),
-    Fault(
-        "not-enabled",
-        "The service runs, but does not start with the host.",
-        "Let it:\n    systemctl enable zbx-nvidia",
-        NOTE,
-    ),
-    needs=("systemd",),
+SILENT = Fault(
+    "silent",
+    cause="systemd runs this host but does not answer, so the doctor cannot find agents and services: {said}",
+    fix="Ask systemd yourself, and fix the error. In a container that shows the host's /run, remove systemctl.\n    "
+    "systemctl show --property=Version",
 )
-def served(scene: Scene) -> Seen:
-    """Whether zbx-nvidia.service runs, where the agent reads what it writes."""
-    if scene.way == ONESHOT:
-        return unseen("not used: a process a poll")
+
+
+@check("systemd", "systemd answers", HOST, SILENT)
+def systemd(host: HostState) -> Result:
+    """Does systemd answer questions about its services? Most containers have none."""
+    if not system.has_systemd():
+        return unseen("there is none here")
+    if system.answers():
+        return good("it runs this host")
+    if not host.root:
+        return unseen("here it answers only root: use sudo")
+    done = system.run("systemctl", "show", "--property=Version")
+    raise SILENT("it does not", said=done.complaint)
+
+
+BAD_CONFIG = Fault(
+    "config",
+    cause="The service cannot start with its configuration: {said}",
+    fix="Correct it, check it, and restart the service:\n    zbx-nvidia-agent serve --check\n{collector.restart}",
+)
+NO_SERVICE = Fault(
+    "missing",
+    cause="The agent reads the document of the resident collector, but the service zbx-nvidia does not exist.",
+    fix="Install the service:\n    zbx-nvidia install-agent --mode resident\nOr go back to one process per poll:\n    "
+    "zbx-nvidia install-agent --mode oneshot",
+)
+STOPPED = Fault(
+    "stopped",
+    cause="The service zbx-nvidia is not running. Its last log line: {said}",
+    fix="Start it now and at each boot, then read its log:\n{collector.start}\n{collector.log}",
+)
+NOT_ENABLED = Fault(
+    "not-enabled",
+    cause="The service runs, but does not start at boot.",
+    fix="Enable it:\n{collector.enable}",
+    state=NOTE,
+)
+
+
+@check("service", "Service", COLLECTOR, BAD_CONFIG, NO_SERVICE, STOPPED, NOT_ENABLED, needs=("systemd",))
+def service(host: HostState) -> Result:
+    """Does zbx-nvidia.service run, if the agent reads what it writes?"""
+    if host.mode == ONESHOT:
+        return unseen(NOT_USED)
     try:
         config.load(None)
     except ZbxNvidiaError as error:
-        raise wrong("config", said=error) from None
+        raise BAD_CONFIG(said=error) from None
     if not system.has_systemd():
-        return unseen("no systemd here: its document tells")
-    if scene.service is None and not scene.root and not system.answers():
-        return unseen("only root can ask systemd here: use sudo")
-    if scene.service is None:
-        raise wrong("missing", f"there is no {paths.SERVICE}")
-    if not scene.service.active:
-        spoken = [line for line in log.journal(paths.SERVICE, 20) if "zbx-nvidia-agent:" in line]
-        raise wrong("stopped", "it does not run", said=f": {spoken[-1]}" if spoken else "")
-    if not scene.service.enabled:
-        raise wrong("not-enabled", "runs, and does not start with the host")
-    return good(f"runs as {scene.reader}")
+        return unseen("no systemd here: see its document")
+    if host.service is None and not host.root and not system.answers():
+        return unseen("systemd answers only root here: use sudo")
+    if host.service is None:
+        raise NO_SERVICE(f"there is no {paths.SERVICE}")
+    if not host.service.active:
+        lines = [line for line in log.journal(paths.SERVICE, 20) if "zbx-nvidia-agent:" in line]
+        raise STOPPED("not running", said=lines[-1] if lines else "none.")
+    if not host.service.enabled:
+        raise NOT_ENABLED("runs, but does not start at boot")
+    return good(f"runs as {host.reader}")
 
 
-@link(
-    "fresh",
-    "Document of the service",
-    COLLECTOR,
-    Fault(
-        "missing",
-        "The service runs, but {file} is not there.",
-        "See what it says; after a start without persistence mode it may take a minute:\n    journalctl -u zbx-nvidia "
-        "-n 20\n    df {folder}",
-    ),
-    Fault(
-        "stale",
-        "{file} is {age} old: nothing writes it any more.",
-        "See what the service says, and restart it:\n    journalctl -u zbx-nvidia -n 20\n    systemctl restart "
-        "zbx-nvidia",
-    ),
-    Fault(
-        "ahead",
-        "{file} was written {age} in the future: the clock of this host was set back.",
-        "Restart the service once the clock is right:\n    timedatectl\n    systemctl restart zbx-nvidia",
-    ),
-    Fault(
-        "closed",
-        "The user {user} of the agent may not read {file}.",
-        "The service writes it for everybody (0644), in a directory that everybody may enter (0755). See what has "
-        "changed, and have it made anew:\n    namei -l {file}\n    systemctl restart zbx-nvidia",
-    ),
-    needs=("service",),
+NO_FILE = Fault(
+    "missing",
+    cause="The service runs, but {file} does not exist.",
+    fix="Read the service's log, and check for free space. Without persistence mode, the first document takes up to a "
+    "minute.\n{collector.log}\n    df {folder}",
 )
-def fresh(scene: Scene) -> Seen:
-    """Whether the document that lies ready is there, not old, and readable for the agent."""
-    if scene.way == ONESHOT:
-        return unseen("not used: a process a poll")
-    file = scene.file
-    if not there(file):
-        raise wrong("missing", f"{file} is not there", file=file, folder=file.parent)
-    if not scene.root and not os.access(file, os.R_OK):
-        return unseen(f"{scene.me} may not read it; whether the agent may, only root sees: use sudo")
-    user = scene.agent.user if scene.agents and scene.root else "root"
+STALE = Fault(
+    "stale",
+    cause="{file} is {age}: the service no longer updates it.",
+    fix="Read the service's log, then restart it:\n{collector.log}\n{collector.restart}",
+)
+AHEAD = Fault(
+    "ahead",
+    cause="{file} is dated {age} in the future: the clock of this host was set back.",
+    fix="Check the clock. Once it is right, restart the service:\n    timedatectl\n{collector.restart}",
+)
+FILE_CLOSED = Fault(
+    "closed",
+    cause="The agent's user {user} may not read {file}.",
+    fix="The service makes the file readable for all users (0644), in a directory that is open to all (0755). Find out "
+    "what changed, then restart the service to write it again:\n    namei -l {file}\n{collector.restart}",
+)
+
+
+@check("fresh", "Service document", COLLECTOR, NO_FILE, STALE, AHEAD, FILE_CLOSED, needs=("service",))
+def fresh(host: HostState) -> Result:
+    """Does the service's document exist, is it recent, and may the agent read it?"""
+    if host.mode == ONESHOT:
+        return unseen(NOT_USED)
+    file = host.file
+    if not exists(file):
+        raise NO_FILE(f"{file} does not exist", file=file, folder=file.parent)
+    if not host.root and not os.access(file, os.R_OK):
+        return unseen(f"{host.user} may not read it; only root sees whether the agent may: use sudo")
+    user = host.agent.user if host.agents and host.root else "root"
     if user != "root" and system.run("test", "-r", str(file), user=user).code:
-        raise wrong("closed", user=user, file=file)
-    age = scene.age
-    if age is None or age > scene.oldest:
-        shown = "of unknown age, and" if age is None else span(age)
-        raise wrong("stale", f"{shown} old", file=file, age=shown)
-    if age < -scene.oldest:
-        raise wrong("ahead", file=file, age=span(-age))
-    return good(f"{max(age, 0):.0f} s old")
+        raise FILE_CLOSED(user=user, file=file)
+    if host.age is None or host.age > host.longest_age:
+        age = "of unknown age" if host.age is None else f"{span(host.age)} old"
+        raise STALE(age, file=file, age=age)
+    if host.age < -host.longest_age:
+        raise AHEAD(file=file, age=span(-host.age))
+    return good(f"{max(host.age, 0):.0f} s old")

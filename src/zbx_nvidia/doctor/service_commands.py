@@ -1,43 +1,56 @@
-"""Cures for what systemd does not run: an agent in a container, under a supervisor, or built from source."""
+"""The commands with which a fix starts, restarts and inspects what runs on this host.
+
+An agent in a container, under another supervisor or built from source is not a systemd service. Its fix says what to
+do in a sentence, since no command is known.
+"""
 
 from __future__ import annotations
 
-import re
-
-NO_UNIT = "UNIT?"  # stands in a cure for the service of an agent that has none
-SERVICE = re.compile(r"    (?:systemctl|journalctl) .*\bzbx-nvidia\b")
+from typing import NamedTuple
 
 
-def cure(text: str, agent: str, *, systemd: bool) -> str:
-    """A cure without commands about services that are none.
+class Service(NamedTuple):
+    """A program that runs all the time.
 
-    Args:
-        text: The cure.
-        agent: Name of the agent's program.
-        systemd: Whether systemd runs this host.
+    Attributes:
+        program: Its name.
+        unit: Of systemd; "" if systemd does not run it.
     """
-    lines: list[str] = []
-    for line in text.splitlines():
-        if NO_UNIT in line:
-            rest = line.replace(f" {NO_UNIT}", "")
-            # One command may be about the resident collector too.
-            told = [_without(rest, systemd=systemd)] if rest.endswith(" zbx-nvidia") else []
-            told.append(_told(line, agent))
-        else:
-            told = [_without(line, systemd=systemd)]
-        # Two commands to look at a service become one sentence.
-        lines += [one for one in told if one.startswith(" ") or one != (lines or [""])[-1]]
-    return "\n".join(lines)
 
+    program: str
+    unit: str
 
-def _without(line: str, *, systemd: bool) -> str:
-    return line if systemd or not SERVICE.match(line) else _told(line, "zbx-nvidia-agent serve")
+    @property
+    def start(self) -> str:
+        """Starts it now and at each boot."""
+        return self._line("systemctl enable --now {}", "start it the way you usually do.")
 
+    @property
+    def restart(self) -> str:
+        """Restarts it."""
+        return self._line("systemctl restart {}", "restart it the way you started it.")
 
-def _told(line: str, program: str) -> str:
-    about = f"{program} is no service of systemd's: "
-    if " enable " in line:
-        return f"{about}start it the way it is started here."
-    if " restart " in line:
-        return f"{about}restart it the way it is started here."
-    return f"{about}see its log, and what starts it."
+    @property
+    def enable(self) -> str:
+        """Has it started at each boot."""
+        return self._line("systemctl enable {}", "start it at each boot.")
+
+    @property
+    def edit(self) -> str:
+        """Changes how it is started."""
+        return self._line("systemctl edit {}", "change the way you start it.")
+
+    @property
+    def show(self) -> str:
+        """Shows how it is started."""
+        return self._line("systemctl cat {}", "look at what starts it.")
+
+    @property
+    def log(self) -> str:
+        """Shows its last messages."""
+        return self._line("journalctl -u {} -n 20", "read its log.")
+
+    def _line(self, command: str, otherwise: str) -> str:
+        if self.unit:
+            return f"    {command.format(self.unit)}"
+        return f"{self.program} is not a systemd service: {otherwise}"

@@ -1,4 +1,4 @@
-"""The doctor's links as a table, and what it prints."""
+"""The doctor's checks as a table, and what it prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import string
 import subprocess
 import sys
 from pathlib import Path
@@ -18,39 +17,40 @@ from tests.conftest import REPOSITORY
 from zbx_nvidia.cli import doctor
 from zbx_nvidia.cli.main import main
 from zbx_nvidia.doctor import run
-from zbx_nvidia.doctor.checks import FAULT, NOTE, UNSEEN, Fault, Finding, Link, Seen, wrong
+from zbx_nvidia.doctor.checks import FAULT, NOTE, UNSEEN, Check, Fault, Finding, Result, State
+from zbx_nvidia.doctor.service_commands import Service
 
-LINKS = run.chain()
-FAULTS = [(link, fault) for link in LINKS for fault in link.faults]
+FAULTS = [(check, fault) for check in run.CHECKS for fault in check.faults]
+IDS = [f"{check.id}-{fault.key}" for check, fault in FAULTS]
 PROGRAM = Path(sys.executable).parent / "zbx-nvidia"
 
 
-def test_every_link_has_its_own_name_and_fits_its_column() -> None:
-    ids = [link.id for link in LINKS]
+def test_every_check_has_its_own_name_and_fits_its_column() -> None:
+    ids = [check.id for check in run.CHECKS]
     assert len(set(ids)) == len(ids) > 30
-    for link in LINKS:
-        assert len(link.title) <= doctor.TITLE, link.title
-        assert link.text.startswith(("Whether ", "Which ", "What ", "How ", "When ", "Where ")), link.id
-        assert link.faults
-        assert len({fault.key for fault in link.faults}) == len(link.faults)
+    for check in run.CHECKS:
+        assert len(check.title) <= doctor.TITLE, check.title
+        assert re.match(r"(If|Is|Was|Does|Do|Can|May|Which|What|How|When) .*\?", check.question), check.id
+        assert check.faults
+        assert len({fault.key for fault in check.faults}) == len(check.faults)
 
 
-def test_links_stand_on_links_before_them_and_are_outvoted_by_later_ones() -> None:
-    ids = [link.id for link in LINKS]
-    for number, link in enumerate(LINKS):
-        assert set(link.needs) <= set(ids[:number]), link.id
-        assert set(link.outvoted_by) <= set(ids[number + 1 :]), link.id
+def test_checks_need_earlier_ones_and_are_outvoted_by_later_ones() -> None:
+    ids = [check.id for check in run.CHECKS]
+    for number, check in enumerate(run.CHECKS):
+        assert set(check.needs) <= set(ids[:number]), check.id
+        assert set(check.outvoted_by) <= set(ids[number + 1 :]), check.id
 
 
-@pytest.mark.parametrize(("link", "fault"), FAULTS, ids=[f"{link.id}-{fault.key}" for link, fault in FAULTS])
-def test_a_fault_has_cause_and_cure_in_words(link: Link[object], fault: Fault) -> None:
+@pytest.mark.parametrize(("check", "fault"), FAULTS, ids=IDS)
+def test_a_fault_has_cause_and_fix_in_words(check: Check[State], fault: Fault) -> None:
     assert fault.state in {FAULT, NOTE}
-    assert fault.cause.rstrip('"').endswith((".", "}", ")")), link.id
-    assert fault.cure
-    names = {name for text in (fault.cause, fault.cure) for _, name, _, _ in string.Formatter().parse(text) if name}
-    assert all(name.isidentifier() for name in names), names
-    for line in fault.cure.splitlines():
+    assert fault.cause.rstrip('"').endswith((".", "}", ")")), check.id
+    assert fault.fix
+    for line in fault.fix.splitlines():
         assert line.startswith("    ") or line == line.strip()
+        # Each sentence ends; one before its commands may end in a colon.
+        assert line.startswith(("    ", "{")) or line.endswith((".", ":")), line
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_fault_has_cause_and_cure_in_words(link: Link[object], fault: Fault) -
     ],
 )
 def test_a_command_of_ours_has_the_options_that_it_needs(command: str, options: tuple[str, ...]) -> None:
-    lines = [line for _, fault in FAULTS for line in fault.cure.splitlines() if f"zbx-nvidia {command}" in line]
+    lines = [line for _, fault in FAULTS for line in fault.fix.splitlines() if f"zbx-nvidia {command}" in line]
     assert lines
     for line in lines:
         assert all(f" {option} " in line for option in options), line
@@ -70,24 +70,26 @@ def test_a_command_of_ours_has_the_options_that_it_needs(command: str, options: 
         assert "'" not in line, f"{line}: a name is quoted where it is filled in"
 
 
-@pytest.mark.parametrize(("link", "fault"), FAULTS, ids=[f"{link.id}-{fault.key}" for link, fault in FAULTS])
-def test_a_unit_stands_in_the_cure_alone_and_at_the_end_of_a_command(link: Link[object], fault: Fault) -> None:
-    """An agent that is no service has none."""
-    assert "{unit}" not in fault.cause, link.id
-    for line in fault.cure.splitlines():
-        if "{unit}" in line:
-            assert re.match(r"    (systemctl [a-z -]+ (zbx-nvidia )?|journalctl -u ){unit}( |$)", line), line
+@pytest.mark.parametrize(("check", "fault"), FAULTS, ids=IDS)
+def test_commands_of_our_services_come_from_one_place(check: Check[State], fault: Fault) -> None:
+    """Since the agent, or the collector, may be no service here."""
+    commands = {f"{{{name}.{verb}}}" for name in ("agent", "collector") for verb in vars(Service) if verb[0] != "_"}
+    assert not re.search(r"\{\w+\.\w+\}", fault.cause), check.id
+    for line in fault.fix.splitlines():
+        assert not re.search(r"(systemctl|journalctl -u) .*(zbx-nvidia|zabbix-agent|\{)", line), line
+        if re.search(r"\{\w+\.\w+\}", line):
+            assert line.partition(" ")[0] in commands, line
 
 
-def test_the_documentation_has_every_link_and_every_fault() -> None:
+def test_the_documentation_has_every_check_and_every_fault() -> None:
     text = (REPOSITORY / "docs" / "DOCTOR.md").read_text(encoding="utf-8")
-    for link, fault in FAULTS:
-        part = text.partition(f"(`{link.id}`)")[2].partition("\n## ")[0]
-        assert f"**{fault.key}**" in part, (link.id, fault.key)
+    for check, fault in FAULTS:
+        part = text.partition(f"(`{check.id}`)")[2].partition("\n## ")[0]
+        assert f"**{fault.key}**" in part, (check.id, fault.key)
 
 
-def finding(name: str, state: str, text: str, cause: str = "", cure: str = "") -> Finding:
-    return Finding(name, name.title(), "Part", Seen(state, text, "key" if cause else "", cause, cure))
+def finding(name: str, state: str, text: str, cause: str = "", fix: str = "") -> Finding:
+    return Finding(name, name.title(), "Part", Result(state, text, "key" if cause else "", cause, fix))
 
 
 LONG = "word " * 40
@@ -102,7 +104,7 @@ FOUND = [
 @pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "✗"), ("ascii", "X"), ("iso-8859-1", "X")])
 def test_what_is_printed_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, mark: str) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    lines = list(doctor.as_lines(FOUND, FOUND[2], asked=False, root=True))
+    lines = list(doctor.as_lines(FOUND, FOUND[2], server_asked=False, root=True))
     text = "\n".join(lines)
     text.encode(encoding)
     assert all(len(line) <= 80 for line in lines if "xxx" not in line)
@@ -134,17 +136,17 @@ def test_a_front_end_that_cannot_be_reached_is_a_fault_and_no_error() -> None:
     said = json.loads(done.output)
     assert said["fault"]["id"] == "frontend"
     assert "cannot be reached" in said["fault"]["cause"]
-    assert {link["state"] for link in said["links"][1:]} == {"unchecked"}
+    assert {check["state"] for check in said["checks"][1:]} == {"unchecked"}
 
 
-CURE = (
+FIX = (
     "Do:\n    zbx-nvidia install-agent\n    sudo zbx-nvidia doctor\n    zbx-nvidia-agent serve --check\nas zbx-nvidia "
     "says, then:\n    systemctl restart zbx-nvidia zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
 )
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_a_cure_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:  # noqa: FBT001
+def test_a_fix_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:  # noqa: FBT001
     """Each by itself: a link on PATH may lead to zbx-nvidia alone."""
     bin_, path = tmp_path / "opt", tmp_path / "path"
     for folder in (bin_, path):
@@ -154,14 +156,14 @@ def test_a_cure_names_the_program_by_its_path(tmp_path: Path, monkeypatch: pytes
     if linked:
         (path / "zbx-nvidia").symlink_to(bin_ / "zbx-nvidia")
     monkeypatch.setenv("PATH", str(path))
-    found = run.by_path(finding("a", FAULT, "broken", "Cause.", CURE), bin_)
+    found = run.with_paths(finding("a", FAULT, "broken", "Cause.", FIX), bin_)
     program = "zbx-nvidia" if linked else f"{bin_}/zbx-nvidia"
-    assert found.seen.cure == (
+    assert found.result.fix == (
         f"Do:\n    {program} install-agent\n    sudo {program} doctor\n    "
         f"{bin_}/zbx-nvidia-agent serve --check\nas zbx-nvidia says, then:\n    systemctl restart zbx-nvidia "
         "zabbix-agent\n    journalctl -u zbx-nvidia -n 20"
     )
-    assert run.by_path(finding("a", FAULT, "broken", "Cause.", CURE), tmp_path / "none").seen.cure == CURE
+    assert run.with_paths(finding("a", FAULT, "broken", "Cause.", FIX), tmp_path / "none").result.fix == FIX
 
 
 @pytest.mark.parametrize("on_path", [True, False])
@@ -170,15 +172,16 @@ def test_where_it_is_not_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (tmp_path / name).symlink_to(PROGRAM.with_name(name))
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def look(_: object) -> Seen:
-        raise wrong("none")
+    fault = Fault("none", cause="Nothing.", fix=FIX)
 
-    link = Link[object]("a", "A", "Part", "Whether it is.", (Fault("none", "Nothing.", CURE),), look)
-    monkeypatch.setattr(run, "chain", lambda: (link,))
-    monkeypatch.setattr(run, "by_hand_too", lambda found, _: found)
+    def answer(_: State) -> Result:
+        raise fault("nothing")
+
+    monkeypatch.setattr(run, "HOST", [Check[State]("a", "A", "Part", "Is it?", (fault,), answer)])
+    monkeypatch.setattr(run, "REFUSED", [])
     said = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)
-    assert (said["fault"]["cure"] == CURE) is on_path
-    assert (f"    {PROGRAM} install-agent" in said["links"][0]["cure"]) is not on_path
+    assert (said["fault"]["fix"] == FIX) is on_path
+    assert (f"    {PROGRAM} install-agent" in said["checks"][0]["fix"]) is not on_path
 
 
 def test_nothing_of_the_driver_is_loaded_by_the_doctor_itself() -> None:
@@ -190,4 +193,4 @@ def test_nothing_of_the_driver_is_loaded_by_the_doctor_itself() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
-    assert '"links"' in done.stdout, done
+    assert '"checks"' in done.stdout, done

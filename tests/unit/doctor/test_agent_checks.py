@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from zbx_nvidia.doctor import agent_checks
-from zbx_nvidia.doctor.checks import FAULT, GOOD, NOTE, UNCHECKED, UNSEEN, Seen, Walk, look
-from zbx_nvidia.doctor.host_state import Collected, Scene
+from zbx_nvidia.doctor import agent_checks, answer_checks
+from zbx_nvidia.doctor.checks import AGENT, FAULT, GOOD, NOTE, SERVER, UNCHECKED, UNSEEN, Report, Result
+from zbx_nvidia.doctor.host_state import Collected, HostState
+from zbx_nvidia.doctor.run import CHECKS, HOST, REFUSED
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
 from zbx_nvidia.zabbix_agent import verify
@@ -36,19 +37,19 @@ class Host(NamedTuple):
     """A host with an agent.
 
     Attributes:
-        scene: As the doctor sees it.
+        state: As the doctor sees it.
         folder: Where the agent's files are.
         port: That it listens at.
     """
 
-    scene: Scene
+    state: HostState
     folder: Path
     port: socket.socket
 
-    def seen(self, name: str) -> Seen:
-        """What a look at that link shows."""
-        (link,) = [one for one in agent_checks.CHAIN.links if one.id == name]
-        return look(link, self.scene)
+    def result(self, name: str) -> Result:
+        """Of the check of that id."""
+        (check,) = [one for one in (*HOST, *REFUSED) if one.id == name]
+        return check.run(self.state)
 
     def log(self, text: str, when: float) -> None:
         """Has the agent write a line."""
@@ -59,8 +60,8 @@ class Host(NamedTuple):
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """One whose agent was started before its file was put there; whoever looks is root."""
-    scene = Scene(base=tmp_path)
+    """One whose agent was started before its file was put there; root runs the doctor."""
+    state = HostState(base=tmp_path)
     main = tmp_path / "zabbix_agentd.conf"
     with socket.create_server(("127.0.0.1", 0)) as port:
         main.write_text(
@@ -75,43 +76,43 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         (tmp_path / "d/nvidia.conf").write_text(PARAMETER)
         agent = Agent(AGENTD, Path("/usr/sbin/zabbix_agentd"), main, "zabbix-agent.service", "zabbix")
         process = AgentProcess(AGENTD, 1, started, "zabbix", (), agent.program, tmp_path, agent.unit)
-        vars(scene).update(root=True, agents=(agent,), running=process, service=None)
-        there = Host(scene, tmp_path, port)
-        there.log("agent #0 started [main process]", started)
-        yield there
+        vars(state).update(root=True, agents=(agent,), running=process, service=None)
+        started_host = Host(state, tmp_path, port)
+        started_host.log("agent #0 started [main process]", started)
+        yield started_host
 
 
 def test_a_file_that_was_put_there_since(host: Host) -> None:
-    assert (host.seen("reloaded").state, host.seen("reloaded").key) == (FAULT, "older")
+    assert (host.result("reloaded").state, host.result("reloaded").fault) == (FAULT, "older")
 
 
 def test_an_agent_that_has_read_it_anew_needs_no_restart(host: Host) -> None:
     host.log("user parameters reloaded [listener #1]", time.time())
-    assert host.seen("reloaded").state == GOOD
+    assert host.result("reloaded").state == GOOD
 
 
 def test_a_file_that_was_put_there_after_it_has_read_anew(host: Host) -> None:
     host.log("user parameters reloaded [listener #1]", time.time() - 60)
-    assert host.seen("reloaded").key == "older"
+    assert host.result("reloaded").fault == "older"
 
 
 def test_an_alias_is_not_read_anew(host: Host) -> None:
     (host.folder / "d/nvidia.conf").write_text(ALIAS)
     host.log("user parameters reloaded [listener #1]", time.time())
-    assert (host.seen("reloaded").state, host.seen("reloaded").key) == (NOTE, "perhaps")
+    assert (host.result("reloaded").state, host.result("reloaded").fault) == (NOTE, "perhaps")
 
 
 def test_without_the_log_nobody_knows(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which only root can read: an agent that was told to read anew is not called faulty."""
-    monkeypatch.setattr(host.scene, "root", False)
-    monkeypatch.setattr(host.scene, "me", "alice")
-    assert host.seen("reloaded").state == NOTE
+    monkeypatch.setattr(host.state, "root", False)
+    monkeypatch.setattr(host.state, "user", "alice")
+    assert host.result("reloaded").state == NOTE
 
 
 def test_a_log_that_begins_later_shows_nothing(host: Host) -> None:
     (host.folder / "agent.log").unlink()
     host.log("something", time.time() + 60)
-    assert host.seen("reloaded").state == NOTE
+    assert host.result("reloaded").state == NOTE
 
 
 @pytest.fixture
@@ -138,8 +139,10 @@ def test_a_machine_that_cannot_ask_with_a_key_knows_nothing_of_the_agent(
     with_a_key: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    assert with_a_key.seen("port") == Seen(UNSEEN, "this host cannot ask with a key: install zabbix-get to see this")
-    answer = with_a_key.seen("answer")
+    assert with_a_key.result("port") == Result(
+        UNSEEN, "this host cannot connect with a key: install zabbix-get to see this"
+    )
+    answer = with_a_key.result("answer")
     assert answer.state == UNSEEN
     assert "zabbix_agentd -t" in answer.text
     assert "install zabbix-get" in answer.text
@@ -157,9 +160,9 @@ def test_an_agent_that_closes_before_it_encrypts_does_not_allow_this_machine(
 ) -> None:
     zabbix_get.write_text(f"#!/bin/sh\necho 'zabbix_get [1]: {said}' >&2\nexit 1\n", encoding="utf-8")
     zabbix_get.chmod(0o755)
-    assert with_a_key.seen("port").state == state
+    assert with_a_key.result("port").state == state
     if state == GOOD:
-        assert with_a_key.seen("answer").state == UNSEEN
+        assert with_a_key.result("answer").state == UNSEEN
 
 
 def test_an_agent_that_closes_although_it_allows_this_machine_has_another_key(
@@ -169,21 +172,21 @@ def test_an_agent_that_closes_although_it_allows_this_machine_has_another_key(
         file.write("Server=192.0.2.1,127.0.0.1\n")
     zabbix_get.write_text("#!/bin/sh\necho 'Connection reset by peer' >&2\nexit 1\n", encoding="utf-8")
     zabbix_get.chmod(0o755)
-    assert with_a_key.seen("port").key == "encryption"
+    assert with_a_key.result("port").fault == "encryption"
 
 
 @pytest.mark.parametrize(("service", "mode"), [(True, "resident"), (False, "oneshot")])
-def test_a_cure_leads_to_the_way_that_is_there(
+def test_a_fix_keeps_the_mode_that_is_there(
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
     service: bool,  # noqa: FBT001  a parameter
     mode: str,
 ) -> None:
-    """Also where nothing tells how it was installed, since that was done by hand."""
+    """Also if nothing shows how it was installed, since that was done by hand."""
     (host.folder / "d/nvidia.conf").unlink()
     unit = system.Unit("zbx-nvidia.service", active=True, enabled=service, pid=1, user="", command=())
-    monkeypatch.setattr(host.scene, "service", unit)
-    assert f"install-agent --mode {mode}" in host.seen("userparameter").cure
+    monkeypatch.setattr(host.state, "service", unit)
+    assert f"install-agent --mode {mode}" in host.result("userparameter").fix
 
 
 def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
@@ -192,17 +195,17 @@ def test_an_answer_of_another_process_of_the_agents_program_outvotes_nothing(
     """Where Server= names the server alone, the process that runs cannot be asked."""
     monkeypatch.setattr(verify, "listens_at", lambda _: None)
     monkeypatch.setattr(verify, "by_program", lambda *_: DOCUMENT)
-    assert host.seen("answer").state == UNSEEN
-    voters = {link.id: link.outvoted_by for link in agent_checks.CHAIN.links}
+    assert host.result("answer").state == UNSEEN
+    voters = {check.id: check.outvoted_by for check in CHECKS}
     assert voters["reloaded"] == voters["denials"] == ("answer",)
 
 
 def test_a_file_that_the_agent_does_not_read_is_moved_to_where_it_looks(host: Host) -> None:
     (host.folder / "d/nvidia.conf").rename(host.folder / "d/nvidia.conf.txt")
     with_folder(host)
-    seen = host.seen("userparameter")
-    assert seen.key == "unread"
-    assert f"\n    mv {host.folder}/zabbix/d/nvidia.conf.txt {host.folder}/zabbix/d/nvidia.conf\n" in seen.cure
+    result = host.result("userparameter")
+    assert result.fault == "unread"
+    assert f"\n    mv {host.folder}/zabbix/d/nvidia.conf.txt {host.folder}/zabbix/d/nvidia.conf\n" in result.fix
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -213,10 +216,10 @@ def test_a_file_is_moved_onto_no_other_and_nowhere_without_a_place(host: Host, t
         (main.parent / "d/nvidia.conf").write_text("# nothing\n")
     else:
         main.write_text("Server=127.0.0.1\n")
-    seen = host.seen("userparameter")
-    assert seen.key == "no-place"
-    assert "mv" not in seen.cure
-    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+    result = host.result("userparameter")
+    assert result.fault == "no-place"
+    assert "mv" not in result.fix
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in result.fix
 
 
 def test_the_file_of_another_agent_is_left_to_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,11 +237,11 @@ def test_the_file_of_another_agent_is_left_to_it(host: Host, monkeypatch: pytest
         return (other,)
 
     monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
-    seen = host.seen("userparameter")
-    assert seen.key == "others"
-    assert "mv" not in seen.cure
-    assert "read by zabbix_agent2; zabbix_agentd is told nothing" in seen.cause
-    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in seen.cure
+    result = host.result("userparameter")
+    assert result.fault == "others"
+    assert "mv" not in result.fix
+    assert "for zabbix_agent2, but zabbix_agentd has no entry" in result.cause
+    assert "zbx-nvidia install-agent --agent agentd --mode oneshot" in result.fix
 
 
 def with_folder(host: Host) -> Path:
@@ -250,7 +253,7 @@ def with_folder(host: Host) -> Path:
             (host.folder / name).rename(place / name)
     main = place / "zabbix_agentd.conf"
     main.write_text(f"Include={place}/d/*.conf\n")
-    vars(host.scene)["agents"] = (host.scene.agent._replace(config=main),)
+    vars(host.state)["agents"] = (host.state.agent._replace(config=main),)
     return main
 
 
@@ -266,14 +269,14 @@ def test_a_file_that_this_user_may_not_read_is_no_fault_of_the_agent(
         return usual(path)
 
     monkeypatch.setattr(Path, "read_bytes", read)
-    monkeypatch.setattr(host.scene, "root", False)
-    assert host.seen("config").key == "unreadable"
+    monkeypatch.setattr(host.state, "root", False)
+    assert host.result("config").fault == "unreadable"
     (host.folder / "d/wrong.conf").write_text("nonsense\n")
-    vars(host.scene).pop("configuration")
-    assert host.seen("config").key == "broken"
-    assert "nonsense" not in host.seen("config").cause
-    monkeypatch.setattr(host.scene, "root", True)
-    assert host.seen("config").key == "broken"
+    vars(host.state).pop("configuration")
+    assert host.result("config").fault == "broken"
+    assert "nonsense" not in host.result("config").cause
+    monkeypatch.setattr(host.state, "root", True)
+    assert host.result("config").fault == "broken"
 
 
 @pytest.mark.parametrize(
@@ -291,14 +294,14 @@ def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
-    vars(host.scene).pop("agents")
+    vars(host.state).pop("agents")
     monkeypatch.setattr(Path, "stat", stat)
-    monkeypatch.setattr(host.scene, "root", False)
-    seen = host.seen("agent")
-    assert (seen.state, "use sudo" in seen.text) == (UNCHECKED, True)
-    walk = Walk()
-    walk.add(agent_checks.CHAIN.links, host.scene)
-    assert {finding.seen.state for finding in walk.findings()} == {UNCHECKED}
+    monkeypatch.setattr(host.state, "root", False)
+    result = host.result("agent")
+    assert (result.state, "use sudo" in result.text) == (UNCHECKED, True)
+    report = Report()
+    report.add([check for check in (*HOST, *REFUSED) if check.part in {AGENT, SERVER}], host.state)
+    assert {finding.result.state for finding in report.findings()} == {UNCHECKED}
 
 
 def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,9 +309,9 @@ def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, mo
         raise system.SystemdError("systemctl show: no bus")
 
     monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
-    vars(host.scene).pop("agents")
-    seen = host.seen("agent")
-    assert (seen.state, seen.text) == (FAULT, "systemctl show: no bus")
+    vars(host.state).pop("agents")
+    result = host.result("agent")
+    assert (result.state, result.text) == (FAULT, "systemctl show: no bus")
 
 
 def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str:
@@ -317,7 +320,7 @@ def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str
 
 
 @pytest.mark.parametrize(
-    ("outside", "answer", "me", "key"),
+    ("outside", "answer", "user", "key"),
     [
         (0, answered(12, "Library not found."), "root", "confined"),
         (0, answered(4, "No permission."), "zabbix", "confined"),
@@ -332,29 +335,29 @@ def answered(code: int, message: str, gpus: dict[str, Any] | None = None) -> str
     ],
 )
 def test_an_agent_that_has_less_of_the_driver_than_the_doctor(  # noqa: PLR0913, PLR0917  a row of a table
-    host: Host, monkeypatch: pytest.MonkeyPatch, outside: int, answer: str, me: str, key: str
+    host: Host, monkeypatch: pytest.MonkeyPatch, outside: int, answer: str, user: str, key: str
 ) -> None:
     made = json.loads(answered(outside, "", {"GPU-1": {}}))
-    vars(host.scene)["collected"] = Collected(made if outside >= 0 else None, "", 0.1, "")
-    monkeypatch.setattr(host.scene, "root", me == "root")
-    monkeypatch.setattr(host.scene, "me", me)
-    monkeypatch.setattr(agent_checks, "ask", lambda *_, **__: answer)
-    seen = host.seen("answer")
-    assert seen.key == key, seen
-    assert seen.state == (FAULT if key else GOOD)
+    vars(host.state)["collected"] = Collected(made if outside >= 0 else None, "", 0.1, "")
+    monkeypatch.setattr(host.state, "root", user == "root")
+    monkeypatch.setattr(host.state, "user", user)
+    monkeypatch.setattr(answer_checks, "ask", lambda *_, **__: answer)
+    result = host.result("answer")
+    assert result.fault == key, result
+    assert result.state == (FAULT if key else GOOD)
     if key == "confined" and '"code": 0' not in answer:
-        assert json.loads(answer)["status"]["message"] in seen.cause
+        assert json.loads(answer)["status"]["message"] in result.cause
 
 
-def test_names_with_spaces_are_words_of_a_cure(host: Host) -> None:
+def test_names_with_spaces_are_words_of_a_fix(host: Host) -> None:
     with (host.folder / "zabbix_agentd.conf").open("a", encoding="utf-8") as file:
         file.write("Hostname=GPU node 1\nTLSPSKIdentity=it's me\nTLSPSKFile=/etc/a key\nTLSAccept=psk\n")
     said = "failed to accept an incoming connection: from 192.0.2.1: unencrypted connections are not allowed"
     for _ in range(3):
         host.log(said, time.time() + 1)
-    seen = host.seen("refused")
-    assert seen.key == "plain"
-    (line,) = [line for line in seen.cure.splitlines() if line.startswith("    ")]
+    result = host.result("refused")
+    assert result.fault == "plain"
+    (line,) = [line for line in result.fix.splitlines() if line.startswith("    ")]
     words = shlex.split(line)
     assert words[:3] == ["zbx-nvidia", "add-host", "GPU node 1"]
     assert {"it's me", "/etc/a key", "--address", "--overwrite", "--url", "--token-file"} <= set(words)
@@ -379,35 +382,35 @@ def test_what_was_denied(host: Host, monkeypatch: pytest.MonkeyPatch, denied: st
         "scontext=system_u:system_r:zabbix_agent_t:s0 tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0\n",
         encoding="utf-8",
     )
-    seen = host.seen("denials")
-    assert seen.key == key
+    result = host.result("denials")
+    assert result.fault == key
     if key == "selinux":
         # The rule is made of this line, and of none about something else.
-        (line,) = [line for line in seen.cure.splitlines() if "audit2allow" in line]
+        (line,) = [line for line in result.fix.splitlines() if "audit2allow" in line]
         kept = line.strip().replace("ausearch -m avc -ts today", f"cat {audit}").replace("audit2allow -M", "cat #")
         with audit.open("a", encoding="utf-8") as file:
             file.write('type=AVC msg=audit(1.1:7): avc: denied { read } comm="zabbix_agentd" name="shadow"\n')
         lines = subprocess.run(["sh", "-c", kept], capture_output=True, text=True, check=True).stdout.splitlines()
         assert lines == audit.read_text().splitlines()[:1]
-        assert seen.cure.index("restorecon") < seen.cure.index("cat zbx-nvidia.te") < seen.cure.index("semodule")
+        assert result.fix.index("restorecon") < result.fix.index("cat zbx-nvidia.te") < result.fix.index("semodule")
 
 
 @pytest.mark.parametrize("text", ["", "connection from 192.0.2.1 rejected, allowed hosts: server\n"])
 def test_a_log_without_times_says_nothing_of_refusals(host: Host, text: str) -> None:
     """As systemd keeps that of LogType=system."""
     (host.folder / "agent.log").write_text(text)
-    assert host.seen("refused").state == UNSEEN
+    assert host.result("refused").state == UNSEEN
     host.log("something", time.time())
-    assert host.seen("refused").state == GOOD
+    assert host.result("refused").state == GOOD
 
 
 def test_an_alias_by_another_way_to_the_same_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     (host.folder / "run").mkdir()
     (host.folder / "var").symlink_to(host.folder / "run")
-    monkeypatch.setattr(Scene, "file", host.folder / "run/document.json")
+    monkeypatch.setattr(HostState, "file", host.folder / "run/document.json")
     (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/var/document.json]\n")
-    assert host.seen("command").state == GOOD
+    assert host.result("command").state == GOOD
     (host.folder / "d/nvidia.conf").write_text(f"Alias=nvidia.get:vfs.file.contents[{host.folder}/document.json]\n")
-    for known in ("configuration", "claims", "way"):
-        vars(host.scene).pop(known, None)
-    assert host.seen("command").key == "elsewhere"
+    for known in ("configuration", "entries", "mode"):
+        vars(host.state).pop(known, None)
+    assert host.result("command").fault == "elsewhere"

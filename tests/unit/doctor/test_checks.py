@@ -1,9 +1,8 @@
-"""How single looks become findings."""
+"""How single results become findings."""
 
 from __future__ import annotations
 
 import errno
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,80 +12,86 @@ from zbx_nvidia.doctor.checks import (
     NOTE,
     UNCHECKED,
     UNSEEN,
-    Chain,
+    Check,
     Fault,
     Finding,
-    Seen,
-    Walk,
+    Report,
+    Result,
+    State,
+    check,
     first_fault,
     good,
     unseen,
-    wrong,
 )
 from zbx_nvidia.errors import HostError
 
-BROKEN = Fault("broken", "{what} is broken.", "Mend {what}.")
-WORSE = Fault("slow", "{what} is slow.", "Oil {what}.", NOTE)
+BROKEN = Fault("broken", cause="{what} is broken.", fix="Repair {what}.")
+SLOW = Fault("slow", cause="{what} is slow.", fix="Oil {what}.", state=NOTE)
 
 
-class Thing:
-    """What is looked at: the links of these names are broken; how often each was looked at."""
+class Thing(State):
+    """What the checks look at: the checks of these names are broken; how often each looked."""
 
     def __init__(self, *broken: str) -> None:
         self.broken = broken
         self.looks: dict[str, int] = {}
 
-    def look(self, name: str) -> Seen:
+    def look(self, name: str) -> Result:
         self.looks[name] = self.looks.get(name, 0) + 1
         if name in self.broken:
-            raise wrong("broken", what=name)
+            raise BROKEN(what=name)
         if f"{name} slow" in self.broken:
-            raise wrong("slow", "slow", what=name)
+            raise SLOW("slow", what=name)
         return unseen("not here") if f"{name} unseen" in self.broken else good("well")
 
 
-def walk(thing: Thing) -> dict[str, Finding]:
-    """A chain: card, driver (seen broken although the answer is good: outvoted), program, answer (needs program)."""
-    chain: Chain[Thing] = Chain()
+@check("card", "Card", "Host", BROKEN, outvoted_by=("answer",))
+def card(thing: Thing) -> Result:
+    """Is it
+    there?
+    """
+    return thing.look("card")
 
-    @chain.link("card", "Card", "Host", BROKEN, outvoted_by=("answer",))
-    def card(thing: Thing) -> Seen:
-        """Whether it
-        is there.
-        """
-        return thing.look("card")
 
-    @chain.link("driver", "Driver", "Host", BROKEN, WORSE, needs=("card",), outvoted_by=("answer",))
-    def driver(thing: Thing) -> Seen:
-        return thing.look("driver")
+@check("driver", "Driver", "Host", BROKEN, SLOW, needs=("card",), outvoted_by=("answer",))
+def driver(thing: Thing) -> Result:
+    return thing.look("driver")
 
-    @chain.link("program", "Program", "Host", BROKEN, WORSE)
-    def program(thing: Thing) -> Seen:
-        return thing.look("program")
 
-    @chain.link("answer", "Answer", "Host", BROKEN, needs=("driver", "program", "nobody"), outvoted_by=("nobody",))
-    def answer(thing: Thing) -> Seen:
-        return thing.look("answer")
+@check("program", "Program", "Host", BROKEN, SLOW)
+def program(thing: Thing) -> Result:
+    return thing.look("program")
 
-    assert chain.links[0].text == "Whether it is there."
-    way = Walk()
-    way.add(chain.links, thing)
-    return {finding.link: finding for finding in way.findings()}
+
+@check("answer", "Answer", "Host", BROKEN, needs=("driver", "program", "nobody"), outvoted_by=("nobody",))
+def answer(thing: Thing) -> Result:
+    return thing.look("answer")
+
+
+def report(thing: Thing) -> dict[str, Finding]:
+    """Of card, driver (a good answer overrules their faults), program, and answer, which needs both."""
+    whole = Report()
+    whole.add([card, driver, program, answer], thing)
+    return {finding.check: finding for finding in whole.findings()}
 
 
 def states(*broken: str) -> dict[str, str]:
-    return {name: finding.seen.state for name, finding in walk(Thing(*broken)).items()}
+    return {name: finding.result.state for name, finding in report(Thing(*broken)).items()}
 
 
-def test_all_is_well_and_each_is_looked_at_once() -> None:
+def test_the_docstring_is_the_question() -> None:
+    assert card.question == "Is it there?"
+
+
+def test_all_is_well_and_each_looks_once() -> None:
     thing = Thing()
-    found = walk(thing)
-    assert {finding.seen.state for finding in found.values()} == {GOOD}
-    assert first_fault(found.values()) is None
+    findings = report(thing)
+    assert {finding.result.state for finding in findings.values()} == {GOOD}
+    assert first_fault(findings.values()) is None
     assert thing.looks == {"card": 1, "driver": 1, "program": 1, "answer": 1}
 
 
-def test_what_stands_on_a_broken_link_is_not_checked() -> None:
+def test_what_needs_a_broken_check_is_not_checked() -> None:
     assert states("program") == {"card": GOOD, "driver": GOOD, "program": FAULT, "answer": UNCHECKED}
     assert states("card", "answer") == {"card": FAULT, "driver": UNCHECKED, "program": GOOD, "answer": UNCHECKED}
 
@@ -96,7 +101,7 @@ def test_what_works_further_on_outvotes_what_looks_broken() -> None:
     # A note too: card and driver are on the way to the answer, and it is there.
     assert states("driver slow")["driver"] == UNSEEN
     thing = Thing("card")
-    assert "it works: Answer" in walk(thing)["card"].seen.text
+    assert "it works: Answer" in report(thing)["card"].result.text
     assert thing.looks["answer"] == 1
 
 
@@ -107,27 +112,27 @@ def test_a_voter_that_is_not_there_or_not_seen_outvotes_nothing() -> None:
 
 def test_a_note_breaks_nothing() -> None:
     assert states("program slow")["answer"] == GOOD
-    seen = walk(Thing("program slow"))["program"].seen
-    assert seen == Seen(NOTE, "slow", "slow", "program is slow.", "Oil program.")
+    result = report(Thing("program slow"))["program"].result
+    assert result == Result(NOTE, "slow", "slow", "program is slow.", "Oil program.")
 
 
-def test_the_first_fault_has_its_cause_and_its_cure_with_names() -> None:
-    fault = first_fault(walk(Thing("answer", "driver")).values())
+def test_the_first_fault_has_its_cause_and_its_fix_with_names() -> None:
+    fault = first_fault(report(Thing("answer", "driver")).values())
     assert fault is not None
-    assert fault.seen == Seen(FAULT, "driver is broken.", "broken", "driver is broken.", "Mend driver.")
+    assert fault.result == Result(FAULT, "driver is broken.", "broken", "driver is broken.", "Repair driver.")
 
 
-def test_an_error_of_a_look_is_a_fault_of_its_link() -> None:
-    chain: Chain[None] = Chain()
+def raising(error: Exception) -> Check[State]:
+    @check("file", "File", "Host")
+    def file(_: State) -> Result:
+        raise error
 
-    @chain.link("file", "File", "Host")
-    def file(_: None) -> Seen:
-        raise HostError("the file cannot be read")
+    return file
 
-    way = Walk()
-    way.add(chain.links, None)
-    (found,) = way.findings()
-    assert (found.seen.state, found.seen.cause) == (FAULT, "the file cannot be read")
+
+def test_another_error_is_a_fault_of_its_check() -> None:
+    result = raising(HostError("the file cannot be read")).run(State())
+    assert (result.state, result.fault, result.cause) == (FAULT, "error", "the file cannot be read")
 
 
 @pytest.mark.parametrize(
@@ -136,31 +141,11 @@ def test_an_error_of_a_look_is_a_fault_of_its_link() -> None:
         (PermissionError(errno.EACCES, "Permission denied", "/x/key"), False, UNSEEN),
         (PermissionError(errno.EACCES, "Permission denied", "/x/key"), True, FAULT),
         (IsADirectoryError(errno.EISDIR, "Is a directory", "/x/key"), False, FAULT),
-        (PermissionError(errno.EACCES, "Permission denied", "/x/key"), None, FAULT),  # the server's side
     ],
 )
-def test_a_file_that_a_look_stumbles_over(error: OSError, root: bool | None, state: str) -> None:  # noqa: FBT001
-    chain: Chain[object] = Chain()
-
-    @chain.link("file", "File", "Host")
-    def file(_: object) -> Seen:
-        raise error
-
-    way = Walk()
-    way.add(chain.links, SimpleNamespace(**({} if root is None else {"root": root})))
-    (found,) = way.findings()
-    assert found.seen.state == state
-    assert f"/x/key: {error.strerror}" in found.seen.text
-
-
-def test_a_fault_that_its_link_does_not_have_is_a_fault_of_ours() -> None:
-    chain: Chain[None] = Chain()
-
-    @chain.link("file", "File", "Host", BROKEN)
-    def file(_: None) -> Seen:
-        raise wrong("unknown")
-
-    way = Walk()
-    way.add(chain.links, None)
-    with pytest.raises(StopIteration):
-        way.findings()
+def test_a_file_that_a_check_stumbles_over(error: OSError, root: bool, state: str) -> None:  # noqa: FBT001
+    host = State()
+    host.root = root
+    result = raising(error).run(host)
+    assert result.state == state
+    assert f"/x/key: {error.strerror}" in result.text

@@ -1,4 +1,4 @@
-"""What the doctor makes of the server's side, without a server."""
+"""What the doctor makes of the server, without a server."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from zbx_nvidia.doctor import server_checks
-from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN, Facts, Seen, look
+from zbx_nvidia.doctor import connection_checks, server_checks
+from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN
+from zbx_nvidia.doctor.host_state import AgentFacts
+from zbx_nvidia.doctor.server_state import Expected, ServerState
 from zbx_nvidia.server.hosts import AGENT
 
-FACTS = Facts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
+FACTS = AgentFacts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
 
 
 class Zabbix:
-    """A server that has one host, which it asks by its name."""
+    """A server that has one host, to which it connects by name."""
 
     url = "http://zabbix"
 
@@ -26,15 +28,10 @@ class Zabbix:
 
 
 @pytest.fixture
-def scene() -> server_checks.Scene:
-    expected = server_checks.Expected({}, "nvidia.get", "", "", "", ())
+def server() -> ServerState:
+    expected = Expected({}, "nvidia.get", "", "", "", ())
     zabbix: Any = Zabbix()
-    return server_checks.Scene(zabbix, "gpu01", expected, FACTS)
-
-
-def seen(scene: server_checks.Scene, name: str) -> Seen:
-    (link,) = [one for one in server_checks.CHAIN.links if one.id == name]
-    return look(link, scene)
+    return ServerState(zabbix, "gpu01", expected, FACTS)
 
 
 @pytest.mark.parametrize(
@@ -47,22 +44,22 @@ def seen(scene: server_checks.Scene, name: str) -> Seen:
     ],
 )
 def test_a_name_that_is_resolved_here(
-    scene: server_checks.Scene, monkeypatch: pytest.MonkeyPatch, numbers: list[str], state: str
+    server: ServerState, monkeypatch: pytest.MonkeyPatch, numbers: list[str], state: str
 ) -> None:
     def resolved(*_: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 0)) for number in numbers]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    assert seen(scene, "interface").state == state
+    assert connection_checks.interface.run(server).state == state
 
 
-def test_a_name_with_spaces_is_one_word_in_a_cure(scene: server_checks.Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scene, "name", "GPU node 1")
-    vars(scene)["host"] = None
-    found = seen(scene, "linked")
-    assert "zbx-nvidia add-host 'GPU node 1' --address" in found.cure
+def test_a_name_with_spaces_is_one_word_in_a_fix(server: ServerState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "name", "GPU node 1")
+    vars(server)["host"] = None
+    found = server_checks.linked.run(server)
+    assert "zbx-nvidia add-host 'GPU node 1' --address" in found.fix
     assert "'GPU node 1'" in found.cause
 
 
-def test_the_cure_of_encryption_keeps_the_way_to_run(scene: server_checks.Scene) -> None:
-    assert "install-agent --mode resident --psk" in seen(scene, "encryption").cure
+def test_the_fix_of_encryption_keeps_the_mode(server: ServerState) -> None:
+    assert "install-agent --mode resident --psk" in connection_checks.encryption.run(server).fix

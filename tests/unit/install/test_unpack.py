@@ -149,11 +149,11 @@ def test_it_reads_the_driver_prints_yaml_and_speaks_http(
 
 def test_its_doctor_looks_at_what_was_unpacked(pyz: Path) -> None:
     done = packed(pyz, "doctor", "--json")
-    (program,) = [link for link in json.loads(done.stdout)["links"] if link["id"] == "program"]
+    (program,) = [check for check in json.loads(done.stdout)["checks"] if check["id"] == "program"]
     assert "/opt/zbx-nvidia/bin/zbx-nvidia-agent" in program["text"]
     if program["fault"]:
         assert program["fault"] == "missing"
-        assert "zbx-nvidia.pyz unpack /opt/zbx-nvidia" in program["cure"]
+        assert "zbx-nvidia.pyz unpack /opt/zbx-nvidia" in program["fix"]
 
 
 def test_only_the_archive_unpacks() -> None:

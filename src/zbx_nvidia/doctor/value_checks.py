@@ -1,0 +1,129 @@
+"""What arrives at the server: the master item, its last value, the other items, discovery, clocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
+
+if TYPE_CHECKING:
+    from zbx_nvidia.doctor.server_state import ServerState
+
+APART = 60  # s that two clocks may differ
+MISSES = 3  # intervals for which a value may be missing
+LATE = 10  # s for everything between poll and value
+
+NOT_SUPPORTED = Fault(
+    "unsupported",
+    cause="Zabbix cannot get {key} from the host: {said}",
+    fix="Run the doctor on that host: the checks above then show why. Fix it, then poll the item again with “Execute "
+    "now”.",
+)
+
+
+@check("item", "Master item", SERVER, NOT_SUPPORTED, needs=("reach",))
+def item(server: ServerState) -> Result:
+    """Is the master item supported, from which all other items take their values?"""
+    if server.master["state"] != "0":
+        said = " ".join(server.master["error"].split())
+        raise NOT_SUPPORTED(said, key=server.expected.master, said=said)
+    return good(f"every {server.interval:g} s")
+
+
+NO_VALUE = Fault(
+    "never",
+    cause="No value of the host {name!r} has arrived yet.",
+    fix="For a new host this takes a minute or two. If it stays so, see the checks above, and read the server's log:\n"
+    "    journalctl -u zabbix-server -n 50",
+)
+OLD_VALUE = Fault(
+    "old",
+    cause="The last value of the host {name!r} is {age} s old, but one should arrive every {interval:g} s.",
+    fix="See the checks above. If all of them are good, the server is behind. Check its queue (Administration > Queue) "
+    "and its log:\n    journalctl -u zabbix-server -n 50",
+)
+
+
+@check("values", "Last value", SERVER, NO_VALUE, OLD_VALUE, needs=("server", "monitored", "item"))
+def values(server: ServerState) -> Result:
+    """How old is the last value of the document's time?"""
+    row = server.items.get(server.expected.timestamp)
+    if row is None or row["lastclock"] == "0":
+        raise NO_VALUE("no value yet", name=server.name)
+    age = server.now - float(row["lastclock"])
+    if age > MISSES * server.interval + LATE:
+        raise OLD_VALUE(f"{age:.0f} s", name=server.name, age=f"{age:.0f}", interval=server.interval)
+    return good(f"{max(age, 0):.0f} s")
+
+
+OTHERS_NOT_SUPPORTED = Fault(
+    "unsupported",
+    cause="{count} items of the host are in error. {item!r}: {said}",
+    fix="List them under Data collection > Hosts > Items, state “Not supported”. If nobody has changed them, report "
+    "the error.",
+)
+
+
+@check("supported", "Dependent items", SERVER, OTHERS_NOT_SUPPORTED, needs=("values",))
+def supported(server: ServerState) -> Result:
+    """Is an item in error that takes its value from the document?"""
+    bad = [row for row in server.items.values() if row["state"] != "0" and row["status"] == "0"]
+    bad = [row for row in bad if row["key_"] != server.expected.master]
+    if bad:
+        said = " ".join(bad[0]["error"].split())
+        raise OTHERS_NOT_SUPPORTED(f"{len(bad)} in error", count=len(bad), item=bad[0]["name"], said=said)
+    return good(f"{len(server.items)}, none in error")
+
+
+RULE_ERROR = Fault(
+    "error",
+    cause="The discovery rule {rule!r} is in error: {said}",
+    fix="Update the template. If this does not help, report the error.\n    zbx-nvidia install-template --url {url} "
+    "--token-file FILE",
+)
+NOTHING_DISCOVERED = Fault(
+    "nothing",
+    cause="Values arrive, but Zabbix has discovered no {thing} on the host {name!r}.",
+    fix="Check the discovery filters on the host and on the template: the macros {filters}. Check also that the "
+    "discovery rules are enabled.",
+)
+
+
+@check("discovery", "Discovery", SERVER, RULE_ERROR, NOTHING_DISCOVERED, needs=("values",))
+def discovery(server: ServerState) -> Result:
+    """Do the discovery rules work, and does everything discovered have its items?"""
+    expected = server.expected
+    request = {"hostids": [(server.host or {})["hostid"]], "output": ["name", "key_", "state", "error"]}
+    for rule in server.zabbix.call("discoveryrule.get", request):
+        if rule["key_"].startswith(expected.prefix) and (rule["error"] or rule["state"] != "0"):
+            said = " ".join(rule["error"].split()) or "it does not say which"
+            raise RULE_ERROR(said, rule=rule["name"], said=said, url=server.zabbix.url)
+    count = sum(key.startswith(expected.present) for key in server.items)
+    if not count:
+        filters = ", ".join(expected.filters)
+        raise NOTHING_DISCOVERED(f"no {expected.thing}", name=server.name, thing=expected.thing, filters=filters)
+    return good(f"{count} {expected.thing}{'s' * (count != 1)}")
+
+
+CLOCKS_DIFFER = Fault(
+    "apart",
+    cause="The host's clock is {seconds} s {direction} the server's. Values get wrong times, and the alert “Clocks "
+    "differ” is active.",
+    fix="Synchronize both with a time server:\n    timedatectl set-ntp true\n    timedatectl",
+)
+
+
+@check("clock", "Clocks", SERVER, CLOCKS_DIFFER, needs=("values",))
+def clock(server: ServerState) -> Result:
+    """How far is the host's clock from the server's, by the time in the document and the time of its arrival?"""
+    row = server.items[server.expected.timestamp]
+    if server.passive:
+        apart = float(row["lastvalue"]) - float(row["lastclock"])
+    elif server.facts is not None:
+        apart = -server.zabbix.ahead
+    else:
+        return unseen("an active agent reports no other time than its own")
+    if abs(apart) > APART:
+        direction = "ahead of" if apart > 0 else "behind"
+        raise CLOCKS_DIFFER(f"{abs(apart):.0f} s apart", seconds=f"{abs(apart):.0f}", direction=direction)
+    return good("less than a minute apart" if abs(apart) > LATE else "the same")
