@@ -28,7 +28,7 @@ DROP_INS = re.findall(r"^```ini\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)
 @pytest.fixture(scope="module")
 def host() -> Iterator[Machine]:
     """With the service, set up by hand; the lines that set the agent up are another matter, and so is install-agent."""
-    commands = DOCS.partition("By hand it is:")[2].split("```")[1].strip().splitlines()
+    commands = DOCS.partition("\n### By hand\n")[2].split("```")[1].strip().splitlines()
     with machine("7.0", "service") as made:
         made.shell("\n".join(line for line in commands if "/etc/zabbix" not in line and "restart zabbix" not in line))
         yield made
