@@ -4,8 +4,7 @@ A row is found in three places under one name: ``$.<entity>...<key>`` in the doc
 Zabbix item, and a line of docs/METRICS.md. All values are in base units (B, W, J, Hz, °C, %, s).
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
 # Zabbix value types, by the names of its export format.

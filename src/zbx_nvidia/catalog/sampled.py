@@ -4,8 +4,7 @@ A collector that is started for each poll has these readers among {#LACKS}, so t
 for those of which the driver keeps samples itself.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
 from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, SLOW, UNSIGNED, Metric

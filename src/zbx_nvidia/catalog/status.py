@@ -3,8 +3,7 @@
 Codes below 1000 are NVML's own (`nvmlReturn_t`), so that they can be looked up; from 1000 they are ours.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
 

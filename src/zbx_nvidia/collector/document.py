@@ -3,23 +3,19 @@
 docs/document.schema.json describes it. Absent values are absent: never 0, never null, never the last known one.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
-from zbx_nvidia.catalog.status import OK, RELEASED
+from zbx_nvidia.catalog.status import OK, RELEASED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from zbx_nvidia.catalog.metrics import Group
-    from zbx_nvidia.catalog.status import Status
 
 VERSION = 1
 
@@ -122,7 +118,7 @@ class Collection(NamedTuple):
     remarks: dict[int, str] | None = None
 
 
-def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
     """Put the document together.
 
     Returns:
@@ -202,7 +198,7 @@ def build(found: Collection, clock: Callable[[], float] = time.time) -> dict[str
     return document
 
 
-def build_links(found: Collection, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+def build_links(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
     """Put the document of the NVLinks together.
 
     Returns:

@@ -4,8 +4,7 @@ A message is a length, then its kind and fields by marshal, which is in the inte
 program and one Python. marshal knows no NamedTuple, so plain tuples travel and the receiver rebuilds the named ones.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 import contextlib
 import marshal
 import os
