@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHORT = 0.001  # s
+
 _ABSENT = frozenset(
     {
         pynvml.NVML_ERROR_NOT_SUPPORTED,
@@ -119,8 +121,10 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
         # Not an NVMLError: pynvml raises it where the library lacks the version of a call that it was built for.
         raise Absent(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, str(error)) from None
     finally:
-        _spent.time += perf_counter() - since
-        _spent.cpu += thread_time() - cpu
+        taken = perf_counter() - since
+        _spent.time += taken
+        # A short call has no time to wait in. To read a thread's processor time is a system call: a millisecond of 1,000.
+        _spent.cpu += taken if taken < _SHORT else thread_time() - cpu
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:
