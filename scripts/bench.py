@@ -28,6 +28,7 @@ PING_BAR = 3  # a resident check, in times of an agent.ping of the same agent
 STORM_BAR = 10.0  # 100,000 XIDs that come at once, in CPU time as above: some 3 times
 # Of a minute of the service for 8 GPUs, in imports of pynvml: seconds, and a share of a processor, are the machine's.
 SERVICE_BAR, PSS_BAR = 20, 45e6
+HANG_BAR = 3.0  # s: what zabbix_agentd gives a UserParameter (Timeout=3)
 GET, IMPORT, STORM = "zbx-nvidia-agent get", "python -c 'import pynvml'", "100,000 XIDs"
 
 
@@ -128,11 +129,13 @@ def main() -> None:
     console.print(table)
 
     size = results[AGENTS[0], 8, "oneshot"]["bytes"]
+    hanging = max(results[agent, 8, "oneshot"]["hanging"] for agent in AGENTS)
     bars = {
         f"get: CPU {ratio:.2f} times that of an import (at most {CPU_BAR})": ratio <= CPU_BAR,
         f"{STORM}: CPU {storm:.2f} times that of an import (at most {STORM_BAR})": storm <= STORM_BAR,
         f"document {size:,} B (below {SIZE_BAR:,})": size < SIZE_BAR,
         f"resident check {slowest:.1f} times a ping (at most {PING_BAR})": slowest <= PING_BAR,
+        f"check while a GPU hangs {hanging:.2f} s (at most {HANG_BAR:g})": hanging <= HANG_BAR,
         f"service {imports:.1f} imports of pynvml a minute (at most {SERVICE_BAR})": imports <= SERVICE_BAR,
         f"service {service['pss'] / 1e6:.1f} MB (below {PSS_BAR / 1e6:g})": service["pss"] < PSS_BAR,
     }

@@ -40,6 +40,7 @@ KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
 SERVICE_SECONDS = 30
 DOCUMENT = Path("/run/zbx-nvidia/document.json")
+PROFILE = Path("/etc/nvml-simulator/profile")
 
 
 def ask(key: str) -> bytes:
@@ -66,6 +67,19 @@ def cpu(command: list[str]) -> float:
         spent += usage.ru_utime + usage.ru_stime
     child.returncode = 0
     return spent
+
+
+def hanging() -> float:
+    """Seconds that the agent takes for an answer while a call for one GPU does not return; the container's last use."""
+    new = PROFILE.with_name("profile.new")
+    new.write_bytes(PROFILE.read_bytes().replace(b"[gpu 0]\n", b"[gpu 0]\nstate = hang\n"))
+    new.rename(PROFILE)
+    start = time.perf_counter()
+    answer = ask("nvidia.get")
+    seconds = time.perf_counter() - start
+    if json.loads(answer)["status"]["name"] != "Deadline exceeded":
+        sys.exit(answer.decode())
+    return seconds
 
 
 def service() -> dict[str, float]:
@@ -140,6 +154,7 @@ def main() -> None:
                 "cpu": {name: statistics.median(times) for name, times in spent.items() if times},
                 "service": service() if collector == "resident" else {},
                 "bytes": size,
+                "hanging": hanging() if collector == "oneshot" else 0.0,
             }
         )
     )

@@ -123,7 +123,7 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
     finally:
         taken = perf_counter() - since
         _spent.time += taken
-        # A short call has no time to wait in. To read a thread's processor time is a system call: a millisecond of 1,000.
+        # A short call cannot have waited. Reading a thread's processor time is a system call: 1 ms for 1,000 of them.
         _spent.cpu += taken if taken < _SHORT else thread_time() - cpu
 
 
