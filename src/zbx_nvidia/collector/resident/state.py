@@ -348,8 +348,7 @@ class ServiceState:
 
     def _on_closed(self, now: float) -> None:
         # What it owes, nobody will answer.
-        self._ready = False
-        self._round = None
+        self._stop_asking(now)
         self._asked.setdefault(HOST, now)
 
     def _on_ended(self, now: float, how: str) -> None:
@@ -379,19 +378,23 @@ class ServiceState:
     def _fail(self, now: float, status: Status, detail: str) -> None:
         """The driver is gone: report it at once. The worker ends by itself, and another one tries again."""
         self._failure = (status, detail)
-        self._ready = False
-        self._round = None
+        self._stop_asking(now)
         # If it hangs on its way out, that is what counts from then on.
         self._asked = {} if self._arguments is None else {HOST: now}
         if self._arguments is None:
             self._start_later(now)
         self._write_without(now)
 
+    def _stop_asking(self, now: float) -> None:
+        """The worker cannot be asked any more."""
+        self._ready = False
+        self._round = None
+        self._next = min(self._next, now + LONGEST_INTERVAL)
+
     def _end_worker(self, now: float) -> None:
         if self._arguments is not None and not self._ending:
             self._ending = True
-            self._ready = False
-            self._round = None
+            self._stop_asking(now)
             self._asked[HOST] = now
             self._do(EndWorker())
 

@@ -53,6 +53,22 @@ def test_rounds_that_a_sleeping_machine_missed_are_not_made_up(hours: int) -> No
     assert len(world.documents) == 3
 
 
+def test_a_round_that_begins_late_moves_none_that_follow() -> None:
+    world = World()
+    world.leap(INTERVAL - 0.1)
+    world.sleep(0.4)
+    world.leap(INTERVAL)
+    assert [when for when, _ in world.documents] == [1000, 1005.3, 1010]
+
+
+def test_no_round_begins_while_one_is_under_way() -> None:
+    world = World(stall="60s")
+    world.hung = {5}
+    world.leap(50)
+    assert len(world.asked) == 2
+    assert len(world.documents) == 1
+
+
 def test_gpus_come_and_go() -> None:
     world = World(gpu_count=6)
     world.gpu_count = 8
@@ -262,6 +278,15 @@ def test_without_a_worker_a_document_comes_at_least_once_a_minute() -> None:
     world.leap(2 * 3600)
     times = [when for when, _ in world.documents[1:]]
     assert len(times) >= 60
+    assert max(later - sooner for sooner, later in pairwise(times)) <= LONGEST_INTERVAL
+
+
+def test_while_no_worker_can_start_a_document_comes_at_least_once_a_minute() -> None:
+    world = World(interval="1h")
+    world.die("signal 9")
+    world.blocked = True
+    world.leap(3 * 3600)
+    times = [when for when, _ in world.documents[1:]]
     assert max(later - sooner for sooner, later in pairwise(times)) <= LONGEST_INTERVAL
 
 
