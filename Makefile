@@ -44,7 +44,7 @@ test-integration: venv wheel ## the tests against real Zabbix 6.0 and 7.0 in Doc
 	    "make test-integration" >&2; exit 1; }
 	@scripts/images.sh $(TEST_SERIES)
 	@scripts/test-venv.sh
-	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 2 \
+	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 3 \
 	    --durations 20 tests/integration
 
 test-loaded: ## `make test` on a machine that has other work: four busy loops beside it

@@ -171,11 +171,12 @@ def running(series: str) -> Iterator[Stack]:
     if complaint := missing_for(series):
         pytest.fail(complaint, pytrace=False)
     # A project's name may hold no dot. Another prefix lets two checkouts be tested on one machine.
-    project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-{series.replace('.', '')}"
+    names = (os.environ.get("ZBX_NVIDIA_TEST_PROJECT", "zbx-nvidia-test"), os.environ.get("PYTEST_XDIST_WORKER", ""))
+    project = "-".join((*filter(None, names), series.replace(".", "")))
     # Port 0: Docker takes a free one.
     compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose"
     compose_file = str(ROOT / "docker-compose.yml")
-    log = ROOT / "build" / "integration" / series / "containers.log"
+    log = ROOT / "build" / "integration" / f"{project}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     remove = "down --volumes --remove-orphans --timeout 2"
     up = "up --no-build --pull never --wait --wait-timeout 180"
@@ -192,26 +193,32 @@ def running(series: str) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session", params=SERIES)
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A Zabbix of each series, in turn, or side by side with two workers of xdist."""
+    """A Zabbix of each series, in turn, or side by side with workers of xdist, each of which has its own."""
     with running(request.param) as running_stack:
         yield running_stack
 
 
-class OneWorkerPerSeries(LoadScopeScheduling):  # type: ignore[misc]  # xdist is followed no further than its name
-    """All tests of a series run in one worker, for they share its stack.
+# About half of each series' time, most of it that of commands on machines of their own.
+ON_MACHINES = ("test_ansible.py", "test_doctor.py", "test_install_agent.py")
+
+
+class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is followed no further than its name
+    """All tests of half a series run in one worker, for they share its stack.
 
     xdist's own `--dist loadgroup` does not group at all under pytest 9.2 (observed with xdist 3.8.0).
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
         parameters = nodeid.partition("[")[2].rstrip("]").split("-")
+        series = next((series for series in ALL_SERIES if series in parameters), "")
         # Those of no series by file: they share its machine.
-        return next((series for series in ALL_SERIES if series in parameters), nodeid.partition("::")[0])
+        return f"{series} {file.endswith(ON_MACHINES)}" if series else file
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerSeries:
-    return OneWorkerPerSeries(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerStack:
+    return OneWorkerPerStack(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
