@@ -129,6 +129,7 @@ def test_every_command_starts_from_it(pyz: Path, command: str) -> None:
     assert done.stdout.startswith(f"Usage: zbx-nvidia.pyz {command} ")
 
 
+@pytest.mark.slow
 def test_it_reads_the_driver_prints_yaml_and_speaks_http(
     pyz: Path, machine: MachineFactory, clocked: ClocksFactory
 ) -> None:
@@ -195,6 +196,7 @@ def test_the_second_time_there_is_nothing_to_do(pyz: Path, there: Path, tmp_path
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in there.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_what_was_lost_comes_back(small: Path, tmp_path: Path) -> None:
     """A script that was removed or edited; bytecode that another Python cannot use."""
     target = tmp_path / "there"
@@ -211,6 +213,7 @@ def test_what_was_lost_comes_back(small: Path, tmp_path: Path) -> None:
     assert list(library.rglob("*.pyc"))
 
 
+@pytest.mark.slow
 def test_a_new_version_leaves_the_last_one_to_what_still_runs(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "there"
     archives = [small]
@@ -226,6 +229,7 @@ def test_a_new_version_leaves_the_last_one_to_what_still_runs(small: Path, tmp_p
         seen.append(new)
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_start_changes_nothing(small: Path, tmp_path: Path) -> None:
     broken = changed(
         small, tmp_path / "broken.pyz", "zbx_nvidia/collector/main.py", b"\nraise RuntimeError('broken')\n"
