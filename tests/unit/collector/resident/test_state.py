@@ -144,6 +144,40 @@ def test_a_call_that_comes_back_and_hangs_again_begins_to_count_anew() -> None:
     assert age(world) < 3 * STALL
 
 
+def test_a_stall_is_reported_when_it_is_one_and_not_a_round_later() -> None:
+    world = World(interval="1m")
+    world.hung = {5}
+    world.leap(60 + STALL)
+    assert world.documents[-1][0] == 1000 + 60 + STALL
+    assert world.name == "Stalled"
+
+
+def test_a_gpu_that_hangs_again_is_waited_for_again() -> None:
+    """Its call of an earlier round comes back while another GPU keeps the round open."""
+    world = World()
+    world.hung = {5}
+    world.leap(100)
+    world.hung = {5, 6}
+    world.leap(INTERVAL)
+    count = len(world.documents)
+    world.leap(STALL / 2)
+    world.back(5)
+    world.hung = {5, 6}
+    world.leap(STALL / 2)
+    assert len(world.documents) == count
+    world.leap(STALL / 2)
+    assert len(world.documents) > count
+
+
+def test_an_answer_to_a_round_of_long_ago_is_none_to_this_one() -> None:
+    world = World()
+    world.hung = {HOST}
+    world.leap(100)
+    world.back(HOST)
+    world.leap(INTERVAL)
+    assert not [document for _, document in world.documents if "No answer for 0 s" in document.detail]
+
+
 def test_the_whole_driver_stalls() -> None:
     world = World()
     world.hung = {HOST}
@@ -173,6 +207,32 @@ def test_a_driver_that_hangs_from_the_start() -> None:
     assert world.name == "OK"
 
 
+def test_a_worker_that_does_not_come_up_is_reported_when_it_stalls() -> None:
+    world = World(interval="1m")
+    world.release(1)
+    world.hung = {HOST}
+    world.leap(1 + STALL)
+    assert (world.name, world.documents[-1][0]) == ("Stalled", world.now)
+
+
+def test_a_worker_that_hangs_on_its_way_out() -> None:
+    world = World()
+    world.lingers = True
+    world.driver = NO_DRIVER
+    world.leap(INTERVAL)
+    assert world.name == "Driver not loaded"
+    world.leap(STALL + INTERVAL)
+    assert (world.name, len(world.starts)) == ("Stalled", 1)
+
+
+def test_a_worker_that_closes_its_pipe_and_stays() -> None:
+    world = World()
+    world.lingers = True
+    world.die("signal 9")
+    world.leap(STALL + INTERVAL)
+    assert (world.name, len(world.starts)) == ("Stalled", 1)
+
+
 def test_a_worker_of_an_earlier_service_hangs() -> None:
     world = World()
     world.blocked = True
@@ -196,6 +256,18 @@ def test_a_first_worker_that_is_kept_out_is_reported_when_it_stalls() -> None:
     assert world.name == "Released"
     world.leap(STALL)
     assert world.name == "Previous collection still running"
+
+
+def test_each_time_that_it_is_kept_out_counts_by_itself() -> None:
+    world = World()
+    for _ in range(2):
+        world.release(1)
+        world.blocked = True
+        world.leap(1 + 0.8 * STALL)
+        assert world.name == "Released"
+        world.blocked = False
+        world.leap(INTERVAL)
+        assert world.name == "OK"
 
 
 # -- drivers and GPUs that go and come -------------------------------------------------------------------------------
@@ -268,8 +340,19 @@ def test_the_worker_dies() -> None:
     world = World()
     world.die("signal 11")
     assert (world.name, world.last.detail) == ("Collector failed", "The process that reads the driver died: signal 11")
+    assert world.said == [world.last.detail]
     world.leap(FIRST_PAUSE)
     assert (world.name, len(world.starts)) == ("OK", 2)
+
+
+def test_the_worker_dies_after_the_driver_was_gone() -> None:
+    world = World()
+    world.driver = NO_DRIVER
+    world.leap(INTERVAL)
+    world.driver = None
+    world.leap(LONGEST_PAUSE)
+    world.die("signal 11")
+    assert world.last.detail == "The process that reads the driver died: signal 11"
 
 
 def test_without_a_worker_a_document_comes_at_least_once_a_minute() -> None:
@@ -402,6 +485,16 @@ def test_the_document_says_why_before_the_answer_does() -> None:
     assert world.documents[len(names)][1].status.name == "Stalled"
 
 
+def test_a_release_is_refused_when_one_call_comes_back_and_another_does_not() -> None:
+    world = World()
+    world.hung = {HOST, 5}
+    world.leap(INTERVAL)
+    world.release(600)
+    world.back(HOST)
+    world.leap(STALL)
+    assert (world.answers, world.name) == ([HELD], "Stalled")
+
+
 @pytest.mark.parametrize("ended", ["by another", "by its time"])
 def test_a_release_that_is_over_before_it_has_begun(ended: str) -> None:
     """Nobody may take a driver for free that is in use again."""
@@ -501,6 +594,17 @@ def test_gpus_without_work_are_looked_at_seldom_and_not_sampled() -> None:
     assert len(world.documents) == count + 10
 
 
+def test_a_new_worker_samples_until_it_is_known_that_nothing_runs() -> None:
+    world = World(idle="1m")
+    world.busy = False
+    world.leap(3 * WINDOW)
+    assert leaves_them_alone(world)
+    world.library_replaced = True
+    world.leap(WINDOW)
+    assert len(world.starts) == 2
+    assert not leaves_them_alone(world)
+
+
 def test_without_being_asked_to_it_looks_as_often_as_ever() -> None:
     world = World()
     world.busy = False
@@ -583,6 +687,29 @@ def test_xids_outlive_the_worker() -> None:
     world.reports = [XidReport(2, "GPU-2", True, None, ())]
     world.leap(INTERVAL)
     assert world.last.gpus[2].readings["xid_count"] == 1
+
+
+def test_what_a_worker_said_of_its_watch_ends_with_it() -> None:
+    world = World()
+    world.reports = [XidReport(2, "", False, None, ()), XidReport(3, "GPU-3", None, (4, "No"), ())]
+    world.leap(INTERVAL)
+    assert (world.last.gpus[2].lacks, len(world.last.gpus[3].problems)) == (("xid",), 1)
+    world.die("signal 9")
+    world.leap(FIRST_PAUSE)
+    assert (world.last.gpus[2].lacks, world.last.gpus[3].problems) == ((), ())
+
+
+def test_after_a_card_has_gone_no_place_has_the_xid_of_its_last_card() -> None:
+    """A lost GPU cannot say who it is, and indices have moved."""
+    world = World()
+    world.reports = [xid(5, 79, world.now)]
+    world.leap(INTERVAL)
+    world.die("signal 9")
+    world.gpu_count = 6
+    world.leap(FIRST_PAUSE)
+    world.hung = {5}
+    world.leap(INTERVAL + STALL)
+    assert world.last.remarks == {}
 
 
 def test_the_kernel_log_serves_without_the_driver() -> None:

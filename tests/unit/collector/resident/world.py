@@ -65,6 +65,7 @@ class World:
         driver: Why NVML does not answer; None while it does.
         blocked: Whether a worker of an earlier service holds the lock.
         startable: Whether a process can be started.
+        lingers: Whether a worker that ends hangs in the driver as it closes the devices.
         documents: (when, what) of each that was written.
         answers: To those who asked for a release.
         said: Lines of the log.
@@ -82,6 +83,7 @@ class World:
         self.version = __version__
         self.blocked = False
         self.startable = True
+        self.lingers = False
         self.library_replaced = False
         self.lines: list[Line] = []
         self.log_reads, self.log_complaint = False, ""
@@ -259,5 +261,7 @@ class World:
             self._gone("exit code 0")
 
     def _gone(self, how: str) -> None:
+        if self.lingers:
+            return
         self._alive, self._owed = False, {}
         self._coming.append(WorkerEnded(how))
