@@ -1,4 +1,4 @@
-"""Write every file that is generated from the catalogue and the commands, or check that they are what it generates now.
+"""Write every file that is generated from the catalog and the commands, or check that they are up to date.
 
 python -m scripts.generate           writes them
 python -m scripts.generate --check   exits 1 and names those that differ

@@ -5,30 +5,31 @@ from __future__ import annotations
 from scripts.generate.page import HEAD
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.macros import MACROS
-from zbx_nvidia.template.expressions import for_gpu
 
 
 def alerts() -> str:
     """docs/ALERTS.md."""
     parts = [HEAD, "# Alerts\n"]
     parts.append(
-        "High utilisation and a power draw at the limit alarm nobody: that is a card at work. "
-        "Periods and thresholds are macros; those of a GPU can be set for one card by its UUID as context. "
-        "An alert of a GPU counts only while the card is there: when it has gone, “Lost or missing” does.\n"
+        "High utilization and a power draw at the limit raise no alert: such a card is at work.\n\n"
+        "Periods and limits are [macros](#macros). To set one for a single GPU, add the UUID as context: "
+        '`{$NVIDIA.TEMP.MARGIN:"GPU-..."}`.\n\n'
+        "If a GPU is gone, its alerts are resolved, and “GPU lost or missing” is raised.\n"
     )
     for alert in ALERTS:
-        name = for_gpu(alert.name) if alert.entity != "host" else alert.name
         after = ", ".join(f"“{other.name}”" for other in ALERTS if other.key in alert.depends)
         parts += [
-            f"## {name}\n",
+            f"## {alert.name}\n",
             f"{alert.why}\n",
-            f"**What to do.** {alert.action}\n",
+            f"**What to do:** {alert.action}\n",
             f"- Severity: {alert.severity.lower()}",
             f"- Raised when: `{alert.expression}`",
-            *([f"- Over when: `{alert.recovery}`"] if alert.recovery else []),
-            *([f"- Silent while there is: {after}"] if after else []),
+            *([f"- Resolved when: `{alert.recovery}`"] if alert.recovery else []),
+            *([f"- Suppressed by: {after}"] if after else []),
             "",
         ]
     parts += ["## Macros\n", "| Macro | Default | Meaning |", "|---|---|---|"]
-    parts += [f"| `{{{macro.name}}}` | `{macro.value}` | {macro.text} |" for macro in MACROS]
+    for macro in MACROS:
+        value = macro.value.replace("|", "\\|")
+        parts.append(f"| `{{{macro.name}}}` | {f'`{value}`' if value else 'empty'} | {macro.text} |")
     return "\n".join(parts) + "\n"

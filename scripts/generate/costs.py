@@ -33,14 +33,13 @@ def costs() -> str:
         HEAD,
         "# Costs\n",
         (
-            "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of "
-            "them on. Besides, a host has "
-            f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
-            "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only. "
-            f"The resident collector adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
-            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers a GPU.\n"
+            "What one GPU of each simulated machine adds to Zabbix, by default and with all groups switched on. "
+            f"Each host adds {len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} "
+            f"triggers. Resident mode adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
+            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers per GPU.\n"
         ),
-        "| Machine | Items | Triggers | Values an hour | Items, all on | Triggers | Values an hour |",
+        "The values are counted at one poll per minute, while nothing changes that is stored on change.\n",
+        "| Machine | Items | Triggers | Values per hour | Items, all on | Triggers, all on | Values per hour, all on |",
         "|---|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "tests/golden").glob("*.json")):
@@ -59,7 +58,7 @@ def costs() -> str:
 
 
 def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> list[Metric]:
-    """What is discovered of the first GPU of a document, with the switches as they are or all of them on."""
+    """What is discovered of the first GPU of a document, by default or with all groups on."""
     readings = next(iter(document["gpus"].values()))
     on = {group.name for group in GROUPS if group.on or everything}
     return [
@@ -70,7 +69,7 @@ def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> li
 
 
 def sizes() -> list[str]:
-    """What a server needs for many hosts, reckoned from what a few were seen to take."""
+    """What a server needs for many hosts, estimated from what a few were seen to need."""
     document = json.loads((ROOT / "tests/golden/h100x8.json").read_text(encoding="utf-8"))
     gpus = len(document["gpus"])
     rows = [*HOST_METRICS, *_items_of_a_gpu(document) * gpus]
@@ -80,23 +79,24 @@ def sizes() -> list[str]:
     lines = [
         "## The server's size\n",
         (
-            "What to set in zabbix_server.conf for so many hosts of eight H100s, with the switches as they are and one "
-            "poll a minute; “default” is Zabbix's. The server stops when its configuration cache (“please increase "
-            "CacheSize”) or its history index is full, so set these before the hosts are added. Other hosts count by "
-            f"their items: the table above says how many a GPU has, and such a host has {items}. What else the server "
-            "watches comes on top.\n"
+            "Set these caches in zabbix_server.conf before you add the hosts. The server stops if its configuration "
+            "cache (“please increase CacheSize”) or its history index is full.\n"
         ),
         (
-            "Reckoned from 20 such hosts on Zabbix 7.0.22, half of it added to be on the safe side, and rounded up to "
-            "a power of two. An item takes, with its share of triggers, "
-            f"{CONFIGURATION:,} bytes of the configuration cache, {INDEX} of the history index, {TREND} of the trend "
-            f"cache, and {VALUES} of the value cache.\n"
+            "The table is for hosts with eight H100s, the default groups and one poll per minute. “default” is the "
+            f"default of Zabbix. Such a host has {items} items. For other hosts, count the items with the table above. "
+            "Add what else the server monitors.\n"
         ),
         (
-            f"Disk is that of PostgreSQL without compression: {HISTORY} days of values at {STORED_VALUE} bytes each, "
-            f"and {TRENDS} days of hourly trends at {STORED_TREND}.\n"
+            "The sizes are estimated from 20 such hosts on Zabbix 7.0.22, plus 50 %, rounded up to a power of two. Per "
+            f"item, with its share of triggers, they are {CONFIGURATION:,} bytes of the configuration cache, {INDEX} "
+            f"of the history index, {TREND} of the trend cache and {VALUES} of the value cache.\n"
         ),
-        "| Hosts | Items | Values a second | " + " | ".join(DEFAULTS) + " | Disk, values | Disk, trends |",
+        (
+            f"Disk space is for PostgreSQL without compression: {HISTORY} days of values at {STORED_VALUE} bytes each, "
+            f"and {TRENDS} days of hourly trends at {STORED_TREND} bytes each.\n"
+        ),
+        "| Hosts | Items | Values per second | " + " | ".join(DEFAULTS) + " | Disk, values | Disk, trends |",
         "|" + "---|" * (5 + len(DEFAULTS)),
     ]
     for hosts in (10, 30, 100, 300, 625):

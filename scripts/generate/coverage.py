@@ -1,7 +1,7 @@
-"""What the field measures and alarms on, row by row: what serves it here, or why nothing does.
+"""What other products measure and alert on, row by row: what covers it here, or why nothing does.
 
-The rows are what fifteen products have between them (nvidia-smi based templates, exporters, DCGM, fleet scripts). A
-test holds the references against the catalogue, so that nothing is dropped in silence; docs/COVERAGE.md shows it.
+The rows are the union of fifteen products (nvidia-smi based templates, exporters, DCGM, fleet scripts). A test compares
+the references with the catalog, so nothing is dropped unnoticed. docs/COVERAGE.md shows it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Row(NamedTuple):
 
     Attributes:
         name: What it is.
-        served: References of metrics, or keys of alerts, that serve it here.
-        why: Where nothing, or not everything, does: why.
+        served: References of metrics, or keys of alerts, that cover it here.
+        why: If nothing, or not everything, does: why.
     """
 
     name: str
@@ -49,7 +49,7 @@ METRICS = (
         ),
     ),
     Row("Fans", ("gpu.fan_speed", "gpu.fan_rpm", "fan.speed", "fan.rpm")),
-    Row("Voltage", (), "NVML does not give it; nvidia-smi shows it on few boards, through a private call."),
+    Row("Voltage", (), "NVML does not report it. nvidia-smi shows it on few boards, through a private call."),
     Row("Power draw", ("gpu.power", "gpu.power_instant", "gpu.power_average", "gpu.power_mean")),
     Row("Power limit", ("gpu.power_limit", "gpu.power_limit_requested")),
     Row("Enforced limit as its own value", ("gpu.power_limit",)),
@@ -71,7 +71,7 @@ METRICS = (
             "gpu.throttle_hw_thermal",
             "gpu.throttle_power_brake",
         ),
-        "Idle, display clock and application clocks hold nothing down that anybody wants.",
+        "Idle, display clock and application clocks are no throttling.",
     ),
     Row(
         "Throttle time counters",
@@ -88,7 +88,7 @@ METRICS = (
     Row(
         "PCIe throughput",
         ("gpu.sampled_pcie_sent", "gpu.sampled_pcie_received"),
-        "Resident mode only: a reading costs 40 ms a GPU, and the byte counters wrap too soon.",
+        "Resident mode only: a reading takes 40 ms per GPU, and the byte counters wrap too soon.",
     ),
     Row("PCIe replay counter", ("gpu.pcie_replays", "gpu.pcie_replay_rate")),
     Row("ECC mode", ("gpu.ecc_mode",)),
@@ -100,8 +100,8 @@ METRICS = (
             "gpu.ecc_sram_uncorrected_volatile",
             "gpu.ecc_dram_uncorrected_volatile",
         ),
-        "Where in the SRAM, and whether its threshold is exceeded (nvmlDeviceGetSramEccErrorStatus), the driver tells "
-        "root alone, and the agent is not root.",
+        "Not the place in the SRAM and its threshold (nvmlDeviceGetSramEccErrorStatus): the driver reports them to "
+        "root only, and the agent is not root.",
     ),
     Row("ECC volatile and aggregate", ("gpu.ecc_corrected_aggregate", "gpu.ecc_uncorrected_aggregate")),
     Row("Retired pages", ("gpu.retired_pages_single", "gpu.retired_pages_double", "gpu.retired_pages_pending")),
@@ -141,17 +141,17 @@ METRICS = (
     Row(
         "MIG utilization by instance",
         ("mig.gpm_sm", "mig.gpm_occupancy", "mig.gpm_tensor", "mig.gpm_memory", "mig.gpm_graphics"),
-        "Resident mode only, from Hopper on: NVML has it through GPM alone.",
+        "Resident mode only, Hopper and newer: NVML reports it through GPM only.",
     ),
     Row(
         "Processes",
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
-        "Names, never arguments: those can hold secrets.",
+        "Names without arguments by default: arguments can hold secrets.",
     ),
     Row(
         "Utilization by process",
         ("gpu.process_list", "user.utilization"),
-        "Resident mode only: the driver tells what came after a time. Not of a GPU in MIG mode.",
+        "Resident mode only: the driver reports what happened since a time. Not for GPUs in MIG mode.",
     ),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row(
@@ -161,7 +161,7 @@ METRICS = (
     Row(
         "XID events",
         ("gpu.xid_last", "gpu.xid_last_time", "gpu.xid_recent", "gpu.xid_count", "gpu.xid_events"),
-        "Resident mode only: the driver tells them to a process that waits.",
+        "Resident mode only: the driver reports them only to a waiting process.",
     ),
     Row("Driver version", ("host.driver_version",)),
     Row("CUDA version", ("host.cuda_version",)),
@@ -172,7 +172,7 @@ METRICS = (
     Row(
         "SM activity and occupancy, tensor, DRAM (GPM)",
         ("gpu.gpm_sm", "gpu.gpm_occupancy", "gpu.gpm_tensor", "gpu.gpm_memory", "gpu.gpm_graphics"),
-        "Resident mode only: they lie between two samples.",
+        "Resident mode only: NVML calculates them between two samples.",
     ),
     Row("Confidential computing", ("gpu.cc_feature", "gpu.cc_environment", "gpu.protected_used")),
     Row("Fabric state", ("gpu.fabric_state", "gpu.fabric_status")),
@@ -199,12 +199,12 @@ ALERTS = (
     Row(
         "Memory temperature (HBM)",
         ("memory_temperature",),
-        "Where the card tells a limit: V100 and A100 do, Hopper and newer tell a temperature without one.",
+        "Only if the card reports a limit: V100 and A100 do, Hopper and newer do not.",
     ),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
-    Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
-    Row("High utilisation, memory, encoder, decoder", (), "A card at work is no fault."),
+    Row("Power brake", ("power_brake",), "No alert at the power limit: a card at work is at its limit."),
+    Row("High utilization, memory, encoder, decoder", (), "No fault: the card is at work."),
     Row("Fan", ("fan",)),
     Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
@@ -221,12 +221,12 @@ ALERTS = (
     Row("PCIe generation, width downgrade", ("pcie_width", "pcie_generation")),
     Row("NVLink errors", ("nvlink_errors", "nvlink5_errors", "nvlink_crc")),
     Row("NVLink inactive", ("nvlink_down",)),
-    Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom takes a lock for long: not in a poll."),
+    Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom holds a lock for long, so a poll must not call it."),
     Row("Fabric manager, fabric state", ("fabric",)),
     Row("Persistence off", ("persistence_expected",)),
     Row("ECC disabled", ("ecc_expected",)),
     Row("Driver, VBIOS differs from the fleet", ("driver_version", "vbios", "mig_expected", "power_expected")),
-    Row("Clocks below minimum", (), "A card at rest is below any minimum; “stall” says it at work."),
+    Row("Clocks below minimum", (), "An idle card is below any minimum. For a card at work, see `stall`."),
     Row("vGPU license", ("license",)),
     Row("Idle or stalled, old processes", ("idle", "stall", "abandoned", "old_process")),
 )
@@ -237,14 +237,14 @@ def covered() -> str:
     parts = [
         HEAD,
         "# Coverage\n",
-        "What fifteen products of this field measure and alarm on between them, and what serves it here.\n",
+        "What fifteen other products measure and alert on, and what covers it here.\n",
     ]
     for title, rows in (("Metrics", METRICS), ("Alerts", ALERTS)):
         done = sum(bool(row.served) for row in rows)
         parts += [
             f"## {title}\n",
-            f"{done} of {len(rows)} rows.\n",
-            "| What | Served by | Why not, or not all |",
+            f"{done} of {len(rows)} rows are covered.\n",
+            "| What | Covered by | Remarks |",
             "|---|---|---|",
         ]
         parts += [f"| {row.name} | {', '.join(f'`{key}`' for key in row.served)} | {row.why} |" for row in rows]

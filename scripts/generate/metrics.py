@@ -11,29 +11,45 @@ from zbx_nvidia.collector.document import LIMIT
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import key
 
+# Headings of groups whose names are no headings.
+TITLES = {
+    "ecc": "ECC",
+    "pcie": "PCIe",
+    "nvlink": "NVLink",
+    "xid": "XID",
+    "gpm": "GPM",
+    "codec": "Encoder and decoder",
+    "vgpu": "vGPU",
+    "ecc_detail": "ECC by kind of memory",
+    "confidential": "Confidential computing",
+    "bar1": "BAR1",
+    "process_list": "Process list",
+}
+
 
 def metrics() -> str:
     """docs/METRICS.md."""
     parts = [
         HEAD,
         "# Metrics\n",
-        "Values are in base units. A value that a card cannot give is absent, and its item is never created.\n",
+        "Values are in base units. If a card does not report a value, its item does not exist.\n",
         (
-            f"Everything but single NVLinks comes from one check a host and interval, `{DOCUMENT}`; all other items "
-            "depend on it. "
-            f"A document is at most {LIMIT:,} bytes long.\n"
+            f"One agent check per poll, `{DOCUMENT}`, fetches everything except single NVLinks. The other items depend "
+            f"on it. A document has at most {LIMIT:,} bytes.\n"
         ),
         "## Host\n",
         _table(HOST_METRICS),
         "## GPU\n",
         (
-            "One set of items for each GPU, keyed by its UUID. A macro switches a family off: "
-            f"`{{{switch('fan')}}}` = 0, on the template or a host.\n"
+            "Each GPU has a set of items, keyed by its UUID. A macro switches off a group of items: set "
+            f"`{{{switch('fan')}}}` to 0, on the template or a host.\n"
         ),
     ]
     for group in GROUPS:
         rows = tuple(metric for metric in (PRESENT, *GPU_ITEMS) if metric.group == group.name)
-        title = f"### {group.name.capitalize()}\n"
+        if not rows:
+            continue
+        title = f"### {TITLES.get(group.name, group.name.capitalize())}\n"
         state = "on" if group.on else "off"
         macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
         parts += [title, *([macro] if macro else []), _table(rows)]
@@ -52,7 +68,7 @@ def _switch_of(entity: Entity) -> str:
     ]
     line = f"Switch{'es' if len(switches) > 1 else ''}: {'; '.join(switches)}."
     if entity.document == LINKS_DOCUMENT:
-        line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
+        line += f" Also enable the item `{LINKS_DOCUMENT}` on a host or on the template: it is disabled by default."
     return line
 
 

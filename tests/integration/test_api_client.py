@@ -226,8 +226,8 @@ def older(text: str) -> str:
                       r"^        - macro: '" + re.escape(MACRO) + r"'\n          value: (\S+)\n", text)  # fmt: skip
     assert found, "the template has another form than this test expects"
     text = text.replace(found[0], found[0].replace(f"value: {found[1] or found[2]}", "value: 77m"))
-    assert "name: 'NVIDIA: Readings in error'" in text
-    text = text.replace("name: 'NVIDIA: Readings in error'", "name: 'NVIDIA: Older name'")
+    assert "name: 'NVIDIA: Failed readings'" in text
+    text = text.replace("name: 'NVIDIA: Failed readings'", "name: 'NVIDIA: Older name'")
     item = re.search(r"(?m)^      items:\n", text)
     assert item
     gone = (
@@ -243,7 +243,7 @@ def test_update_says_what_changes_and_keeps_the_users_macros(server: Server) -> 
     server.api.usermacro.update(hostmacroid=own["hostmacroid"], value="42m")
     server.api.usermacro.create(hostid=server.templateid(), macro="{$MINE}", value="mine")
     dry = server.zbx_nvidia.ok("install-template", "--dry-run")
-    assert "      name: 'NVIDIA: Older name' -> 'NVIDIA: Readings in error'\n" in dry
+    assert "      name: 'NVIDIA: Older name' -> 'NVIDIA: Failed readings'\n" in dry
     assert f"    = macro {MACRO}: '42m', here " in dry
     assert "    = macro {$MINE}\n" in dry
     assert "    = item NVIDIA: Gone\n" in dry
@@ -304,7 +304,7 @@ def test_what_people_added_and_disabled_survives_an_update(server: Server) -> No
         f"template group {MARK} group",
     ):
         assert f"    = {kept}\n" in out
-    assert "Readings in error" in out, "nothing was updated, so nothing is proven"
+    assert "Failed readings" in out, "nothing was updated, so nothing is proven"
     assert api.item.get(hostids=templateid, filter={"key_": "mine"})
     assert api.itemprototype.get(hostids=templateid, filter={"key_": "mine[{#UUID}]"})
     states = {row["triggerid"]: row["status"] for row in api.trigger.get(templateids=templateid, output=["status"])}

@@ -1,4 +1,5 @@
-"""The table from which everything else is derived: metrics, alerts, graphs, statuses, macros. Data, no behaviour.
+"""The table from which everything else is derived: metrics, alerts, graphs, statuses, macros. Data, no code.
 
-`metrics` and `status` are read by the agent at each poll and stay small; `alerts` and `graphs` are for the template.
+The collector imports `metrics` and `status` at each poll, so they stay small. `alerts` and `graphs` are for the
+template.
 """

@@ -16,12 +16,12 @@ class Line(NamedTuple):
 
     Attributes:
         metric: The metric it shows.
-        colour: RRGGBB.
+        color: RRGGBB.
         drawn: SINGLE_LINE, BOLD_LINE, FILLED_REGION or DASHED_LINE.
     """
 
     metric: str
-    colour: str
+    color: str
     drawn: str = "SINGLE_LINE"
 
 
@@ -55,7 +55,7 @@ GRAPHS = (
     ),
     Graph(
         key="temperature_margin",
-        name="Temperature and margin",
+        name="Temperature and margin (T.Limit)",
         lines=(
             Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
             Line("gpu.temperature_margin", "2774A4"),
@@ -64,7 +64,7 @@ GRAPHS = (
     ),
     Graph(
         key="utilization",
-        name="Utilization",
+        name="Utilization of GPU and memory controller",
         lines=(
             Line("gpu.utilization", "1A7C11", "BOLD_LINE"),
             Line("gpu.utilization_memory", "2774A4"),
@@ -73,7 +73,7 @@ GRAPHS = (
     ),
     Graph(
         key="memory",
-        name="Memory",
+        name="Memory usage",
         lines=(
             Line("gpu.memory_used", "2774A4", "FILLED_REGION"),
             Line("gpu.memory_total", "F63100", "DASHED_LINE"),
@@ -82,7 +82,7 @@ GRAPHS = (
     ),
     Graph(
         key="power",
-        name="Power",
+        name="Power draw and limit",
         lines=(
             Line("gpu.power", "A54F10", "BOLD_LINE"),
             Line("gpu.power_limit", "F63100", "DASHED_LINE"),
@@ -90,7 +90,7 @@ GRAPHS = (
     ),
     Graph(
         key="power_peaks",
-        name="Power between polls",
+        name="Power draw between polls",
         lines=(
             Line("gpu.sampled_power_average", "A54F10", "BOLD_LINE"),
             Line("gpu.sampled_power_p95", "FF8000"),
@@ -99,7 +99,7 @@ GRAPHS = (
     ),
     Graph(
         key="utilization_peaks",
-        name="Utilization between polls",
+        name="GPU utilization between polls",
         lines=(
             Line("gpu.sampled_utilization_average", "1A7C11", "BOLD_LINE"),
             Line("gpu.sampled_utilization_p95", "2774A4"),
@@ -109,7 +109,7 @@ GRAPHS = (
     ),
     Graph(
         key="gpm",
-        name="Activity",
+        name="GPM activity",
         lines=(
             Line("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
             Line("gpu.gpm_occupancy", "2774A4"),
@@ -120,12 +120,12 @@ GRAPHS = (
     ),
     Graph(
         key="pcie",
-        name="PCIe data",
+        name="PCIe throughput",
         lines=(Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4")),
     ),
     Graph(
         key="throttling",
-        name="Throttling",
+        name="Throttling, in % of time",
         lines=(
             Line("gpu.throttle_share_power", "AC8C14"),
             Line("gpu.throttle_share_sw_thermal", "FF8000"),
@@ -144,12 +144,12 @@ GRAPHS = (
     ),
     Graph(
         key="nvlink",
-        name="NVLink",
+        name="NVLink throughput",
         lines=(Line("gpu.nvlink_sent_rate", "1A7C11"), Line("gpu.nvlink_received_rate", "2774A4")),
     ),
     Graph(
         key="fan",
-        name="Fan",
+        name="Fan speed",
         lines=(Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),),
     ),
     Graph(
@@ -162,13 +162,13 @@ GRAPHS = (
     ),
     Graph(
         key="codec",
-        name="Encoder and decoder",
+        name="Encoder and decoder utilization",
         lines=(Line("gpu.utilization_encoder", "A54F10"), Line("gpu.utilization_decoder", "2774A4")),
         percent=True,
     ),
 )
 
-# Value maps whose words are fixed here; that of the driver status follows from `status`.
+# The value maps, except that of the driver status, which follows from `status`.
 VALUEMAPS = {
     "NVIDIA yes or no": {"0": "No", "1": "Yes"},
     "NVIDIA on or off": {"0": "Off", "1": "On"},
@@ -187,10 +187,10 @@ VALUEMAPS = {
     "NVIDIA XID": {"0": "None", **{f"{xid.code}": xid.meaning for xid in XIDS}},
     "NVIDIA virtualization mode": {
         "0": "None",
-        "1": "Passed through",
+        "1": "Pass-through",
         "2": "vGPU",
-        "3": "Host of vGPUs",
-        "4": "Host of vSGA",
+        "3": "vGPU host",
+        "4": "vSGA host",
     },
     "NVIDIA license state": {
         "0": "Unknown",

@@ -24,7 +24,7 @@ class Group(NamedTuple):
 
     Attributes:
         name: Also the end of the macro `{$NVIDIA.GROUP.<NAME>}`.
-        component: Value of the item tag `component`, in Zabbix's own vocabulary.
+        component: Value of the item tag `component`, unless a metric has its own.
         text: What it holds, for the macro's description.
         on: Whether it is discovered unless the macro says otherwise.
     """
@@ -37,40 +37,36 @@ class Group(NamedTuple):
 
 # In the order in which they are kept: a document that would be too large loses the last ones first.
 GROUPS = (
-    Group("health", "health", "presence and condition of a GPU"),
-    Group("inventory", "inventory", "identity: name, index, UUID, PCI address, serial and part number, VBIOS"),
-    Group("utilization", "load", "utilisation of the GPU and of its memory controller"),
+    Group("health", "health", "presence and recovery action"),
+    Group("inventory", "inventory", "model, index, UUID, PCI address, serial and part number, VBIOS version"),
+    Group("utilization", "gpu", "utilization of GPU and memory controller"),
     Group("memory", "memory", "frame buffer memory"),
-    Group("temperature", "temperature", "temperatures and the card's own limits"),
+    Group("temperature", "temperature", "temperatures and their limits"),
     Group("fan", "fan", "fans"),
-    Group("power", "power", "power draw, limit and energy"),
-    Group("clocks", "clocks", "clocks and performance state; the alarm of a slow PCIe link needs it"),
-    Group(
-        "throttling",
-        "clocks",
-        "what holds the clocks down, and for what share of the time; the alarm of temperature margins needs it",
-    ),
+    Group("power", "power", "power draw, power limit and energy"),
+    Group("clocks", "clocks", "clocks and performance state; the alert “PCIe link slow under load” needs them"),
+    Group("throttling", "clocks", "throttling and its share of time; the alert on the temperature margin needs it"),
     Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
-    Group("pcie", "interface", "PCIe link and replays"),
-    Group("nvlink", "interface", "NVLink, of a GPU as a whole and link by link, and the fabric that it is part of"),
-    Group("xid", "health", "XID errors; with the resident collector only"),
-    Group("gpm", "load", "how busy the parts of a GPU are (Hopper and newer); with the resident collector only"),
-    Group("peaks", "load", "peaks and means between two polls; some, and PCIe, with the resident collector only"),
-    Group("modes", "configuration", "persistence and MIG mode"),
-    Group("codec", "codec", "video encoder and decoder"),
+    Group("pcie", "pcie", "PCIe link and replays"),
+    Group("nvlink", "nvlink", "NVLinks of a GPU, single NVLinks, and the NVLink fabric"),
+    Group("xid", "health", "XID errors; resident mode only"),
+    Group("gpm", "gpu", "GPM: activity of the parts of a GPU; Hopper and newer, resident mode only"),
+    Group("peaks", "gpu", "peaks and averages between polls; temperatures and PCIe in resident mode only"),
+    Group("modes", "configuration", "persistence mode and MIG mode"),
+    Group("codec", "encoder", "video encoder and decoder, JPEG and optical flow engines"),
     Group("mig", "memory", "MIG instances"),
     Group("vgpu", "virtualization", "vGPUs on their host, the license in their guest"),
-    Group("processes", "processes", "how many processes use a GPU, and for how long"),
+    Group("processes", "processes", "number of processes, and age of the oldest"),
     Group(
-        "details", "configuration", "what few need: firmware, further modes, clocks, power readings, counters", on=False
+        "details", "configuration", "rarely needed: firmware, further modes, clocks, power readings, counters", on=False
     ),
-    Group("sessions", "codec", "encoder and frame-capture sessions", on=False),
-    Group("limits", "configuration", "ranges: highest clocks, power limits that can be set, spare rows", on=False),
+    Group("sessions", "encoder", "encoder sessions and frame capture sessions", on=False),
+    Group("limits", "configuration", "maximum clocks, adjustable power limits, maximum margins, spare rows", on=False),
     Group("ecc_detail", "memory", "ECC errors by kind of memory", on=False),
-    Group("confidential", "configuration", "confidential computing", on=False),
-    Group("bar1", "memory", "BAR1, the window through which the CPU sees the frame buffer", on=False),
-    Group("process_list", "processes", "the processes of a GPU, by name and user", on=False),
-    Group("users", "processes", "GPU memory and utilisation by user", on=False),
+    Group("confidential", "security", "confidential computing", on=False),
+    Group("bar1", "memory", "BAR1, the window through which the CPU accesses the frame buffer", on=False),
+    Group("process_list", "processes", "processes of a GPU with name and user", on=False),
+    Group("users", "processes", "GPU memory and utilization by user", on=False),
 )
 
 
@@ -93,6 +89,7 @@ class Metric(NamedTuple):
         call: The NVML call behind it.
         smi: The field of `nvidia-smi --query-gpu` that shows the same, or "".
         text: What it means, in what case it is absent.
+        component: Value of the item tag `component`: its subject, in Zabbix's own vocabulary. "" for the group's.
         counter: For what Zabbix works out: the key of the metric that it takes. "" for what is in the document.
         factor: What the change per second is multiplied by.
         only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
@@ -111,6 +108,7 @@ class Metric(NamedTuple):
     field: str = ""
     call: str = ""
     smi: str = ""
+    component: str = ""
     counter: str = ""
     factor: int = 1
     only: str = ""
@@ -130,102 +128,108 @@ class Metric(NamedTuple):
 HOST_METRICS = (
     Metric(
         entity="", key="timestamp", name="Document time", kind=UNSIGNED, unit="unixtime",
-        text="When the document was made.",
+        text="Time at which the document was made.",
     ),
     Metric(
-        entity="status", key="driver", name="Driver answers", kind=UNSIGNED, valuemap="NVIDIA yes or no",
+        entity="status", key="driver", name="Driver available", kind=UNSIGNED, valuemap="NVIDIA yes or no",
         call="nvmlInitWithFlags",
-        text="1 when there are readings, be it not of every GPU, and while the driver is let go of on purpose.",
+        text="1 if at least one GPU was read, or the driver was released on purpose.",
     ),
     Metric(
         entity="status", key="code", name="Driver status", kind=UNSIGNED, valuemap="NVIDIA driver status",
         call="nvmlInitWithFlags",
-        text="0 when the driver answers; else why not.",
+        text="0 if the driver answers. Otherwise the reason.",
     ),
     Metric(
         entity="status", key="message", name="Driver status message", kind=CHAR, storage=SLOW, call="nvmlInitWithFlags",
-        text="The same in words, with what to do.",
+        text="The driver status in words, with what to do.",
     ),
     Metric(
         entity="collector", key="version", name="Collector version", kind=CHAR, storage=STATIC,
-        text="Version of zbx-nvidia on the host.",
+        text="Version of zbx-nvidia on the host.", component="inventory",
     ),
     Metric(
         entity="collector", key="mode", name="Collector mode", kind=CHAR, storage=STATIC,
-        text="oneshot: a process a poll; resident: a service that writes a file.",
+        text="oneshot: one process per poll. resident: a service that keeps the document in a file.",
+        component="inventory",
     ),
     Metric(
-        entity="collector", key="duration", name="Collection time", kind=FLOAT, unit="s",
-        text="From the start of the process, or from the question to the driver, to the document.",
+        entity="collector", key="duration", name="Collection duration", kind=FLOAT, unit="s",
+        text="Time from the start of the process (oneshot) or of the reading (resident) to the document.",
     ),
     Metric(
-        entity="collector", key="driver_time", name="Time in the driver", kind=FLOAT, unit="s",
-        text="How long the calls into the driver took, those for all GPUs together, which run side by side; of the "
-        "resident collector all since the last document, but for the waits for XIDs.",
+        entity="collector", key="driver_time", name="Driver call time", kind=FLOAT, unit="s",
+        text="Time of all driver calls together, without waits for XIDs; resident: since the last document. GPUs are "
+        "read in parallel, so the sum can exceed the collection duration.",
     ),
     Metric(
-        entity="collector", key="driver_cpu", name="Processor time in the driver", kind=FLOAT, unit="s",
-        text="What they took of a processor, waits for XIDs and all: the rest of what the collector takes is its own.",
+        entity="collector", key="driver_cpu", name="Driver CPU time", kind=FLOAT, unit="s",
+        text="CPU time of these calls, including waits for XIDs. The rest of the collector's CPU time is its own.",
     ),
     Metric(
-        entity="collector", key="error_count", name="Readings in error", kind=UNSIGNED,
-        text="Readings that the driver neither gave nor called unsupported: no permission, unknown error. Those of "
-        "lost and sick cards do not count.",
+        entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED,
+        text="Readings that failed with an error other than “not supported”: no permission, or an unknown error. "
+        "Readings of lost and sick GPUs do not count.",
     ),
     Metric(
         entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,
         call="nvmlSystemGetDriverVersion",
-        text="Version of the NVIDIA kernel driver.",
+        text="Version of the NVIDIA kernel driver.", component="inventory",
     ),
     Metric(
         entity="host", key="nvml_version", name="NVML version", kind=CHAR, storage=STATIC,
         call="nvmlSystemGetNVMLVersion",
-        text="Version of the library libnvidia-ml.so.1.",
+        text="Version of the library libnvidia-ml.so.1.", component="inventory",
     ),
     Metric(
         entity="host", key="cuda_version", name="CUDA version", kind=CHAR, storage=STATIC,
         call="nvmlSystemGetCudaDriverVersion_v2",
-        text="The newest CUDA version that the driver serves, as major.minor.",
+        text="Highest CUDA version that the driver supports, as major.minor.", component="inventory",
     ),
     Metric(
         entity="host", key="gpu_count", name="GPU count", kind=UNSIGNED, call="nvmlDeviceGetCount_v2",
-        text="GPUs that the driver counts; a lost one is still among them.",
+        text="GPUs that the driver counts. A lost GPU can still be among them.",
     ),
     Metric(
         entity="host", key="gpus_present", name="GPUs present", kind=UNSIGNED, storage=STATIC, call="nvmlDeviceGetUUID",
-        text="GPUs that answer. Stored when it changes; the most of a month is what the host should have.",
+        text="GPUs that answer. Alerts compare it with its maximum of the last 30 days.",
     ),
     Metric(
         entity="host", key="gpus_lost", name="GPUs lost", kind=UNSIGNED, call="nvmlDeviceGetHandleByIndex_v2",
-        text="GPUs that the driver counts but has lost (fallen off the bus, reset required).",
+        text="GPUs that the driver counts but cannot reach (fallen off the bus, reset required).",
     ),
     Metric(
-        entity="host", key="lost", name="Lost GPUs", kind=CHAR, storage=SLOW, call="nvmlDeviceGetHandleByIndex_v2",
-        text="Which GPUs are lost: index, slot and UUID as far as known; empty when none is.",
+        entity="host", key="lost", name="Lost GPU details", kind=CHAR, storage=SLOW,
+        call="nvmlDeviceGetHandleByIndex_v2",
+        text="Index, slot and UUID of each lost GPU, as far as known. Empty if no GPU is lost.",
     ),
     Metric(
         entity="host", key="gpus_sick", name="GPUs sick", kind=UNSIGNED,
         text="GPUs that answer every reading with an error, or not at all.",
     ),
     Metric(
-        entity="host", key="sick", name="Sick GPUs", kind=CHAR, storage=SLOW,
-        text="Which GPUs are sick: index, slot and UUID as far as known; empty when none is.",
+        entity="host", key="sick", name="Sick GPU details", kind=CHAR, storage=SLOW,
+        text="Index, slot and UUID of each sick GPU, as far as known. Empty if no GPU is sick.",
     ),
     Metric(
         entity="host", key="sxid_count", name="SXid errors", kind=UNSIGNED,
-        text="Errors of NVSwitches, as far as the kernel's log goes back; with the resident collector and its key "
-        "kernel_log only.",
+        text="NVSwitch errors in the kernel log, as far as it goes back. Only if the service reads it (kernel_log).",
     ),
     Metric(
         entity="host", key="sxid_last", name="Last SXid error", kind=UNSIGNED,
-        text="Code of the last of them; NVIDIA's Fabric Manager User Guide says what it means.",
+        text="Code of the last SXid error. NVIDIA's Fabric Manager User Guide lists the codes.",
     ),
     Metric(
         entity="host", key="sxid_recent", name="Recent fatal SXid errors", kind=CHAR, storage=SLOW,
-        text="Switches and codes of fatal ones that came lately (xid_memory of the service); empty when there were "
-        "none, and where nobody reads the kernel's log.",
+        text="Switches and codes of the fatal SXid errors within xid_memory of the service. Empty if there are none, "
+        "or if the service does not read the kernel log.",
     ),
 )  # fmt: skip
+
+_ECC_SPANS = (
+    ("volatile", "Counted since the driver was loaded."),
+    ("aggregate", "Counted over the life of the card."),
+)
 
 GPU_METRICS = (
     # -- inventory -------------------------------------------------------------------------------------------------
@@ -237,22 +241,22 @@ GPU_METRICS = (
     Metric(
         key="index", name="Index", kind=UNSIGNED, group="inventory", storage=STATIC, reader="index",
         call="nvmlDeviceGetHandleByIndex_v2", smi="index",
-        text="Place in the driver's order, that of PCI addresses. CUDA's order can differ. It moves when a card goes.",
+        text="Index in the driver's order, by PCI address. It changes if a card is removed. CUDA's order can differ.",
     ),
     Metric(
         key="uuid", name="UUID", kind=CHAR, group="inventory", storage=STATIC, reader="uuid", call="nvmlDeviceGetUUID",
         smi="uuid",
-        text="Identity of the card, whatever its slot.",
+        text="Identity of the card, in any slot.",
     ),
     Metric(
         key="pci", name="PCI address", kind=CHAR, group="inventory", storage=STATIC, reader="pci",
         call="nvmlDeviceGetPciInfo_v3", smi="pci.bus_id",
-        text="domain:bus:device.function.",
+        text="PCI address as domain:bus:device.function.",
     ),
     Metric(
         key="serial", name="Serial number", kind=CHAR, group="inventory", storage=STATIC, reader="serial",
         call="nvmlDeviceGetSerial", smi="serial",
-        text="As on the board's label. GeForce cards have none.",
+        text="Serial number on the label of the board. GeForce cards have none.",
     ),
     Metric(
         key="vbios", name="VBIOS version", kind=CHAR, group="inventory", storage=STATIC, reader="vbios",
@@ -262,74 +266,78 @@ GPU_METRICS = (
     Metric(
         key="architecture", name="Architecture", kind=CHAR, group="details", storage=STATIC, reader="architecture",
         call="nvmlDeviceGetArchitecture",
-        text="Generation of the chip: Pascal, Turing, Ampere, Hopper, ...",
+        text="Generation of the chip: Pascal, Turing, Ampere, Hopper, ...", component="inventory",
     ),
     Metric(
         key="brand", name="Brand", kind=CHAR, group="details", storage=STATIC, reader="brand",
         call="nvmlDeviceGetBrand",
-        text="Product line: GeForce, Tesla, NVIDIA RTX, ...",
+        text="Product line: GeForce, Tesla, NVIDIA RTX, ...", component="inventory",
     ),
     Metric(
         key="board_part_number", name="Board part number", kind=CHAR, group="inventory", storage=STATIC,
         reader="board_part_number", call="nvmlDeviceGetBoardPartNumber",
-        text="What to order as a spare. As nvidia-smi -q shows it; GeForce cards have none.",
+        text="Part number for ordering a spare, as in nvidia-smi -q. GeForce cards have none.",
     ),
     Metric(
         key="inforom", name="InfoROM version", kind=CHAR, group="details", storage=STATIC, reader="inforom",
         call="nvmlDeviceGetInforomImageVersion", smi="inforom.img",
-        text="Version of the card's configuration memory.",
+        text="Version of the card's configuration memory.", component="inventory",
     ),
     Metric(
         key="gsp_firmware", name="GSP firmware version", kind=CHAR, group="details", storage=STATIC,
         reader="gsp_firmware", call="nvmlDeviceGetGspFirmwareVersion",
-        text="Firmware of the GPU system processor. Turing and newer, where the driver uses it.",
+        text="Version of the firmware of the GPU system processor. Turing and newer, if the driver uses it.",
+        component="inventory",
     ),
     Metric(
         key="numa_node", name="NUMA node", kind=UNSIGNED, group="details", storage=STATIC, reader="numa_node",
         call="nvmlDeviceGetNumaNodeId",
-        text="Memory node of the host that the GPU's own memory is; only where the GPU is one.",
+        text="NUMA node of the GPU's own memory. Only if that memory is a node of the host.", component="inventory",
     ),
-    # -- utilisation -----------------------------------------------------------------------------------------------
+    # -- utilization -----------------------------------------------------------------------------------------------
     Metric(
         key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", group="utilization", reader="utilization",
         field="gpu", call="nvmlDeviceGetUtilizationRates", smi="utilization.gpu",
-        text="Share of the last sample period in which at least one kernel ran; not how much of the GPU it used.",
+        text="Percentage of the last sample period in which at least one kernel ran. It does not say how much of the "
+        "GPU the kernel used.",
     ),
     Metric(
         key="utilization_memory", name="Memory controller utilization", kind=UNSIGNED, unit="%", group="utilization",
         reader="utilization", field="memory", call="nvmlDeviceGetUtilizationRates", smi="utilization.memory",
-        text="Share of the last sample period in which memory was read or written; not how full it is.",
+        text="Percentage of the last sample period in which memory was read or written. It does not say how full the "
+        "memory is.", component="memory",
     ),
     Metric(
         key="utilization_encoder", name="Encoder utilization", kind=UNSIGNED, unit="%", group="codec",
         reader="encoder_utilization", call="nvmlDeviceGetEncoderUtilization", smi="utilization.encoder",
-        text="Load of the video encoder (NVENC).",
+        text="Utilization of the video encoder (NVENC).",
     ),
     Metric(
         key="utilization_decoder", name="Decoder utilization", kind=UNSIGNED, unit="%", group="codec",
         reader="decoder_utilization", call="nvmlDeviceGetDecoderUtilization", smi="utilization.decoder",
-        text="Load of the video decoder (NVDEC).",
+        text="Utilization of the video decoder (NVDEC).", component="decoder",
     ),
     Metric(
-        key="utilization_jpeg", name="JPEG engine utilization", kind=UNSIGNED, unit="%", group="codec",
+        key="utilization_jpeg", name="JPEG utilization", kind=UNSIGNED, unit="%", group="codec",
         reader="jpeg_utilization", call="nvmlDeviceGetJpgUtilization", smi="utilization.jpeg",
-        text="Load of the JPEG decoder. Turing and newer, driver branch r535 and newer.",
+        text="Utilization of the JPEG decoder. Turing and newer, driver branch r535 and newer.", component="decoder",
     ),
     Metric(
-        key="utilization_ofa", name="Optical flow engine utilization", kind=UNSIGNED, unit="%", group="codec",
+        key="utilization_ofa", name="Optical flow (OFA) utilization", kind=UNSIGNED, unit="%", group="codec",
         reader="ofa_utilization", call="nvmlDeviceGetOfaUtilization", smi="utilization.ofa",
-        text="Load of the optical flow accelerator. Turing and newer, driver branch r535 and newer.",
+        text="Utilization of the optical flow accelerator. Turing and newer, driver branch r535 and newer.",
+        component="gpu",
     ),
     # -- memory ----------------------------------------------------------------------------------------------------
     Metric(
         key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", group="memory", storage=SLOW, reader="memory",
         field="total", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.total",
-        text="Frame buffer memory. Absent on devices that share the host's memory.",
+        text="Frame buffer memory. Absent on devices that share the memory of the host.",
     ),
     Metric(
         key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", group="memory", reader="memory", field="used",
         call="nvmlDeviceGetMemoryInfo_v2", smi="memory.used",
-        text="Allocated memory. Before driver branch r510 it includes what the driver reserves.",
+        text="Allocated memory. Before driver branch r510 it includes the reserved memory.",
     ),
     Metric(
         key="memory_free", name="Memory free", kind=UNSIGNED, unit="B", group="memory", reader="memory", field="free",
@@ -337,24 +345,26 @@ GPU_METRICS = (
         text="Memory that can be allocated.",
     ),
     Metric(
-        key="memory_used_percent", name="Memory used in percent", kind=FLOAT, unit="%", group="memory", reader="memory",
+        key="memory_used_percent", name="Memory used, in %", kind=FLOAT, unit="%", group="memory", reader="memory",
         field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
-        text="Used memory as a share of the total.",
+        text="Used memory in percent of the total.",
     ),
     Metric(
         key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details", storage=SLOW,
         reader="memory_reserved", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.reserved",
-        text="Held back by driver and firmware; total = used + free + reserved. Driver branch r510 and newer.",
+        text="Memory that driver and firmware reserve: total = used + free + reserved. Driver branch r510 and newer.",
+        component="memory",
     ),
     Metric(
-        key="bar1_total", name="BAR1 total", kind=UNSIGNED, unit="B", group="bar1", storage=STATIC, reader="bar1",
+        key="bar1_total", name="BAR1 memory total", kind=UNSIGNED, unit="B", group="bar1", storage=STATIC,
+        reader="bar1",
         field="total", call="nvmlDeviceGetBAR1MemoryInfo",
-        text="Size of the window through which the CPU and other devices reach the frame buffer.",
+        text="Size of the window through which the CPU and other devices access the frame buffer.",
     ),
     Metric(
-        key="bar1_used", name="BAR1 used", kind=UNSIGNED, unit="B", group="bar1", reader="bar1", field="used",
+        key="bar1_used", name="BAR1 memory used", kind=UNSIGNED, unit="B", group="bar1", reader="bar1", field="used",
         call="nvmlDeviceGetBAR1MemoryInfo",
-        text="Mapped part of that window.",
+        text="Mapped part of the BAR1 window.",
     ),
     # -- temperature -----------------------------------------------------------------------------------------------
     Metric(
@@ -365,119 +375,127 @@ GPU_METRICS = (
     Metric(
         key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
         storage=SLOW, reader="temperature_slowdown", call="nvmlDeviceGetTemperatureThreshold",
-        text="The card slows itself down from here on. Hopper and newer data-centre cards give margins instead.",
+        text="Temperature at which the card lowers its clocks to protect itself. Data center cards since Hopper "
+        "report margins instead.",
     ),
     Metric(
         key="temperature_shutdown", name="Shutdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
         storage=SLOW, reader="temperature_shutdown", call="nvmlDeviceGetTemperatureThreshold",
-        text="The card switches itself off from here on. Hopper and newer data-centre cards give margins instead.",
+        text="Temperature at which the card switches itself off. Data center cards since Hopper report margins "
+        "instead.",
     ),
     Metric(
-        key="temperature_margin", name="Temperature margin", kind=FLOAT, unit="°C", group="temperature",
+        key="temperature_margin", name="Temperature margin (T.Limit)", kind=FLOAT, unit="°C", group="temperature",
         reader="temperature_margin", call="nvmlDeviceGetMarginTemperature", smi="temperature.gpu.tlimit",
-        text="Degrees left to the card's thermal limit (T.Limit); it may go below 0. Not the limit minus the "
-        "temperature.",
+        text="Degrees left to the thermal limit of the card; can be negative. It is not the slowdown temperature "
+        "minus the temperature.",
     ),
     Metric(
-        key="temperature_slowdown_margin", name="Slowdown margin", kind=FLOAT, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
-        text="The card slows itself down when its temperature margin falls to this value (NVML field 194).",
+        key="temperature_slowdown_margin", name="Slowdown margin (T.Limit)", kind=FLOAT, unit="°C",
+        group="temperature", storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
+        text="Temperature margin at which the card lowers its clocks to protect itself (NVML field 194).",
     ),
     Metric(
-        key="temperature_shutdown_margin", name="Shutdown margin", kind=FLOAT, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
-        text="The card switches itself off when its temperature margin falls to this value (NVML field 193).",
+        key="temperature_shutdown_margin", name="Shutdown margin (T.Limit)", kind=FLOAT, unit="°C",
+        group="temperature", storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
+        text="Temperature margin at which the card switches itself off (NVML field 193).",
     ),
     Metric(
         key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
         reader="temperature_memory", call="nvmlDeviceGetFieldValues", smi="temperature.memory",
-        text="Temperature of the HBM stacks (NVML field 82). Not on GeForce, whose memory temperature NVML does not "
-        "give.",
+        text="Temperature of the HBM stacks (NVML field 82). NVML does not report it for GeForce cards.",
     ),
     Metric(
-        key="temperature_memory_max", name="Memory maximum temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        key="temperature_memory_max", name="Memory temperature maximum", kind=UNSIGNED, unit="°C", group="temperature",
         storage=SLOW, reader="temperature_memory_max", call="nvmlDeviceGetTemperatureThreshold",
-        text="The memory slows the card down from here on.",
+        text="Memory temperature at which the card lowers its clocks.",
     ),
     Metric(
         key="temperature_max", name="Maximum operating temperature", kind=UNSIGNED, unit="°C", group="temperature",
         storage=SLOW, reader="temperature_max", call="nvmlDeviceGetTemperatureThreshold",
-        text="The card begins to lower its clocks here, before the slowdown temperature.",
+        text="Temperature at which the card starts to lower its clocks. It is below the slowdown temperature.",
     ),
     Metric(
-        key="temperature_max_margin", name="Maximum operating margin", kind=FLOAT, unit="°C", group="limits",
+        key="temperature_max_margin", name="Maximum operating margin (T.Limit)", kind=FLOAT, unit="°C", group="limits",
         storage=SLOW, reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
-        text="The card begins to lower its clocks when its temperature margin falls to this value (NVML field 196).",
+        text="Temperature margin at which the card starts to lower its clocks (NVML field 196).",
+        component="temperature",
     ),
     Metric(
-        key="temperature_memory_max_margin", name="Memory maximum margin", kind=FLOAT, unit="°C", group="limits",
+        key="temperature_memory_max_margin", name="Memory maximum margin (T.Limit)", kind=FLOAT, unit="°C",
+        group="limits",
         storage=SLOW, reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
-        text="The memory slows the card down when its own margin falls to this value (NVML field 195).",
+        text="Margin of the memory temperature at which the card lowers its clocks (NVML field 195).",
+        component="temperature",
     ),
     # -- fan -------------------------------------------------------------------------------------------------------
     Metric(
         key="fan_speed", name="Fan speed", kind=UNSIGNED, unit="%", group="fan", reader="fan_speed",
         call="nvmlDeviceGetFanSpeed_v2", smi="fan.speed",
-        text="Speed that the card asks of its fastest fan, not what the fan really does; over 100 is possible. "
-        "Passively cooled cards have none.",
+        text="Speed that the card requests from its fastest fan, not a measured one; can exceed 100 %. Passively "
+        "cooled cards have none.",
     ),
     Metric(
-        key="fan_rpm", name="Fan speed in rpm", kind=UNSIGNED, unit="!rpm", group="fan", reader="fan_rpm",
+        key="fan_rpm", name="Fan speed, in rpm", kind=UNSIGNED, unit="!rpm", group="fan", reader="fan_rpm",
         call="nvmlDeviceGetFanSpeedRPM",
-        text="Revolutions that the card asks of its fastest fan, not measured ones. Driver branch r570 and newer.",
+        text="Speed that the card requests from its fastest fan, not a measured one. Driver branch r570 and newer.",
     ),
     # -- power -----------------------------------------------------------------------------------------------------
     Metric(
         key="power", name="Power draw", kind=FLOAT, unit="W", group="power", reader="power",
         call="nvmlDeviceGetPowerUsage", smi="power.draw",
-        text="Draw of the whole board; the mean of one second on Ampere (except GA100) and newer.",
+        text="Power draw of the whole board. On Ampere (except GA100) and newer, averaged over one second.",
     ),
     Metric(
-        key="power_limit", name="Power limit", kind=FLOAT, unit="W", group="power", storage=SLOW, reader="power_limit",
+        key="power_limit", name="Power limit enforced", kind=FLOAT, unit="W", group="power", storage=SLOW,
+        reader="power_limit",
         call="nvmlDeviceGetEnforcedPowerLimit", smi="enforced.power.limit",
-        text="The lowest of all limits in force.",
+        text="The lowest of all power limits in force.",
     ),
     Metric(
-        key="power_percent", name="Power draw in percent of the limit", kind=FLOAT, unit="%", group="power",
+        key="power_percent", name="Power draw, in % of the limit", kind=FLOAT, unit="%", group="power",
         reader="power_percent", call="nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit",
-        text="100 is normal for a card at work.",
+        text="Power draw in percent of the enforced limit. 100 % is normal under load.",
     ),
     Metric(
-        key="energy", name="Energy", kind=FLOAT, unit="J", group="power", reader="energy",
+        key="energy", name="Energy consumption", kind=FLOAT, unit="J", group="power", reader="energy",
         call="nvmlDeviceGetTotalEnergyConsumption",
-        text="Energy used since the driver was loaded; without persistence mode, since the card woke. Volta and newer.",
+        text="Energy used since the driver was loaded; without persistence mode, since the card woke up. Volta and "
+        "newer.",
     ),
     Metric(
-        key="power_instant", name="Power draw now", kind=FLOAT, unit="W", group="details", reader="power_instant",
+        key="power_instant", name="Power draw, instantaneous", kind=FLOAT, unit="W", group="details",
+        reader="power_instant",
         call="nvmlDeviceGetFieldValues", smi="power.draw.instant",
-        text="Draw without smoothing (NVML field 186). Driver branch r535 and newer.",
+        text="Power draw without averaging (NVML field 186). Driver branch r535 and newer.", component="power",
     ),
     Metric(
-        key="power_average", name="Power draw, mean of a second", kind=FLOAT, unit="W", group="details",
+        key="power_average", name="Power draw, 1-second average", kind=FLOAT, unit="W", group="details",
         reader="power_average", call="nvmlDeviceGetFieldValues", smi="power.draw.average",
-        text="Draw, smoothed by the card (NVML field 185). Driver branch r535 and newer.",
+        text="Power draw, averaged by the card over one second (NVML field 185). Driver branch r535 and newer.",
+        component="power",
     ),
     Metric(
-        key="power_limit_requested", name="Requested power limit", kind=FLOAT, unit="W", group="limits", storage=SLOW,
+        key="power_limit_requested", name="Power limit requested", kind=FLOAT, unit="W", group="limits", storage=SLOW,
         reader="power_limit_requested", call="nvmlDeviceGetPowerManagementLimit", smi="power.limit",
-        text="The limit that an administrator has set.",
+        text="Power limit that an administrator has set.", component="power",
     ),
     Metric(
-        key="power_limit_default", name="Default power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        key="power_limit_default", name="Power limit default", kind=FLOAT, unit="W", group="limits", storage=STATIC,
         reader="power_limit_default", call="nvmlDeviceGetPowerManagementDefaultLimit", smi="power.default_limit",
-        text="The limit that the card starts with.",
+        text="Power limit after the start of the card.", component="power",
     ),
     Metric(
-        key="power_limit_min", name="Lowest power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        key="power_limit_min", name="Power limit minimum", kind=FLOAT, unit="W", group="limits", storage=STATIC,
         reader="power_limits", field="minimum", call="nvmlDeviceGetPowerManagementLimitConstraints",
         smi="power.min_limit",
-        text="The lowest limit that can be set.",
+        text="Lowest power limit that can be set.", component="power",
     ),
     Metric(
-        key="power_limit_max", name="Highest power limit", kind=FLOAT, unit="W", group="limits", storage=STATIC,
+        key="power_limit_max", name="Power limit maximum", kind=FLOAT, unit="W", group="limits", storage=STATIC,
         reader="power_limits", field="maximum", call="nvmlDeviceGetPowerManagementLimitConstraints",
         smi="power.max_limit",
-        text="The highest limit that can be set.",
+        text="Highest power limit that can be set.", component="power",
     ),
     # -- clocks ----------------------------------------------------------------------------------------------------
     Metric(
@@ -493,24 +511,24 @@ GPU_METRICS = (
     Metric(
         key="clock_graphics", name="Graphics clock", kind=UNSIGNED, unit="Hz", group="details", reader="clock_graphics",
         call="nvmlDeviceGetClockInfo", smi="clocks.gr",
-        text="Clock of the graphics engine.",
+        text="Clock of the graphics engine.", component="clocks",
     ),
     Metric(
         key="clock_video", name="Video clock", kind=UNSIGNED, unit="Hz", group="details", reader="clock_video",
         call="nvmlDeviceGetClockInfo", smi="clocks.video",
-        text="Clock of the video encoder and decoder.",
+        text="Clock of the video encoder and decoder.", component="clocks",
     ),
     Metric(
         key="performance_state", name="Performance state", kind=UNSIGNED, group="clocks",
         valuemap="NVIDIA performance state", reader="performance_state", call="nvmlDeviceGetPerformanceState",
         smi="pstate",
-        text="P0 is the fastest, P15 the slowest.",
+        text="P0 is the fastest state, P15 the slowest.",
     ),
     *(
         Metric(
             key=f"clock_{clock}_max", name=f"{name} clock maximum", kind=UNSIGNED, unit="Hz", group="limits",
             storage=STATIC, reader=f"clock_{clock}_max", call="nvmlDeviceGetMaxClockInfo", smi=smi,
-            text=f"The highest {name.lower() if name != 'SM' else name} clock of this card.",
+            text=f"Highest {name.lower() if name != 'SM' else name} clock of the card.", component="clocks",
         )
         for clock, name, smi in (
             ("sm", "SM", "clocks.max.sm"),
@@ -522,165 +540,161 @@ GPU_METRICS = (
     # -- throttling ------------------------------------------------------------------------------------------------
     *(
         Metric(
-            key=f"throttle_{key}", name=f"Clocks held down by {name}", kind=UNSIGNED, group="throttling",
+            key=f"throttle_{key}", name=f"{name} ({by})", kind=UNSIGNED, group="throttling",
             valuemap="NVIDIA yes or no", reader="throttling", field=key, call="nvmlDeviceGetCurrentClocksEventReasons",
             smi=f"clocks_event_reasons.{smi}",
             text=text,
         )
-        for key, name, smi, text in (
-            ("sw_power_cap", "the power limit", "sw_power_cap", "Normal at work: the card is at its power limit."),
-            ("hw_slowdown", "the hardware", "hw_slowdown", "Clocks at half or less: too hot, or too much power drawn."),
-            ("sync_boost", "sync boost", "sync_boost", "Kept in step with the other GPUs of a sync boost group."),
-            ("sw_thermal", "the driver for heat", "sw_thermal_slowdown", "The driver cools the card down."),
-            ("hw_thermal", "the hardware for heat", "hw_thermal_slowdown", "Too hot: clocks at half or less."),
-            ("power_brake", "the power brake", "hw_power_brake_slowdown", "The host or its power supply asked for it."),
+        for key, name, by, smi, text in (
+            ("sw_power_cap", "Power throttling", "power limit", "sw_power_cap",
+             "The card is at its power limit. Normal under load."),
+            ("hw_slowdown", "Throttling", "hardware slowdown", "hw_slowdown",
+             "The hardware at least halves the clocks: too hot, or too much power."),
+            ("sync_boost", "Throttling", "sync boost", "sync_boost",
+             "The clocks follow those of the other GPUs in the sync boost group."),
+            ("sw_thermal", "Thermal throttling", "software", "sw_thermal_slowdown",
+             "The driver lowers the clocks because the GPU or its memory is too hot."),
+            ("hw_thermal", "Thermal throttling", "hardware", "hw_thermal_slowdown",
+             "The hardware at least halves the clocks because the GPU is too hot."),
+            ("power_brake", "Power throttling", "power brake", "hw_power_brake_slowdown",
+             "The host or its power supply requests lower clocks."),
         )
     ),
     *(
         Metric(
-            key=f"throttle_time_{key}", name=f"Time held down by {name}", kind=FLOAT, unit="s", group="details",
-            reader=f"throttle_time_{key}", call=call, smi=smi,
-            text=f"{text} A counter since the driver was loaded; nvidia-smi shows microseconds.",
+            key=f"throttle_time_{key}", name=f"{name} throttling time ({by})", kind=FLOAT, unit="s", group="details",
+            reader=f"throttle_time_{key}", call="nvmlDeviceGetFieldValues", smi=f"clocks_event_reasons_counters.{smi}",
+            text=f"Time since the driver was loaded (NVML field {field}; nvidia-smi shows microseconds).{since}",
+            component="clocks",
         )
-        for key, name, call, smi, text in (
-            ("power", "the power limit", "nvmlDeviceGetFieldValues", "clocks_event_reasons_counters.sw_power_cap",
-             "Time at the power limit (NVML field 74)."),
-            ("sw_thermal", "the driver for heat", "nvmlDeviceGetFieldValues",
-             "clocks_event_reasons_counters.sw_thermal_slowdown",
-             "Time in which the driver cooled the card down (NVML field 269). Driver branch r575 and newer."),
-            ("hw_thermal", "the hardware for heat", "nvmlDeviceGetFieldValues",
-             "clocks_event_reasons_counters.hw_thermal_slowdown",
-             "Time too hot (NVML field 270; before r575 the thermal policy, field 75)."),
-            ("power_brake", "the power brake", "nvmlDeviceGetFieldValues",
-             "clocks_event_reasons_counters.hw_power_brake_slowdown",
-             "Time under the power brake (NVML field 271). Driver branch r575 and newer."),
+        for key, name, by, smi, field, since in (
+            ("power", "Power", "power limit", "sw_power_cap", "74", ""),
+            ("sw_thermal", "Thermal", "software", "sw_thermal_slowdown", "269", " Driver branch r575 and newer."),
+            ("hw_thermal", "Thermal", "hardware", "hw_thermal_slowdown",
+             "270; before r575 the thermal policy, field 75", ""),
+            ("power_brake", "Power", "power brake", "hw_power_brake_slowdown", "271", " Driver branch r575 and newer."),
         )
     ),
     # -- ECC, retired pages, remapped rows -------------------------------------------------------------------------
     Metric(
         key="ecc_mode", name="ECC mode", kind=UNSIGNED, group="ecc", storage=SLOW, valuemap="NVIDIA on or off",
         reader="ecc_mode", call="nvmlDeviceGetEccMode", smi="ecc.mode.current",
-        text="Whether memory errors are corrected.",
+        text="Whether ECC corrects memory errors.",
     ),
     *(
         Metric(
-            key=f"ecc_{kind}_{span}", name=f"{word} ECC errors, {name}", kind=UNSIGNED, group="ecc",
+            key=f"ecc_{kind}_{span}", name=f"ECC errors {kind} ({span})", kind=UNSIGNED, group="ecc",
             reader=f"ecc_{kind}_{span}", call="nvmlDeviceGetTotalEccErrors", smi=f"ecc.errors.{kind}.{span}.total",
             text=f"{what} {since}",
         )
-        for kind, word, what in (
-            ("corrected", "Corrected", "Single-bit errors, put right by ECC."),
-            ("uncorrected", "Uncorrected", "Errors that ECC could not put right: data was lost."),
+        for kind, what in (
+            ("corrected", "Single-bit errors that ECC corrected."),
+            ("uncorrected", "Errors that ECC could not correct: data was lost."),
         )
-        for span, name, since in (
-            ("volatile", "since the driver was loaded", "A counter since the driver was loaded."),
-            ("aggregate", "for life", "A counter over the life of the card."),
-        )
+        for span, since in _ECC_SPANS
     ),
     *(
         Metric(
-            key=f"ecc_{location}_{kind}_{span}", name=f"{word} {location.upper()} errors, {name}", kind=UNSIGNED,
+            key=f"ecc_{location}_{kind}_{span}", name=f"{location.upper()} ECC errors {kind} ({span})", kind=UNSIGNED,
             group="ecc_detail", reader=f"ecc_{location}", field=f"{kind}_{span}",
             call="nvmlDeviceGetMemoryErrorCounter", smi=f"ecc.errors.{kind}.{span}.{location}",
             text=f"{what} {since}",
         )
-        for location, what in (("sram", "Of caches and registers."), ("dram", "Of the device memory."))
-        for kind, word in (("corrected", "Corrected"), ("uncorrected", "Uncorrected"))
-        for span, name, since in (
-            ("volatile", "since the driver was loaded", "A counter since the driver was loaded."),
-            ("aggregate", "for life", "A counter over the life of the card."),
-        )
+        for location, what in (("sram", "In caches and registers."), ("dram", "In device memory."))
+        for kind in ("corrected", "uncorrected")
+        for span, since in _ECC_SPANS
     ),
     Metric(
         key="memory_unrepairable", name="Memory unrepairable", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
         reader="memory_unrepairable", call="nvmlDeviceGetUnrepairableMemoryFlag_v1",
-        text="1: the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
+        text="1 if the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
     ),
     Metric(
-        key="retired_pages_single", name="Pages retired for single-bit errors", kind=UNSIGNED, group="ecc",
+        key="retired_pages_single", name="Retired pages (single-bit errors)", kind=UNSIGNED, group="ecc",
         storage=SLOW, reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
         smi="retired_pages.single_bit_ecc.count",
-        text="Memory pages taken out of use after repeated corrected errors. Before Ampere.",
+        text="Memory pages retired after repeated corrected errors. Before Ampere.",
     ),
     Metric(
-        key="retired_pages_double", name="Pages retired for double-bit errors", kind=UNSIGNED, group="ecc",
+        key="retired_pages_double", name="Retired pages (double-bit errors)", kind=UNSIGNED, group="ecc",
         storage=SLOW, reader="retired_pages", field="double", call="nvmlDeviceGetRetiredPages",
         smi="retired_pages.double_bit.count",
-        text="Memory pages taken out of use after an uncorrected error. Before Ampere.",
+        text="Memory pages retired after an uncorrected error. Before Ampere.",
     ),
     Metric(
         key="retired_pages_pending", name="Page retirement pending", kind=UNSIGNED, group="ecc",
         valuemap="NVIDIA yes or no", reader="retired_pages_pending", call="nvmlDeviceGetRetiredPagesPendingStatus",
         smi="retired_pages.pending",
-        text="1: pages will be retired when the driver is loaded anew.",
+        text="1 if the next load of the driver retires pages. Before Ampere.",
     ),
     Metric(
-        key="remapped_corrected", name="Rows remapped for corrected errors", kind=UNSIGNED, group="ecc", storage=SLOW,
+        key="remapped_corrected", name="Remapped rows (corrected errors)", kind=UNSIGNED, group="ecc", storage=SLOW,
         reader="remapped_rows", field="corrected", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.correctable",
-        text="Memory rows replaced by spare ones after corrected errors. Ampere and newer.",
+        text="Memory rows replaced by spare rows after corrected errors. Ampere and newer.",
     ),
     Metric(
-        key="remapped_uncorrected", name="Rows remapped for uncorrected errors", kind=UNSIGNED, group="ecc",
+        key="remapped_uncorrected", name="Remapped rows (uncorrected errors)", kind=UNSIGNED, group="ecc",
         storage=SLOW, reader="remapped_rows", field="uncorrected", call="nvmlDeviceGetRemappedRows",
         smi="remapped_rows.uncorrectable",
-        text="Memory rows replaced by spare ones after uncorrected errors. Ampere and newer.",
+        text="Memory rows replaced by spare rows after uncorrected errors. Ampere and newer.",
     ),
     Metric(
         key="remap_pending", name="Row remapping pending", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
         reader="remapped_rows", field="pending", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.pending",
-        text="1: a row will be replaced at the next reset of the GPU.",
+        text="1 if the next GPU reset replaces a row.",
     ),
     Metric(
-        key="remap_failure", name="Row remapping failed", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
+        key="remap_failure", name="Row remapping failure", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
         reader="remapped_rows", field="failure", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.failure",
-        text="1: a row could not be replaced, now or in the past.",
+        text="1 if a row could not be replaced, now or in the past.",
     ),
     *(
         Metric(
-            key=f"spare_rows_{key}", name=f"Banks with {name} spare rows", kind=UNSIGNED, group="limits", storage=SLOW,
+            key=f"spare_rows_{key}", name=f"Memory banks with {name} spare rows", kind=UNSIGNED, group="limits",
+            storage=SLOW,
             reader="spare_rows", field=key, call="nvmlDeviceGetRowRemapperHistogram",
             smi=f"remapped_rows.histogram.{key}",
-            text=f"Memory banks that have {name} of their spare rows left.",
+            text=f"Number of memory banks with {name} spare rows left. Ampere and newer.", component="memory",
         )
         for key, name in (("max", "all"), ("high", "most"), ("partial", "some"), ("low", "few"), ("none", "no"))
     ),
     # -- PCIe ------------------------------------------------------------------------------------------------------
     Metric(
-        key="pcie_generation", name="PCIe generation", kind=UNSIGNED, group="pcie", reader="pcie_generation",
+        key="pcie_generation", name="PCIe link generation", kind=UNSIGNED, group="pcie", reader="pcie_generation",
         call="nvmlDeviceGetCurrPcieLinkGeneration", smi="pcie.link.gen.current",
-        text="Speed of the link now; cards at rest lower it to save power.",
+        text="Current PCIe generation of the link. Idle cards lower it to save power.",
     ),
     Metric(
-        key="pcie_generation_max", name="PCIe generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        key="pcie_generation_max", name="PCIe link generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_generation_max", call="nvmlDeviceGetMaxPcieLinkGeneration", smi="pcie.link.gen.max",
-        text="The highest speed that card and slot have in common. Not in a virtual machine, which does not see the "
-        "slot.",
+        text="Highest generation that card and slot both support. Not in virtual machines, which do not see the slot.",
     ),
     Metric(
-        key="pcie_width", name="PCIe width", kind=UNSIGNED, group="pcie", reader="pcie_width",
+        key="pcie_width", name="PCIe link width", kind=UNSIGNED, group="pcie", reader="pcie_width",
         call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
         text="Lanes in use.",
     ),
     Metric(
-        key="pcie_width_max", name="PCIe width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
-        text="Lanes that card and slot have in common. Not in a virtual machine, which does not see the slot.",
+        text="Most lanes that card and slot both support. Not in virtual machines, which do not see the slot.",
     ),
     Metric(
         key="pcie_replays", name="PCIe replays", kind=UNSIGNED, group="pcie", reader="pcie_replays",
         call="nvmlDeviceGetPcieReplayCounter",
-        text="Packets sent again after an error: a counter since the driver was loaded. A few are normal.",
+        text="Packets sent again after an error, since the driver was loaded. A few are normal.",
     ),
     # -- NVLink and fabric -----------------------------------------------------------------------------------------
     Metric(
         key="nvlink_up", name="NVLinks up", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="nvlink", field="up",
         call="nvmlDeviceGetNvLinkState",
-        text="Links that carry data. A GeForce card without a bridge has links, and none is up.",
+        text="NVLinks that carry data. A GeForce card without a bridge has NVLinks, but none is up.",
     ),
     Metric(
-        key="nvlink_links", name="NVLinks", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink", field="links",
+        key="nvlink_links", name="NVLinks present", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink",
+        field="links",
         call="nvmlDeviceGetFieldValues",
-        text="Links that the chip has (NVML field 91).",
+        text="NVLinks that the chip has (NVML field 91).",
     ),
     *(
         Metric(
@@ -688,24 +702,23 @@ GPU_METRICS = (
             # speed that is reached within days.
             key=f"nvlink_{key}", name=f"NVLink data {word}", kind=FLOAT, unit="B", group="nvlink",
             reader=f"nvlink_{key}", call="nvmlDeviceGetFieldValues",
-            text=f"Payload {word} over all links: a counter (NVML field {field}; with NVLink 5, {later}). Volta and "
-            "newer.",
+            text=f"Payload {word} over all links (NVML field {field}; NVLink 5: {later}). Volta and newer.",
         )
         for key, word, field, later in (("sent", "sent", 138, 202), ("received", "received", 139, 204))
     ),
     *(
         Metric(
-            key=f"nvlink_{key}", name=f"NVLink {name} errors", kind=UNSIGNED, group="nvlink", reader=f"nvlink_{key}",
+            key=f"nvlink_{key}", name=f"NVLink {name}", kind=UNSIGNED, group="nvlink", reader=f"nvlink_{key}",
             call="nvmlDeviceGetFieldValues",
-            text=f"{text} A counter over all links (NVML field {field}).{since}",
+            text=f"{text} over all links (NVML field {field}).{since}",
         )
         for key, name, field, text, since in (
-            ("replays", "replay", "52", "Packets sent again.", " Before NVLink 5."),
-            ("crc", "CRC", "38 and 45", "Packets with a wrong checksum; each leads to a replay.", " Before NVLink 5."),
-            ("recoveries", "recovery", "59; with NVLink 5, 215", "Links trained anew.", ""),
-            ("receive_errors", "receive", "208", "Packets received with errors.", " NVLink 5."),
-            ("effective_errors", "effective", "219", "What the error correction could not put right.", " NVLink 5."),
-            ("recoveries_failed", "failed recovery", "214", "Links that did not come back.", " NVLink 5."),
+            ("replays", "replay errors", "52", "Packets sent again,", " Before NVLink 5."),
+            ("crc", "CRC errors", "38 and 45", "Packets with a wrong checksum,", " Before NVLink 5."),
+            ("recoveries", "recovery errors", "59; NVLink 5: 215", "Link recoveries by new training,", ""),
+            ("receive_errors", "receive errors", "208", "Packets received with errors,", " NVLink 5."),
+            ("effective_errors", "effective errors", "219", "Errors left after error correction,", " NVLink 5."),
+            ("recoveries_failed", "failed recoveries", "214", "Link recoveries that failed,", " NVLink 5."),
         )
     ),
     Metric(
@@ -716,34 +729,34 @@ GPU_METRICS = (
     Metric(
         key="fabric_status", name="Fabric status", kind=UNSIGNED, group="nvlink", reader="fabric", field="status",
         call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.status",
-        text="NVML's return code of that: 0 when it went well.",
+        text="NVML return code of joining the fabric. 0 is success.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
     Metric(
         key="recovery_action", name="Recovery action", kind=UNSIGNED, group="health", valuemap="NVIDIA recovery action",
         reader="recovery_action", call="nvmlDeviceGetFieldValues", smi="gpu_recovery_action",
-        text="What the driver itself says must be done (NVML field 230). Driver branch r570 and newer.",
+        text="What the driver says must be done (NVML field 230). Driver branch r570 and newer.",
     ),
     Metric(
         key="persistence_mode", name="Persistence mode", kind=UNSIGNED, group="modes", storage=SLOW,
         valuemap="NVIDIA on or off", reader="persistence_mode", call="nvmlDeviceGetPersistenceMode",
         smi="persistence_mode",
-        text="Whether the driver stays loaded while nobody uses the card; without it each poll wakes the card.",
+        text="Whether the driver stays loaded while nothing uses the card. If off, each poll wakes the card.",
     ),
     Metric(
         key="compute_mode", name="Compute mode", kind=UNSIGNED, group="details", storage=SLOW,
         valuemap="NVIDIA compute mode", reader="compute_mode", call="nvmlDeviceGetComputeMode", smi="compute_mode",
-        text="Who may compute on the card.",
+        text="How many processes may compute on the card.",
     ),
     Metric(
         key="mig_mode", name="MIG mode", kind=UNSIGNED, group="modes", storage=SLOW, valuemap="NVIDIA on or off",
         reader="mig_mode", call="nvmlDeviceGetMigMode", smi="mig.mode.current",
-        text="Whether the card is divided into instances.",
+        text="Whether the card is divided into MIG instances.",
     ),
     Metric(
         key="display_active", name="Display active", kind=UNSIGNED, group="details", storage=SLOW,
         valuemap="NVIDIA yes or no", reader="display_active", call="nvmlDeviceGetDisplayActive", smi="display_active",
-        text="Whether a screen is driven by this card.",
+        text="Whether the card drives a display.",
     ),
     Metric(
         key="accounting_mode", name="Accounting mode", kind=UNSIGNED, group="details", storage=SLOW,
@@ -754,27 +767,27 @@ GPU_METRICS = (
     Metric(
         key="display_mode", name="Display attached", kind=UNSIGNED, group="details", storage=SLOW,
         valuemap="NVIDIA yes or no", reader="display_mode", call="nvmlDeviceGetDisplayMode",
-        text="Whether a screen is attached to this card. Driver branch r590 and newer do not say.",
+        text="Whether a display is attached to the card. Driver branch r590 and newer do not report it.",
     ),
     Metric(
         key="virtualization_mode", name="Virtualization mode", kind=UNSIGNED, group="details", storage=SLOW,
         valuemap="NVIDIA virtualization mode", reader="virtualization_mode", call="nvmlDeviceGetVirtualizationMode",
-        text="Whether this is a vGPU, a card passed through, or a host of vGPUs.",
+        text="Whether this is a vGPU, a passed-through card, or a vGPU host.", component="virtualization",
     ),
     # -- vGPU, confidential computing ------------------------------------------------------------------------------
     Metric(
         key="vgpus", name="vGPUs", kind=UNSIGNED, group="vgpu", reader="vgpus", call="nvmlDeviceGetActiveVgpus",
-        text="vGPUs that run on this card. On their host alone.",
+        text="vGPUs that run on this card. Only on vGPU hosts.",
     ),
     Metric(
         key="license_state", name="License state", kind=UNSIGNED, group="vgpu", valuemap="NVIDIA license state",
         reader="license", field="state", call="nvmlDeviceGetGridLicensableFeatures_v4",
-        text="Whether this vGPU has its license; without one it is slowed down. In the guest alone.",
+        text="Whether this vGPU has its license; without one it is slowed down. Only in guests.", component="license",
     ),
     Metric(
         key="license_product", name="Licensed product", kind=CHAR, group="vgpu", storage=STATIC, reader="license",
         field="product", call="nvmlDeviceGetGridLicensableFeatures_v4",
-        text="What the license is for.",
+        text="Product that the license is for.", component="license",
     ),
     *(
         Metric(
@@ -785,12 +798,12 @@ GPU_METRICS = (
         for key, name, text, valuemap in (
             ("feature", "Confidential computing", "Whether it is on. Hopper and newer.", "NVIDIA on or off"),
             (
-                "environment", "Confidential computing environment", "Whether it is meant to be secure.",
+                "environment", "Confidential computing environment", "Production is secure, simulation is not.",
                 "NVIDIA confidential computing environment",
             ),
             (
-                "dev_tools", "Confidential computing tools mode", "On: debuggers may look inside; it is not secure.",
-                "NVIDIA on or off",
+                "dev_tools", "Confidential computing DevTools mode",
+                "If on, debuggers can look inside: it is not secure.", "NVIDIA on or off",
             ),
         )
     ),
@@ -799,11 +812,11 @@ GPU_METRICS = (
             key=f"protected_{key}", name=f"Protected memory {key}", kind=UNSIGNED, unit="B", group="confidential",
             storage=storage, reader="protected_memory", field=key, call="nvmlDeviceGetConfComputeProtectedMemoryUsage",
             smi=f"protected_memory.{key}",
-            text=text,
+            text=text, component="memory",
         )
         for key, storage, text in (
-            ("total", SLOW, "Memory that confidential computing protects; 0 while it is off."),
-            ("used", LIVE, "What of it is allocated."),
+            ("total", SLOW, "Memory that confidential computing protects. 0 if it is off."),
+            ("used", LIVE, "Allocated part of the protected memory."),
         )
     ),
     # -- processes -------------------------------------------------------------------------------------------------
@@ -811,27 +824,26 @@ GPU_METRICS = (
         key="processes", name="Processes", kind=UNSIGNED, group="processes", reader="processes",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
         "nvmlDeviceGetMPSComputeRunningProcesses_v3",
-        text="Processes that hold a context on the card: computing, drawing, or through MPS.",
+        text="Processes that use the card: compute, graphics, or through MPS.",
     ),
     Metric(
-        key="process_oldest", name="Age of the oldest process", kind=UNSIGNED, unit="s", group="processes",
+        key="process_oldest", name="Oldest process age", kind=UNSIGNED, unit="s", group="processes",
         reader="process_oldest", call="nvmlDeviceGetComputeRunningProcesses_v3",
-        text="Since the start of the process that runs longest; 0 without one. From /proc, where the host's processes "
-        "are to be seen.",
+        text="Time since the start of the oldest process on the card; 0 if there is none. Only where /proc shows the "
+        "processes of the host.",
     ),
     Metric(
         key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
-        text="The largest processes of the host, those of this card: pid, name (arguments only where the service's "
-        "configuration asks for them), type (C computes, G draws, M by MPS), memory in B, user, container or Slurm "
-        "job, MIG GPU instance; with the resident collector also what it used of multiprocessors, memory controller, "
-        "encoder and decoder since the last reading, in %.",
+        text="The largest processes on the card: PID, name, type (C: compute, G: graphics, M: MPS), memory in B, "
+        "user, container or Slurm job, MIG GPU instance. Arguments only if the service is configured for them. "
+        "Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(
         Metric(
             key=f"{key}_{field}", name=f"{name} {word}", kind=kind, unit=unit, group="sessions", reader=key,
-            field=field, call=call, smi=smi,
+            field=field, call=call, smi=smi, component=key,
             text=text,
         )
         for key, name, call, prefix in (
@@ -840,8 +852,9 @@ GPU_METRICS = (
         )
         for field, word, kind, unit, suffix, text in (
             ("sessions", "sessions", UNSIGNED, "", "sessionCount", "Open sessions."),
-            ("fps", "frame rate", UNSIGNED, "!fps", "averageFps", "Mean frames a second of all sessions."),
-            ("latency", "latency", FLOAT, "s", "averageLatency", "Mean time a frame (NVML counts microseconds)."),
+            ("fps", "average FPS", UNSIGNED, "!fps", "averageFps", "Average frames per second of all sessions."),
+            ("latency", "average latency", FLOAT, "s", "averageLatency",
+             "Average time per frame (NVML reports microseconds)."),
         )
         for smi in (f"{prefix}.{suffix}" if prefix else "",)
     ),
@@ -868,55 +881,55 @@ def _rate(  # noqa: PLR0913  one argument a column
 
 (_FAN_SPEED,) = (metric for metric in GPU_METRICS if metric.key == "fan_speed")
 
-# What Zabbix works out; from a counter as change per second, so that nothing between two polls is lost.
+# What Zabbix calculates; from a counter as change per second, so that nothing between two polls is lost.
 GPU_RATES = (
     _FAN_SPEED._replace(
-        key="fan_turned", name="Fan has turned", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
-        text="1 whenever the fan turns, stored once a day; no value for a fan that never did. Passively cooled cards "
-        "were seen to answer with a fan at 0 %.",
+        key="fan_turned", name="Fan running", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
+        text="1 if the card requests a fan speed above 0. No value if it never did, as passively cooled cards with "
+        "a fan at 0 %.",
     ),
     _rate(
-        key="power_mean", name="Mean power draw", unit="W", source="energy",
-        text="Mean since the last poll, from the energy counter: no peak is missed.",
+        key="power_mean", name="Power draw, average since last poll", unit="W", source="energy",
+        text="Average power draw since the last poll, from the energy counter. It misses no peak.",
     ),
     *(
         _rate(
-            key=f"throttle_share_{key}", name=f"Share of time held down by {name}", unit="%",
+            key=f"throttle_share_{key}", name=f"{name} throttling ({by}), in % of time", unit="%",
             source=f"throttle_time_{key}", factor=100, group="throttling",
-            text="Since the last poll.",
+            text="Percentage of the time since the last poll.",
         )
-        for key, name in (
-            ("power", "the power limit"),
-            ("sw_thermal", "the driver for heat"),
-            ("hw_thermal", "the hardware for heat"),
-            ("power_brake", "the power brake"),
+        for key, name, by in (
+            ("power", "Power", "power limit"),
+            ("sw_thermal", "Thermal", "software"),
+            ("hw_thermal", "Thermal", "hardware"),
+            ("power_brake", "Power", "power brake"),
         )
     ),
     *(
         _rate(
-            key=f"nvlink_{key}_rate", name=f"NVLink data {word} per second", unit="Bps", source=f"nvlink_{key}",
-            text="Since the last poll.",
+            key=f"nvlink_{key}_rate", name=f"NVLink throughput {word}", unit="Bps", source=f"nvlink_{key}",
+            text=f"Payload {word} per second over all links, since the last poll.",
         )
         for key, word in (("sent", "sent"), ("received", "received"))
     ),
     _rate(
         key="nvlink_crc_rate", name="NVLink CRC errors per second", source="nvlink_crc",
-        text="Since the last poll.",
+        text="Average since the last poll.",
     ),
     _rate(
-        key="ecc_corrected_rate", name="Corrected ECC errors per hour", source="ecc_corrected_volatile", factor=3600,
-        text="Since the last poll. Some are normal; many, for long, foretell uncorrected ones.",
+        key="ecc_corrected_rate", name="ECC errors corrected per hour", source="ecc_corrected_volatile", factor=3600,
+        text="Average since the last poll. Some are normal. Many over a long time announce uncorrected errors.",
     ),
     _rate(
         key="pcie_replay_rate", name="PCIe replays per minute", source="pcie_replays", factor=60,
-        text="Since the last poll.",
+        text="Average since the last poll.",
     ),
 )  # fmt: skip
 
 # Written by the template from the document's `presence`, not read from a Device.
 PRESENT = Metric(
-    key="present", name="Present", kind=UNSIGNED, group="health", valuemap="NVIDIA presence", call="nvmlDeviceGetUUID",
-    text="1 while a card with this UUID answers, 0 when it does not although the driver does.",
+    key="present", name="Presence", kind=UNSIGNED, group="health", valuemap="NVIDIA presence", call="nvmlDeviceGetUUID",
+    text="1 if a card with this UUID answers. 0 if it does not, although the driver does.",
 )  # fmt: skip
 
 # What a card cannot serve is named in {#LACKS} by these tokens, and by nothing else.

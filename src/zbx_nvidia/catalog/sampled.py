@@ -1,7 +1,7 @@
 """What takes more than one look: peaks between two polls, XID errors. One row each, as in `metrics`.
 
-A collector that is started for each poll has these readers among {#LACKS}, so that their items are never created; but
-for those of which the driver keeps samples itself.
+A collector that is started for each poll has these readers among {#LACKS}, so their items are never created. Excepted
+are those of which the driver keeps samples itself.
 """
 
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
@@ -21,36 +21,42 @@ class _Sampled(NamedTuple):
     name: str
     kind: str
     unit: str
+    component: str
     call: str
 
 
 _SAMPLED = (
     _Sampled(
-        key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%",
+        key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", component="gpu",
         call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetSamples",
     ),
     _Sampled(
-        key="power", name="Power draw", kind=FLOAT, unit="W",
+        key="power", name="Power draw", kind=FLOAT, unit="W", component="power",
         call="nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples",
     ),
-    _Sampled(key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", call="nvmlDeviceGetTemperatureV"),
     _Sampled(
-        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", call="nvmlDeviceGetFieldValues",
+        key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", component="temperature",
+        call="nvmlDeviceGetTemperatureV",
     ),
     _Sampled(
-        key="clock_sm", name="SM clock", kind=UNSIGNED, unit="Hz", call="nvmlDeviceGetClockInfo, nvmlDeviceGetSamples",
+        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", component="temperature",
+        call="nvmlDeviceGetFieldValues",
+    ),
+    _Sampled(
+        key="clock_sm", name="SM clock", kind=UNSIGNED, unit="Hz", component="clocks",
+        call="nvmlDeviceGetClockInfo, nvmlDeviceGetSamples",
     ),
 )  # fmt: skip
 _WORDS = {
-    PEAK: ("highest sample", "The highest of all samples of the last minute: what a poll would miss."),
-    AVERAGE: ("mean of samples", "Mean of all samples of the last minute."),
-    P95: ("95th percentile", "19 of 20 samples of the last minute were no higher."),
+    PEAK: ("peak", "Highest sample of the last minute, which a poll can miss."),
+    AVERAGE: ("average", "Average of all samples of the last minute."),
+    P95: ("95th percentile", "95 % of the samples of the last minute were not higher."),
 }
-# With it the document of eight divided GPUs, busy to the last instance, would not fit.
+# With it, the document of eight divided GPUs, busy to the last instance, would not fit.
 _NO_ROOM = {("temperature_memory", P95)}
 _BUFFER = "nvmlDeviceGetSamples"
-_BUFFERED = " With a process a poll, of the last seconds alone: what the driver remembers."
-_GPM = "Mean of the last minute, by the card's own counters. Hopper and newer, driver branch r520 and newer."
+_BUFFERED = " Oneshot mode: only of the last seconds, which the driver keeps."
+_GPM = "Average of the last minute. Hopper and newer, driver branch r520 and newer."
 
 
 SAMPLED_METRICS = (
@@ -58,7 +64,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"sampled_{row.key}_{what}", name=f"{row.name}, {_WORDS[what][0]}",
             kind=FLOAT if what == AVERAGE else row.kind, unit=row.unit, group="peaks", reader=f"sampled_{row.key}",
-            field=what, call=row.call,
+            field=what, call=row.call, component=row.component,
             text=_WORDS[what][1] + (_BUFFERED if _BUFFER in row.call else ""),
         )
         for row in _SAMPLED
@@ -67,75 +73,75 @@ SAMPLED_METRICS = (
     ),
     *(
         Metric(
-            key=f"sampled_pcie_{word}", name=f"PCIe data {word} per second", kind=FLOAT, unit="Bps", group="peaks",
-            reader=f"sampled_pcie_{word}", field=AVERAGE, call="nvmlDeviceGetPcieThroughput",
-            text="Mean of the samples of the last minute, each of them over 20 ms.",
+            key=f"sampled_pcie_{word}", name=f"PCIe throughput {word}", kind=FLOAT, unit="Bps", group="peaks",
+            reader=f"sampled_pcie_{word}", field=AVERAGE, call="nvmlDeviceGetPcieThroughput", component="pcie",
+            text="Average of the samples of the last minute, of 20 ms each.",
         )
         for word in ("sent", "received")
     ),
     *(
         Metric(
             key=f"gpm_{key}", name=name, kind=FLOAT, unit="%", group="gpm", reader=f"gpm_{key}",
-            call="nvmlGpmMetricsGet",
+            call="nvmlGpmMetricsGet", component="memory" if key == "memory" else "",
             text=f"{text} {_GPM}",
         )
         for key, name, text in (
-            ("graphics", "Graphics engine activity", "Share of the time in which any compute or graphics work ran."),
-            ("sm", "SM activity", "Share of the time, over all multiprocessors, in which one had work."),
-            ("occupancy", "SM occupancy", "Warps that were resident, as a share of what fits."),
-            ("tensor", "Tensor core activity", "Share of the time in which tensor cores worked."),
-            ("memory", "Memory bandwidth activity", "Share of the bandwidth of the memory that was used."),
+            ("graphics", "Graphics engine activity", "Percentage of time in which any compute or graphics work ran."),
+            ("sm", "SM activity", "Percentage of time in which an SM had work, averaged over all SMs."),
+            ("occupancy", "SM occupancy", "Resident warps, in percent of the maximum."),
+            ("tensor", "Tensor core activity", "Percentage of time in which tensor cores worked."),
+            ("memory", "Memory bandwidth utilization", "Used memory bandwidth, in percent of the maximum."),
         )
     ),
     Metric(
         key="xid_last", name="Last XID error", kind=UNSIGNED, group="xid", valuemap="NVIDIA XID", reader="xid",
         call="nvmlEventSetWait_v2",
-        text="Code of the last XID error since the service was started, or the host where the service reads the "
-        "kernel's log; no value until there is one.",
+        text="Code of the last XID error since the start of the service; with the kernel log, since the start of the "
+        "host. No value before the first error.",
     ),
     Metric(
-        key="xid_last_time", name="Time of the last XID error", kind=UNSIGNED, unit="unixtime", group="xid",
+        key="xid_last_time", name="Last XID error time", kind=UNSIGNED, unit="unixtime", group="xid",
         reader="xid", call="nvmlEventSetWait_v2",
-        text="When it came.",
+        text="Time of the last XID error.",
     ),
     Metric(
-        key="xid_recent", name="Recent XID errors", kind=CHAR, group="xid", reader="xid", call="nvmlEventSetWait_v2",
-        text="Codes that came lately (xid_memory of the service), each between two commas, the last one at the end; "
-        "only a comma when there were none. Alarms stand on it.",
+        key="xid_recent", name="Recent XID codes", kind=CHAR, group="xid", reader="xid", call="nvmlEventSetWait_v2",
+        text="Codes within xid_memory of the service, between commas, the last one at the end. A single comma if "
+        "there are none. Alerts evaluate it.",
     ),
     *(
         Metric(
             key=f"xid_{kind.key}_last", name=f"Last XID error: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
             valuemap="NVIDIA XID", reader="xid", call="nvmlEventSetWait_v2",
-            text=f"The last of the recent ones of this class. {kind.text} 0 when there is none.",
+            text=f"Last of the recent XID codes of this class. {kind.text} 0 if there is none.",
         )
         for kind in TO_MEND
     ),
     Metric(
         key="xid_count", name="XID errors", kind=UNSIGNED, group="xid", reader="xid", call="nvmlEventSetWait_v2",
-        text="All since the service was started, or the host where the service reads the kernel's log, each "
-        "repetition counted.",
+        text="All XID errors since the start of the service; with the kernel log, since the start of the host. Each "
+        "repetition counts.",
     ),
     Metric(
         key="xid_events", name="XID events", kind=UNSIGNED, group="xid", reader="xid", call="nvmlEventSetWait_v2",
-        text="The same, with repetitions of a code within a minute (xid_repeat of the service) counted once.",
+        text="As “XID errors”, but repetitions of a code within xid_repeat of the service (1 minute) count once.",
     ),
     *(
         Metric(
             key=f"xid_{kind.key}", name=f"XID errors: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
             reader="xid", call="nvmlEventSetWait_v2",
-            text=f"{kind.text} Each repetition counted.",
+            text=f"{kind.text} Each repetition counts.",
         )
         for kind in CLASSES
     ),
 )  # fmt: skip
 
-# Everything of a GPU that is an item, but for its presence.
+# All items of a GPU except its presence.
 GPU_ITEMS = (*GPU_METRICS, *GPU_RATES, *SAMPLED_METRICS)
 
 GPM_METRICS = tuple(metric for metric in SAMPLED_METRICS if metric.group == "gpm")
 GPM_READERS = tuple(metric.reader for metric in GPM_METRICS)
 SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRICS))
-# Of these the driver keeps samples itself: one look shows the last seconds.
+# The driver keeps samples of these itself: one look shows the last seconds.
 BUFFERED_METRICS = tuple(metric for metric in SAMPLED_METRICS if _BUFFER in metric.call)
 BUFFERED_READERS = tuple(dict.fromkeys(metric.reader for metric in BUFFERED_METRICS))

@@ -23,10 +23,10 @@ class Status(NamedTuple):
 
 OK = Status(0, "OK", "All is well")
 NO_PERMISSION = Status(
-    4, "No permission", "The agent's user may not open /dev/nvidia*. Check the permissions of the device files"
+    4, "No permission", "The user of the agent cannot open /dev/nvidia*. Check the permissions of the device files"
 )
 DRIVER_NOT_LOADED = Status(
-    9, "Driver not loaded", "The kernel module nvidia is not loaded. Run nvidia-smi and look at dmesg"
+    9, "Driver not loaded", "The kernel module nvidia is not loaded. Run nvidia-smi and check dmesg"
 )
 LIBRARY_NOT_FOUND = Status(
     12, "Library not found", "libnvidia-ml.so.1 cannot be loaded. Install the NVIDIA driver's NVML library"
@@ -36,18 +36,20 @@ VERSION_MISMATCH = Status(
     "Driver and library versions differ",
     "The driver was updated while the old kernel module is still loaded. Reboot, or unload and load the module",
 )
-UNKNOWN = Status(999, "Unknown driver error", "NVML answers an unknown error. Look at dmesg for NVRM and Xid lines")
+UNKNOWN = Status(999, "Unknown driver error", "NVML reports an unknown error. Check dmesg for NVRM and Xid lines")
 DEADLINE_EXCEEDED = Status(
-    1000, "Deadline exceeded", "The driver did not answer in time. Look at dmesg; turn persistence mode on if it is off"
+    1000,
+    "Deadline exceeded",
+    "The driver did not answer in time. Check dmesg. If persistence mode is off, switch it on",
 )
 STILL_STUCK = Status(
-    1001, "Previous collection still running", "An earlier collection still hangs in the driver. Look at dmesg"
+    1001, "Previous collection still running", "An earlier collection still hangs in the driver. Check dmesg"
 )
 COLLECTOR_FAILED = Status(1002, "Collector failed", "The collector itself failed. Please report this message")
 STALLED = Status(
     1003,
     "Stalled",
-    "The service waits for a driver call that has not returned, and starts no second one. Look at dmesg",
+    "The service waits for a hanging driver call and starts no second one. Check dmesg",
 )
 RELEASED = Status(
     1004,
@@ -75,6 +77,6 @@ BY_CODE = {status.code: status for status in STATUSES}
 def of_error(code: int) -> Status:
     """The status that an error of NVML means for the whole driver.
 
-    Code 0 is that of a call that succeeded with nonsense: whatever this is, it is not well.
+    Code 0 is that of a call that succeeded with nonsense: an unknown error too.
     """
     return BY_CODE.get(code, UNKNOWN) if code else UNKNOWN

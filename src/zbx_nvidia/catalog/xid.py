@@ -1,11 +1,11 @@
 """XID errors: what the driver's error codes mean, and what NVIDIA says must be done about each.
 
-From NVIDIA's public catalogue (https://docs.nvidia.com/deploy/xid-errors/), in our own words. The class of a code is
+From NVIDIA's public list (https://docs.nvidia.com/deploy/xid-errors/), in our own words. The class of a code is
 its "immediate action" there: RESTART_APP is APPLICATION, IGNORE is NOTE, RESTART_BM and RESTART_VM are RESTART, and
-what needs a workflow, mechanics, an update or support is SUPPORT. 43 stands among the applications' for one has ended.
-Codes that the catalogue calls unused were of cards before Ampere, whose own list asks for support. Those without an
-action, 162 and above, are classed by what is said about them. Which alarm a code raises follows from its class, and the
-template's macros can say otherwise.
+what needs a workflow, mechanics, an update or support is SUPPORT. 43 is APPLICATION, because an application has ended.
+The list calls some codes unused that cards before Ampere had; the list for those cards asks for support. Codes without
+an action, 162 and above, are classed by their description. The class of a code decides which alert it raises; the
+macros of the template override that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Xid(NamedTuple):
         code: As the kernel log has it.
         meaning: What happened, short enough for a value map (64 characters).
         kind: What must be done.
-        notify: Whether it is worth a message although nothing must be done.
+        notify: Whether it raises an alert for information although nothing must be done.
     """
 
     code: int
@@ -76,7 +76,7 @@ XIDS = (
     Xid(46, "GPU stopped processing", RESET),
     Xid(47, "Video processor exception", SUPPORT),
     Xid(48, "Double bit ECC error", SUPPORT),
-    Xid(54, "Auxiliary power is not connected", SUPPORT),
+    Xid(54, "Auxiliary power not connected", SUPPORT),
     Xid(56, "Display engine error", SUPPORT),
     Xid(57, "Error programming the video memory interface", SUPPORT),
     Xid(58, "Unstable video memory interface", SUPPORT),
@@ -160,7 +160,7 @@ XIDS = (
     Xid(140, "Unrecovered ECC error", RESET),
     Xid(141, "CUDA fast path error", NOTE),
     Xid(142, "Video encoder 3 error", SUPPORT),
-    Xid(143, "GPU could not be initialised", RESET),
+    Xid(143, "GPU could not be initialized", RESET),
     Xid(144, "NVLink: SAW error", SUPPORT),
     Xid(145, "NVLink: RLW error", SUPPORT),
     Xid(146, "NVLink: TLW error", SUPPORT),
@@ -171,18 +171,18 @@ XIDS = (
     Xid(151, "Key rotation failed", RESTART),
     Xid(152, "Deep learning accelerator: SMMU error", NOTE),
     Xid(153, "Deep learning accelerator: timeout", NOTE),
-    Xid(154, "Recovery action has changed", NOTE),
+    Xid(154, "Recovery action changed", NOTE),
     Xid(155, "NVLink: software defined error", RESET),
     Xid(156, "Resource retirement event", RESET),
-    Xid(157, "Resource retirement failed: nothing is left to repair with", NOTE, notify=True),
+    Xid(157, "Resource retirement failed: no spare resources left", NOTE, notify=True),
     Xid(158, "GPU fatal timeout", RESET),
     Xid(159, "CHI error: reset the GPU if managed memory or vGPUs are in use", SUPPORT),
     Xid(160, "Channel retirement event", NOTE),
     Xid(161, "Channel retirement failed", NOTE),
-    Xid(162, "Power smoothing is back", NOTE),
-    Xid(163, "Power smoothing is off: after heat, or a timeout", NOTE),
-    Xid(164, "Power smoothing: its circuit is near the end of its life", NOTE, notify=True),
-    Xid(165, "Power smoothing: its circuit is worn out", SUPPORT),
+    Xid(162, "Power smoothing enabled again", NOTE),
+    Xid(163, "Power smoothing disabled, after heat or a timeout", NOTE),
+    Xid(164, "Power smoothing: circuit near the end of its life", NOTE, notify=True),
+    Xid(165, "Power smoothing: circuit worn out", SUPPORT),
     Xid(166, "Confidential computing: NVLink traffic before its encryption", SUPPORT),
     Xid(167, "PCIe fatal timeout", SUPPORT),
     Xid(168, "Reduced memory: errors in the write protected region", SUPPORT),
@@ -197,12 +197,12 @@ NOTIFIED = tuple(xid.code for xid in XIDS if xid.notify)
 
 
 def kind_of(code: int) -> Class:
-    """What must be done about a code. One that is not in the table yet is to be looked into."""
+    """What must be done about a code. A code that the table lacks is to be investigated."""
     known = BY_CODE.get(code)
     return known.kind if known else SUPPORT
 
 
-# What the table does not reach, in the words of a regular expression: to be looked into, as all that it lacks.
+# Codes above the table, as parts of a regular expression: to be investigated, like all that it lacks.
 _NEWER = ("17[3-9]", "1[89][0-9]", "[2-9][0-9][0-9]", "[1-9][0-9][0-9][0-9]+")
 
 
@@ -212,5 +212,5 @@ def pattern(*codes: object) -> str:
 
 
 def pattern_of(kind: Class) -> str:
-    """The one for the codes of a class, and for those of them that nobody knows yet."""
+    """The one for the codes of a class; for SUPPORT, newer codes too."""
     return pattern(*(code for code in range(1, 173) if kind_of(code) is kind), *(_NEWER if kind is SUPPORT else ()))

@@ -20,9 +20,9 @@ Tree = dict[str, Any]
 
 NAME = "NVIDIA GPUs"
 
-# A line for each GPU of the largest hosts there are.
+# A line for each GPU of the largest hosts.
 _LINES = 16
-_COLOURS = ("1A7C11", "2774A4", "A54F10", "6C59DC", "D62728", "17A2B8", "AC8C14", "FC6EA3")
+_COLORS = ("1A7C11", "2774A4", "A54F10", "6C59DC", "D62728", "17A2B8", "AC8C14", "FC6EA3")
 
 _HALF = 36
 _QUARTER = 18
@@ -52,8 +52,8 @@ class Widget(NamedTuple):
 
 
 _HEAD = (
-    Widget("item", "status.code", "Driver", 0, 0, _QUARTER, 2),
-    Widget("item", "host.gpu_count", "GPUs", _QUARTER, 0, _QUARTER, 2),
+    Widget("item", "status.code", "Driver status", 0, 0, _QUARTER, 2),
+    Widget("item", "host.gpu_count", "GPU count", _QUARTER, 0, _QUARTER, 2),
     Widget("item", "host.gpus_lost", "GPUs lost", 2 * _QUARTER, 0, _QUARTER, 2),
     Widget("item", "host.gpus_sick", "GPUs sick", 3 * _QUARTER, 0, _QUARTER, 2),
 )
@@ -66,13 +66,13 @@ def _graphs(keys: tuple[str, ...], top: int = 0) -> tuple[Widget, ...]:
     )
 
 
-# A card has either thresholds or margins: side by side, so that one of the two is there and no row stays empty.
+# A card has either thresholds or margins: side by side, so that no row stays empty.
 _TEMPERATURES = ("temperature", "temperature_margin")
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
         "Overview": (*_HEAD, *_graphs(("utilization", "memory", *_TEMPERATURES), 2)),
-        "Power, fan, clocks": _graphs(("power", "fan", "clocks", "codec")),
+        "Power, fan and clocks": _graphs(("power", "fan", "clocks", "codec")),
     },
     "7.0": {
         "Overview": (
@@ -82,9 +82,9 @@ PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
             Widget("svggraph", "gpu.temperature", "Temperature", 0, 7, _HALF, 5),
             Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 7, _HALF, 5),
             Widget("svggraph", "gpu.power", "Power draw", 0, 12, _HALF, 5),
-            Widget("svggraph", "gpu.memory_used_percent", "Memory used", _HALF, 12, _HALF, 5),
+            Widget("svggraph", "gpu.memory_used_percent", "Memory used, in %", _HALF, 12, _HALF, 5),
         ),
-        "Each GPU": _graphs(("utilization", "memory", "power", "clocks", *_TEMPERATURES, "fan", "codec")),
+        "Single GPUs": _graphs(("utilization", "memory", "power", "clocks", *_TEMPERATURES, "fan", "codec")),
     },
 }
 
@@ -155,9 +155,9 @@ def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, st
 
 
 def _line(gpu: int, metric: Metric) -> list[tuple[str, str, Any]]:
-    """A data set for each GPU: one for all would draw them in shades of one colour, filled one over the other."""
+    """A data set for each GPU: one for all would draw them in shades of one color, filled one over the other."""
     return [
-        ("STRING", f"ds.{gpu}.color", _COLOURS[gpu % len(_COLOURS)]),
+        ("STRING", f"ds.{gpu}.color", _COLORS[gpu % len(_COLORS)]),
         ("INTEGER", f"ds.{gpu}.fill", "0"),
         ("STRING", f"ds.{gpu}.items.0", f"GPU {gpu} *]: {metric.name}"),
         ("INTEGER", f"ds.{gpu}.transparency", "0"),

@@ -1,4 +1,4 @@
-"""Trigger expressions: from the catalogue's short form to Zabbix's own."""
+"""Trigger expressions: from the short form of the catalog to Zabbix's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARAMETERS = {entity.name: entity.address.replace("/", ",") for entity in ENTIT
 BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
-# Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
+# Not those that stand in quotes in expressions: a context is quoted too.
 _MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|XID\.)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
@@ -32,7 +32,7 @@ def metrics_in(expression: str) -> list[Metric]:
     """The metrics that an expression names, each once, in order.
 
     Raises:
-        KeyError: It names one that the catalogue lacks.
+        KeyError: It names one that the catalog lacks.
     """
     return [BY_REF[ref] for ref in dict.fromkeys(_REF.findall(expression))]
 
@@ -53,12 +53,12 @@ def for_gpu(text: str) -> str:
 
 
 def while_present(expression: str) -> str:
-    """True only while the card is there: the values of one that has gone stay at the last reading."""
+    """True only while the card is present: the values of one that is gone stay at the last reading."""
     return expression if _PRESENT in expression else f"{_group(expression)} and last({_PRESENT})=1"
 
 
 def or_gone(recovery: str) -> str:
-    """Also over when the card has gone: then it is the alert "missing" that counts."""
+    """Also over if the card is gone: then the alert "missing" counts."""
     return recovery if _PRESENT in recovery else f"{_group(recovery)} or last({_PRESENT})=0"
 
 

@@ -1,9 +1,9 @@
-"""What the names of items, triggers and graphs begin with. Their ends are the names of the catalogue, each unique."""
+"""Prefixes of the names of items, triggers and graphs. The names of the catalog, each unique, follow them."""
 
 from zbx_nvidia.catalog.entities import ENTITIES
 
 HOST_PREFIX = "NVIDIA: "
-# The index alone is not enough: it moves when a card goes, and two cards can carry the same one for a while.
+# The index alone is not enough: it changes if a card is removed, and two cards can carry the same one for a while.
 GPU_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}]: "
 
 PREFIXES = {

@@ -1,13 +1,15 @@
-"""The catalogue is consistent in itself and with the driver."""
+"""The catalog is consistent in itself and with the driver."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 
 import pytest
 
 from scripts.generate import coverage
+from tests.conftest import REPOSITORY
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import ENTITIES, METRICS
@@ -42,6 +44,7 @@ def test_keys_and_names_are_unique() -> None:
     for rows in (HOST_METRICS, GPU_ITEMS, *(entity.metrics for entity in ENTITIES)):
         assert len({metric.ref for metric in rows}) == len(rows)
         assert len({metric.name for metric in rows}) == len(rows)
+    assert len({alert.name for alert in ALERTS}) == len(ALERTS), "headings of docs/ALERTS.md"
 
 
 READ = [(Device, metric) for metric in (*GPU_METRICS, *BUFFERED_METRICS) if hasattr(Device, metric.reader)] + [
@@ -108,7 +111,7 @@ def test_a_code_stands_in_one_pattern_and_patterns_match_what_they_should() -> N
     for pattern in macros.values():
         assert len(pattern) <= 2048, "what Zabbix takes"
         for text in (",", ",13,31,43,", ",13,"):
-            assert not re.search(pattern, text), "what alarms nobody"
+            assert not re.search(pattern, text), "what raises no alert"
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)
@@ -122,7 +125,7 @@ def test_a_row_is_complete(metric: Metric) -> None:
     assert re.fullmatch(r"nvidia\.[a-z0-9_.]+", metric.item_key)
 
 
-def test_what_alarms_are_counted_on_is_stored_each_poll_or_soon() -> None:
+def test_what_alerts_count_is_stored_each_poll_or_soon() -> None:
     """Functions over a period see nothing of a value that is stored once a day, unless the period is long."""
     long = {f"{{{macro.name}}}" for macro in MACROS if re.fullmatch(r"[1-9]\d+d", macro.value)}
     assert long
@@ -156,6 +159,20 @@ def test_an_alert_is_complete(alert: Alert) -> None:
     for other in alert.depends:
         # Zabbix can make no trigger that depends on one that the card does not have.
         assert BY_KEY[other].entity == "host" or of_gpu(BY_KEY[other]) <= of_gpu(alert)
+
+
+def test_what_an_event_name_shows_exists_where_the_alert_does() -> None:
+    """Zabbix writes *UNKNOWN* for an item that the card lacks."""
+    shown = set()
+    for path in sorted((REPOSITORY / "tests/golden").glob("*.json")):
+        for readings in json.loads(path.read_text(encoding="utf-8"))["gpus"].values():
+            for alert in ALERTS:
+                needed = set(re.findall(r"@gpu\.([a-z_]+)", alert.expression))
+                if alert.entity == "gpu" and needed <= set(readings):
+                    named = set(re.findall(r"@gpu\.([a-z_]+)", alert.event))
+                    assert named <= set(readings), f"{path.stem}: {alert.key}"
+                    shown |= named - needed
+    assert shown == {"temperature"}
 
 
 def of_gpu(alert: Alert) -> set[tuple[str, str]]:

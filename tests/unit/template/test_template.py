@@ -64,7 +64,7 @@ def triggers(export: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in walk(export) if "expression" in node and "uuid" in node]
 
 
-def test_generated_files_are_what_the_catalogue_generates() -> None:
+def test_generated_files_are_what_the_catalog_generates() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
