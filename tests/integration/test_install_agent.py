@@ -816,7 +816,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
         file.write_text(right + "\n")
         for name in variants:
             out = add(name)
-            assert "PSK, which Zabbix tells nobody" in out  # and it is taken for the right one
+            assert "PSK, not compared: Zabbix does not return it" in out
             assert "nothing changes" in out
         # Not --overwrite, which would do: the server asks again only 15 s after an error.
         watching.remove(*variants)
