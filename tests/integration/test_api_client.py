@@ -711,7 +711,7 @@ def test_token(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"expires_at": 1_000_000_000}, "API token expired: make a new token"),
+        ({"expires_at": 1_000_000_000}, "API token expired: create a new token"),
         ({"status": 1}, "the token is unknown or disabled"),
     ],
     ids=["expired", "disabled"],

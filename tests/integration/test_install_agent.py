@@ -601,15 +601,15 @@ def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     with host.untouched("agentd"):
         out = host.ok("install-agent", "--server", "192.0.2.1")
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not proven further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
+        assert "Not checked further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
         host.ok("uninstall-agent")
     host.shell("printf 'StartAgents=0\\nHostname=x\\n' >/etc/zabbix/zabbix_agentd.conf.d/active.conf")
     host.shell("systemctl restart zabbix-agent")
     out = host.ok("install-agent")
-    assert "Not proven further: it answers no passive checks (StartAgents=0).\n" in out
+    assert "Not checked further: it answers no passive checks (StartAgents=0).\n" in out
     host.shell("systemctl stop zabbix-agent")
     out = host.ok("install-agent", "--agent", "agentd", "--host-metadata", "x")
-    assert "Not proven further: it does not run" in out
+    assert "Not checked further: it does not run" in out
     assert host.there.run("systemctl", "is-active", "zabbix-agent").out == "inactive\n"
 
 
@@ -620,7 +620,7 @@ def test_with_a_key_and_where_the_agent_cannot_be_asked(host: Host) -> None:
         out = host.ok("install-agent", "--server", "192.0.2.5", "--psk")
         for kind in ("zabbix_agentd", "zabbix_agent2"):
             assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
-        assert out.count("Not proven further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
+        assert out.count("Not checked further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
         host.ok("uninstall-agent")
 
 
@@ -634,7 +634,7 @@ def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
         host.shell("mv /root/zabbix_get /usr/bin/")
     if host.there.series == "6.0":
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not proven further: this machine cannot ask with a key: install the package zabbix-get" in out
+        assert "Not checked further: this machine cannot ask with a key: install the package zabbix-get" in out
     else:
         assert "asked at 127.0.0.1:10050 with its key" in out
 
@@ -730,7 +730,7 @@ def test_without_systemd(stack: Stack) -> None:
     assert product("install-agent").startswith("Nothing changes.\n")
     out = product("install-agent", "--host-metadata", "x")
     assert "zabbix_agentd runs under no service that zbx-nvidia knows: restart it or its container\n" in out
-    assert "Not proven further: the agent serves it only after a restart.\n" in out
+    assert "Not checked further: the agent serves it only after a restart.\n" in out
     product("uninstall-agent")
     stack.exec("workstation", "sh", "-c", 'cmp "$0" "$1" && ln -sf "$0" "$1"', target, path, user="root")
     assert stack.exec("workstation", "sh", "-c", about, path) == original

@@ -181,7 +181,9 @@ def test_tls_to_a_port_without_it(front: Any) -> None:
     assert "check scheme and port" in line
 
 
-@pytest.mark.parametrize(("text", "message"), [("no certificate", "no certificate in this file"), (None, "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("no certificate", "no certificate in this file"), (None, "cannot be read")]
+)
 def test_unusable_ca_file(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "ca.pem"
     if text is not None:
