@@ -1,4 +1,4 @@
-"""Catalogue -> version-neutral template -> the dialect of a Zabbix version -> YAML; and the documentation tables."""
+"""Catalog -> neutral template -> the dialect of a Zabbix series -> YAML."""
 
 from zbx_nvidia.template.build import TEMPLATE_NAMES
 from zbx_nvidia.template.dialect import SERIES

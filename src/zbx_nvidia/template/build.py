@@ -38,17 +38,17 @@ TEMPLATE_NAMES = {
     "active": "NVIDIA GPU by Zabbix agent active",
 }
 
-# Zabbix's own group for such templates, with its own UUID, so that an import finds the group that is there.
+# Zabbix's own group for such templates, with its own UUID, so that an import finds the existing group.
 GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
 
-# Where the document has the readings of each discovered entity.
+# The path of each discovered entity's readings in the document.
 _OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity in ENTITIES}}
-# Days that values and hourly trends are kept.
+# Days for which the server keeps values and hourly trends.
 HISTORY, TRENDS = 31, 365
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {group.name: group.component for group in GROUPS}
 _HOST_COMPONENT = {"": "health", "status": "health", "collector": "health", "host": "inventory"}
-_UNSWITCHED = frozenset({"", "health"})  # without these no alarm could be trusted
+_UNSWITCHED = frozenset({"", "health"})  # alerts depend on these, so no macro switches them off
 
 
 def build(variant: str, series: str) -> Tree:
@@ -65,7 +65,7 @@ def build(variant: str, series: str) -> Tree:
 
 
 def make_uuid(*path: str) -> str:
-    """The UUID of an object, from its path and nothing else: stable for ever, with the bits of version 4."""
+    """The UUID of an object, from its path alone, so that it never changes; with the bits of version 4."""
     digest = hashlib.sha256("/".join(("zbx-nvidia", *path)).encode()).digest()
     return uuid.UUID(bytes=digest[:16], version=4).hex
 
@@ -182,7 +182,7 @@ class _Builder:
 
     def _gpu_rule(self, triggers: dict[str, Tree]) -> Tree:
         present = [
-            # No `presence` at all: the driver is in trouble, and nothing is known of any card.
+            # Without `presence`, the driver does not answer, and nothing is known of any card.
             _jsonpath("$.presence"),
             {
                 "type": "JSONPATH",
@@ -205,7 +205,7 @@ class _Builder:
         return rule
 
     def _part_rule(self, entity: Entity) -> Tree:
-        """The rule of what a GPU consists of, or who uses it: no triggers and no graphs of its own."""
+        """The rule for parts or users of a GPU, without triggers and graphs of its own."""
         rule = self._rule(
             entity.name, f"{entity.title} discovery", entity.section, entity.text, entity.document, entity.filters
         )
@@ -230,8 +230,8 @@ class _Builder:
             "key": f"nvidia.{entity}.discovery",
             "delay": "0",
             "filter": {"evaltype": "AND", "conditions": _conditions(conditions)},
-            # A card that has gone keeps its items, and its open problem, until it is back or given up. Parts and users
-            # come and go, and have no problems.
+            # A missing card keeps its items and its open problem until it is back, or the lifetime ends. Parts and
+            # users change often, and have no problems.
             "lifetime": "30d" if entity == "gpu" else "7d",
             "enabled_lifetime_type": "DISABLE_NEVER",
             "description": description,
@@ -262,7 +262,7 @@ class _Builder:
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
             "priority": alert.severity,
-            # One line: an export adds a line break to a text that has one, and would differ for ever.
+            # One line: an export adds a line break to a text that has one, so each import would find a difference.
             "description": f"{alert.why} What to do: {alert.action}",
             "dependencies": [
                 self._named(other)
@@ -274,7 +274,7 @@ class _Builder:
         }
 
     def _named(self, alert: Alert) -> Tree:
-        """What a trigger is known by: a dependency on it names all of this."""
+        """The fields that identify a trigger in a dependency on it."""
         expression, recovery = alert.expression, alert.recovery
         if alert.entity != "host":
             expression = for_gpu(while_present(expression))
@@ -322,7 +322,7 @@ class _Builder:
                 "name": name,
                 "mappings": [{"value": value, "newvalue": word} for value, word in words.items()],
             }
-            # In the order of an export, to which letters are alike whatever their case.
+            # In the order of an export, which ignores the case of letters.
             for name, words in sorted(maps.items(), key=lambda row: row[0].upper())
         ]
 
@@ -332,7 +332,7 @@ def _jsonpath(path: str) -> Tree:
 
 
 def _reading(metric: Metric) -> list[Tree]:
-    """How the value of a discovered metric comes out of the document."""
+    """The preprocessing that extracts the value of a discovered metric from the document."""
     steps = [_jsonpath(f"{_OBJECTS[metric.entity]}.{metric.counter or metric.key}")]
     if metric.only:
         steps.append({"type": "REGEX", "parameters": [metric.only, "1"], "error_handler": "DISCARD_VALUE"})
@@ -350,10 +350,10 @@ def _heartbeat(metric: Metric) -> list[Tree]:
 
 
 def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
-    """One for each reader and group: what the card lacks, or what is switched off, gets no item.
+    """One for each reader and group: no items for readings that the card lacks or a macro switches off.
 
-    Patterns are matched against the expanded name of a prototype, so they are anchored at its end, where the name of
-    the metric stands; the tokens of {#LACKS} are delimited on both sides.
+    Zabbix matches a pattern with the expanded name of a prototype, so patterns are anchored at its end, which is the
+    name of the metric; the tokens of {#LACKS} are delimited on both sides.
     """
     readers = sorted({(metric.reader, metric.group) for metric in metrics})
     overrides = []
@@ -379,7 +379,7 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
 
 
 def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:
-    """The pattern that matches the names of the prototypes of a reader and group, and of no other.
+    """The pattern that matches the names of the prototypes of one reader and group only.
 
     Zabbix takes no more than 255 characters, so what names have before a colon stands once.
     """
@@ -400,7 +400,7 @@ def _conditions(rows: list[tuple[str, str, str]]) -> list[Tree]:
 
 
 def _items(alert: Alert) -> int:
-    """How many items the trigger names: with one, an export has it inside the item."""
+    """The number of items that the trigger uses: if it is one, an export has the trigger inside the item."""
     expression = alert.expression if alert.entity == "host" else while_present(alert.expression)
     return len(metrics_in(f"{expression} {alert.recovery}"))
 
@@ -411,5 +411,5 @@ def _nested(metric: Metric, triggers: dict[str, Tree]) -> list[Tree]:
 
 
 def _sorted(rows: list[Tree], by: str) -> list[Tree]:
-    """In the order of an export: PHP's strnatcasecmp, which compares upper-case letters ("S" comes before "_")."""
+    """In the order of an export: that of PHP's strnatcasecmp, which compares upper-case letters ("S" before "_")."""
     return sorted(rows, key=lambda row: str(row[by]).upper())

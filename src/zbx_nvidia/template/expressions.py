@@ -1,4 +1,4 @@
-"""Trigger expressions: from the catalogue's short form to Zabbix's own."""
+"""Trigger expressions: from the catalog's short form to Zabbix's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARAMETERS = {entity.name: entity.address.replace("/", ",") for entity in ENTIT
 BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
-# Not the texts among them: a context is quoted, and so would stand in quotes within quotes.
+# Without the macros of text: their context is quoted, and would be in quotes within quotes.
 _MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|XID\.)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
@@ -32,13 +32,13 @@ def metrics_in(expression: str) -> list[Metric]:
     """The metrics that an expression names, each once, in order.
 
     Raises:
-        KeyError: It names one that the catalogue lacks.
+        KeyError: It names one that the catalog lacks.
     """
     return [BY_REF[ref] for ref in dict.fromkeys(_REF.findall(expression))]
 
 
 def expand(expression: str, template: str) -> str:
-    """Put the template's items in for the names of metrics."""
+    """Replace the names of metrics with the template's items."""
     return _REF.sub(lambda match: f"/{template}/{key(BY_REF[match[1]])}", expression)
 
 
@@ -48,17 +48,17 @@ def expand_in_text(text: str) -> str:
 
 
 def for_gpu(text: str) -> str:
-    """Give each user macro the card's UUID as context, so that it can be set for one card."""
+    """Add the card's UUID to each user macro as context, so that it can be set for one card."""
     return _MACRO.sub(r'{\1:"{#UUID}"}', text)
 
 
 def while_present(expression: str) -> str:
-    """True only while the card is there: the values of one that has gone stay at the last reading."""
+    """True only while the card is present: the items of a missing card keep their last value."""
     return expression if _PRESENT in expression else f"{_group(expression)} and last({_PRESENT})=1"
 
 
 def or_gone(recovery: str) -> str:
-    """Also over when the card has gone: then it is the alert "missing" that counts."""
+    """The problem also ends when the card is missing: then the alert "missing" is raised."""
     return recovery if _PRESENT in recovery else f"{_group(recovery)} or last({_PRESENT})=0"
 
 

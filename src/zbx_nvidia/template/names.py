@@ -1,9 +1,9 @@
-"""What the names of items, triggers and graphs begin with. Their ends are the names of the catalogue, each unique."""
+"""The prefixes of the names of items, triggers and graphs. The catalog's names follow them; each is unique."""
 
 from zbx_nvidia.catalog.entities import ENTITIES
 
 HOST_PREFIX = "NVIDIA: "
-# The index alone is not enough: it moves when a card goes, and two cards can carry the same one for a while.
+# With the short UUID: indexes shift when a card is missing, and two cards can have the same one for a while.
 GPU_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}]: "
 
 PREFIXES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 
-# An absolute path: the agent's PATH is not a login shell's, and a program that root owns cannot be swapped for another.
+# An absolute path: the agent's PATH is not that of a login shell, and only root can replace the program there.
 COMMAND = "/opt/zbx-nvidia/bin/zbx-nvidia-agent"
 # Where the resident collector writes unless its configuration says otherwise.
 FILE = "/run/zbx-nvidia/document.json"
@@ -27,7 +27,7 @@ def render(command: str = COMMAND) -> str:
 
 
 def render_alias(file: str = FILE, command: str = COMMAND) -> str:
-    """The file for a host on which the resident collector runs: the agent reads what lies ready, and starts nothing.
+    """The file for a host on which the resident collector runs: the agent reads its document, and starts no process.
 
     Args:
         file: Where `zbx-nvidia-agent serve` writes.
