@@ -12,9 +12,9 @@ def alerts() -> str:
     """docs/ALERTS.md."""
     parts = [HEAD, "# Alerts\n"]
     parts.append(
-        "High utilisation and a power draw at the limit alarm nobody: that is a card at work. "
-        "Periods and thresholds are macros; those of a GPU can be set for one card by its UUID as context. "
-        "An alert of a GPU counts only while the card is there: when it has gone, “Lost or missing” does.\n"
+        "High utilization and power draw at the limit raise no alert: they are normal for a card at work. "
+        "Periods and thresholds are macros; those of a GPU can be set for one card, with its UUID as context. "
+        "Alerts of a GPU are raised only while the card is present; a missing card raises “Lost or missing”.\n"
     )
     for alert in ALERTS:
         name = for_gpu(alert.name) if alert.entity != "host" else alert.name
@@ -25,8 +25,8 @@ def alerts() -> str:
             f"**What to do.** {alert.action}\n",
             f"- Severity: {alert.severity.lower()}",
             f"- Raised when: `{alert.expression}`",
-            *([f"- Over when: `{alert.recovery}`"] if alert.recovery else []),
-            *([f"- Silent while there is: {after}"] if after else []),
+            *([f"- Resolved when: `{alert.recovery}`"] if alert.recovery else []),
+            *([f"- Not raised while there is: {after}"] if after else []),
             "",
         ]
     parts += ["## Macros\n", "| Macro | Default | Meaning |", "|---|---|---|"]

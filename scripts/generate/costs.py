@@ -1,4 +1,4 @@
-"""docs/COSTS.md: what a GPU costs the server, and how large the server must be."""
+"""docs/COSTS.md: the load of a GPU on the server, and the size of the server."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from zbx_nvidia.template.expressions import metrics_in
 # Bytes, measured on Zabbix 7.0.22 with PostgreSQL 17 and 20 hosts of the simulated h100x8, the memory by Zabbix's own
 # items zabbix[rcache,...], zabbix[vcache,...] and zabbix[wcache,...].
 MIB, GIB = 2**20, 2**30
-BASE = 9 * MIB  # of the configuration cache, for an empty server with the templates that it comes with
-CONFIGURATION = 1500  # an item, with its share of triggers and all else; 113 such hosts took 122 MB
-INDEX = 90  # an item that has values to be written: at 48,000 of them the 4 MiB that are the default were full
-TREND = 95  # an item
-# An item, with the values that its triggers look back on: 270 after 20 minutes, and the longest look back on days.
+BASE = 9 * MIB  # configuration cache of a new server with its own templates
+CONFIGURATION = 1500  # per item, with its share of triggers and all else; 113 such hosts took 122 MB
+INDEX = 90  # per item with values to write: with 48,000 of them the default of 4 MiB was full
+TREND = 95  # per item
+# Per item, with the values of its triggers' periods: 270 after 20 minutes, and the longest periods are days.
 VALUES = 600
 STORED_VALUE = 100  # with its index, in the table history_uint
-STORED_TREND = 110  # a line for an hour, in the table trends_uint
+STORED_TREND = 110  # a row per hour, in the table trends_uint
 SPARE = 1.5
 DEFAULTS = {"CacheSize": 32, "HistoryIndexCacheSize": 4, "TrendCacheSize": 4, "ValueCacheSize": 8}  # MiB
 
 
 def costs() -> str:
-    """docs/COSTS.md: what a card of each simulated machine costs the server, from the golden documents."""
+    """docs/COSTS.md, for a card of each simulated machine, from the golden documents."""
     parts = [
         HEAD,
         "# Costs\n",
         (
-            "What one GPU of each simulated machine puts into Zabbix, with the switches as they are and with all of "
-            "them on. Besides, a host has "
+            "Items, triggers and values per hour of one GPU of each simulated machine, with the default switches and "
+            "with all of them on. The host itself has "
             f"{len(HOST_METRICS) + 1} items and {sum(alert.entity == 'host' for alert in ALERTS)} triggers. "
-            "Values are those of one hour at one poll a minute, where nothing changes that is stored on change only. "
+            "Values are counted at one poll per minute, with no change in items that are stored on change. "
             f"The resident collector adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
-            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers a GPU.\n"
+            f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers per GPU.\n"
         ),
-        "| Machine | Items | Triggers | Values an hour | Items, all on | Triggers | Values an hour |",
+        "| Machine | Items | Triggers | Values per hour | Items, all on | Triggers | Values per hour |",
         "|---|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "tests/golden").glob("*.json")):
@@ -59,7 +59,7 @@ def costs() -> str:
 
 
 def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> list[Metric]:
-    """What is discovered of the first GPU of a document, with the switches as they are or all of them on."""
+    """The items of the first GPU of a document, with the default switches or with all of them on."""
     readings = next(iter(document["gpus"].values()))
     on = {group.name for group in GROUPS if group.on or everything}
     return [
@@ -70,7 +70,7 @@ def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> li
 
 
 def sizes() -> list[str]:
-    """What a server needs for many hosts, reckoned from what a few were seen to take."""
+    """The needs of a server for many hosts, calculated from measurements with a few."""
     document = json.loads((ROOT / "tests/golden/h100x8.json").read_text(encoding="utf-8"))
     gpus = len(document["gpus"])
     rows = [*HOST_METRICS, *_items_of_a_gpu(document) * gpus]
@@ -80,23 +80,23 @@ def sizes() -> list[str]:
     lines = [
         "## The server's size\n",
         (
-            "What to set in zabbix_server.conf for so many hosts of eight H100s, with the switches as they are and one "
-            "poll a minute; “default” is Zabbix's. The server stops when its configuration cache (“please increase "
-            "CacheSize”) or its history index is full, so set these before the hosts are added. Other hosts count by "
-            f"their items: the table above says how many a GPU has, and such a host has {items}. What else the server "
-            "watches comes on top.\n"
+            "Settings in zabbix_server.conf for this number of hosts with eight H100s, with the default switches and "
+            "one poll per minute; “default” is Zabbix's. The server stops when its configuration cache (“please "
+            "increase CacheSize”) or its history index is full, so set these before you add the hosts. For other "
+            f"hosts, count items: such a host has {items}, and the table above has the items of other GPUs. Add what "
+            "else the server monitors.\n"
         ),
         (
-            "Reckoned from 20 such hosts on Zabbix 7.0.22, half of it added to be on the safe side, and rounded up to "
-            "a power of two. An item takes, with its share of triggers, "
+            "Calculated from 20 such hosts on Zabbix 7.0.22, plus a reserve of half of it, rounded up to a power of "
+            "two. An item takes, with its share of triggers, "
             f"{CONFIGURATION:,} bytes of the configuration cache, {INDEX} of the history index, {TREND} of the trend "
             f"cache, and {VALUES} of the value cache.\n"
         ),
         (
-            f"Disk is that of PostgreSQL without compression: {HISTORY} days of values at {STORED_VALUE} bytes each, "
+            f"Disk space is for PostgreSQL without compression: {HISTORY} days of values at {STORED_VALUE} bytes each, "
             f"and {TRENDS} days of hourly trends at {STORED_TREND}.\n"
         ),
-        "| Hosts | Items | Values a second | " + " | ".join(DEFAULTS) + " | Disk, values | Disk, trends |",
+        "| Hosts | Items | Values per second | " + " | ".join(DEFAULTS) + " | Disk, values | Disk, trends |",
         "|" + "---|" * (5 + len(DEFAULTS)),
     ]
     for hosts in (10, 30, 100, 300, 625):
@@ -110,7 +110,7 @@ def sizes() -> list[str]:
 
 
 def _cache(need: float, default: int) -> str:
-    """A size for the server's configuration, in its own way of writing."""
+    """A size in the notation of the server's configuration."""
     size = default
     while size * MIB < need * SPARE:
         size *= 2

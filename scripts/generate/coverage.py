@@ -1,7 +1,7 @@
-"""What the field measures and alarms on, row by row: what serves it here, or why nothing does.
+"""The metrics and alerts of comparable products, row by row: what covers each here, or why nothing does.
 
-The rows are what fifteen products have between them (nvidia-smi based templates, exporters, DCGM, fleet scripts). A
-test holds the references against the catalogue, so that nothing is dropped in silence; docs/COVERAGE.md shows it.
+The rows are those of fifteen products together (nvidia-smi based templates, exporters, DCGM, fleet scripts). A test
+compares the references with the catalog, so that nothing is dropped unnoticed. Written to docs/COVERAGE.md.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from scripts.generate.page import HEAD
 
 
 class Row(NamedTuple):
-    """One thing that others have.
+    """A metric or an alert of other products.
 
     Attributes:
         name: What it is.
-        served: References of metrics, or keys of alerts, that serve it here.
-        why: Where nothing, or not everything, does: why.
+        served: References of metrics, or keys of alerts, that cover it here.
+        why: Why it is not, or not fully, covered.
     """
 
     name: str
@@ -71,7 +71,7 @@ METRICS = (
             "gpu.throttle_hw_thermal",
             "gpu.throttle_power_brake",
         ),
-        "Idle, display clock and application clocks hold nothing down that anybody wants.",
+        "Without idle, display clock and application clocks: these are no throttling that matters.",
     ),
     Row(
         "Throttle time counters",
@@ -88,7 +88,7 @@ METRICS = (
     Row(
         "PCIe throughput",
         ("gpu.sampled_pcie_sent", "gpu.sampled_pcie_received"),
-        "Resident mode only: a reading costs 40 ms a GPU, and the byte counters wrap too soon.",
+        "Resident mode only: a reading takes 40 ms per GPU, and the byte counters wrap too soon.",
     ),
     Row("PCIe replay counter", ("gpu.pcie_replays", "gpu.pcie_replay_rate")),
     Row("ECC mode", ("gpu.ecc_mode",)),
@@ -100,8 +100,8 @@ METRICS = (
             "gpu.ecc_sram_uncorrected_volatile",
             "gpu.ecc_dram_uncorrected_volatile",
         ),
-        "Where in the SRAM, and whether its threshold is exceeded (nvmlDeviceGetSramEccErrorStatus), the driver tells "
-        "root alone, and the agent is not root.",
+        "Not the location in the SRAM and its threshold (nvmlDeviceGetSramEccErrorStatus): the driver reports these "
+        "only to root, and the agent does not run as root.",
     ),
     Row("ECC volatile and aggregate", ("gpu.ecc_corrected_aggregate", "gpu.ecc_uncorrected_aggregate")),
     Row("Retired pages", ("gpu.retired_pages_single", "gpu.retired_pages_double", "gpu.retired_pages_pending")),
@@ -141,17 +141,17 @@ METRICS = (
     Row(
         "MIG utilization by instance",
         ("mig.gpm_sm", "mig.gpm_occupancy", "mig.gpm_tensor", "mig.gpm_memory", "mig.gpm_graphics"),
-        "Resident mode only, from Hopper on: NVML has it through GPM alone.",
+        "Resident mode only, Hopper and newer: NVML has it only through GPM.",
     ),
     Row(
         "Processes",
         ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
-        "Names, never arguments: those can hold secrets.",
+        "Names, never arguments, which can contain secrets.",
     ),
     Row(
         "Utilization by process",
         ("gpu.process_list", "user.utilization"),
-        "Resident mode only: the driver tells what came after a time. Not of a GPU in MIG mode.",
+        "Resident mode only: the driver returns the samples since a time. Not in MIG mode.",
     ),
     Row("Accounting mode", ("gpu.accounting_mode",)),
     Row(
@@ -161,7 +161,7 @@ METRICS = (
     Row(
         "XID events",
         ("gpu.xid_last", "gpu.xid_last_time", "gpu.xid_recent", "gpu.xid_count", "gpu.xid_events"),
-        "Resident mode only: the driver tells them to a process that waits.",
+        "Resident mode only: the driver reports them only to a process that waits.",
     ),
     Row("Driver version", ("host.driver_version",)),
     Row("CUDA version", ("host.cuda_version",)),
@@ -172,7 +172,7 @@ METRICS = (
     Row(
         "SM activity and occupancy, tensor, DRAM (GPM)",
         ("gpu.gpm_sm", "gpu.gpm_occupancy", "gpu.gpm_tensor", "gpu.gpm_memory", "gpu.gpm_graphics"),
-        "Resident mode only: they lie between two samples.",
+        "Resident mode only: they are calculated from two samples.",
     ),
     Row("Confidential computing", ("gpu.cc_feature", "gpu.cc_environment", "gpu.protected_used")),
     Row("Fabric state", ("gpu.fabric_state", "gpu.fabric_status")),
@@ -199,12 +199,12 @@ ALERTS = (
     Row(
         "Memory temperature (HBM)",
         ("memory_temperature",),
-        "Where the card tells a limit: V100 and A100 do, Hopper and newer tell a temperature without one.",
+        "Only cards that report a limit: V100 and A100 do, Hopper and newer do not.",
     ),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
-    Row("Power brake", ("power_brake",), "The power limit alarms nobody: a card at work is at its limit."),
-    Row("High utilisation, memory, encoder, decoder", (), "A card at work is no fault."),
+    Row("Power brake", ("power_brake",), "No alert for the power limit: a card at work is at its limit."),
+    Row("High utilization, memory, encoder, decoder", (), "It is normal for a card at work."),
     Row("Fan", ("fan",)),
     Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
@@ -221,12 +221,12 @@ ALERTS = (
     Row("PCIe generation, width downgrade", ("pcie_width", "pcie_generation")),
     Row("NVLink errors", ("nvlink_errors", "nvlink5_errors", "nvlink_crc")),
     Row("NVLink inactive", ("nvlink_down",)),
-    Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom takes a lock for long: not in a poll."),
+    Row("InfoROM corrupt", (), "nvmlDeviceValidateInforom holds a lock too long for a poll."),
     Row("Fabric manager, fabric state", ("fabric",)),
     Row("Persistence off", ("persistence_expected",)),
     Row("ECC disabled", ("ecc_expected",)),
     Row("Driver, VBIOS differs from the fleet", ("driver_version", "vbios", "mig_expected", "power_expected")),
-    Row("Clocks below minimum", (), "A card at rest is below any minimum; “stall” says it at work."),
+    Row("Clocks below minimum", (), "An idle card is below any minimum; “stall” covers a card at work."),
     Row("vGPU license", ("license",)),
     Row("Idle or stalled, old processes", ("idle", "stall", "abandoned", "old_process")),
 )
@@ -237,14 +237,14 @@ def covered() -> str:
     parts = [
         HEAD,
         "# Coverage\n",
-        "What fifteen products of this field measure and alarm on between them, and what serves it here.\n",
+        "The metrics and alerts of fifteen comparable products together, and what covers them here.\n",
     ]
     for title, rows in (("Metrics", METRICS), ("Alerts", ALERTS)):
         done = sum(bool(row.served) for row in rows)
         parts += [
             f"## {title}\n",
             f"{done} of {len(rows)} rows.\n",
-            "| What | Served by | Why not, or not all |",
+            "| What | Covered by | Limits |",
             "|---|---|---|",
         ]
         parts += [f"| {row.name} | {', '.join(f'`{key}`' for key in row.served)} | {row.why} |" for row in rows]

@@ -17,18 +17,17 @@ def metrics() -> str:
     parts = [
         HEAD,
         "# Metrics\n",
-        "Values are in base units. A value that a card cannot give is absent, and its item is never created.\n",
+        "Values are in base units. A value that a card does not have is absent, and its item is never created.\n",
         (
-            f"Everything but single NVLinks comes from one check a host and interval, `{DOCUMENT}`; all other items "
-            "depend on it. "
-            f"A document is at most {LIMIT:,} bytes long.\n"
+            f"Each poll is one check per host, `{DOCUMENT}`, on which all other items depend. Only single NVLinks have "
+            f"a check of their own. A document has at most {LIMIT:,} bytes.\n"
         ),
         "## Host\n",
         _table(HOST_METRICS),
         "## GPU\n",
         (
-            "One set of items for each GPU, keyed by its UUID. A macro switches a family off: "
-            f"`{{{switch('fan')}}}` = 0, on the template or a host.\n"
+            "One set of items for each GPU, by its UUID. A macro on the template or a host switches a group off, "
+            f"such as `{{{switch('fan')}}}` = 0.\n"
         ),
     ]
     for group in GROUPS:
@@ -52,7 +51,7 @@ def _switch_of(entity: Entity) -> str:
     ]
     line = f"Switch{'es' if len(switches) > 1 else ''}: {'; '.join(switches)}."
     if entity.document == LINKS_DOCUMENT:
-        line += f" And the item `{LINKS_DOCUMENT}`, disabled by default: enable it on a host, or on the template."
+        line += f" The item `{LINKS_DOCUMENT}` is disabled by default: enable it on a host or on the template."
     return line
 
 
