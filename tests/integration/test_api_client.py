@@ -260,7 +260,7 @@ def test_prune_removes_what_this_version_has_not(server: Server) -> None:
     out = server.zbx_nvidia.ok("install-template", "--prune")
     assert "  - item NVIDIA: Gone\n" in out
     assert not server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.gone"})
-    # A default of an older version cannot be told from a value that the user chose.
+    # A default of an older version looks the same as a value that the user chose.
     assert server.macro()["value"] == "77m"
     assert "  ~ macro " + MACRO in server.zbx_nvidia.ok("install-template", "--overwrite")
     assert server.macro()["value"] != "77m"

@@ -177,7 +177,7 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
             assert host.mode(kind) == "resident"
             text = host.there.read(DROP_INS[kind])
             assert "Alias=nvidia.get:vfs.file.contents[/run/zbx-nvidia/document.json]\n" in text
-            assert "UserParameter=nvidia.get," not in text  # it would be beaten in silence
+            assert "UserParameter=nvidia.get," not in text  # the Alias would silently override it
         pids = [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
         assert host.ok("install-agent", "--mode", "resident").startswith("Nothing changes.\n")
         assert pids == [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
@@ -211,7 +211,7 @@ def test_what_is_asked_for_later_reaches_the_agent(host: Host, kind: str) -> Non
 
 
 def test_a_line_that_both_agents_read(host: Host) -> None:
-    """Changed once, it is told to both; and so it is when it is put back."""
+    """It is changed once, and both agents are restarted; the same when it is restored."""
     shared = "/etc/zabbix/shared.conf"
     for config in CONFIGS.values():
         host.shell(f"sed -i '/^Server=/d' {config}; echo Include={shared} >>{config}")
@@ -513,7 +513,7 @@ def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
 
 
 def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
-    """It is no longer ours: what was told once does not come back by itself."""
+    """It is no longer ours: a later run does not set it again by itself."""
     config, theirs = CONFIGS["agentd"], "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf"
     host.start("agentd")
     host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1", "--psk")
@@ -562,7 +562,7 @@ def test_a_setting_that_is_stated_twice(host: Host) -> None:
         text = host.there.ok("cat", "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
         assert text.startswith("Server=127.0.0.1,192.0.2.1")
         assert "\nServer=127.0.0.1,192.0.2.1\n" in host.there.read(CONFIGS["agentd"])
-        assert host.ok("install-agent").startswith("Nothing changes.\n")  # what was told once is not taken back
+        assert host.ok("install-agent").startswith("Nothing changes.\n")  # a setting from an earlier run is kept
         host.ok("uninstall-agent")
 
 
@@ -868,7 +868,7 @@ def test_autoregistration(host: Host, watching: Watching) -> None:
         filter={"evaltype": "0", "conditions": [{"conditiontype": "24", "operator": "2", "value": "nvidia-gpu"}]},
         operations=[{"operationtype": "6", "optemplate": [{"templateid": template["templateid"]}]}],
     )["actionids"][0]
-    # A host that registers before the server has read the action is not told of it for the next two minutes.
+    # If a host registers before the server has read the action, the action is not run for the next two minutes.
     watching.stack.exec("server", "zabbix_server", "-R", "config_cache_reload")
     time.sleep(3)
     host.start("agentd")

@@ -1,4 +1,4 @@
-"""The catalogue is consistent in itself and with the driver."""
+"""The catalog is consistent in itself and with the driver."""
 
 from __future__ import annotations
 

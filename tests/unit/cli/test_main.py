@@ -175,7 +175,7 @@ def test_token_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
         ([], "Missing argument 'NAME'"),
     ],
 )
-def test_add_host_refuses_what_it_cannot_honour(arguments: list[str], message: str) -> None:
+def test_add_host_refuses_wrong_options(arguments: list[str], message: str) -> None:
     result = run("add-host", *arguments, ZABBIX_URL="http://127.0.0.1:1", ZABBIX_TOKEN="t")  # noqa: S106  as above
     assert result.exit_code == 2
     assert message in result.stderr
@@ -218,7 +218,7 @@ def test_a_key_that_zabbix_would_not_take_is_not_shown(key: str, tmp_path: Path)
         (["--agent", "agent3"], "Invalid value for '--agent'"),
     ],
 )
-def test_install_agent_refuses_what_it_cannot_honour(arguments: list[str], message: str) -> None:
+def test_install_agent_refuses_wrong_options(arguments: list[str], message: str) -> None:
     result = run("install-agent", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
