@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# base-images.sh SUITE...: debian:SUITE-slim for each, pulled from a registry or made here with debootstrap.
+# base-images.sh SUITE...: debian:SUITE-slim for each, pulled from a registry or built here with debootstrap.
 source "$(dirname "$0")/lib.sh"
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -13,14 +13,14 @@ for suite; do
     if timeout 60 docker pull -q "$image" >"$logs/pull-$suite.log" 2>&1; then
         continue
     fi
-    say "No registry answers; making $image with debootstrap (20 s)"
+    say "No registry answers: building $image with debootstrap (20 s)"
     if ! command -v debootstrap >/dev/null || [[ ! -f $keyring ]]; then
         apt_install debootstrap debian-archive-keyring
     fi
-    # The mirror that this machine uses itself, where it is a Debian.
-    # shellcheck disable=SC2016  # apt fills $(REPO_URI) in, not the shell
+    # The mirror of this machine, if it runs Debian.
+    # shellcheck disable=SC2016  # apt expands $(REPO_URI), not the shell
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null | head -n 1 || true)
-    # Not on a file system mounted noexec or nodev, which /tmp may be.
+    # Not below /tmp, which may be mounted noexec or nodev.
     root=$(as_root mktemp -d /var/tmp/zbx-nvidia-base.XXXXXX)
     trap 'as_root rm -rf "$root"' EXIT
     quietly "debootstrap-$suite" as_root debootstrap --variant=minbase --keyring="$keyring" \

@@ -1,8 +1,8 @@
-"""The part of `make bench` that runs beside the agent, on the simulated GPUs: prints its measurements as JSON.
+"""The part of `make bench` that runs in the agent's container: prints its measurements as JSON.
 
 usage: bench_inside.py ROUNDS oneshot|resident
 
-All of a round's candidates run one after the other, so that a noisy neighbour hits them alike.
+Each round runs every candidate once, so that other load on the machine affects all of them alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 HERE = Path(sys.executable).parent
-# As many errors as a GPU may tell of at once, of more codes than there are, taken in by the service.
+# The service processes as many errors as a GPU may report at once, of more codes than exist.
 STORM = """
 from zbx_nvidia.collector.resident.xid_history import XidHistory
 from zbx_nvidia.collector.resident.xids import Tally
@@ -54,7 +54,7 @@ def ask(key: str) -> bytes:
 
 
 def cpu(command: list[str]) -> float:
-    """CPU seconds of a command and of every process it leaves behind."""
+    """CPU seconds of a command and of all processes that it starts."""
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     spent = 0.0
     while True:
@@ -83,16 +83,16 @@ def hanging() -> float:
 
 
 def service() -> dict[str, float]:
-    """What all processes of the resident collector take: processor seconds a minute, and memory (PSS) in bytes."""
+    """The use of all processes of the resident collector: CPU seconds per minute, and memory (PSS) in bytes."""
     (root,) = (path for path in Path("/proc").glob("[0-9]*") if b"zbx-nvidia-agent\0serve" in _read(path / "cmdline"))
     before, start = _cpu_time(root), time.perf_counter()
-    documents: dict[int, float] = {}  # what the driver took for each, by its time
+    documents: dict[int, float] = {}  # CPU time of the driver for each document, by its timestamp
     while (seconds := time.perf_counter() - start) < SERVICE_SECONDS:
         document = json.loads(DOCUMENT.read_bytes())
         documents[document["timestamp"]] = document["collector"]["driver_cpu"]
         time.sleep(0.5)
     taken = _cpu_time(root) - before
-    # The first of them is of the time before.
+    # The first document covers the time before the measurement.
     driver = sum(list(documents.values())[1:])
     pss = sum(
         1024 * int(line.split()[1])
@@ -105,16 +105,16 @@ def service() -> dict[str, float]:
 
 
 def _tree(process: Path) -> list[Path]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     children = [pid for task in (process / "task").iterdir() for pid in _read(task / "children").split()]
     return [process, *(each for pid in children for each in _tree(Path("/proc", pid.decode())))]
 
 
 def _cpu_time(root: Path) -> float:
-    """Seconds of a processor that a tree of processes has taken, with threads and children that have ended."""
+    """CPU seconds of a tree of processes, with threads and children that have ended."""
     spent = 0.0
     for process in _tree(root):
-        # As clock_getcpuclockid(3) makes it: the whole process in nanoseconds, with threads that have ended.
+        # The clock of clock_getcpuclockid(3): the whole process in nanoseconds, with threads that have ended.
         spent += time.clock_gettime((~int(process.name) << 3) | 2)
         user, system = _read(process / "stat").rpartition(b") ")[2].split()[13:15]
         spent += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")  # children that were waited for
@@ -131,7 +131,7 @@ def _read(path: Path) -> bytes:
 def main() -> None:
     """Measure."""
     rounds, collector = int(sys.argv[1]), sys.argv[2]
-    # Orphans come to us: `get` leaves its child to itself, and its time counts.
+    # This process adopts orphans: `get` does not wait for its child, whose time counts too.
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         sys.exit("prctl failed")
     waited: dict[str, list[float]] = {key: [] for key in KEYS}

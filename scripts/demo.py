@@ -1,6 +1,6 @@
 """The demo: start the containers, set Zabbix up with the product's own commands, show the first values.
 
-usage: demo.py SERIES    (its images must be there: scripts/images.sh SERIES)
+usage: demo.py SERIES    (run scripts/images.sh SERIES first)
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
 
 ROOT = Path(__file__).parents[1]
-# Not Compose's own variable: whoever has set that means a project of his own.
+# Not Compose's own variable: a user who has set that means another project.
 PROJECT = os.environ.get("ZBX_NVIDIA_DEMO_PROJECT", "zbx-nvidia-demo")
-HOSTS = {"workstation": "oneshot", "gpu-server": "resident"}  # and how each gets its readings
+HOSTS = {"workstation": "oneshot", "gpu-server": "resident"}  # host -> mode of the collector
 INSTALLED = "/opt/zbx-nvidia/bin/zbx-nvidia"
 KEY = "/etc/zabbix/zbx-nvidia.psk"
-USER, PASSWORD = "Admin", "zabbix"  # Zabbix's first login; the front end listens on the loopback alone
-PATIENCE = 150  # seconds until all values must be there; 25 were seen
-COLUMNS = {  # the catalogue's key: heading, unit, divisor
+USER, PASSWORD = "Admin", "zabbix"  # Zabbix's first login; the front end listens on loopback only
+PATIENCE = 150  # seconds to wait for all values; it took 25
+COLUMNS = {  # the catalog's key: heading, unit, divisor
     "temperature": ("Temperature", "°C", 1),
     "fan_speed": ("Fan", "%", 1),
-    "utilization": ("Utilisation", "%", 1),
+    "utilization": ("Utilization", "%", 1),
     "memory_used": ("Memory used", "GiB", 1 << 30),
     "power": ("Power", "W", 1),
 }
 
 
 def say(text: str) -> None:
-    """Says what happens next, at once."""
+    """Prints the next step, unbuffered."""
     print(f"> {text}", flush=True)
 
 
@@ -59,14 +59,14 @@ def compose(series: str, port: int, *arguments: str) -> subprocess.CompletedProc
 
 
 def web_port(series: str) -> int:
-    """The port of a demo that runs already, else 8080, else the next that is free."""
+    """The port of a running demo, else 8080, else the next free port."""
     wanted = int(os.environ.get("ZABBIX_WEB_PORT", "8080"))
     running = re.fullmatch(r"127\.0\.0\.1:(\d+)\n", compose(series, wanted, "port", "web", "8080").stdout)
     if running:
         return int(running[1])
     for port in range(wanted, wanted + 100):
         with socket.socket() as probe:
-            # As servers do: a port whose last connections are still fading out is free.
+            # As servers do: a port with connections in TIME_WAIT counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -92,10 +92,10 @@ def product(url: str, *arguments: str) -> None:
 
 
 def encrypt(series: str, port: int, folder: Path) -> None:
-    """Has each host make a key, with the product's own command, and fetches them."""
+    """Creates a key on each host with the product's own command, and copies it to this machine."""
     for host, mode in HOSTS.items():
         command = [INSTALLED, "install-agent", "--psk", "--psk-identity", host, "--mode", mode]
-        # The image's own file, which the tests switch at each start, is a link; install-agent writes through none.
+        # The image's own file is a link, which the tests change at each start; install-agent does not follow links.
         find = ["find", "/etc/zabbix", "-name", "nvidia.conf", "-type", "l", "-delete"]
         compose(series, port, "exec", "--no-TTY", "--user", "root", host, *find)
         print(f"$ {host}: zbx-nvidia {' '.join(command[1:])}", flush=True)
@@ -106,14 +106,14 @@ def encrypt(series: str, port: int, folder: Path) -> None:
         path = folder / host
         path.touch(0o600)
         path.write_text(key.stdout, encoding="ascii")
-    # An agent that is its container is restarted with it.
+    # The agent is the main process of its container.
     done = compose(series, port, "restart", "--timeout", "5", *HOSTS)
     if done.returncode:
         sys.exit(f"{done.stderr}error: the hosts could not be restarted; see 'docker compose -p {PROJECT} logs'")
 
 
 def values(zabbix: Connection, host: str) -> dict[str, str]:
-    """Last values of a host by item key; items without one are left out."""
+    """Last values of a host by item key, without items that have none."""
     items: list[dict[str, Any]] = zabbix.call(
         "item.get",
         {
@@ -126,10 +126,10 @@ def values(zabbix: Connection, host: str) -> dict[str, str]:
     return {item["key_"]: item["lastvalue"] for item in items if item["lastclock"] != "0"}
 
 
-def uuids(found: dict[str, str], key: str = "temperature") -> list[str]:
+def uuids(items: dict[str, str], key: str = "temperature") -> list[str]:
     """The GPUs that have a value of a metric, in the driver's order."""
-    gpus = [match[1] for name in found if (match := re.fullmatch(rf"nvidia\.gpu\.{key}\[(.+)\]", name))]
-    return sorted(gpus, key=lambda uuid: int(found.get(f"nvidia.gpu.index[{uuid}]", 0)))
+    gpus = [match[1] for name in items if (match := re.fullmatch(rf"nvidia\.gpu\.{key}\[(.+)\]", name))]
+    return sorted(gpus, key=lambda uuid: int(items.get(f"nvidia.gpu.index[{uuid}]", 0)))
 
 
 def wait_for_values(zabbix: Connection) -> dict[str, dict[str, str]]:
@@ -137,14 +137,14 @@ def wait_for_values(zabbix: Connection) -> dict[str, dict[str, str]]:
     start = time.monotonic()
     reported = ""
     while True:
-        found = {host: values(zabbix, host) for host in HOSTS}
-        counted = {host: int(float(found[host].get("nvidia.host.gpu_count", 0))) for host in HOSTS}
-        progress = ", ".join(f"{host} {len(uuids(found[host]))} of {counted[host] or '?'}" for host in HOSTS)
+        items = {host: values(zabbix, host) for host in HOSTS}
+        counted = {host: int(float(items[host].get("nvidia.host.gpu_count", 0))) for host in HOSTS}
+        progress = ", ".join(f"{host} {len(uuids(items[host]))} of {counted[host] or '?'}" for host in HOSTS)
         if progress != reported:
             say(f"GPUs with values: {progress} ({time.monotonic() - start:.0f} s)")
             reported = progress
-        if all(counted[host] and len(uuids(found[host])) >= counted[host] for host in HOSTS):
-            return found
+        if all(counted[host] and len(uuids(items[host])) >= counted[host] for host in HOSTS):
+            return items
         if time.monotonic() - start > PATIENCE:
             sys.exit(
                 f"error: no complete values within {PATIENCE} s; see 'docker compose -p {PROJECT} logs', "
@@ -153,17 +153,17 @@ def wait_for_values(zabbix: Connection) -> dict[str, dict[str, str]]:
         time.sleep(1)
 
 
-def show(found: dict[str, dict[str, str]]) -> None:
-    """Prints a line a GPU."""
+def show(values_of: dict[str, dict[str, str]]) -> None:
+    """Prints a line for each GPU."""
     table = Table("Host", "GPU", "Model")
     for heading, _, _ in COLUMNS.values():
         table.add_column(heading, justify="right")
-    for host, items in found.items():
+    for host, items in values_of.items():
         for uuid in uuids(items):
             cells = []
             for key, (_, unit, divisor) in COLUMNS.items():
                 value = items.get(f"nvidia.gpu.{key}[{uuid}]")
-                # An item that the card cannot serve does not exist: passive cards have no fan.
+                # Items exist only for values that the card has: passively cooled cards have no fan.
                 cells.append("-" if value is None else f"{float(value) / divisor:.0f} {unit}")
             index, name = (items.get(f"nvidia.gpu.{key}[{uuid}]", "?") for key in ("index", "name"))
             table.add_row(host, index, name, *cells)
@@ -187,8 +187,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         encrypt(series, port, Path(folder))
         for host in HOSTS:
-            # Asked every ten seconds, so that graphs move while one looks; a minute is the default. A demo that runs
-            # already may have another key: --overwrite.
+            # Polled every ten seconds, so that graphs move while somebody looks; the default is a minute. A demo that
+            # already runs may have another key, hence --overwrite.
             product(
                 url,
                 "add-host",
@@ -205,10 +205,10 @@ def main() -> None:
             )
     say("Waiting for the first values")
     with connect(url, Credentials(user=USER, password=PASSWORD)) as zabbix:
-        found = wait_for_values(zabbix)
-    show(found)
+        values_of = wait_for_values(zabbix)
+    show(values_of)
     print(f"\nThe front end: {url}   user {USER}, password {PASSWORD}   (Monitoring > Hosts)")
-    print("Both hosts are asked with a pre-shared key, which zbx-nvidia install-agent --psk has made on them.")
+    print("The connections to both hosts are encrypted with a pre-shared key from zbx-nvidia install-agent --psk.")
     print("Stop and remove it all: make demo-down")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# docker-context.sh SERIES...: what docker/Dockerfile copies from build/: the wheel, and its dependencies as wheels
-# for the Python of that series, for containers need not reach a package index.
+# docker-context.sh SERIES...: prepares what docker/Dockerfile copies from build/: the wheel, and its dependencies as
+# wheels for the Python of that series. Containers may have no access to a package index.
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
@@ -16,7 +16,7 @@ for series; do
         download=(.venv/bin/pip download --only-binary=:all: --python-version "${python[$series]}" --implementation cp)
         quietly "dependencies-$series" "${download[@]}" --dest "$context/dependencies" dist/*.whl
         rm "$context"/dependencies/zbx_nvidia-*.whl
-        # What people install with: uv, and what pipx wants for each environment that it makes.
+        # The tools for the installation tests: uv, and what pipx installs into each environment.
         quietly "tools-$series" "${download[@]}" --dest "$context/tools" uv pip setuptools wheel
         sha256sum pyproject.toml scripts/docker-context.sh >"$stamp"
     fi

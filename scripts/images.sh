@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# images.sh SERIES...: the images of docker/Dockerfile for each Zabbix series, from nothing or from what is there.
+# images.sh SERIES...: builds the images of docker/Dockerfile for each Zabbix series.
 # Needs dist/ (scripts/wheel.sh) and a Docker engine (scripts/docker-engine.sh).
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
 declare -A suite=([6.0]=bookworm [7.0]=trixie)
 
-# BuildKit's log as one line for each step that took a while.
+# BuildKit's log as one line for each step of at least 3 s.
 steps() {
     awk '/^#[0-9]+ \[.*\] / { line = $0; sub(/^#[0-9]+ /, "", line); sub(/--mount=[^ ]* /, "", line); gsub(/ +/, " ", line); step[$1] = line }
          /^#[0-9]+ DONE / && $3 + 0 >= 3 { printf "  %3d s  %s\n", $3, substr(step[$1], 1, 90); fflush() }'
 }
 
 for series; do
-    [[ -v suite[$series] ]] || fail "no images for Zabbix '$series'; there are: ${!suite[*]}"
+    [[ -v suite[$series] ]] || fail "no images for Zabbix '$series': choose one of ${!suite[*]}"
     scripts/base-images.sh "${suite[$series]}"
     scripts/docker-context.sh "$series"
     say "Building the images of Zabbix $series (the first time takes two minutes)"
     log=$logs/images-$series.log
     if ! ZABBIX_SERIES=$series docker compose --profile machine --progress plain build 2>&1 </dev/null | tee "$log" | steps; then
         tail -n 30 "$log" >&2
-        fail "the images of Zabbix $series were not built; the whole log is in $log"
+        fail "the images of Zabbix $series were not built: see $log"
     fi
     quietly images-prune docker image prune --force --filter label=project=zbx-nvidia
 done

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Shared by the scripts here: source it, do not run it.
 set -euo pipefail
-PATH=$PATH:/usr/sbin:/sbin # where dockerd and debootstrap are, and an ordinary user does not look
+PATH=$PATH:/usr/sbin:/sbin # for dockerd and debootstrap; not in an ordinary user's PATH
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 logs=$repo/build/log
@@ -21,27 +21,27 @@ quietly() {
     shift
     if ! "$@" >"$log" 2>&1 </dev/null; then
         tail -n 30 "$log" >&2
-        fail "'$*' failed; the whole log is in $log"
+        fail "'$*' failed: see $log"
     fi
 }
 
-# as_root COMMAND...: run it as root, or name the command that a person has to run.
+# as_root COMMAND...: run it as root, or print the command that a person must run.
 as_root() {
     if [[ $EUID -eq 0 ]]; then
         "$@"
     elif sudo -n true 2>/dev/null; then
         sudo -n "$@"
     else
-        printf 'error: root is needed and sudo wants a password; run this yourself, then try again: sudo %s\n' "$*" >&2
+        printf 'error: this needs root, and sudo asks for a password: run this, then try again: sudo %s\n' "$*" >&2
         return 1
     fi
 }
 
 apt_install() {
-    command -v apt-get >/dev/null || fail "no apt-get here; install with your own package manager: $*"
-    # An unreachable third-party source must not stop what Debian's own can give; the installation tells.
+    command -v apt-get >/dev/null || fail "no apt-get here: install with your own package manager: $*"
+    # An unreachable third-party source does not matter if Debian's own has the packages: the installation fails if not.
     as_root apt-get -q update >"$logs/apt-update.log" 2>&1 || true
-    # A fresh machine may be busy with its own upgrades: wait for the lock.
+    # A new machine may be running its own upgrades: wait for the lock.
     quietly apt-install as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends --no-remove install "$@"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# loaded.sh COUNT COMMAND...: run a command beside so many busy loops, which end with it; its exit code.
+# loaded.sh COUNT COMMAND...: run a command together with COUNT busy loops, and exit with its code.
 set -euo pipefail
 
 count=$1

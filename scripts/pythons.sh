@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# pythons.sh all|ends|own: the Pythons of this machine that the package supports, by path, oldest first: all, the oldest
-# and the newest, or that of .venv. It looks on PATH and where pyenv and uv put theirs, and says what it leaves untested.
-# pythons.sh minors: what is supported, by number, here or not.
+# pythons.sh all|ends|own: prints the paths of this machine's supported Pythons, oldest first: all, the oldest and the
+# newest, or that of .venv. It searches PATH and the folders of pyenv and uv, and reports versions that are not tested.
+# pythons.sh minors: prints all supported versions.
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
-# What the tests need of a Python, and a build of it may lack. A shim of pyenv may answer for a Python that is not enabled.
+# Modules that the tests need, and that a build of Python may lack. A shim of pyenv may exist for a disabled Python.
 answer='import ctypes, ensurepip, sqlite3, ssl, venv
 import sys
 assert sys.implementation.name == "cpython"
 print("3.%d" % sys.version_info[1], sys.executable)'
 
-# of MINOR: the first that runs, as a path; a link of pyenv's as what it leads to.
+# of MINOR: the path of the first that runs, without pyenv's links.
 of() {
-    local candidate candidates found
+    local candidate candidates answered
     mapfile -t candidates < <(
         [[ ! -x .venv/bin/python ]] || .venv/bin/python -c 'import os, sys; print(os.path.realpath(sys.executable))'
         type -aP python3 "python$1" || true
@@ -21,8 +21,8 @@ of() {
         compgen -G "${UV_PYTHON_INSTALL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/uv/python}/cpython-$1.*/bin/python$1" || true
     )
     for candidate in "${candidates[@]}"; do
-        if found=$("$candidate" -c "$answer" 2>/dev/null </dev/null) && [[ ${found%% *} == "$1" ]]; then
-            echo "${found#* }"
+        if answered=$("$candidate" -c "$answer" 2>/dev/null </dev/null) && [[ ${answered%% *} == "$1" ]]; then
+            echo "${answered#* }"
             return
         fi
     done
@@ -54,7 +54,7 @@ for minor in "${minors[@]}"; do
         missing+=("$minor")
     fi
 done
-[[ ${#found[@]} -gt 0 ]] || fail "none of Python ${minors[*]} is here with ensurepip and venv"
+[[ ${#found[@]} -gt 0 ]] || fail "no Python ${minors[*]} with ensurepip and venv here: install one of them"
 
 last=$((${#found[@]} - 1))
 chosen=("${!found[@]}")
@@ -66,9 +66,9 @@ for number in "${chosen[@]}"; do
 done
 {
     printf '> Unit tests on Python %s' "${used[*]}"
-    [[ ${#used[@]} -eq ${#found[@]} ]] || printf '; also here: %s (make test-pythons takes all)' "${found[*]:1:last-1}"
-    # shellcheck disable=SC2016  # the backquotes are for a person
+    [[ ${#used[@]} -eq ${#found[@]} ]] || printf '; also here: %s (make test-pythons uses all)' "${found[*]:1:last-1}"
+    # shellcheck disable=SC2016  # the backquotes are part of the message
     [[ ${#missing[@]} -eq 0 ]] \
-        || printf '; not here, so not tested: %s (`uv python install %s`, or pyenv)' "${missing[*]}" "${missing[*]}"
+        || printf '; not tested, because not here: %s (`uv python install %s`, or pyenv)' "${missing[*]}" "${missing[*]}"
     echo
 } >&2

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# system-packages.sh python|compiler|systemd|PROGRAM...: these, and only what of them is missing, by apt-get.
+# system-packages.sh python|compiler|systemd|PROGRAM...: installs those that are missing, with apt-get.
 source "$(dirname "$0")/lib.sh"
 
 missing=()
 for need; do
     case $need in
         python)
-            # venv can be imported without python3-venv; what is missing then is ensurepip.
+            # Without the package python3-venv, venv can be imported, but ensurepip cannot.
             python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
             ;;
         compiler)
@@ -14,7 +14,7 @@ for need; do
             [[ -f /usr/include/stdlib.h ]] || missing+=(libc6-dev)
             ;;
         systemd) command -v systemd-analyze >/dev/null || missing+=(systemd) ;;
-        # Programs whose package has their name.
+        # Programs with a package of the same name.
         fish | make | mandoc | valgrind | zsh) command -v "$need" >/dev/null || missing+=("$need") ;;
         *) fail "unknown: $need" ;;
     esac
@@ -26,5 +26,5 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 if [[ " $* " == *" python "* ]]; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-        || fail "$(command -v python3) is $(python3 --version); 3.10 or newer is needed: put one first on PATH"
+        || fail "$(command -v python3) is $(python3 --version): put Python 3.10 or newer first on PATH"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# test-venv.sh [PYTHON]: an environment with the built wheel. Tests that run there test what users install.
-#   without PYTHON: build/test-venv, of the machine's own Python, with the tools of .venv behind it
-#   with one:       build/test-venv-3.x, with what requirements/test.txt pins for it, and nothing else
+# test-venv.sh [PYTHON]: an environment with the built wheel, so that tests use what users install.
+#   without PYTHON: build/test-venv, with the machine's own Python and the tools of .venv
+#   with PYTHON:    build/test-venv-3.x, with the packages of requirements/test.txt only
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
@@ -10,7 +10,7 @@ if [[ $# -eq 0 ]]; then
     venv=build/test-venv
     [[ -x $venv/bin/python ]] || quietly test-venv .venv/bin/python -m venv --without-pip "$venv"
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    # A path file only appends a folder: the path file in there that leads to src/ is not followed.
+    # A path file only appends a folder: Python ignores the path file in that folder, which names src/.
     .venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/tools.pth"
     pip=(.venv/bin/pip --python "$venv/bin/python")
 else
@@ -29,5 +29,5 @@ else
 fi
 quietly "${venv#build/}-install" "${pip[@]}" install --no-deps --force-reinstall "${wheel[@]}"
 "$venv/bin/python" -c "import zbx_nvidia; assert zbx_nvidia.__file__.startswith('$repo/$venv/'), zbx_nvidia.__file__" \
-    || fail "$venv would test something else than the wheel"
+    || fail "$venv does not import the wheel: remove $venv, and try again"
 say "Testing ${wheel[0]} on $("$venv/bin/python" --version)"

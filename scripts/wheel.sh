@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# dist/: the wheel of what is in src/, templates/ and userparameters/, and nothing older.
+# Builds the wheel into dist/, and removes older ones.
 source "$(dirname "$0")/lib.sh"
 cd "$repo"
 
 say "Building the wheel"
 rm -f dist/*.whl
-# The build tools are in .venv already: without isolation nothing is fetched.
+# Without isolation, build uses the tools in .venv instead of fetching them.
 quietly wheel .venv/bin/python -m build --wheel --no-isolation

@@ -1,9 +1,9 @@
-"""Write dist/zbx-nvidia.pyz: the wheel in dist/ and its dependencies in one file that Python runs by itself.
+"""Write dist/zbx-nvidia.pyz: the wheel in dist/ and its dependencies in one file that Python runs directly.
 
 python scripts/zipapp.py [FILE]
 
-The dependencies are those of this environment, without what a compiler made: one file serves every Python and machine.
-The same wheel and the same environment give the same bytes.
+The dependencies are those of this environment, without compiled parts, so that the file works on every Python and
+machine. The same wheel and the same environment give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-# Every Python that the package supports; a dependency may be needed by the oldest alone.
+# The supported Pythons; only the oldest may need some dependency.
 OLDEST, NEWEST = 10, 14
-# rich needs these for source code and Markdown, which are never printed here; they are two thirds of the size, and of
-# the time that compiling takes.
+# rich needs these for source code and Markdown, which are never printed here; they are two thirds of the size and of
+# the time for compiling.
 LEFT_OUT = {"pygments", "markdown-it-py"}
-# What no program imports: compiled parts (for which all of these have a fallback in Python), scripts, lists of pip's.
+# Not imported: compiled parts (all of these packages have a fallback in Python), scripts, files of pip.
 COMPILED = (".so", ".pyd", ".pyc")
 DISPENSABLE = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "entry_points.txt"}
 STRAY = {"example.py"}  # of nvidia-ml-py, beside its module
-# What a distribution's licence wants beside it, where the distribution itself has it not.
+# License texts that must be distributed with a package which does not contain them.
 LICENSES = {"pyzabbix": ROOT / "scripts/licenses/LGPL-2.1.txt"}
 # The oldest time that a zip file can hold.
 TIME = (1980, 1, 1, 0, 0, 0)
@@ -45,24 +45,24 @@ main()
 
 
 def distributions(name: str) -> dict[str, Distribution]:
-    """What a distribution needs on some supported Python, by name; itself is not among it."""
-    found: dict[str, Distribution] = {}
+    """The dependencies of a distribution on all supported Pythons, by name, without itself."""
+    needed: dict[str, Distribution] = {}
     todo = [distribution(name)]
     while todo:
         for text in todo.pop().requires or ():
             requirement = Requirement(text)
-            known = canonicalize_name(requirement.name)
-            if known in found or known in LEFT_OUT or not _needed(requirement):
+            dependency = canonicalize_name(requirement.name)
+            if dependency in needed or dependency in LEFT_OUT or not _needed(requirement):
                 continue
             try:
-                found[known] = distribution(known)
+                needed[dependency] = distribution(dependency)
             except PackageNotFoundError:
-                sys.exit(f"error: {known} is missing here, and some Python needs it: add it to the group dev")
-            needs = found[known].metadata["Requires-Python"]
-            if needs and not Requirement(f"python{needs}").specifier.contains(f"3.{OLDEST}"):
-                sys.exit(f"error: {known} {found[known].version} is for Python {needs}")
-            todo.append(found[known])
-    return found
+                sys.exit(f"error: {dependency} is missing here, and some Python needs it: add it to the group dev")
+            pythons = needed[dependency].metadata["Requires-Python"]
+            if pythons and not Requirement(f"python{pythons}").specifier.contains(f"3.{OLDEST}"):
+                sys.exit(f"error: {dependency} {needed[dependency].version} is for Python {pythons}")
+            todo.append(needed[dependency])
+    return needed
 
 
 def _needed(requirement: Requirement) -> bool:
@@ -76,18 +76,18 @@ def _needed(requirement: Requirement) -> bool:
 def contents(wheel: Path) -> dict[str, bytes]:
     """Path in the archive -> bytes."""
     files = {"__main__.py": MAIN.format(oldest=OLDEST).encode()}
-    for name, found in distributions("zbx-nvidia").items():
-        for listed in found.files or ():
+    for name, package in distributions("zbx-nvidia").items():
+        for listed in package.files or ():
             path = PurePosixPath(listed)
             if _wanted(path):
-                files[str(path)] = Path(str(found.locate_file(path))).read_bytes()
+                files[str(path)] = Path(str(package.locate_file(path))).read_bytes()
             if name in LICENSES and path.match("*.dist-info/METADATA"):
                 files[str(path.with_name("LICENSE"))] = LICENSES[name].read_bytes()
     with zipfile.ZipFile(wheel) as ours:
         for name in ours.namelist():
             path = PurePosixPath(name)
             if path.parts[0].endswith(".data"):
-                # What pip puts below the environment's root: share/man.
+                # share/man, which pip installs below the environment's root.
                 files[str(PurePosixPath(*path.parts[2:]))] = ours.read(name)
             elif path.name == "entry_points.txt":
                 files[path.name] = ours.read(name)
@@ -103,7 +103,7 @@ def _wanted(path: PurePosixPath) -> bool:
 
 
 def write(target: Path, files: dict[str, bytes]) -> None:
-    """The archive, which says nothing of when and where it was made."""
+    """Write the archive, without the time and place of its making."""
     with target.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:

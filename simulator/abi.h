@@ -1,7 +1,7 @@
 /*
- * The part of NVML's ABI that the simulator speaks: types, members and constants bear NVML's names, the definitions are
- * our own. A test compiles the library with -DNVML_HEADER against the complete nvml.h instead (then the compiler checks
- * every signature), and compares the size and every offset of the structures below and the value of every constant.
+ * The part of NVML's ABI that the simulator has: types, members and constants have NVML's names, the definitions are our
+ * own. A test compiles the library with -DNVML_HEADER, with the complete nvml.h instead (then the compiler checks every
+ * signature), and compares the size and every offset of the structures below and the value of every constant.
  */
 #ifndef SIMULATOR_ABI_H
 #define SIMULATOR_ABI_H
@@ -579,7 +579,7 @@ typedef nvmlProcessInfo_t nvmlProcessInfo_v2_t;
 typedef nvmlProcessesUtilizationInfo_v1_t nvmlProcessesUtilizationInfo_t;
 typedef nvmlSystemConfComputeSettings_v1_t nvmlSystemConfComputeSettings_t;
 
-/* A structure with a version says its size and its number in its first word. */
+/* The first word of a structure with a version has its size and version number. */
 #define NVML_STRUCT_VERSION(data, ver) ((unsigned int)(sizeof(nvml##data##_v##ver##_t) | ((ver) << 24U)))
 
 #endif

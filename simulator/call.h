@@ -1,5 +1,5 @@
 /*
- * What the bodies of NVML's functions are made of.
+ * Building blocks for the bodies of NVML's functions.
  */
 #ifndef SIMULATOR_CALL_H
 #define SIMULATOR_CALL_H
@@ -12,7 +12,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* The first lines of every function: its name can be made to fail, the GPU can be lost, and then come the arguments. */
+/* The first lines of every function: an error of the profile for its name, a lost GPU, then wrong arguments. */
 #define BEGIN(of_device, device, arguments_are_good)                                                                   \
     struct call call;                                                                                                  \
     const nvmlReturn_t begun = call_begin(&call, __func__, of_device, device);                                         \
@@ -23,7 +23,7 @@
 #define BEGIN_DEVICE(arguments_are_good) BEGIN(true, device, arguments_are_good)
 #define BEGIN_SYSTEM(arguments_are_good) BEGIN(false, NULL, arguments_are_good)
 
-/* The nearest value of the type, so that "2^64" is the sentinel ULLONG_MAX and a wave below zero is 0. */
+/* The nearest value of the type: "2^64" becomes ULLONG_MAX, a wave below zero becomes 0. */
 static inline double within(double value, double low, double high) {
     return value >= low ? (value <= high ? value : high) : low; /* NaN becomes low */
 }
@@ -58,7 +58,7 @@ static inline nvmlReturn_t get_text(const struct call *call, const char *key, ch
     return NVML_SUCCESS;
 }
 
-/* All the keys or none. */
+/* All keys, or none. */
 static inline nvmlReturn_t get_numbers(const struct call *call, const char *const keys[], double values[], size_t count) {
     for (size_t i = 0; i < count; i++) {
         const nvmlReturn_t result = call_number(call, keys[i], &values[i]);
@@ -71,15 +71,15 @@ static inline nvmlReturn_t get_numbers(const struct call *call, const char *cons
 #define GET_NUMBERS(call, values, ...)                                                                                 \
     get_numbers(call, (const char *const[]){__VA_ARGS__}, values, COUNT(((const char *const[]){__VA_ARGS__})))
 
-/* Carries out the error of a key that takes one alone. */
+/* Returns the error of a key that has no other value. */
 static inline nvmlReturn_t switched_off(const struct call *call, const char *key) {
     const struct entry *entry = profile_find(call->profile, call->unit, key);
     return entry ? call_obey(entry) : NVML_SUCCESS;
 }
 
 /*
- * How lists are told: with too little room, or none, the answer is their length. NVML_SUCCESS says that `room` suffices
- * and now holds the length.
+ * The protocol of lists: if `room` is too small or 0, the answer is the length of the list. With NVML_SUCCESS, `room` was
+ * sufficient, and is now the length.
  */
 static inline nvmlReturn_t fit(unsigned int length, unsigned int *room, const void *list) {
     const bool fits = length <= *room && (list || !length);
@@ -87,12 +87,12 @@ static inline nvmlReturn_t fit(unsigned int length, unsigned int *room, const vo
     return fits ? NVML_SUCCESS : NVML_ERROR_INSUFFICIENT_SIZE;
 }
 
-/* The address, without the ids of the device. */
+/* The PCI address, without the ids of the device. */
 nvmlReturn_t read_pci(const char *bus_id, nvmlPciInfo_t *pci);
 nvmlReturn_t mig_by_uuid(const struct call *call, const char *uuid, nvmlDevice_t *device);
-/* The link's key and number that a field stands for, if it is one of those that name their link. */
+/* The key and the number of the link of a field, if it is one of the fields for one link each. */
 bool nvlink_field(unsigned int id, const char **key, unsigned int *link);
-/* The sum over a GPU's links, where the profile has no `key.sum`. */
+/* The sum over a GPU's links, if the profile has no `key.sum`. */
 nvmlReturn_t nvlink_sum(const struct call *call, const char *key, double *value);
 
 #endif

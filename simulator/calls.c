@@ -1,6 +1,6 @@
 /*
- * NVML's functions. Those of a common shape are made from calls.def, the others stand here or, by family, in a file of
- * their own, and what is in unsupported.def exists, as in a current driver, but is supported by no card.
+ * NVML's functions. Those of a common form are generated from calls.def, the others are here or, by family, in files of
+ * their own. The functions of unsupported.def exist, as in a current driver, but no card supports them.
  */
 #include "call.h"
 #include "hang.h"
@@ -62,7 +62,7 @@
 
 /* Life cycle. */
 EXPORT nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
-    (void)flags; /* all three only relax what an Init without GPUs does */
+    (void)flags; /* all three only matter without GPUs */
     return driver_init();
 }
 
@@ -151,7 +151,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetHandleByIndex(unsigned int index, nvmlDevice_t 
     return call_end(&call, handle_of(&call, (int)index, device));
 }
 
-/* The UUID or serial number of a GPU that is lost or sick cannot be asked for, so it is not found by it. */
+/* A lost or sick GPU does not return its UUID or serial number, so it cannot be found by these. */
 static nvmlReturn_t handle_by(const struct call *call, const char *key, const char *wanted, nvmlDevice_t *device) {
     for (unsigned int gpu = 0; gpu < gpu_count(call); gpu++) {
         const char *state = gpu_state(call, (int)gpu);
@@ -163,7 +163,7 @@ static nvmlReturn_t handle_by(const struct call *call, const char *key, const ch
     return NVML_ERROR_NOT_FOUND;
 }
 
-/* That of a GPU or, as the real call, of a MIG instance. */
+/* Of a GPU or, like the real call, of a MIG instance. */
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device) {
     BEGIN_SYSTEM(uuid && device);
     nvmlReturn_t result = handle_by(&call, "uuid", uuid, device);
@@ -181,7 +181,7 @@ struct pci_address {
     unsigned int domain, bus, device;
 };
 
-/* NVML takes a domain of four digits or eight, or none. */
+/* NVML accepts a domain of four or eight digits, or none. */
 static bool parse_pci(const char *text, struct pci_address *address) {
     int length = 0;
     *address = (struct pci_address){0};
@@ -301,7 +301,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetInforomVersion(nvmlDevice_t device, nvmlInforom
     return call_end(&call, get_text(&call, KEYS[object], version, length));
 }
 
-/* The real call counts for 20 ms what passes. */
+/* The real call counts the traffic for 20 ms. */
 EXPORT nvmlReturn_t nvmlDeviceGetPcieThroughput(nvmlDevice_t device, nvmlPcieUtilCounter_t counter,
                                                 unsigned int *throughput) {
     BEGIN_DEVICE(throughput && (unsigned int)counter < 2);
@@ -335,7 +335,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetViolationStatus(nvmlDevice_t device, nvmlPerfPo
     return call_end(&call, result);
 }
 
-/* Memory: what the profile leaves out follows from the rest. `reserved` is 0 where it is not listed. */
+/* Memory: a value that the profile does not list is calculated from the others. Without a key, `reserved` is 0. */
 static nvmlReturn_t get_memory(const struct call *call, nvmlMemory_v2_t *memory) {
     double numbers[2];
     nvmlReturn_t result = GET_NUMBERS(call, numbers, "memory_total", "memory_used");
@@ -355,7 +355,7 @@ static nvmlReturn_t get_memory(const struct call *call, nvmlMemory_v2_t *memory)
     return NVML_SUCCESS;
 }
 
-/* In version 1 `used` holds the reserved part. */
+/* In version 1, `used` includes the reserved part. */
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory) {
     BEGIN_DEVICE(memory);
     nvmlMemory_v2_t whole;
@@ -394,7 +394,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t device, nvmlBAR1Mem
     return call_end(&call, result);
 }
 
-/* Sessions of the encoder and of frame capture. The list makes up what the three numbers do not say. */
+/* Sessions of the encoder and of frame capture. The details in the list are invented. */
 EXPORT nvmlReturn_t nvmlDeviceGetEncoderStats(nvmlDevice_t device, unsigned int *sessions, unsigned int *fps,
                                               unsigned int *latency) {
     BEGIN_DEVICE(sessions && fps && latency);
@@ -419,7 +419,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetFBCStats(nvmlDevice_t device, nvmlFBCStats_t *s
     return call_end(&call, result);
 }
 
-/* Unlike the lists of processes, these answer NVML_SUCCESS with the count where there is no list to fill. */
+/* Unlike the lists of processes, these return NVML_SUCCESS and the count if there is no list to fill. */
 EXPORT nvmlReturn_t nvmlDeviceGetEncoderSessions(nvmlDevice_t device, unsigned int *count,
                                                  nvmlEncoderSessionInfo_t *sessions) {
     BEGIN_DEVICE(count);
@@ -459,7 +459,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetFBCSessions(nvmlDevice_t device, unsigned int *
     return call_end(&call, result);
 }
 
-/* Temperature. The sensor NVML_TEMPERATURE_GPU is the only one there is. */
+/* Temperature. NVML_TEMPERATURE_GPU is the only sensor. */
 EXPORT nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t device, nvmlTemperatureSensors_t sensor,
                                              unsigned int *temperature) {
     BEGIN_DEVICE(temperature && sensor == NVML_TEMPERATURE_GPU);
@@ -496,7 +496,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetMarginTemperature(nvmlDevice_t device, nvmlMarg
     return call_end(&call, result);
 }
 
-/* Fans. A passively cooled card has none to ask for; of the others a fan beyond the last is a wrong argument. */
+/* Fans. A passively cooled card does not support them; on others, a number beyond the last fan is a wrong argument. */
 static nvmlReturn_t get_fan(const struct call *call, const char *key, unsigned int fan, unsigned int *value) {
     double fans = 0, number = 0;
     nvmlReturn_t result = call_number(call, "fan_count", &fans);
@@ -533,8 +533,8 @@ EXPORT nvmlReturn_t nvmlDeviceGetFanSpeedRPM(nvmlDevice_t device, nvmlFanSpeedIn
 }
 
 /*
- * A current driver has these functions; here no card supports them. nvml.h has the true prototypes, and a caller's further
- * arguments do no harm in the C ABIs of Linux.
+ * A current driver has these functions; here no card supports them. nvml.h has the real prototypes; in the C ABIs of
+ * Linux, additional arguments of a caller do no harm.
  */
 #ifndef NVML_HEADER
 #define DEVICE_FUNCTION(function)                                                                                      \

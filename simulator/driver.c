@@ -14,23 +14,23 @@
 #include <unistd.h>
 
 #define DEFAULT_PROFILE "/etc/nvml-simulator/profile"
-#define LOOK_EVERY 0.05 /* seconds between two looks at the profile while somebody waits for a change of it */
+#define LOOK_EVERY 0.05 /* seconds between two checks of the profile while a call waits for a change */
 
-/* All that changes. The lock is never held while a call waits or hangs: the other threads must go on. */
+/* All mutable state. The lock is never held while a call waits or hangs: other threads must not stop. */
 static struct {
     pthread_mutex_t lock;
     unsigned int references; /* nvmlInit less nvmlShutdown */
-    int descriptor;          /* open between the two, so that it can be seen who holds the driver */
+    int descriptor;          /* open between the two, so that /proc shows which processes use the driver */
     struct profile *profile;
-    unsigned long generation; /* how many profiles there have been */
-    struct stat seen;         /* of the file that was read last, used or not */
+    unsigned long generation; /* number of profiles so far */
+    struct stat seen;         /* of the file that was read last, whether valid or not */
     char path[4096];
-    pthread_cond_t changed; /* another profile, or nobody who looks for one */
-    bool watched;           /* one of those who wait for a change looks for all */
+    pthread_cond_t changed; /* there is another profile, or no waiting thread checks for one */
+    bool watched;           /* one of the waiting threads checks for all */
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .descriptor = -1};
 
 static struct nvmlDevice_st devices[PROFILE_GPUS];
-static struct nvmlDevice_st migs[1024]; /* every instance that was ever looked up */
+static struct nvmlDevice_st migs[1024]; /* all instances that were looked up */
 static size_t mig_count;
 
 void driver_lock(void) {
@@ -41,15 +41,15 @@ void driver_unlock(void) {
     pthread_mutex_unlock(&driver.lock);
 }
 
-/* A child of fork() has only the thread that forked; a lock that another held would stay held for ever. */
-static void begin_anew(void) {
+/* A child of fork() has only the thread that forked: nobody there could release a lock of another thread. */
+static void after_fork(void) {
     driver.watched = false;
     driver.changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     driver_unlock();
 }
 
 __attribute__((constructor)) static void prepare(void) {
-    pthread_atfork(driver_lock, driver_unlock, begin_anew);
+    pthread_atfork(driver_lock, driver_unlock, after_fork);
     for (int gpu = 0; gpu < PROFILE_GPUS; gpu++)
         devices[gpu].gpu = gpu;
 }
@@ -59,7 +59,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Reads the profile if it is another than the last time. One that is broken or gone leaves the old one in force. */
+/* Reads the profile if it has changed. If the new one is invalid or missing, the old one stays valid. */
 static void refresh(void) {
     struct stat now = {0};
     const bool exists = stat(driver.path, &now) == 0;
@@ -235,7 +235,7 @@ nvmlDevice_t mig_handle(const struct call *call, int unit) {
     return handle;
 }
 
-/* Who the handle means now. That of a MIG instance which is gone, or was made anew with another UUID, means nobody. */
+/* The unit of a handle now. It is invalid if its MIG instance is gone, or was created again with another UUID. */
 static bool resolve(struct call *call, nvmlDevice_t device) {
     if (device >= devices && device < devices + gpu_count(call)) {
         call->gpu = call->unit = device->gpu;

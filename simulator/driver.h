@@ -1,5 +1,5 @@
 /*
- * What every call shares: is the library initialised, what does the profile say now, in which state is the GPU.
+ * Shared by all calls: whether the library is initialized, the present profile, the state of the GPU.
  */
 #ifndef SIMULATOR_DRIVER_H
 #define SIMULATOR_DRIVER_H
@@ -7,19 +7,19 @@
 #include "abi.h"
 #include "profile.h"
 
-/* A GPU's handle stays valid for the life of the process, as the real one does; a MIG instance's as long as that lives. */
+/* Like the real ones, the handle of a GPU is valid as long as the process, that of a MIG instance as long as it exists. */
 struct nvmlDevice_st {
     int gpu;
     unsigned int number; /* of the MIG instance that had this UUID when it was looked up */
     char uuid[96];       /* empty for a GPU */
 };
 
-/* One call that runs: the profile as it was when the call began. */
+/* A running call, with the profile at its beginning. */
 struct call {
     struct profile *profile;
     unsigned long generation; /* of the profile */
     int gpu;                  /* or MACHINE */
-    int unit;                 /* whose keys answer: the GPU, one of its parts, or MACHINE */
+    int unit;                 /* the unit with the keys: the GPU, one of its parts, or MACHINE */
     double t;
 };
 
@@ -33,17 +33,17 @@ nvmlReturn_t driver_shutdown(void);
 nvmlReturn_t call_begin(struct call *call, const char *function, bool of_device, nvmlDevice_t device);
 nvmlReturn_t call_end(struct call *call, nvmlReturn_t result);
 
-/* The value of a key, or what the call must answer instead. May wait or hang, as the profile says. */
+/* The value of a key, or the error to return instead. May wait or hang, as the profile says. */
 nvmlReturn_t call_number(const struct call *call, const char *key, double *value);
 nvmlReturn_t call_text(const struct call *call, const char *key, const char **value);
 
-/* The same for a key that may be listed apart for a link or a fan: `key.SCOPE` before `key`. SUM is `key.sum`. */
+/* The same for a key that may be listed for one link or fan: `key.SCOPE` comes before `key`. SUM is `key.sum`. */
 #define SUM 0xFFFFFFFFU
 nvmlReturn_t call_scoped(const struct call *call, const char *key, unsigned int scope, double *value);
 nvmlReturn_t call_entry(const struct call *call, const struct entry *entry, unsigned int scope, double *value);
 const struct entry *call_find_scoped(const struct call *call, const char *key, unsigned int scope);
 
-/* Carries out the entry's delay, hang or error; NVML_ERROR_NOT_SUPPORTED without an entry. */
+/* Applies the entry's delay, hang or error; NVML_ERROR_NOT_SUPPORTED without an entry. */
 nvmlReturn_t call_obey(const struct entry *entry);
 
 unsigned int gpu_count(const struct call *call);
@@ -52,17 +52,17 @@ nvmlDevice_t gpu_handle(int gpu);
 nvmlDevice_t mig_handle(const struct call *call, int unit);
 bool mig_enabled(const struct call *call, int gpu);
 
-/* Guards what a function keeps between calls. Never held while a call waits. */
+/* Protects the state of a function between calls. Never held while a call waits. */
 void driver_lock(void);
 void driver_unlock(void);
 /*
- * Waits until there is another profile than that of `generation`, until `end` at most, a time of `monotonic`. One of
- * those who wait looks at the file for all of them: a real driver wakes whom an event concerns, and eight that look
- * twenty times a second would cost more than all that is measured on top of them.
+ * Waits until there is a newer profile than that of `generation`, or until `end`, a time of `monotonic`. One waiting
+ * thread checks the file for all: a real driver wakes the right thread, and eight threads that check the file twenty
+ * times a second would take more time than what the benchmark measures.
  */
 void driver_await(unsigned long generation, double end);
 double monotonic(void);
-/* What a look-up of this GPU answers: a lost one has no handle, and one that hangs keeps its caller. */
+/* The result of a look-up of this GPU: a lost one has no handle, and one that hangs never returns. */
 nvmlReturn_t gpu_look_up(const struct call *call, int gpu);
 const char *gpu_state(const struct call *call, int gpu);
 

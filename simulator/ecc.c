@@ -1,5 +1,5 @@
 /*
- * ECC errors, and the pages and rows that they cost.
+ * ECC errors, retired pages and remapped rows.
  */
 #include "call.h"
 
@@ -20,7 +20,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryE
     return call_end(&call, result);
 }
 
-/* By location: `ecc_corrected_volatile.2` is the DRAM's, .7 the SRAM's. A location that is not listed has no counter. */
+/* By location: `ecc_corrected_volatile.2` is that of DRAM, .7 that of SRAM. An unlisted location has no counter. */
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryErrorCounter(nvmlDevice_t device, nvmlMemoryErrorType_t type,
                                                     nvmlEccCounterType_t counter, nvmlMemoryLocation_t location,
                                                     unsigned long long *errors) {
@@ -70,7 +70,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetSramEccErrorStatus(nvmlDevice_t device, nvmlEcc
     return call_end(&call, result);
 }
 
-/* The pages' addresses and times are made up. */
+/* The pages' addresses and times are invented. */
 static nvmlReturn_t get_pages(const struct call *call, nvmlPageRetirementCause_t cause, unsigned int *count,
                               unsigned long long *addresses, unsigned long long *timestamps) {
     double number = 0;

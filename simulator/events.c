@@ -1,6 +1,6 @@
 /*
- * Events. An XID is a line `xid.SEQUENCE = CODE` in the profile: each set that registered the GPU before the line was
- * written is given it once. A set that registers later never sees it, as with the real driver. `xid.1-1000` is a thousand.
+ * Events. An XID is a line `xid.SEQUENCE = CODE` in the profile. Each set that registered the GPU before the line was
+ * written gets it once; like with the real driver, a later set never does. `xid.1-1000` is a thousand XIDs.
  */
 #include "call.h"
 
@@ -10,7 +10,7 @@ struct nvmlEventSet_st {
     struct nvmlEventSet_st *next;
     struct {
         unsigned long long types; /* 0: not registered */
-        long long seen;           /* the highest sequence number that it was given, or that was there before it */
+        long long seen;           /* the highest sequence number that it got, or that was written before it registered */
     } gpus[PROFILE_GPUS];
 };
 
@@ -50,7 +50,7 @@ EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) {
     return call_end(&call, known ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT);
 }
 
-/* `xid` is number 0, `xid.7` 7, `xid.7-9` 7 to 9; false if the key is no XID's. */
+/* `xid` is number 0, `xid.7` is 7, `xid.7-9` is 7 to 9; false if the key is not that of an XID. */
 static bool sequence_of(const char *key, long long *first, long long *last) {
     if (strncmp(key, "xid", 3) || (key[3] && key[3] != '.'))
         return false;
@@ -61,8 +61,8 @@ static bool sequence_of(const char *key, long long *first, long long *last) {
 }
 
 /*
- * The next XID of the GPU after `seen`, and its number; with `last` the last one that there is. One look passes all keys
- * of the GPU: of a storm each event has one, so it is written as a single key with the numbers of all.
+ * The next XID of the GPU after `seen`, and its number; with `last`, the last of all. This passes all keys of the GPU for
+ * each event, so a storm of XIDs is written as one key with a range of numbers.
  */
 static const struct entry *find_xid(const struct call *call, int gpu, long long seen, bool last, long long *number) {
     const struct section *const sections[] = {&call->profile->gpus[gpu], &call->profile->defaults};
@@ -103,7 +103,7 @@ EXPORT nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long 
     return call_end(&call, result);
 }
 
-/* NVML_ERROR_TIMEOUT if nothing is there. A GPU that is lost makes the wait of the whole set fail, whatever else is. */
+/* NVML_ERROR_TIMEOUT if there is none. With a lost GPU, the wait of the whole set fails, even if there are events. */
 static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventData_t *data) {
     for (unsigned int gpu = 0; gpu < PROFILE_GPUS; gpu++) {
         if (!set->gpus[gpu].types)
@@ -134,7 +134,7 @@ static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventD
     return NVML_ERROR_TIMEOUT;
 }
 
-/* Looks once, and says at which generation of the profile. */
+/* Checks once, and returns the generation of the profile too. */
 static nvmlReturn_t look_once(const char *function, nvmlEventSet_t set, nvmlEventData_t *data, unsigned long *at) {
     struct call call;
     const nvmlReturn_t begun = call_begin(&call, function, false, NULL);

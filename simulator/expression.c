@@ -1,6 +1,6 @@
 /*
- * Numbers as expressions of time. The text itself is evaluated, by recursive descent: profiles are small, and integral()
- * needs its argument at many times.
+ * Numbers as expressions of time. Each evaluation parses the text, by recursive descent: profiles are small, and
+ * integral() needs its argument at many times.
  */
 #include "expression.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define DEPTH_LIMIT 60      /* of parentheses, and of names that use names */
-#define STEP_LIMIT 200000   /* integrals of integrals must end */
+#define STEP_LIMIT 200000   /* for integrals of integrals */
 #define INTEGRAL_SLICES 60 /* to a period */
 #define ARGUMENTS 8
 #define NAME_SIZE 64
@@ -65,7 +65,7 @@ static int hexadecimal_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Not strtod: that follows the locale of the program that loads us, and reads "nan". */
+/* Not strtod: it depends on the locale of the program that loads the library, and accepts "nan". */
 static double number(struct evaluation *e) {
     double value = 0;
     if (e->at[0] == '0' && e->at[1] == 'x') {
@@ -78,7 +78,7 @@ static double number(struct evaluation *e) {
     }
     if (!is_digit(*e->at))
         return fail(e, "a number, a name or a parenthesis is missing");
-    unsigned long long whole = 0; /* 2^63 and its like are exact */
+    unsigned long long whole = 0; /* exact for numbers such as 2^63 */
     while (is_digit(*e->at) && whole <= (~0ULL - 9) / 10)
         whole = whole * 10 + (unsigned long long)(*e->at++ - '0');
     value = (double)whole;
@@ -96,13 +96,13 @@ static double fraction(double position) {
     return position - floor(position);
 }
 
-/* The time integral of `text` since the epoch, by trapezoids; `text` must repeat itself after `period` seconds. */
+/* The time integral of `text` since the epoch, by the trapezoidal rule; `text` must have the period `period`, in s. */
 static double integral(struct evaluation *e, const char *text, double period) {
     const struct evaluation now = *e;
     const double elapsed = now.t - EPOCH;
     const double slice = period / INTEGRAL_SLICES;
     const double cycles = floor(elapsed / period);
-    double left = (elapsed - cycles * period) / slice; /* slices of the period that has begun */
+    double left = (elapsed - cycles * period) / slice; /* slices of the present period */
     double whole = 0, part = 0, before = 0;
     for (int i = 0; i <= INTEGRAL_SLICES && e->outcome == NVML_SUCCESS; i++) {
         e->t = EPOCH + i * slice;
@@ -162,7 +162,7 @@ static double function(struct evaluation *e, const char *name) {
     return fail(e, "no such function, or not so many arguments");
 }
 
-/* Another key of the same GPU: the number that its call answers, hence a whole one; its delay is its own affair. */
+/* Another key of the same GPU: the number that its call returns, so it is rounded; its delay is not applied. */
 static double variable(struct evaluation *e, const char *name) {
     if (!strcmp(name, "t"))
         return e->t;
@@ -215,7 +215,7 @@ static double primary(struct evaluation *e) {
     return accept(e, '(') ? function(e, name) : variable(e, name);
 }
 
-/* Every recursion passes here. */
+/* The limits are checked here, since every recursion calls this. */
 static double guarded_primary(struct evaluation *e) {
     if (e->outcome != NVML_SUCCESS)
         return 0;

@@ -3,14 +3,15 @@
 
 #include "profile.h"
 
-/* Counters begin here: 2023-11-14 22:13:20 UTC, a round number of seconds. */
+/* Counters start here: 2023-11-14 22:13:20 UTC, a round number of seconds. */
 #define EPOCH 1700000000.0
 
 #define EXPRESSION_FAULT (-1)
 
 /*
- * Evaluates a numeric entry at the time t (seconds); `scope` is what that name stands for: the link or fan asked for. The result is an NVML error (that of a name it uses), NVML_SUCCESS,
- * or EXPRESSION_FAULT with `fault` set to what is wrong with the text.
+ * Evaluates a numeric entry at the time t (seconds); `scope` is the value of that name: the number of the link or fan.
+ * The result is an NVML error (that of a name it uses), NVML_SUCCESS, or EXPRESSION_FAULT with `fault` set to what is
+ * wrong with the text.
  */
 int expression_evaluate(const struct profile *profile, int unit, const struct entry *entry, double t, double scope,
                         double *result, const char **fault);

@@ -14,7 +14,7 @@ static const struct {
 #include "calls.def"
 };
 
-/* What a field is read from. */
+/* The source of a field. */
 struct source {
     const struct entry *entry;
     const char *key; /* of the table, if the profile does not list the field by its number */
@@ -86,7 +86,7 @@ static void get_field(const struct call *call, nvmlFieldValue_t *field) {
     }
 }
 
-/* Success says that the fields were looked at; each says in nvmlReturn how that went. */
+/* Success means that all fields were processed; nvmlReturn has the result of each. */
 EXPORT nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values) {
     BEGIN_DEVICE(values && count > 0);
     for (int i = 0; i < count; i++)

@@ -1,6 +1,6 @@
 /*
- * A call that never returns. The parent of a vfork() waits for the child in the kernel, in state D: handlers do not run
- * and no signal but SIGKILL ends it, as with a driver that is stuck.
+ * A call that never returns. The parent of a vfork() waits for its child in the kernel, in state D: no handler runs, and
+ * only SIGKILL ends it, like with a driver that hangs.
  */
 #include "hang.h"
 
@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Runs in the vfork()ed child, on the memory of its parent: system calls only. */
+/* Runs in the child of vfork(), in the memory of its parent: system calls only. */
 static _Noreturn void wait_in_child(pid_t parent) {
-    /* The signal comes when the thread that forked ends. That thread waits for us, so it ends only with its process. */
+    /* The signal is sent when the thread that forked ends. It waits for this child, so it ends only with its process. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
-    /* An inherited pipe would stay open as long as the child lives, and its reader would wait for us. */
+    /* An inherited pipe would stay open as long as this child runs, and its reader would wait. */
     if (close_range(0, ~0U, 0) != 0)
         for (int descriptor = 0; descriptor < 65536; descriptor++)
             close(descriptor);
@@ -26,7 +26,7 @@ static _Noreturn void wait_in_child(pid_t parent) {
 }
 
 _Noreturn void hang_forever(void) {
-    /* The child shares our memory: a signal handler of the program must not run in it. It inherits this mask. */
+    /* The child shares our memory, so signal handlers of the program must not run in it. It inherits this mask. */
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);

@@ -9,7 +9,7 @@ EXPORT nvmlReturn_t nvmlDeviceIsMigDeviceHandle(nvmlDevice_t device, unsigned in
     return call_end(&call, NVML_SUCCESS);
 }
 
-/* A number that no instance has is a hole, and so is every number while MIG is off. */
+/* NOT_FOUND for a number without an instance, and for every number while MIG is off. */
 static nvmlReturn_t find_mig(const struct call *call, unsigned int index, nvmlDevice_t *mig) {
     double most = 0;
     const nvmlReturn_t result = call_number(call, "max_mig_device_count", &most);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* The fields that name their link: `count` of them from `first` on, for the links from `link` on. */
+/* The fields for one link each: `count` of them from `first` on, for the links from `link` on. */
 static const struct {
     unsigned int first, count, link;
     const char *key;
@@ -56,7 +56,7 @@ nvmlReturn_t nvlink_sum(const struct call *call, const char *key, double *value)
     return result;
 }
 
-/* A card without NVLink does not support the question; of the others a link beyond the last is a wrong argument. */
+/* A card without NVLink does not support the call; on others, a number beyond the last link is a wrong argument. */
 static nvmlReturn_t check_link(const struct call *call, unsigned int link) {
     double links = 0;
     const nvmlReturn_t result = call_number(call, "nvlink_count", &links);
@@ -131,7 +131,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetNvLinkRemoteDeviceType(nvmlDevice_t device, uns
     return call_end(&call, result);
 }
 
-/* Only the address of the other end is known, not its ids. */
+/* Of the other end, only the PCI address is known. */
 EXPORT nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t device, unsigned int link, nvmlPciInfo_t *pci) {
     BEGIN_DEVICE(pci);
     nvmlReturn_t result = check_link(&call, link);
@@ -144,7 +144,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t device, uns
     return call_end(&call, result);
 }
 
-/* 16 bytes in hexadecimal, with dashes where one likes. */
+/* 16 bytes in hexadecimal, with optional dashes. */
 static bool read_uuid(const char *text, unsigned char uuid[NVML_GPU_FABRIC_UUID_LEN]) {
     for (size_t i = 0; i < NVML_GPU_FABRIC_UUID_LEN; i++) {
         unsigned int byte = 0;
@@ -165,7 +165,7 @@ static nvmlReturn_t get_fabric(const struct call *call, nvmlGpuFabricInfo_v3_t *
         result = call_text(call, "fabric_cluster_uuid", &uuid);
     if (result != NVML_SUCCESS)
         return result;
-    /* A driver that knows nothing of the fabric's health says so with zeros. */
+    /* A driver without information on the fabric's health returns zeros. */
     if (call_number(call, "fabric_health_mask", &mask) != NVML_SUCCESS)
         mask = 0;
     if (call_number(call, "fabric_health_summary", &summary) != NVML_SUCCESS)
@@ -178,7 +178,7 @@ static nvmlReturn_t get_fabric(const struct call *call, nvmlGpuFabricInfo_v3_t *
     return read_uuid(uuid, info->clusterUuid) ? NVML_SUCCESS : NVML_ERROR_UNKNOWN;
 }
 
-/* Members one by one: what lies between them stays as the caller left it, as with the real driver. */
+/* Writes the members one by one: like with the real driver, the caller's padding between them is not changed. */
 #define COPY_FABRIC(to, from)                                                                                          \
     do {                                                                                                               \
         memcpy((to)->clusterUuid, (from).clusterUuid, sizeof(from).clusterUuid);                                       \
@@ -196,7 +196,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuFabricInfo(nvmlDevice_t device, nvmlGpuFabri
     return call_end(&call, result);
 }
 
-/* Versions 2 and 3; they begin alike. */
+/* Versions 2 and 3, which have the same first members. */
 EXPORT nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t device, nvmlGpuFabricInfoV_t *info) {
     BEGIN_DEVICE(info);
     const bool third = info->version == NVML_STRUCT_VERSION(GpuFabricInfo, 3);

@@ -6,13 +6,13 @@
 #define NOT_IN_MIG 0xFFFFFFFFU
 #define NOT_AVAILABLE 0xFFFFFFFFFFFFFFFFULL /* NVML_VALUE_NOT_AVAILABLE */
 
-/* A number of a process, or what stands for it where the profile does not list it. */
+/* A number of a process, or the default if the profile does not list it. */
 static nvmlReturn_t get_or(const struct call *process, const char *key, double otherwise, double *value) {
     *value = otherwise;
     return profile_find(process->profile, process->unit, key) ? call_number(process, key, value) : NVML_SUCCESS;
 }
 
-/* The next process of the GPU, or of the MIG instance that is asked; `i` goes from 0 on. */
+/* The next process of the GPU or of the MIG instance; start with `i` = 0. */
 static const struct part *next_process(const struct call *call, size_t *i, struct call *process) {
     double instance = NOT_IN_MIG;
     if (call->unit != call->gpu && call_number(call, "gpu_instance_id", &instance) != NVML_SUCCESS)
@@ -31,7 +31,7 @@ static const struct part *next_process(const struct call *call, size_t *i, struc
     return NULL;
 }
 
-/* Drivers 535.43 to 535.86 write a member more (memory protected by confidential computing) under the same version number. */
+/* Drivers 535.43 to 535.86 write one more member (protected memory), under the same version number. */
 #ifdef NVML_SIMULATOR_R535
 enum { STRIDE_V3 = sizeof(nvmlProcessInfo_t) + sizeof(unsigned long long) };
 #else
@@ -83,7 +83,7 @@ RUNNING(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics", STRIDE_V3)
 RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps", sizeof(nvmlProcessInfo_t))
 RUNNING(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps", STRIDE_V3)
 
-/* Only of a process in the profile; the real driver looks into /proc. */
+/* Only for a process in the profile; the real driver reads /proc. */
 EXPORT nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int length) {
     BEGIN_SYSTEM(name && length > 0);
     for (size_t i = 0; i < call.profile->part_count; i++) {
@@ -93,7 +93,7 @@ EXPORT nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsig
         const struct call process = {.profile = call.profile, .gpu = part->gpu, .unit = PROFILE_GPUS + (int)i};
         const char *text = NULL;
         const nvmlReturn_t result = call_text(&process, "name", &text);
-        if (result == NVML_SUCCESS) { /* cut to fit, as the real one does */
+        if (result == NVML_SUCCESS) { /* truncated to fit, like the real one */
             const size_t fits = strnlen(text, length - 1);
             memcpy(name, text, fits);
             name[fits] = '\0';
@@ -103,7 +103,7 @@ EXPORT nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsig
     return call_end(&call, NVML_ERROR_NOT_FOUND);
 }
 
-/* One sample for each process that lists `sm_utilization`, taken at the last full second. */
+/* One sample for each process with the key `sm_utilization`, taken at the last full second. */
 static nvmlReturn_t get_utilizations(const struct call *call, unsigned long long since, unsigned int *count,
                                      nvmlProcessUtilizationInfo_v1_t *infos) {
     static const char *const KEYS[] = {"sm_utilization",      "utilization_memory", "encoder_utilization",

@@ -13,8 +13,8 @@
 #define PROFILE_GPUS 64 /* more than any machine has */
 
 /*
- * Who has keys of its own, by number: MACHINE, a GPU's index, or from PROFILE_GPUS on a part of a GPU: a MIG instance, a
- * process, a vGPU.
+ * Units with keys of their own, by number: MACHINE, a GPU's index, or from PROFILE_GPUS on a part of a GPU: a MIG
+ * instance, a process, a vGPU.
  */
 #define MACHINE (-1)
 enum part_kind { PART_MIG, PART_PROCESS, PART_VGPU, PART_KINDS };
@@ -22,10 +22,10 @@ enum part_kind { PART_MIG, PART_PROCESS, PART_VGPU, PART_KINDS };
 struct entry {
     char *key;
     enum key_kind kind;
-    char *value;      /* without its !SLOW(...); a text has its escapes resolved */
-    int error;        /* the NVML error to answer, or -1 */
+    char *value;      /* without !SLOW(...); escapes of a text are resolved */
+    int error;        /* the NVML error to return, or -1 */
     int value_type;   /* a field's NVML_VALUE_TYPE_..., or -1 */
-    double delay;     /* seconds to wait before the answer */
+    double delay;     /* seconds to wait before the call returns */
     bool hang;        /* the call never returns */
     unsigned line;
 };
@@ -58,16 +58,16 @@ struct profile {
 void profile_release(struct profile *profile);
 
 /*
- * The entry of a key, of the unit itself or of its defaults ([gpu *], [mig *]); NULL if the profile does not list it. A
- * part has its GPU's `var.` keys too.
+ * The entry of a key, in the unit itself or in its defaults ([gpu *], [mig *]); NULL if the profile does not list it. A
+ * part also has the `var.` keys of its GPU.
  */
 const struct entry *profile_find(const struct profile *profile, int unit, const char *key);
 
 /* The GPU that a part belongs to; a GPU's own number. */
 int profile_gpu(const struct profile *profile, int unit);
-/* The unit of a part, or MACHINE if there is none such. */
+/* The unit of a part, or MACHINE if there is no such part. */
 int profile_part(const struct profile *profile, enum part_kind kind, int gpu, unsigned int number);
-/* The part that a unit is, or NULL. */
+/* The part of a unit, or NULL. */
 const struct part *profile_as_part(const struct profile *profile, int unit);
 
 /* The number of an NVML error by its name without NVML_ERROR_, or by digits; -1 if there is none. */

@@ -43,7 +43,7 @@ static bool complain(const struct reader *reader, const char *format, ...) {
     return false;
 }
 
-/* Blanks before and after are no part of a line, a key or a value. */
+/* Removes blanks around a line, a key or a value. */
 static char *trim(char *text) {
     text += strspn(text, " \t\r");
     for (size_t length = strlen(text); length > 0 && strchr(" \t\r", text[length - 1]); length--)
@@ -144,7 +144,7 @@ static bool read_entry(const struct reader *reader, struct section *section, cha
 
 static const char *const PARTS[PART_KINDS] = {[PART_MIG] = "mig", [PART_PROCESS] = "process", [PART_VGPU] = "vgpu"};
 
-/* [mig *] and [gpu 0 mig 2]; a new part if there is none yet. NULL if it is neither, or memory is short. */
+/* [mig *] and [gpu 0 mig 2]; creates the part if it is new. NULL if it is neither, or there is no memory. */
 static struct section *find_part(struct profile *profile, const char *line) {
     char word[8] = "", digits[11] = "";
     unsigned int gpu = 0;
@@ -223,7 +223,7 @@ static bool read_lines(struct reader *reader, struct profile *profile, char *tex
     return true;
 }
 
-/* Evaluates every number once, so that a typing error is found when the file is read, not when a value is asked for. */
+/* Evaluates every number once, so that an error is found when the file is read, not when a function is called. */
 static bool check_section(struct reader *reader, const struct profile *profile, const struct section *section, int unit) {
     for (size_t i = 0; i < section->count; i++) {
         const struct entry *entry = &section->entries[i];

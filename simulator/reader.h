@@ -3,7 +3,7 @@
 
 #include "profile.h"
 
-/* Reads and checks the file. NULL and a message "FILE:LINE: what is wrong" if it cannot be used. */
+/* Reads and checks the file. NULL and a message "FILE:LINE: what is wrong" if it is invalid. */
 struct profile *profile_load(const char *path, char *message, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the driver measures by itself: its ring buffers, and GPM, Hopper's counters, whose metrics lie between two samples.
+ * The driver's own measurements: ring buffers, and GPM, the counters of Hopper, whose metrics are from two samples.
  */
 #include "call.h"
 #include "expression.h"
@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SAMPLE_RATE 6 /* a second, as real buffers are filled */
+#define SAMPLE_RATE 6 /* per second, as in real buffers */
 #define SAMPLES 120   /* 20 s of them */
 
-/* What was sampled at a moment. It lies in the driver's memory: however slow the card is, this is not. */
+/* The value of a sample. It is in the driver's memory, so the delay of a slow card is not applied. */
 static nvmlReturn_t sampled(const struct call *call, const struct entry *entry, double *value) {
     const char *fault = NULL;
     if (!entry)
@@ -22,7 +22,7 @@ static nvmlReturn_t sampled(const struct call *call, const struct entry *entry, 
     return outcome == EXPRESSION_FAULT ? NVML_ERROR_UNKNOWN : (nvmlReturn_t)outcome;
 }
 
-/* The buffer holds the profile's expression at every sixth of a second. Stamps are in us. */
+/* The buffer has the value of the profile's expression every sixth of a second. Timestamps are in us. */
 EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t type, unsigned long long since,
                                          nvmlValueType_t *value_type, unsigned int *count, nvmlSample_t *samples) {
     static const char *const KEYS[] = {
@@ -44,7 +44,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t
     nvmlReturn_t result = sampled(&call, entry, &number);
     if (result == NVML_SUCCESS && mig_enabled(&call, call.gpu) && type != NVML_TOTAL_POWER_SAMPLES &&
         type != NVML_PROCESSOR_CLK_SAMPLES && type != NVML_MEMORY_CLK_SAMPLES)
-        result = NVML_ERROR_NOT_SUPPORTED; /* utilisation of a GPU that is in parts */
+        result = NVML_ERROR_NOT_SUPPORTED; /* a GPU in MIG mode has no utilization */
     *value_type = NVML_VALUE_TYPE_UNSIGNED_INT;
     if (result == NVML_SUCCESS && !samples) {
         *count = SAMPLES;
@@ -111,7 +111,7 @@ EXPORT nvmlReturn_t nvmlGpmSampleGet(nvmlDevice_t device, nvmlGpmSample_t sample
     return call_end(&call, result);
 }
 
-/* The MIG instance of a GPU instance id, which answers with its own `gpm.METRIC`; MACHINE if there is none. */
+/* The MIG instance of a GPU instance id, with `gpm.METRIC` keys of its own; MACHINE if there is none. */
 static int unit_of_instance(const struct call *call, int gpu, unsigned int instance) {
     for (size_t i = 0; i < call->profile->part_count; i++) {
         const struct part *part = &call->profile->parts[i];
@@ -135,7 +135,7 @@ EXPORT nvmlReturn_t nvmlGpmMigSampleGet(nvmlDevice_t device, unsigned int instan
     return call_end(&call, result);
 }
 
-/* The mean of what the metric's expression is at both samples. */
+/* The mean of the metric's expression at the two samples. */
 static nvmlReturn_t get_metric(const struct call *call, const nvmlGpmMetricsGet_t *get, unsigned int id,
                                double *value) {
     struct call at = *call;

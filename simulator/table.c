@@ -1,11 +1,11 @@
 /*
- * What calls.def and unsupported.def say of a key or a function.
+ * The contents of calls.def and unsupported.def, by key and by function.
  */
 #include "table.h"
 
 #include <string.h>
 
-/* The keys of calls.def, by the kind of value that they take. */
+/* The keys of calls.def, by kind of value. */
 static const char *const NUMBER_KEYS[] = {
 #define SYSTEM_VALUE(function, type, key) key,
 #define VALUE(function, type, key) key,
@@ -23,7 +23,7 @@ static const char *const TEXT_KEY_NAMES[] = {
 #include "calls.def"
 };
 
-/* Functions by name and switches: they take an error alone. */
+/* Names of functions, and switches: their only value is an error. */
 static const char *const ERROR_KEYS[] = {
 #define SYSTEM_VALUE(function, type, key) #function,
 #define SYSTEM_TEXT(function, key) #function,
@@ -48,7 +48,7 @@ static bool is_one_of(const char *key, size_t length, const char *const names[],
     return false;
 }
 
-/* What stands after the dot of `fan_speed.1` or `field.138.sum`. */
+/* The part after the last dot of `fan_speed.1` or `field.138.sum`. */
 static bool is_scope(const char *text) {
     return *text && (!text[strspn(text, "0123456789")] || !strcmp(text, "sum"));
 }

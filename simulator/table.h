@@ -5,7 +5,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* What kind of value a key of a profile takes. */
+/* The kind of value of a key in a profile. */
 enum key_kind { KEY_UNKNOWN, KEY_TEXT, KEY_NUMBER, KEY_ERROR_ONLY };
 enum key_kind key_kind(const char *key);
 

@@ -1,5 +1,5 @@
 /*
- * vGPUs as their host sees them ([gpu 0 vgpu 3251634213]), the licence as their guest does, and confidential computing.
+ * vGPUs on their host ([gpu 0 vgpu 3251634213]), the license in their guest, and confidential computing.
  */
 #include "call.h"
 
@@ -71,7 +71,7 @@ EXPORT nvmlReturn_t nvmlVgpuInstanceGetVmID(nvmlVgpuInstance_t instance, char *i
     return call_end(&call, result);
 }
 
-/* `license_expiry` is asked for only where `license_expiry_status` says that there is one (NVML_GRID_LICENSE_EXPIRY_VALID). */
+/* `license_expiry` is only read if `license_expiry_status` is NVML_GRID_LICENSE_EXPIRY_VALID. */
 static nvmlReturn_t get_expiry(const struct call *call, nvmlGridLicenseExpiry_t *expiry) {
     enum { VALID = 2 };
     double status = 0, seconds = 0;
@@ -111,7 +111,7 @@ EXPORT nvmlReturn_t nvmlVgpuInstanceGetLicenseInfo_v2(nvmlVgpuInstance_t instanc
     return call_end(&call, result);
 }
 
-/* By its number a type is found among the vGPUs that are of it. */
+/* Finds a type by its number, among the vGPUs of this type. */
 static nvmlReturn_t get_type_text(struct call *call, nvmlVgpuTypeId_t type, const char *key, char *text,
                                   unsigned int *size) {
     for (size_t i = 0; i < call->profile->part_count; i++) {
@@ -135,7 +135,7 @@ EXPORT nvmlReturn_t nvmlVgpuTypeGetClass(nvmlVgpuTypeId_t type, char *name, unsi
     return call_end(&call, get_type_text(&call, type, "vgpu_type_class", name, size));
 }
 
-/* One sample for each vGPU, taken at the last full second; what a vGPU does not list is 0. */
+/* One sample for each vGPU, taken at the last full second; a key that is not listed is 0. */
 EXPORT nvmlReturn_t nvmlDeviceGetVgpuUtilization(nvmlDevice_t device, unsigned long long since,
                                                  nvmlValueType_t *value_type, unsigned int *count,
                                                  nvmlVgpuInstanceUtilizationSample_t *samples) {
@@ -172,7 +172,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetVgpuUtilization(nvmlDevice_t device, unsigned l
     return call_end(&call, result);
 }
 
-/* One feature: the licence that a guest has of its vGPU. */
+/* One feature: the license of the vGPU in its guest. */
 EXPORT nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v4(nvmlDevice_t device,
                                                            nvmlGridLicensableFeatures_t *features) {
     BEGIN_DEVICE(features);

@@ -50,18 +50,18 @@ def template_file(variant: str) -> str:
 
 
 def main() -> int:
-    """Write or check; 1 when a file is not what it should be."""
+    """Write or check; 1 if --check finds a difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when something differs")
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a file differs")
     check = parser.parse_args().check
     wanted = files()
-    there = {
+    existing = {
         str(path.relative_to(ROOT))
         for folder in ("templates", "userparameters", "docs/man")
         for path in ROOT.glob(f"{folder}/**/*")
         if path.is_file()
     }
-    wrong = sorted(there - set(wanted))
+    wrong = sorted(existing - set(wanted))
     for name, text in wanted.items():
         path = ROOT / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -71,12 +71,12 @@ def main() -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if not check:
-        for name in there - set(wanted):
+        for name in existing - set(wanted):
             (ROOT / name).unlink()
     for name in wrong:
         print(f"{'differs' if check else 'written'}: {name}")
     if check and wrong:
-        print("Run `make generate` and look at the difference.", file=sys.stderr)
+        print("Run `make generate` and review the difference.", file=sys.stderr)
     return 1 if check and wrong else 0
 
 

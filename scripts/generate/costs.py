@@ -1,4 +1,4 @@
-"""docs/COSTS.md: what a GPU costs the server, and how large the server must be."""
+"""docs/COSTS.md: the load of a GPU on the server, and the size of the server."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from zbx_nvidia.template.expressions import metrics_in
 # Bytes, measured on Zabbix 7.0.22 with PostgreSQL 17 and 20 hosts of the simulated h100x8, the memory by Zabbix's own
 # items zabbix[rcache,...], zabbix[vcache,...] and zabbix[wcache,...].
 MIB, GIB = 2**20, 2**30
-BASE = 9 * MIB  # of the configuration cache, for an empty server with the templates that it comes with
-CONFIGURATION = 1500  # an item, with its share of triggers and all else; 113 such hosts took 122 MB
-INDEX = 90  # an item that has values to be written: at 48,000 of them the 4 MiB that are the default were full
-TREND = 95  # an item
-# An item, with the values that its triggers look back on: 270 after 20 minutes, and the longest look back on days.
+BASE = 9 * MIB  # configuration cache of a new server with its own templates
+CONFIGURATION = 1500  # per item, with its share of triggers and all else; 113 such hosts took 122 MB
+INDEX = 90  # per item with values to write: with 48,000 of them the default of 4 MiB was full
+TREND = 95  # per item
+# Per item, with the values of its triggers' periods: 270 after 20 minutes, and the longest periods are days.
 VALUES = 600
 STORED_VALUE = 100  # with its index, in the table history_uint
-STORED_TREND = 110  # a line for an hour, in the table trends_uint
+STORED_TREND = 110  # a row per hour, in the table trends_uint
 SPARE = 1.5
 DEFAULTS = {"CacheSize": 32, "HistoryIndexCacheSize": 4, "TrendCacheSize": 4, "ValueCacheSize": 8}  # MiB
 
 
 def costs() -> str:
-    """docs/COSTS.md: what a card of each simulated machine costs the server, from the golden documents."""
+    """docs/COSTS.md, for a card of each simulated machine, from the golden documents."""
     parts = [
         HEAD,
         "# Costs\n",
@@ -110,7 +110,7 @@ def sizes() -> list[str]:
 
 
 def _cache(need: float, default: int) -> str:
-    """A size for the server's configuration, in its own way of writing."""
+    """A size in the notation of the server's configuration."""
     size = default
     while size * MIB < need * SPARE:
         size *= 2

@@ -12,7 +12,7 @@ from scripts.generate.page import HEAD
 
 
 class Row(NamedTuple):
-    """One thing that others have.
+    """A metric or an alert of other products.
 
     Attributes:
         name: What it is.

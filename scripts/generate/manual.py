@@ -1,7 +1,7 @@
 """The manual: pages for `man` and one for the docs, from the commands themselves.
 
-click-man 0.6.0 does not see commands that a group loads when they are asked for, and leaves out the sections for
-which people open a manual: exit status, environment, files.
+click-man 0.6.0 does not find commands that a group loads on demand, and has no sections for exit status, environment
+and files.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from zbx_nvidia.template.userparameters import COMMAND, FILE
 
 PROGRAM = "zbx-nvidia"
 AGENT = "zbx-nvidia-agent"
-# With which a paragraph of a docstring tells click to leave its lines alone.
+# With this first line, click does not rewrap a paragraph.
 VERBATIM = "\b\n"
 EXAMPLE = "Example:\n"
 FILES = {
-    COMMAND: "What the Zabbix agent runs, and where the UserParameter file looks for it unless told otherwise.",
+    COMMAND: "The program that the Zabbix agent runs: the default path in the UserParameter file.",
     "/etc/zabbix/zabbix_agentd.d/nvidia.conf": (
-        "The UserParameter file; another folder where the Include line of the agent names another."
+        "The UserParameter file, or in another folder that an Include line of the agent names."
     ),
-    PATH: f"Configuration of {AGENT} serve; it need not be there.",
-    FILE: f"The document that {AGENT} serve keeps ready.",
+    PATH: f"Configuration of {AGENT} serve; optional.",
+    FILE: f"The document that {AGENT} serve writes.",
 }
 
 Rows = list[tuple[str, str]]
 
 
 class Help(NamedTuple):
-    """What a command says of itself."""
+    """The help of a command, in parts."""
 
     name: str
     usage: str
@@ -51,11 +51,11 @@ def _top() -> click.Context:
     return click.Context(main, info_name=PROGRAM, **main.context_settings)
 
 
-# -- what is said -----------------------------------------------------------------------------------------------------
+# -- the help in parts ------------------------------------------------------------------------------------------------
 
 
-def told(name: str) -> Help:
-    """The help of a command, in its parts; of the program itself, if the name is empty."""
+def help_of(name: str) -> Help:
+    """The help of a command, or of the program itself if the name is empty."""
     top = _top()
     command = main.get_command(top, name) if name else main
     assert command is not None  # noqa: S101  it is in the table
@@ -79,8 +79,8 @@ def _environment(options: list[click.Option]) -> Rows:
     for option in options:
         text = option.help or ""
         if isinstance(option.envvar, str):
-            rows.append((option.envvar, f"In place of {option.opts[0]}."))
-        rows += [(name, f"Where {option.opts[0]} is not given.") for name in re.findall(r"variable ([A-Z_]+)", text)]
+            rows.append((option.envvar, f"Used if {option.opts[0]} is not given."))
+        rows += [(name, f"Used if {option.opts[0]} is not given.") for name in re.findall(r"variable ([A-Z_]+)", text)]
     return sorted(rows)
 
 
@@ -91,7 +91,7 @@ def _unindented(block: str) -> str:
 
 
 def _summary(text: str) -> str:
-    """The first sentence, as a manual's NAME has it."""
+    """The first sentence, in the form for a manual's NAME section."""
     sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
     return sentence[:1].lower() + sentence[1:]
 
@@ -101,15 +101,15 @@ def _summary(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Path below share/man -> page."""
-    found = {f"man1/{PROGRAM}.1": _program(), f"man8/{AGENT}.8": _agent()}
+    texts = {f"man1/{PROGRAM}.1": _program(), f"man8/{AGENT}.8": _agent()}
     for name in COMMANDS:
-        found[f"man1/{PROGRAM}-{name}.1"] = _command(told(name))
-    return found
+        texts[f"man1/{PROGRAM}-{name}.1"] = _command(help_of(name))
+    return texts
 
 
 def _program() -> str:
-    parts = told("")
-    commands = [told(name) for name in COMMANDS]
+    parts = help_of("")
+    commands = [help_of(name) for name in COMMANDS]
     by_command = [
         (f"{code} ({name})", text)
         for name in COMMANDS
@@ -123,7 +123,7 @@ def _program() -> str:
         _summary(parts.paragraphs[0]),
         [
             ("SYNOPSIS", _bold(parts.usage)),
-            ("DESCRIPTION", _paragraphs(parts.paragraphs) + _paragraph("Each command has a page of its own.")),
+            ("DESCRIPTION", _paragraphs(parts.paragraphs) + _paragraph("Each command has its own page.")),
             ("COMMANDS", _rows([(command.name, _sentence(command)) for command in commands])),
             ("OPTIONS", _rows(parts.options)),
             ("EXIT STATUS", _rows([(str(code), text) for code, text in MEANINGS.items()] + by_command)),
@@ -131,7 +131,7 @@ def _program() -> str:
                 "ENVIRONMENT",
                 _rows(
                     [(name, f"See {_users(name, commands)}.") for name in environment]
-                    + [("NO_COLOR", "If set, nothing is printed in colour.")]
+                    + [("NO_COLOR", "If set, the output has no colors.")]
                 ),
             ),
             ("FILES", _rows(list(FILES.items()))),
@@ -170,20 +170,20 @@ def _command(parts: Help) -> str:
 
 
 def _agent() -> str:
-    """From the text that its --help prints: lines of usage, rows of two columns, and sentences."""
+    """From the text of its --help: lines of usage, rows of two columns, and sentences."""
     usage, rows, text = [], [], []
     for line in USAGE.splitlines():
-        if found := re.match(r"(?:usage:|\s{6,})\s*(zbx-nvidia-agent .*)", line):
-            usage.append(found[1])
-        elif found := re.match(r"(\S+) {2,}(.+)", line):
-            rows.append((found[1], found[2][:1].upper() + found[2][1:] + "."))
+        if match := re.match(r"(?:usage:|\s{6,})\s*(zbx-nvidia-agent .*)", line):
+            usage.append(match[1])
+        elif match := re.match(r"(\S+) {2,}(.+)", line):
+            rows.append((match[1], match[2][:1].upper() + match[2][1:] + "."))
         elif line:
             text.append(line)
     codes = [row for line in text if line.startswith("Exit code") for row in re.findall(r"(\d)[,:] ([^.]+)\.", line)]
     return _page(
         AGENT,
         8,
-        "what the Zabbix agent runs to read NVIDIA GPUs",
+        "the program that the Zabbix agent runs to read NVIDIA GPUs",
         [
             ("SYNOPSIS", "".join(_bold(line) + ".br\n" for line in usage).removesuffix(".br\n")),
             ("COMMANDS AND OPTIONS", _rows(rows)),
@@ -202,9 +202,9 @@ def _page(name: str, section: int, summary: str, sections: list[tuple[str, str]]
 
 
 def _text(text: str) -> str:
-    """Text in which roff sees no orders, with what stands between `` in bold.
+    """Text escaped for roff, with text in `` in bold.
 
-    A plain - would become a hyphen, which nobody can paste.
+    A plain - would become a hyphen, which does not work in a pasted command.
     """
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("“", "\\(lq").replace("”", "\\(rq")
     escaped = re.sub("`([^`]+)`", r"\\fB\1\\fR", escaped)
@@ -249,7 +249,7 @@ def markdown() -> str:
     lines = [
         "<!-- Generated by `make generate` from the commands: change src/zbx_nvidia/cli and run it again. -->\n",
         "# Commands\n",
-        f"What `{PROGRAM} COMMAND --help` prints, and what the exit codes mean; `man {PROGRAM}` shows it too.\n",
+        f"The output of `{PROGRAM} COMMAND --help`, and the exit codes. `man {PROGRAM}` shows it too.\n",
         "| Exit code | Meaning |",
         "|---|---|",
         *(f"| {code} | {text} |" for code, text in MEANINGS.items()),

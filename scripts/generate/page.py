@@ -1,4 +1,4 @@
-"""What several of the generated pages share."""
+"""Constants of several generated pages."""
 
 from __future__ import annotations
 

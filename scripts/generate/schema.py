@@ -13,7 +13,7 @@ TYPES: dict[str, dict[str, Any]] = {
     "UNSIGNED": {"type": "integer", "minimum": 0},
     "FLOAT": {"type": "number"},
     "CHAR": {"type": "string", "maxLength": 255},
-    # The only one that is no text in the document: Zabbix stores it as the JSON that it is.
+    # The only one that is not a string in the document: Zabbix stores it as JSON.
     "TEXT": {"type": "array", "items": {"type": "object"}},
 }
 GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#ONE}", "{#VERSION}")
@@ -25,12 +25,12 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"The document of {DOCUMENT}",
-        "description": "Readings are in base units; what a card cannot give is absent, never 0 and never null.",
+        "description": "Readings are in base units. A value that a card does not have is absent, never 0 or null.",
         **_object(
             {
                 **_head(),
                 "host": _object(_values(HOST_METRICS, "host"), optional=True),
-                "presence": _map({"const": 1}, "Each GPU that answers. Absent when not every GPU could be asked."),
+                "presence": _map({"const": 1}, "Each GPU that answers. Absent if not every GPU could be asked."),
                 "gpus": _map(
                     _object(_values((*GPU_METRICS, *SAMPLED_METRICS), "gpu"), optional=True), "Readings by UUID."
                 ),
@@ -70,7 +70,7 @@ def links_schema() -> dict[str, Any]:
 
 
 def _head() -> dict[str, Any]:
-    """What both documents begin with."""
+    """The first members of both documents."""
     return {
         "version": {"const": VERSION, "description": "Version of this format."},
         "timestamp": _value(HOST_METRICS[0]),
@@ -80,11 +80,11 @@ def _head() -> dict[str, Any]:
                 "errors": {
                     "type": "array",
                     "maxItems": MAX_ERRORS,
-                    "description": "Readings that gave neither a value nor a good reason.",
+                    "description": "Readings without a value, and without a reason why there is none.",
                     "items": _object(
                         {
                             "gpu": {"type": "string", "description": "UUID; empty for the host."},
-                            "metric": {"type": "string", "description": "What was read; empty for the card."},
+                            "metric": {"type": "string", "description": "The reading; empty for the whole card."},
                             "code": {"type": "integer", "description": "NVML's return code."},
                             "message": {"type": "string"},
                         }

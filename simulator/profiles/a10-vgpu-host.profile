@@ -1,7 +1,7 @@
 # A hypervisor with one NVIDIA A10 (passively cooled: no fan) that is shared by two virtual desktops, one of them without its
-# licence; driver 580 of the vGPU software.
+# license; driver 580 of the vGPU software.
 #
-# No capture exists. Taken from the data sheet, from a capture of an A10G, its neighbour, and from the vGPU documentation.
+# No capture exists. Taken from the data sheet, from a capture of an A10G, its neighbor, and from the vGPU documentation.
 # Estimated: all else. UUIDs and serial number are invented.
 
 [machine]

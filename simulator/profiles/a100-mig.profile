@@ -1,7 +1,7 @@
 # A server with two A100-SXM4-80GB in MIG mode and driver 535: the first cut into four times 1g.20gb, the second into
 # seven times 1g.10gb.
 #
-# Of the first card instances, sizes, thresholds and what is not answered (utilisation, remapped rows) are those of a
+# Of the first card instances, sizes, thresholds and what is not answered (utilization, remapped rows) are those of a
 # capture with driver 535.54.03, which was idle. Estimated: the second card, every load, the energy counter, slices,
 # memory clock, the kinds of events, the names of the instances. UUIDs and serial numbers are invented.
 

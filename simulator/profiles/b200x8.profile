@@ -1,6 +1,6 @@
 # A training node with eight B200 (SXM: no fan), eighteen links of NVLink 5 each, and driver 590.
 #
-# No capture exists. Taken from the data sheet and from a capture of an H200, its neighbour: 1000 W, 183359 MiB. The errors of
+# No capture exists. Taken from the data sheet and from a capture of an H200, its neighbor: 1000 W, 183359 MiB. The errors of
 # its links are counted by other fields than before (206 to 221). Estimated: all else. UUIDs, serial numbers and PCI addresses
 # are invented.
 

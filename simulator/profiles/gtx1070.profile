@@ -1,6 +1,6 @@
 # A workstation with one NVIDIA GeForce GTX 1070 and driver 580, the last branch that serves Pascal.
 #
-# No capture of this card exists. Taken from its data sheet and from captures of its neighbours (GTX 1070 Ti, GTX 1660 Ti,
+# No capture of this card exists. Taken from its data sheet and from captures of its neighbors (GTX 1070 Ti, GTX 1660 Ti,
 # Quadro P400): 8 GiB, 151 W (75.5 W to 170 W), 99 degC slowdown, 102 degC shutdown, one fan, no ECC, no serial number, no
 # energy counter, clocks of P8 and P2. Estimated: everything that moves, the reserved memory, and that Pascal answers
 # POWER_INSTANT but not POWER_AVERAGE. UUID is invented.

@@ -1,7 +1,7 @@
 # A workstation with one GeForce GTX 1070 Ti and driver 450, the oldest that is served: of what came later it has nothing, no
 # list of processes among it.
 #
-# Limits and clocks are those of its data sheet, the rest is that of a Quadro P400 in a capture, its neighbour, or estimated. What the driver lacks is what its header lacks. UUID is invented.
+# Limits and clocks are those of its data sheet, the rest is that of a Quadro P400 in a capture, its neighbor, or estimated. What the driver lacks is what its header lacks. UUID is invented.
 
 [machine]
 driver_version = 450.248.02

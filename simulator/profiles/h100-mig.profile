@@ -1,7 +1,7 @@
 # A virtual machine with one H100 80GB HBM3 that is cut into MIG instances of 3g.40gb, 2g.20gb and twice 1g.10gb;
 # driver 590.
 #
-# Instances, sizes, limits, what the card no longer answers in MIG mode (utilisation, NVLink, remapped rows) and both
+# Instances, sizes, limits, what the card no longer answers in MIG mode (utilization, NVLink, remapped rows) and both
 # ends of every curve are those of a capture with driver 590.48.01. Estimated: slices, GPM, energy, the kinds of
 # events, and that the load comes and goes every fifteen minutes. UUIDs, serial number and PCI address are invented.
 

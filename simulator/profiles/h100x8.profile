@@ -2,7 +2,7 @@
 #
 # Limits, relative T.Limit thresholds, clocks, sizes, the nine PCIe replays and both ends of every curve (41 degC with a
 # margin of 46 and 69 W idle, 59 degC with 26 and 629 W under load) are those of a capture of one such card with driver
-# 590.48.01. Estimated: that all eight go along, each at its own time and a little hotter than its neighbour, the energy
+# 590.48.01. Estimated: that all eight go along, each at its own time and a little hotter than its neighbor, the energy
 # and throttle counters, PCIe throughput, what NVLink carries, GPM, processes, the kinds of events. UUIDs, serial
 # numbers and PCI addresses are invented.
 #

@@ -3,7 +3,7 @@
 # Limits, thresholds, clocks, sizes and the idle values are those of a capture with driver 525.147.05, ids of the PCI
 # device those of the Founders Edition. Estimated: the load, the speeds of two fans, the energy counter, NVLink (four
 # links, no bridge), the kinds of events. This driver has no field of recovery action, average power or time lost
-# since r575, no JPEG and no OFA utilisation. UUID is invented.
+# since r575, no JPEG and no OFA utilization. UUID is invented.
 
 [machine]
 driver_version = 525.147.05

@@ -1,7 +1,7 @@
 # A server with one Tesla V100-SXM2-16GB (passively cooled: no fan), of whose memory three pages are retired; driver
 # 580.
 #
-# No capture exists. Taken from its data sheet and from a capture of a Tesla T4, its neighbour: 300 W, six links of NVLink 2,
+# No capture exists. Taken from its data sheet and from a capture of a Tesla T4, its neighbor: 300 W, six links of NVLink 2,
 # retired pages instead of remapped rows. Estimated: all else. UUID and serial number are invented.
 
 [machine]

@@ -1,7 +1,7 @@
 # A virtual desktop: a guest with one vGPU, GRID T4-8Q, and driver 580. The hypervisor keeps temperature, power, fan,
 # clocks' limits and PCIe to itself.
 #
-# No capture exists. Taken from NVIDIA's vGPU documentation: what a guest can ask for, the licence and its states.
+# No capture exists. Taken from NVIDIA's vGPU documentation: what a guest can ask for, the license and its states.
 # Estimated: all values. UUID is invented.
 
 [machine]

@@ -2,16 +2,16 @@
 
     ZbxNvidiaError          base, never raised directly
     +-- UsageError          a value given by the user cannot be used       (exit code 2)
-    +-- ServerError         the Zabbix front end refuses or cannot be had  (exit code 1)
-    +-- HostError           something on this host is not as it has to be  (exit code 1)
+    +-- ServerError         the Zabbix front end refuses, or is not there  (exit code 1)
+    +-- HostError           something on this host must be changed first   (exit code 1)
     +-- NvmlError           an NVML call gave no value                     (never leaves the collector)
 
-``args[0]`` is always one line that says what happened, where, and what to do about it. It never holds a secret.
+``args[0]`` is always one line that says what happened, where, and what to do about it. It never contains a secret.
 """
 
 
 class ZbxNvidiaError(Exception):
-    """Base of every error that a user is meant to read."""
+    """Base of every error that a user may read."""
 
     exit_code = 1
 
@@ -27,4 +27,4 @@ class ServerError(ZbxNvidiaError):
 
 
 class HostError(ZbxNvidiaError):
-    """Something on this host is not as it has to be: its Zabbix agent, a file, a service, a right."""
+    """Something on this host must be changed first: its Zabbix agent, a file, a service, a permission."""

@@ -136,7 +136,7 @@ class Stack:
 
 
 def edited(profile: str, section: str, values: dict[str, object]) -> str:
-    """A profile's text with these keys of a section set anew, or removed where the value is None."""
+    """A profile's text with these keys of a section replaced, or removed if the value is None."""
     lines: list[str] = []
     current = None
     for line in profile.splitlines():

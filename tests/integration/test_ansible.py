@@ -143,14 +143,14 @@ def test_what_it_refuses(ansible: Ansible) -> None:
     """And says why."""
     wrong = ansible.run(zbx_nvidia_state="gone")
     assert wrong.failed == 1
-    assert "zbx_nvidia_state is gone: present or absent" in wrong.text
+    assert "zbx_nvidia_state is gone: set it to present or absent" in wrong.text
     old = ansible.run(zbx_nvidia_pythons=["/usr/bin/python2", "/bin/false"])
     assert old.failed == 1
-    assert "no Python 3.10 or newer among zbx_nvidia_pythons" in old.text
+    assert "no Python 3.10 or newer in zbx_nvidia_pythons" in old.text
     ansible.there.shell("mkdir /srv/other && touch /srv/other/file")
     other = ansible.run(zbx_nvidia_state="absent", zbx_nvidia_folder="/srv/other")
     assert other.failed == 1
-    assert "/srv/other was not made by this role, for there is no .unpacked in it" in other.text
+    assert "/srv/other has no file .unpacked, so this role did not create it" in other.text
     ansible.there.shell("test -e /srv/other/file && rm -r /srv/other")
 
 

@@ -58,10 +58,10 @@ def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: Demo) -> No
         ("workstation", "0"),
         *(("gpu-server", str(gpu)) for gpu in range(8)),
     ]
-    for _, _, model, temperature, fan, utilisation, memory, power in rows:
+    for _, _, model, temperature, fan, utilization, memory, power in rows:
         assert re.fullmatch(r"\d+ °C", temperature)
         assert re.fullmatch(r"\d+ %", fan) if model == "NVIDIA GeForce GTX 1070" else fan == "-"
-        assert re.fullmatch(r"\d+ %", utilisation)
+        assert re.fullmatch(r"\d+ %", utilization)
         assert re.fullmatch(r"\d+ GiB", memory)
         assert re.fullmatch(r"\d+ W", power)
     assert re.search(r"^The front end: http://127\.0\.0\.1:\d+ ", first.stdout, re.MULTILINE)

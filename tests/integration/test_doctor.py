@@ -966,7 +966,7 @@ def test_what_cannot_be_looked_at_ends_no_walk(  # noqa: PLR0913, PLR0917  a row
 
 
 def test_an_agent_that_the_server_alone_may_ask(place: Place) -> None:
-    """Its program takes the file that it was never told of; its log says that it was told."""
+    """Its program accepts the file although it was not reloaded; its log shows a reload."""
     one = place.machines[ONE]
     script(
         one,

@@ -177,7 +177,7 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
             assert host.mode(kind) == "resident"
             text = host.there.read(DROP_INS[kind])
             assert "Alias=nvidia.get:vfs.file.contents[/run/zbx-nvidia/document.json]\n" in text
-            assert "UserParameter=nvidia.get," not in text  # it would be beaten in silence
+            assert "UserParameter=nvidia.get," not in text  # the Alias would silently override it
         pids = [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
         assert host.ok("install-agent", "--mode", "resident").startswith("Nothing changes.\n")
         assert pids == [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
@@ -211,7 +211,7 @@ def test_what_is_asked_for_later_reaches_the_agent(host: Host, kind: str) -> Non
 
 
 def test_a_line_that_both_agents_read(host: Host) -> None:
-    """Changed once, it is told to both; and so it is when it is put back."""
+    """It is changed once, and both agents are restarted; the same when it is restored."""
     shared = "/etc/zabbix/shared.conf"
     for config in CONFIGS.values():
         host.shell(f"sed -i '/^Server=/d' {config}; echo Include={shared} >>{config}")
@@ -513,7 +513,7 @@ def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
 
 
 def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
-    """It is no longer ours: what was told once does not come back by itself."""
+    """It is no longer ours: a later run does not set it again by itself."""
     config, theirs = CONFIGS["agentd"], "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf"
     host.start("agentd")
     host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1", "--psk")
@@ -562,7 +562,7 @@ def test_a_setting_that_is_stated_twice(host: Host) -> None:
         text = host.there.ok("cat", "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
         assert text.startswith("Server=127.0.0.1,192.0.2.1")
         assert "\nServer=127.0.0.1,192.0.2.1\n" in host.there.read(CONFIGS["agentd"])
-        assert host.ok("install-agent").startswith("Nothing changes.\n")  # what was told once is not taken back
+        assert host.ok("install-agent").startswith("Nothing changes.\n")  # a setting from an earlier run is kept
         host.ok("uninstall-agent")
 
 
@@ -601,15 +601,15 @@ def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     with host.untouched("agentd"):
         out = host.ok("install-agent", "--server", "192.0.2.1")
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not proven further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
+        assert "Not checked further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
         host.ok("uninstall-agent")
     host.shell("printf 'StartAgents=0\\nHostname=x\\n' >/etc/zabbix/zabbix_agentd.conf.d/active.conf")
     host.shell("systemctl restart zabbix-agent")
     out = host.ok("install-agent")
-    assert "Not proven further: it answers no passive checks (StartAgents=0).\n" in out
+    assert "Not checked further: it answers no passive checks (StartAgents=0).\n" in out
     host.shell("systemctl stop zabbix-agent")
     out = host.ok("install-agent", "--agent", "agentd", "--host-metadata", "x")
-    assert "Not proven further: it does not run" in out
+    assert "Not checked further: it does not run" in out
     assert host.there.run("systemctl", "is-active", "zabbix-agent").out == "inactive\n"
 
 
@@ -620,7 +620,7 @@ def test_with_a_key_and_where_the_agent_cannot_be_asked(host: Host) -> None:
         out = host.ok("install-agent", "--server", "192.0.2.5", "--psk")
         for kind in ("zabbix_agentd", "zabbix_agent2"):
             assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
-        assert out.count("Not proven further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
+        assert out.count("Not checked further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
         host.ok("uninstall-agent")
 
 
@@ -634,7 +634,7 @@ def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
         host.shell("mv /root/zabbix_get /usr/bin/")
     if host.there.series == "6.0":
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not proven further: this machine cannot ask with a key: install the package zabbix-get" in out
+        assert "Not checked further: this machine cannot ask with a key: install the package zabbix-get" in out
     else:
         assert "asked at 127.0.0.1:10050 with its key" in out
 
@@ -730,7 +730,7 @@ def test_without_systemd(stack: Stack) -> None:
     assert product("install-agent").startswith("Nothing changes.\n")
     out = product("install-agent", "--host-metadata", "x")
     assert "zabbix_agentd runs under no service that zbx-nvidia knows: restart it or its container\n" in out
-    assert "Not proven further: the agent serves it only after a restart.\n" in out
+    assert "Not checked further: the agent serves it only after a restart.\n" in out
     product("uninstall-agent")
     stack.exec("workstation", "sh", "-c", 'cmp "$0" "$1" && ln -sf "$0" "$1"', target, path, user="root")
     assert stack.exec("workstation", "sh", "-c", about, path) == original
@@ -816,7 +816,7 @@ def test_with_a_key_and_with_no_other(host: Host, watching: Watching, tmp_path: 
         file.write_text(right + "\n")
         for name in variants:
             out = add(name)
-            assert "PSK, which Zabbix tells nobody" in out  # and it is taken for the right one
+            assert "PSK, not compared: Zabbix does not return it" in out
             assert "nothing changes" in out
         # Not --overwrite, which would do: the server asks again only 15 s after an error.
         watching.remove(*variants)
@@ -868,7 +868,7 @@ def test_autoregistration(host: Host, watching: Watching) -> None:
         filter={"evaltype": "0", "conditions": [{"conditiontype": "24", "operator": "2", "value": "nvidia-gpu"}]},
         operations=[{"operationtype": "6", "optemplate": [{"templateid": template["templateid"]}]}],
     )["actionids"][0]
-    # A host that registers before the server has read the action is not told of it for the next two minutes.
+    # If a host registers before the server has read the action, the action is not run for the next two minutes.
     watching.stack.exec("server", "zabbix_server", "-R", "config_cache_reload")
     time.sleep(3)
     host.start("agentd")

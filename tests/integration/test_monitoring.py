@@ -78,9 +78,9 @@ UUIDS = {
         )
     ),
 }
-# What the simulated machines show besides their profiles, so that every alert has its items: a GTX 1070 retires no
-# pages and is no vGPU; an H100 gives no absolute limit for its memory and has no NVLink 5. Process 1 is one that the
-# host really has, so that /proc tells of it.
+# Values that the simulated machines have in addition to their profiles, so that every alert has its items: a GTX 1070
+# retires no pages and is no vGPU; an H100 has no absolute limit for its memory and no NVLink 5. Process 1 really exists
+# on the host, so that /proc lists it.
 BASE: dict[str, dict[str, dict[str, object]]] = {
     "workstation": {
         "gpu 0": {
@@ -163,7 +163,7 @@ def complete(stack: Any, host: str, gpus: int) -> bool:
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_item_has_the_documents_value(monitored: Any, host: str) -> None:
     off = off_by_default() - set(SWITCHED_ON[host])
-    # Asked anew each time: for as long as its window, what is sampled looks back on when the clock still ran.
+    # Fetched again each time: for the length of its window, sampled data include the time when the clock still ran.
     monitored.until(lambda: differences(items(monitored, host), expected_values(document(monitored, host), off)))
     assert len(items(monitored, host)) > 40
 
@@ -273,7 +273,7 @@ FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
     "clock": Fault("workstation", program=SLOW_CLOCK, alone=True),
-    # For those who ask anew, and for those who have it open.
+    # For processes that open the driver, and for those that have it open.
     "driver": Fault("gpu-server", machine={"state": "no_driver", "gpu_count": "!DRIVER_NOT_LOADED"}, alone=True),
     # As if these cards had never been seen: of those that were, “missing” tells.
     "lost": Fault("gpu-server", gpu={"state": "lost"}, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
@@ -371,7 +371,7 @@ def waves() -> list[list[Case]]:
         )
         if open_round is None:
             mine.append(open_round := [])
-        # Not the first card where there are others: its neighbours must not be disturbed.
+        # Not the first card where there are others: its neighbors must not be disturbed.
         open_round.append(Case(alert, fault, gpus - 1 - len(open_round)))
     return [[case for cases in both for case in cases] for both in zip_longest(*rounds.values(), fillvalue=[])]
 
@@ -427,7 +427,7 @@ def other_program(stack: Any, host: str, text: str) -> Iterator[None]:
 
 
 def say_as_kernel(stack: Any, host: str, message: str) -> None:
-    """In the file that the host's service takes for /dev/kmsg; machine and container have one monotonic clock."""
+    """In the file that the host's service reads instead of /dev/kmsg; machine and container share a monotonic clock."""
     if message:
         now = time.monotonic()
         line = f"3,{int(1000 * now)},{int(1e6 * now)},-;{message}\n"

@@ -92,7 +92,7 @@ HEALTHY: dict[str, tuple[str, Changes]] = {
             "gpu 3": {"nvlink_replay_errors": 1, "nvlink_crc_data_errors": 12},
         },
     ),
-    # Cooled by the machine that it is in, and yet it has a fan, which stands still.
+    # Cooled by its machine, but with a fan, which does not turn.
     "passive": ("a10g", {"gpu 0": {"var.load": 1, "temperature": 80, "fan_speed": 0}}),
     "fan-at-rest": (
         "gtx1070",
@@ -121,7 +121,7 @@ class Host(NamedTuple):
 
     @property
     def frozen(self) -> bool:
-        """Whether its clock stands still, so that its items can be compared with its document."""
+        """Whether its clock is frozen, so that its items can be compared with its document."""
         return "machine" in self.changes
 
     @property

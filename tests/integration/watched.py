@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Stack
 
-FROZEN = 1_800_000_000  # a clock that stands still: readings do not move between the document and the item
+FROZEN = 1_800_000_000  # a frozen clock: readings do not change between the document and the item
 MOVING = {
     "timestamp",
     "collector.duration",
@@ -156,7 +156,7 @@ def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, An
                 counts = re.search(metric.only, str(readings[metric.counter]))
                 values[f"{metric.item_key}[{place}]"] = 1 if counts else None
             elif metric.counter in readings:
-                # Zabbix works it out itself, and the clock stands still.
+                # Zabbix calculates it, and the clock is frozen.
                 values[f"{metric.item_key}[{place}]"] = 0
             elif metric.key in readings:
                 values[f"{metric.item_key}[{place}]"] = readings[metric.key]

@@ -47,7 +47,7 @@ class Clocks:
         return self._begin + (time.monotonic() - self._begin) * self._speed + self._read(self._LEAP)
 
     def until_slow_calls(self, count: int = 1) -> None:
-        """Wait until so many calls are under way that the simulator was told to be slow with."""
+        """Wait until this number of calls that the profile makes slow are running."""
         wait_for(lambda: struct.unpack_from("l", self._shared, self._ASLEEP)[0] == count, f"{count} slow calls")
 
     def _read(self, place: int) -> float:

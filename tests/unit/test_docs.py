@@ -17,10 +17,7 @@ DOCS = [
     ROOT / "simulator" / "README.md",
     *ROOT.glob("deploy/ansible/roles/*/README.md"),
 ]
-WIDE = {"CHANGELOG.md", "CONTRIBUTING.md"}
-HAND_WRITTEN = [
-    path for path in DOCS if path.name not in WIDE and not path.read_text("utf-8").startswith("<!-- Generated")
-]
+HAND_WRITTEN = [path for path in DOCS if not path.read_text("utf-8").startswith("<!-- Generated")]
 WIDTH = 100
 README_LINES = 80
 

@@ -7,7 +7,7 @@ from click.shell_completion import ShellComplete, get_completion_class
 
 SHELLS = ("bash", "zsh", "fish")
 PROGRAM = "zbx-nvidia"
-# The variable by which click knows that a shell asks, and not a person.
+# With this variable a shell asks click for completions.
 VARIABLE = "_ZBX_NVIDIA_COMPLETE"
 
 
@@ -15,10 +15,10 @@ VARIABLE = "_ZBX_NVIDIA_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, *, shell: str) -> None:
-    r"""Print what makes a shell complete this command.
+    r"""Print a script that makes a shell complete this command.
 
-    Put it where the shell looks, and open a new one. bash needs its package bash-completion, zsh a directory of its
-    $fpath.
+    Write it where the shell looks for completions, and open a new shell. bash needs the package bash-completion, zsh a
+    directory of its $fpath.
 
     \b
     Example:
@@ -28,10 +28,10 @@ def completion(ctx: click.Context, *, shell: str) -> None:
     """
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  click knows these three
-    # Not kind.source, which for bash starts one to look at its version: the file may be for another machine.
+    # Not kind.source, which starts bash to check its version: the file may be for another machine.
     complete = kind(ctx.find_root().command, {}, PROGRAM, VARIABLE)
     text = ShellComplete.source(complete)
     # With click 8.5.1 every second tab key does nothing in zsh: loaded from $fpath, the file runs as a function, the
-    # second time in the branch that only registers. So let the first time register too.
+    # second time in the branch that only registers. So the first run registers too.
     call = f'    {complete.func_name} "$@"\n'
     click.echo(text.replace(call, f"    compdef {complete.func_name} {PROGRAM}\n{call}"))

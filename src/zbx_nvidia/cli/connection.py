@@ -34,33 +34,33 @@ OPTIONS = (
     click.option(
         "--token-file",
         type=FILE,
-        help="File that holds an API token. Without it: the environment variable ZABBIX_TOKEN.",
+        help="File with an API token. Without it: the environment variable ZABBIX_TOKEN.",
     ),
-    click.option("--user", envvar="ZABBIX_USER", show_envvar=True, help="User to log in as, where there is no token."),
+    click.option("--user", envvar="ZABBIX_USER", show_envvar=True, help="User to log in as, if there is no token."),
     click.option(
         "--password-file",
         type=FILE,
-        help="File that holds the user's password. Without it: the environment variable ZABBIX_PASSWORD.",
+        help="File with the user's password. Without it: the environment variable ZABBIX_PASSWORD.",
     ),
-    click.option("--ca-file", type=FILE, help="Certificates (PEM) to trust, for an authority of your own."),
+    click.option("--ca-file", type=FILE, help="Certificates (PEM) to trust, such as that of your own authority."),
     click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=30,
         show_default=True,
-        help="Seconds to wait for each answer; for the import or removal of a template 300, if that is more.",
+        help="Seconds to wait for each answer; for the import or removal of a template at least 300.",
     ),
 )
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options above, and, as its first argument, what opens the connection they describe."""
+    """Gives a command the options above; its first argument is a function that opens the connection."""
     return _with_options(command, required=True)
 
 
 def optional_connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The same for a command that also does without a server: its first argument is None where no address is given."""
+    """The same for a command that works without a server too: without an address, its first argument is None."""
     return _with_options(command, required=False)
 
 
@@ -80,7 +80,7 @@ def _with_options(command: Callable[..., None], *, required: bool) -> Callable[.
         def connect() -> AbstractContextManager[Connection]:
             from zbx_nvidia.server import connection  # noqa: PLC0415  pyzabbix and requests take a third of a second
 
-            assert url is not None  # noqa: S101  see below
+            assert url is not None  # noqa: S101  without a URL the command gets None instead of this function
             login = connection.credentials(os.environ, user=user, token_file=token_file, password_file=password_file)
             return connection.connect(url, login, ca_file=ca_file, insecure=insecure, timeout=timeout)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.doctor.checks import Finding
 
 WIDTH = 80
-TITLE = 24  # columns; the text begins after it
+TITLE = 24  # width of the column of titles
 MARKS = {"good": "✓", "note": "!", "fault": "✗", "unseen": "·", "unchecked": "-"}
 PLAIN_MARKS = {"good": "+", "note": "!", "fault": "X", "unseen": ".", "unchecked": "-"}
 
@@ -39,11 +39,12 @@ PLAIN_MARKS = {"good": "+", "note": "!", "fault": "X", "unseen": ".", "unchecked
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @optional_connection_options
 def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, as_json: bool) -> None:
-    r"""Find out why the GPUs of this host do not arrive in Zabbix.
+    r"""Find out why Zabbix shows no values of this host's GPUs.
 
     Checks each step from the card in its slot to the last value on the server, and prints the first fault, its cause
-    and its fix. Run it as root to see most. It changes nothing, and reads the driver only as the agent's user. Give
-    --url to check the server too. Exit code 0: healthy. 1: a fault. docs/DOCTOR.md describes every check.
+    and its fix. Run it as root, so that it can check everything. It changes nothing, and reads the driver only as the
+    agent's user. With --url it checks the server too. Exit code 0: healthy. 1: a fault. docs/DOCTOR.md describes every
+    check.
 
     \b
     Example:
@@ -56,7 +57,7 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
     from zbx_nvidia.doctor.run import run  # noqa: PLC0415  as above
 
     if server_only and not (connect and name):
-        raise UsageError("--server-only needs --url and --host: the server, and the host's name there")
+        raise UsageError("--server-only needs --url and --host: give the server, and the host's name in Zabbix")
     this_host = HostState(kind)
     host = None if server_only else this_host
     findings = run(host, connect, name, this_host.program.parent)
@@ -72,7 +73,7 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
 
 
 def as_lines(findings: list[Finding], fault: Finding | None, *, server_asked: bool, root: bool) -> Iterator[str]:
-    """The report for people: no line but a command is longer than 80 columns."""
+    """The report for people. Only commands may be longer than 80 columns."""
     marks = MARKS if _speaks_utf8() else PLAIN_MARKS
     part = ""
     for finding in findings:
@@ -98,7 +99,7 @@ def as_lines(findings: list[Finding], fault: Finding | None, *, server_asked: bo
 
 
 def _cause_and_fix(finding: Finding) -> Iterator[str]:
-    """Commands stay on one line, to be copied."""
+    """Commands stay on one line, so that they can be copied."""
     yield from textwrap.wrap(finding.result.cause, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
     for line in finding.result.fix.splitlines():
         if line.startswith("    "):

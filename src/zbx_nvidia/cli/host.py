@@ -20,7 +20,7 @@ AGENT = "zbx-nvidia-agent"
 @click.option(
     "--mode",
     type=click.Choice(["oneshot", "resident"]),
-    help="A process a poll, or a service that stays (docs/RESIDENT.md).  [default: as it is; at first oneshot]",
+    help="Run once per poll, or as a service (docs/RESIDENT.md).  [default: the present mode, or oneshot]",
 )
 @click.option(
     "--agent",
@@ -28,13 +28,13 @@ AGENT = "zbx-nvidia-agent"
     type=click.Choice(["auto", "agentd", "agent2"]),
     default="auto",
     show_default=True,
-    help="Which Zabbix agent; auto: each that runs, or else that is there.",
+    help="Which Zabbix agent; auto: each that runs, or else each that is installed.",
 )
 @click.option("--server", default="", metavar="ADDRESS", help="Set the agent's Server and ServerActive to this.")
-@click.option("--psk", is_flag=True, help="Encrypt with a pre-shared key, which is made if there is none.")
-@click.option("--psk-identity", default="", metavar="NAME", help="Identity of the key.  [default: by the host's name]")
+@click.option("--psk", is_flag=True, help="Encrypt with a pre-shared key; creates one if there is none.")
+@click.option("--psk-identity", default="", metavar="NAME", help="Identity of the key.  [default: from the host name]")
 @click.option("--host-metadata", default="", metavar="TEXT", help="Set the agent's HostMetadata, for autoregistration.")
-@click.option("--command", type=click.Path(path_type=Path), help=f"Path of {AGENT}.  [default: beside this program]")
+@click.option("--command", type=click.Path(path_type=Path), help=f"Path of {AGENT}.  [default: next to this one]")
 @click.option("--dry-run", is_flag=True, help="Print every file and command, and change nothing.")
 def install_agent(  # noqa: PLR0913  one for each option
     *,
@@ -47,10 +47,10 @@ def install_agent(  # noqa: PLR0913  one for each option
     command: Path | None,
     dry_run: bool,
 ) -> None:
-    r"""Have the Zabbix agent of this host serve the GPUs. As root.
+    r"""Make the Zabbix agent of this host report its GPUs. Run it as root.
 
-    Puts the UserParameter file where the agent reads it, reloads or restarts the agent, and asks it for nvidia.get. If
-    anything fails, everything is put back. A second run changes nothing; zbx-nvidia uninstall-agent takes it away.
+    Writes the UserParameter file where the agent reads it, reloads or restarts the agent, and asks it for nvidia.get.
+    If a step fails, everything is restored. A second run changes nothing. zbx-nvidia uninstall-agent undoes it.
 
     \b
     Example:
@@ -69,10 +69,10 @@ def install_agent(  # noqa: PLR0913  one for each option
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print every file and command, and change nothing.")
 def uninstall_agent(*, dry_run: bool) -> None:
-    r"""Take away what install-agent did on this host. As root.
+    r"""Undo what install-agent did on this host. Run it as root.
 
-    Files and lines are put back as they were; what was changed by hand since is kept, and said. The package itself
-    stays.
+    Restores files and lines as they were. Keeps and reports what somebody has changed by hand since. The package itself
+    stays installed.
 
     \b
     Example:
@@ -86,13 +86,13 @@ def uninstall_agent(*, dry_run: bool) -> None:
 
 
 def beside() -> Path:
-    """The zbx-nvidia-agent of this installation, which an archive has to be unpacked for."""
+    """The zbx-nvidia-agent of this installation. An archive must be unpacked first."""
     from zbx_nvidia.host import installation  # noqa: PLC0415  as above
 
     path = installation.own()
     if installation.archive() and not path.is_file():
         raise UsageError(
-            f"a Zabbix agent cannot run {sys.argv[0]} itself: first, as root, python3 {sys.argv[0]} unpack"
+            f"a Zabbix agent cannot run {sys.argv[0]} itself: unpack it first: sudo python3 {sys.argv[0]} unpack"
         )
     return path
 
@@ -114,7 +114,7 @@ def _finish(result: InstallResult, *, dry_run: bool) -> None:
         about = f"{document['status']['name']}, GPUs: {len(document['gpus'])}"
         click.echo(f"{agent.name} serves nvidia.get: {about} ({verification.asked}).")
         if verification.reservation:
-            click.echo(f"Not proven further: {verification.reservation}.")
+            click.echo(f"Not checked further: {verification.reservation}.")
     for note in result.notes:
         click.echo(note)
     if dry_run:

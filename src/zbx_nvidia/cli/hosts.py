@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zbx_nvidia.cli.connection import FILE, connection_options
-from zbx_nvidia.cli.plans import carry_out, plan_options
+from zbx_nvidia.cli.plans import plan_options, show_and_apply
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,39 +31,37 @@ def parse_tags(_ctx: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Values by macro. A name without {$...} is taken too, for shells give those signs a meaning of their own."""
+    """Values by macro. A name without {$...} is accepted too, as these characters have a meaning in shells."""
     macros = {}
     for text in values:
-        found = re.fullmatch(
+        match = re.fullmatch(
             r"(?:\{\$(?P<macro>[A-Z0-9_.]+(?::.+?)?)\}|(?P<name>[A-Z0-9_.]+))=(?P<value>.*)", text, re.DOTALL
         )
-        if not found:
+        if not match:
             raise click.BadParameter(f"{text!r} is not a macro and its value: write it as NVIDIA.NODATA=10m")
-        macros[f"{{${found['macro'] or found['name']}}}"] = found["value"]
+        macros[f"{{${match['macro'] or match['name']}}}"] = match["value"]
     return macros
 
 
 @click.command()
 @click.argument("name")
-@click.option("--address", default="", help="IP address or DNS name of the host's agent; not needed if it is active.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port of the agent.  [default: 10050, or the one that is there]"
-)
+@click.option("--address", default="", help="IP address or DNS name of the host's agent; not needed if active.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the agent.  [default: the present one, or 10050]")
 @click.option(
     "--group",
     "groups",
     multiple=True,
-    help=f"Host group, which must exist; repeatable.  [default for a new host: {GROUP!r}, made if missing]",
+    help=f"Host group, which must exist; repeatable.  [default for a new host: {GROUP!r}, created if missing]",
 )
 @click.option(
     "--variant",
     type=click.Choice(["passive", "active"]),
     default="passive",
     show_default=True,
-    help="Which template: the server asks the agent, or the agent calls the server.",
+    help="Which template: the server polls the agent (passive), or the agent connects to the server (active).",
 )
-@click.option("--proxy", default="", help="Zabbix proxy that monitors the host.  [default: none, or the present one]")
-@click.option("--proxy-group", default="", help="Proxy group in place of one proxy; from Zabbix 7.0 on.")
+@click.option("--proxy", default="", help="Zabbix proxy that monitors the host.  [default: the present one, or none]")
+@click.option("--proxy-group", default="", help="Proxy group instead of one proxy; Zabbix 7.0 or newer.")
 @click.option("--tag", "tags", multiple=True, callback=parse_tags, metavar="TAG=VALUE", help="Host tag; repeatable.")
 @click.option(
     "--macro",
@@ -75,10 +73,10 @@ def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[st
 )
 @click.option("--psk-identity", default="", metavar="NAME", help="Encrypt with the pre-shared key of this identity.")
 @click.option(
-    "--psk-file", type=FILE, help="File that holds that key, as zbx-nvidia install-agent --psk made it on the host."
+    "--psk-file", type=FILE, help="File with that key, which zbx-nvidia install-agent --psk created on the host."
 )
 @click.option(
-    "--overwrite", is_flag=True, help="Change the interface, macros, proxy and encryption that the host has already."
+    "--overwrite", is_flag=True, help="Change the interface, macros, proxy and encryption of the host if they differ."
 )
 @plan_options
 @connection_options
@@ -100,11 +98,11 @@ def add_host(  # noqa: PLR0913  one for each option
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    r"""Add a GPU host, or add to a host what it lacks.
+    r"""Add a GPU host, or add what an existing host lacks.
 
-    NAME is the host's technical name. An existing host keeps its templates, groups, tags and macros. Where its
-    interface, its proxy, its encryption or a macro differs from what is asked, nothing is done unless --overwrite is
-    given. A key that is there already cannot be read from Zabbix, and is taken for the right one.
+    NAME is the host's technical name. An existing host keeps its templates, groups, tags and macros. If its interface,
+    proxy, encryption or a macro differs from the options, nothing is changed unless --overwrite is given. Zabbix does
+    not return the key of a host that has one: without --overwrite, it is assumed to be right.
 
     \b
     Example:
@@ -115,11 +113,11 @@ def add_host(  # noqa: PLR0913  one for each option
         --address 192.0.2.10 --psk-identity zbx-nvidia-gpu01 --psk-file gpu01.psk
     """
     if variant == "passive" and not address:
-        raise UsageError("--address is needed: the server asks the agent there (with --variant active it does not)")
+        raise UsageError("--address is missing: the server polls the agent there, unless --variant active is given")
     if port and not address:
         raise UsageError("--port without --address: give both")
     if proxy and proxy_group:
-        raise UsageError("--proxy and --proxy-group exclude each other: give one of them")
+        raise UsageError("--proxy and --proxy-group exclude each other: give only one")
     if bool(psk_identity) != bool(psk_file):
         raise UsageError("--psk-identity and --psk-file belong together: give both")
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
@@ -141,7 +139,7 @@ def add_host(  # noqa: PLR0913  one for each option
         psk=_key(psk_file) if psk_file else "",
     )
     with connect() as zabbix:
-        carry_out([hosts.plan_host(zabbix, wanted, overwrite=overwrite)], dry_run=dry_run, as_json=as_json)
+        show_and_apply([hosts.plan_host(zabbix, wanted, overwrite=overwrite)], dry_run=dry_run, as_json=as_json)
 
 
 def _key(file: Path) -> str:

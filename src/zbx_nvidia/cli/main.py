@@ -13,8 +13,8 @@ import click
 from zbx_nvidia import __version__
 from zbx_nvidia.errors import ZbxNvidiaError
 
-# Where each command is. A command's module is imported when it is run or listed, and imports what it works with only
-# when it runs: the help must not wait for YAML and HTTP.
+# Command -> module:function. A module is imported when its command is run or listed, and imports what it works with
+# only when it runs: the help must not wait for YAML and HTTP.
 COMMANDS = {
     "show": "zbx_nvidia.cli.show:show",
     "install-agent": "zbx_nvidia.cli.host:install_agent",
@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """A group that turns this package's errors into one line and an exit code, never a traceback."""
+    """A group that prints this package's errors as one line, without a traceback, and exits with their code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """The names of all commands, in the order of the table."""
@@ -44,15 +44,15 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101  the table above is wrong
-        # A backspace alone on a line has click leave the lines after it as they are. Docstrings are raw: there it is
-        # two signs, of which click makes nothing.
+        # After a line with a backspace alone, click does not rewrap. Docstrings are raw: they have the two characters
+        # \b, which click does not recognize.
         command.help = (command.help or "").replace("\\b\n", "\b\n")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns is click's business
         """Run the command that was asked for."""
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # A terminal that knows no degree sign shows a question mark.
+            # A terminal without a degree sign shows a question mark.
             sys.stdout.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
@@ -61,7 +61,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:
-                raise  # whoever read the output has had enough: click's business
+                raise  # the reader closed the pipe; click handles it
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"Error: {where}{error.strerror or error}", err=True)
             ctx.exit(1)

@@ -1,4 +1,4 @@
-"""Shows what a command would change on the server, and has it done."""
+"""Prints what a command would change on the server, and applies it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.plan import Plan
 
 OPTIONS = (
-    click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing."),
+    click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing."),
     click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON."),
 )
 
@@ -27,8 +27,8 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def carry_out(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
-    """Shows the plans and, where nothing stands against any of them, makes their changes."""
+def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
+    """Prints the plans and, if none has a refusal, applies them."""
     from zbx_nvidia.server.plan import as_data, as_lines  # noqa: PLC0415  so that the help is quick
 
     refusals = [plan.refusal for plan in plans if plan.refusal]

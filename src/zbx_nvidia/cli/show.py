@@ -13,7 +13,7 @@ import click
 def show(*, as_json: bool) -> None:
     r"""Show the GPUs of this host, as Zabbix sees them.
 
-    Exit code 1 when the driver does not answer, or a GPU is lost or sick.
+    Exit code 1 if the driver does not answer, or a GPU is lost or sick.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def _table(document: dict[str, Any]) -> None:
         if host.get(key):
             console.print(f"{word}: {host[key]}", style="red", soft_wrap=True, markup=False)
     rows = [_cells(gpu) for gpu in document["gpus"].values()]
-    # A column that no card of this host can fill, as the fan's on passively cooled ones, is not shown.
+    # A column that no card of this host can fill is left out, such as the fan of passively cooled cards.
     columns = [heading for heading in (rows[0] if rows else {}) if any(row[heading] for row in rows)]
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(rows))
     for heading in columns:
@@ -69,7 +69,7 @@ def _table(document: dict[str, Any]) -> None:
 
 
 def _cells(gpu: dict[str, Any]) -> dict[str, str]:
-    """One line of the table, by heading; what the card cannot give is empty."""
+    """One line of the table, by heading; empty where the card has no value."""
     from zbx_nvidia.collector.document import model  # noqa: PLC0415  as above
 
     power, limit = _number(gpu, "power", "W"), _number(gpu, "power_limit", "W")

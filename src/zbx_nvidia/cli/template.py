@@ -1,4 +1,4 @@
-"""`zbx-nvidia template` and `zbx-nvidia userparameters`: what goes where, printed."""
+"""`zbx-nvidia template` and `zbx-nvidia userparameters`: print the files to install by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _one_of(names: str) -> Complete:
-    """Completes what the package of templates knows, which the help must not wait for."""
+    """Completes the names in a tuple of the package `template`, whose import the help must not wait for."""
 
     def complete(_ctx: click.Context, _option: click.Parameter, typed: str) -> list[str]:
         from zbx_nvidia import template  # noqa: PLC0415  as above
@@ -41,12 +41,12 @@ def _one_of(names: str) -> Complete:
     show_default=True,
     metavar="passive|active",
     shell_complete=_one_of("VARIANTS"),
-    help="How the agent is asked.",
+    help="Whether the server polls the agent (passive), or the agent connects to the server (active).",
 )
 def template(series: str, variant: str) -> None:
-    r"""Print the template as YAML, to be imported by hand.
+    r"""Print the template as YAML, to import it by hand.
 
-    The file for 6.0 serves 6.0 and everything newer; that for 7.0 serves 7.0 and newer and has a better dashboard.
+    The file for 6.0 works on 6.0 and newer. The file for 7.0 works on 7.0 and newer, and has a better dashboard.
 
     \b
     Example:
@@ -64,9 +64,9 @@ def template(series: str, variant: str) -> None:
     type=click.Choice(["oneshot", "resident"]),
     default="oneshot",
     show_default=True,
-    help="A process a poll, or the file of zbx-nvidia-agent serve.",
+    help="Run the collector once per poll, or read the file of zbx-nvidia-agent serve.",
 )
-@click.option("--file", type=click.Path(), help="Where zbx-nvidia-agent serve writes.")
+@click.option("--file", type=click.Path(), help="File that zbx-nvidia-agent serve writes.")
 def userparameters(*, command: str | None, mode: str, file: str | None) -> None:
     r"""Print the UserParameter file of a GPU host.
 
@@ -81,5 +81,5 @@ def userparameters(*, command: str | None, mode: str, file: str | None) -> None:
         click.echo(files.render_alias(file or files.FILE, command or files.COMMAND), nl=False)
         return
     if file:
-        raise UsageError("--file has no use without --mode resident")
+        raise UsageError("--file has no effect without --mode resident: give both")
     click.echo(files.render(command or files.COMMAND), nl=False)

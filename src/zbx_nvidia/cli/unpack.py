@@ -10,23 +10,23 @@ from zbx_nvidia.cli.connection import FILE
 from zbx_nvidia.errors import UsageError
 
 
-def _where_files_look() -> Path:
-    """The folder whose scripts the UserParameter file names."""
+def _default_folder() -> Path:
+    """The folder in which the UserParameter file expects the program."""
     from zbx_nvidia.template.userparameters import COMMAND  # noqa: PLC0415  so that the help is quick
 
     return Path(COMMAND).parents[1]
 
 
 @click.command()
-@click.argument("target", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=_where_files_look)
-@click.option("--python", type=FILE, help="Python for the scripts to start with.  [default: the one that runs this]")
-@click.option("--replace", is_flag=True, help="Also where DIR holds something else, such as a virtual environment.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.argument("target", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=_default_folder)
+@click.option("--python", type=FILE, help="Python that runs the scripts.  [default: the one that runs this]")
+@click.option("--replace", is_flag=True, help="Replace other content of DIR too, such as a virtual environment.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -> None:
     r"""Unpack zbx-nvidia.pyz on a GPU host, as root.
 
-    Run from the archive each poll would cost three times as much. DIR is /opt/zbx-nvidia if it is not given. What is
-    there is replaced once the new version has been compiled and tried; a second run finds nothing to do.
+    A poll from the archive itself would cost three times as much. DIR is /opt/zbx-nvidia by default. An existing
+    version is replaced after the new one was compiled and has started. A second run changes nothing.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -
 
     source = installation.archive()
     if source is None:
-        raise UsageError("nothing to unpack: this does not run from zbx-nvidia.pyz")
+        raise UsageError("nothing to unpack: run this as python3 zbx-nvidia.pyz unpack")
     python_path = str(python.absolute()) if python else ""
     done = program.unpack(source, target, python=python_path, replace=replace, dry_run=dry_run)
     for warning in done.warnings:

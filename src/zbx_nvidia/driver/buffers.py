@@ -1,4 +1,4 @@
-"""The driver's own samples: for each kind a ring buffer of the last seconds, finer than anybody polls."""
+"""The driver's own samples: for each kind a ring buffer of the last seconds, at a higher rate than any poll."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MICRO = 1_000_000
-_AHEAD = 1_000_000  # us; a sample may come while it is asked for
+_AHEAD = 1_000_000  # us; a sample may be taken during the call
 
-# Name -> number of the buffer, the highest value that can be true, and what makes base units of it.
+# Name -> number of the buffer, its highest possible value, and the conversion to base units.
 _KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
     "utilization": (pynvml.NVML_GPU_UTILIZATION_SAMPLES, 100, int),
     "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 0x7FFFFFFE, lambda value: value / 1000),  # mW
     "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 0x7FFFFFFE, lambda value: int(value) * 1_000_000),  # MHz
 }
 _SAMPLE = ctypes.sizeof(pynvml.c_nvmlSample_t)
-# Type of a value -> its letter in `struct`: the sample holds a union, and the type says which member was written.
+# Type of a value -> its letter in `struct`: a sample has a union, and the type says which member was written.
 _LETTERS = {
     pynvml.NVML_VALUE_TYPE_DOUBLE: "d",
     pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "I",
@@ -54,7 +54,7 @@ def summary(values: list[float]) -> Summary:
     """Summary of these values, of which there is at least one."""
     ordered = sorted(values)
     count = len(ordered)
-    # The nearest rank: a value that was measured.
+    # The nearest rank, so that the percentile is a measured value.
     return Summary(ordered[-1], round(sum(ordered) / count, 2), ordered[-(-95 * count // 100) - 1])
 
 
@@ -76,7 +76,7 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
         Lost: The device is gone.
     """
     kind, highest, in_base_units = _KINDS[name]
-    # pynvml's own function is slow: reading 120 structures one by one takes longer than all the rest.
+    # Not pynvml's own function: it reads 120 structures one by one, which takes longer than everything else here.
     after, of_type, count = ctypes.c_ulonglong(since), ctypes.c_uint(), ctypes.c_uint(0)
     try:
         call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), None)
@@ -92,11 +92,11 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
     if letter is None:
         raise Absent(0, f"unknown value type {of_type.value}")
     padding = _SAMPLE - struct.calcsize(f"@Q{letter}")
-    found = struct.iter_unpack(f"@Q{letter}{padding}x", memoryview(room)[: count.value * _SAMPLE])
-    new = [(stamp, value) for stamp, value in found if stamp > since]  # what was never filled has no time
+    rows = struct.iter_unpack(f"@Q{letter}{padding}x", memoryview(room)[: count.value * _SAMPLE])
+    new = [(stamp, value) for stamp, value in rows if stamp > since]  # an unused row has the time 0
     if not new:
         raise NotNow(0, "no sample")
-    # "Not available" is a number that is too high, and NaN is neither high nor low.
+    # "Not available" is a number above the highest; NaN fails both comparisons.
     samples = [(stamp, in_base_units(value)) for stamp, value in new if 0 <= value <= highest]
     if not samples:
         raise Absent(0, f"not a value: {new[-1][1]}")
@@ -104,9 +104,9 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
 
 
 class Mark:
-    """Up to where samples have been taken, so that each is taken once.
+    """The time up to which samples were taken, so that each is taken once.
 
-    The driver stamps with the wall clock, which may jump: back, and all that comes would look like what is known.
+    The driver stamps with the wall clock. If that jumps back, all new samples would look like known ones.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Mark:
         return self._seen
 
     def take(self, stamp: int, wall: float) -> bool:
-        """Whether a sample counts: one that is still to come was stamped before the clock was put back."""
+        """Whether a sample counts: one of the future was stamped before the clock was put back."""
         if stamp > wall * _MICRO + _AHEAD:
             return False
         self._seen = max(self._seen, stamp)
@@ -134,11 +134,11 @@ class Mark:
 
 
 class Buffer:
-    """A buffer of one GPU, of which each sample is taken once.
+    """A buffer of one GPU, from which each sample is taken once.
 
     Args:
         index: Its place in the driver's order.
-        name: What it holds.
+        name: One of `_KINDS`.
 
     Raises:
         Lost: The driver counts the GPU but has lost it.

@@ -1,9 +1,9 @@
 """One NVML call: its value, or one of four refusals.
 
     NvmlError
-    +-- Absent    this card or driver has no such thing: leave the value out, quietly
-    +-- NotNow    no value now: leave it out and conclude nothing
-    +-- Refused   no permission, or an error that says nothing: leave the value out and report it
+    +-- Absent    the card or the driver does not have it: leave the value out, and report nothing
+    +-- NotNow    no value now: leave it out, and conclude nothing
+    +-- Refused   no permission, or an error without a reason: leave the value out, and report it
     +-- Lost      the device or the driver is gone: every reading of the device is void
 
 Raised here and nowhere else, so that no caller needs to know pynvml's codes.
@@ -46,8 +46,8 @@ _LOST = frozenset(
     }
 )
 
-# "Not available" as a number: all ones, or all ones but the sign, in 32 and 64 bit (the latter was seen stored by
-# others as 9.2e18). Nothing that NVML measures comes near the 64-bit ones; a 32-bit quantity never equals its maximum.
+# "Not available" as a number: all bits set, with or without the sign, in 32 and 64 bit (other collectors were seen to
+# store the latter as 9.2e18). No quantity of NVML comes near the 64-bit ones, and none in 32 bit equals its maximum.
 _NOT_A_VALUE = frozenset({0x7FFFFFFF, 0xFFFFFFFF})
 _LARGEST = 1 << 62
 
@@ -56,8 +56,8 @@ class NvmlError(ZbxNvidiaError):
     """A call that gave no value.
 
     Attributes:
-        code: NVML's return code; 0 where the value itself was the fault.
-        message: What NVML says of it.
+        code: NVML's return code; 0 if the call succeeded with an invalid value.
+        message: NVML's text for the code, or what is wrong with the value.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -67,15 +67,15 @@ class NvmlError(ZbxNvidiaError):
 
 
 class Absent(NvmlError):
-    """The card or the driver has no such thing."""
+    """The card or the driver does not have it."""
 
 
 class NotNow(NvmlError):
-    """The card has it, but now there is no value that could be compared with another."""
+    """The card has it, but now no value that can be compared with others."""
 
 
 class Refused(NvmlError):
-    """The driver gave no value and no good reason."""
+    """The driver returned neither a value nor a reason why it has none."""
 
 
 class Lost(NvmlError):
@@ -83,7 +83,7 @@ class Lost(NvmlError):
 
 
 class _Spent(threading.local):
-    """Time of one thread's calls, in s: by the clock, and of a processor."""
+    """Time of one thread's calls, in s: elapsed time, and CPU time."""
 
     time = 0.0
     cpu = 0.0
@@ -93,7 +93,7 @@ _spent = _Spent()
 
 
 def spent() -> tuple[float, float]:
-    """Time of this thread's calls since it last asked, in s: by the clock, and of a processor."""
+    """Time of this thread's NVML calls since its last call of this function, in s: elapsed time, and CPU time."""
     taken = (_spent.time, _spent.cpu)
     _spent.time = _spent.cpu = 0.0
     return taken
@@ -118,7 +118,7 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
         code = int(error.value)
         raise _class_of(code)(code, str(error)) from None
     except pynvml.NVMLLibraryMismatchError as error:
-        # Not an NVMLError: pynvml raises it where the library lacks the version of a call that it was built for.
+        # Not an NVMLError: pynvml raises it if the library lacks the version of a call that pynvml was built for.
         raise Absent(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, str(error)) from None
     finally:
         taken = perf_counter() - since
@@ -130,20 +130,20 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
 def text(function: Callable[..., Any], *arguments: object) -> str:
     """Call NVML for a string, and `clean` it.
 
-    pynvml decodes strings strictly, and a name that is not UTF-8 would end in a UnicodeDecodeError: the bytes are
-    taken from below its decorator instead.
+    pynvml decodes strictly: a name that is not UTF-8 would raise UnicodeDecodeError. So this calls the function below
+    its decorator, which returns bytes.
     """
     return clean(call(getattr(function, "__wrapped__", function), *arguments))
 
 
 def clean(raw: bytes | str) -> str:
-    """A string of NVML, in which all that cannot be decoded or printed is replaced.
+    """A string of NVML, with what cannot be decoded or printed replaced.
 
     Raises:
         Absent: It is empty.
     """
     value = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    # Control characters have no place in a name; JSON would carry them as escapes into every list in Zabbix.
+    # JSON would carry control characters in a name as escapes into every list in Zabbix.
     value = "".join(character if character.isprintable() else "?" for character in value).strip()
     if not value:
         raise Absent(0, "empty string")
@@ -151,14 +151,14 @@ def clean(raw: bytes | str) -> str:
 
 
 def number(value: int) -> int:
-    """Pass a number on, unless it is one that drivers use for "not available"."""
+    """The number, unless it is one that drivers use for "not available"."""
     if value in _NOT_A_VALUE or abs(value) >= _LARGEST:
         raise Absent(0, f"not a value: {value}")
     return value
 
 
 def first(*choices: Callable[[], T]) -> T:
-    """Value of the first choice that is not absent: the new call, then the older ones. Raises as the last one."""
+    """Value of the first choice that is not absent: the new call, then the older ones. Raises like the last one."""
     for choice in choices[:-1]:
         try:
             return choice()

@@ -1,4 +1,4 @@
-"""What the readers of all subjects need of a GPU: its handle, its field values, and what has been read already."""
+"""The base of all readers of a GPU: its handle, its field values, and the values that were already read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Card:
-    """A GPU that the driver has given a handle for: one look at it, in which a value is read only once.
+    """A GPU with a handle, for one round of readings in which each shared value is read only once.
 
     Args:
         index: Its place in the driver's order.

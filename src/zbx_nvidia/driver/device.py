@@ -1,8 +1,8 @@
-"""One GPU: a method for each thing that can be read from it. The catalog's column `reader` names the method.
+"""One GPU, with a method for each reading. The catalog's column `reader` names the method.
 
-A method returns a value in base units, or a NamedTuple of values that are present or absent together. Each raises
-`Absent`, `Refused` or `Lost` of `calls`, and the few that say so `NotNow`. Its docstring names NVML's call, and where
-nvidia-smi shows the value: a field of `--query-gpu`, or a line of another command.
+A method returns a value in base units, or a NamedTuple of values that are present or absent together. Each can raise
+`Absent`, `Refused` or `Lost` of `calls`; a docstring says if `NotNow` too. The docstring also names NVML's call, and
+where nvidia-smi shows the value: a field of `--query-gpu`, or a line of another command.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _BRANDS = {
 
 
 class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingReaders):
-    """A GPU that the driver has given a handle for. The readers of large subjects stand in its base classes.
+    """A GPU with a handle. The readers of large subjects are in its base classes.
 
-    A Device is one look at the card: a value that several readers need is read once. Make a new one for the next look.
+    A Device is for one round of readings: a value that several readers need is read once. Create a new one per round.
 
     Args:
         index: Its place in the driver's order.
@@ -110,7 +110,7 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
         return text(pynvml.nvmlDeviceGetGspFirmwareVersion, self._handle)
 
     def numa_node(self) -> int:
-        """Number of the NUMA node that the GPU's memory is; absent if it is none. nvmlDeviceGetNumaNodeId."""
+        """NUMA node that consists of the GPU's memory; absent if there is none. nvmlDeviceGetNumaNodeId."""
         node: int = call(pynvml.nvmlDeviceGetNumaNodeId, self._handle)
         if node < 0:
             raise Absent(0, "no node")

@@ -1,4 +1,4 @@
-"""XID errors as the driver reports them: only to a process that waits while they happen."""
+"""XID errors from the driver, which reports them only to a process that waits when they occur."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zbx_nvidia.driver.calls import Absent, Refused, call, text
 class XidWatch:
     """The XID errors of one GPU, from now on.
 
-    Each GPU has a set of events of its own: one that is lost makes the wait for its whole set fail, again and again.
+    Each GPU has an event set of its own: with a lost GPU in the set, every wait for the set fails.
 
     Args:
         index: Its place in the driver's order.
@@ -51,5 +51,5 @@ class XidWatch:
             raise
 
     def close(self) -> None:
-        """Return the set of events to the driver. nvmlEventSetFree."""
+        """Free the event set. nvmlEventSetFree."""
         call(pynvml.nvmlEventSetFree, self._set)

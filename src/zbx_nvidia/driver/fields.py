@@ -1,7 +1,7 @@
-"""NVML's field values: each field stands here once, with its number, its scope and what makes base units of it.
+"""NVML's field values: each field is declared here once, with its number, its scope and its conversion to base units.
 
-Declaring a field puts it into the request that asks for it, and a reader names the declaration: no field can be read
-that was not asked for. Which member of NVML's union holds a value is not declared: each answer says it of itself.
+A declaration adds the field to the request, and a reader names the declaration, so every field that is read is also
+requested. The member of NVML's union is not declared: each answer has the type of its value.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _UNION_MEMBER = {
     pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
 }
 
-# What the two requests ask for, filled by the declarations below: (field, scope), and fields of each link.
+# The contents of the two requests, filled by the declarations below: (field, scope), and the fields of each link.
 _OF_CARD: list[tuple[int, int]] = []
 _OF_LINKS: list[int] = []
 
 
 class Field(Generic[T]):
-    """A field of one link, which is asked for by `ask_link`.
+    """A field of one link, requested by `ask_link`.
 
     Args:
         field_id: NVML_FI_*.
-        scale: Makes base units of the number that NVML gives.
+        scale: Converts NVML's number to base units.
     """
 
     def __init__(self, field_id: int, scale: Callable[[int], T]) -> None:
@@ -59,7 +59,7 @@ class Field(Generic[T]):
         """The value in base units.
 
         Args:
-            answer: NVML's structure, which has a return code and a type of its own.
+            answer: NVML's structure for this field, with a return code and a type.
 
         Raises:
             Absent: The card or the driver does not have this field.
@@ -69,17 +69,17 @@ class Field(Generic[T]):
         return self._scale(_number_in(answer))
 
     def of_all_links(self) -> CardField[T]:
-        """The sum of this field over all links, which the driver makes."""
+        """The sum of this field over all links, which the driver calculates."""
         return CardField(self.field_id, self._scale, _ALL_LINKS)
 
 
 class CardField(Field[T]):
-    """A field of the card, which is asked for by `ask_card`, together with all others.
+    """A field of the card, requested by `ask_card` together with all others.
 
     Args:
         field_id: NVML_FI_*.
-        scale: Makes base units of the number that NVML gives.
-        scope: The part of the card that it is asked of.
+        scale: Converts NVML's number to base units.
+        scope: The part of the card.
     """
 
     def __init__(self, field_id: int, scale: Callable[[int], T], scope: int = _WHOLE_CARD) -> None:
@@ -88,18 +88,18 @@ class CardField(Field[T]):
         _OF_CARD.append((field_id, scope))
 
     def among(self, answers: Sequence[Any]) -> T:
-        """Its value among the answers of `ask_card`; raises as `value`."""
+        """Its value among the answers of `ask_card`; raises like `value`."""
         return self.value(answers[self._place])
 
 
 class LinkCounter(Field[int]):
-    """A counter of NVLink 5, which each link has and no sum, asked for by `ask_links`.
+    """A counter of NVLink 5, requested by `ask_links`: it exists per link, and the driver has no sum.
 
     Args:
         field_id: NVML_FI_*.
 
     Attributes:
-        of_first_link: The same for link 0, part of the card's request: if it is absent there, no other link is asked.
+        of_first_link: The same for link 0, as part of the card's request. If it is absent, no other link is asked.
     """
 
     def __init__(self, field_id: int) -> None:
@@ -109,35 +109,35 @@ class LinkCounter(Field[int]):
         _OF_LINKS.append(field_id)
 
     def among(self, answers: Sequence[Any], link: int) -> int:
-        """Its value for one link among the answers of `ask_links`; raises as `value`."""
+        """Its value for one link among the answers of `ask_links`; raises like `value`."""
         return self.value(answers[link * len(_OF_LINKS) + self._place])
 
 
 def ask_card(handle: Any) -> Any:  # noqa: ANN401  of pynvml
-    """One answer for each CardField, in one call. Raises as `call`."""
+    """One answer for each CardField, in one call. Raises like `call`."""
     return call(pynvml.nvmlDeviceGetFieldValues, handle, _OF_CARD)
 
 
 def ask_links(handle: Any, links: int) -> Any:  # noqa: ANN401  of pynvml
-    """One answer for each LinkCounter of each link, in one call. Raises as `call`."""
+    """One answer for each LinkCounter of each link, in one call. Raises like `call`."""
     return call(
         pynvml.nvmlDeviceGetFieldValues, handle, [(field_id, link) for link in range(links) for field_id in _OF_LINKS]
     )
 
 
 def ask_link(handle: Any, link: int, fields: Sequence[Field[Any]]) -> Any:  # noqa: ANN401  of pynvml
-    """One answer for each of these fields of one link, in one call. Raises as `call`."""
+    """One answer for each of these fields of one link, in one call. Raises like `call`."""
     return call(pynvml.nvmlDeviceGetFieldValues, handle, [(field.field_id, link) for field in fields])
 
 
 def read_alone(handle: Any, field: CardField[T]) -> T:  # noqa: ANN401  of pynvml
-    """The value of one field of the whole card, in a call of its own; raises as `Field.value`."""
+    """The value of one field of the whole card, in a call of its own; raises like `Field.value`."""
     (answer,) = call(pynvml.nvmlDeviceGetFieldValues, handle, [(field.field_id, _WHOLE_CARD)])
     return field.value(answer)
 
 
 def _number_in(answer: Any) -> int:  # noqa: ANN401  of pynvml
-    if answer.nvmlReturn != pynvml.NVML_SUCCESS:  # asked first: `call` measures its time, which costs 5 us
+    if answer.nvmlReturn != pynvml.NVML_SUCCESS:  # checked first: `call` measures its time, which costs 5 us
         call(check, answer.nvmlReturn)
     # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
     member = _UNION_MEMBER.get(answer.valueType)
@@ -146,7 +146,7 @@ def _number_in(answer: Any) -> int:  # noqa: ANN401  of pynvml
     value = getattr(answer.value, member)
     try:
         return number(int(value))
-    except (ValueError, OverflowError):  # NaN, infinity: nonsense, and no driver's way to say "not available"
+    except (ValueError, OverflowError):  # NaN or infinity, which no driver uses for "not available"
         raise Refused(0, f"not a value: {value}") from None
 
 
@@ -168,7 +168,7 @@ def _bytes_per_second(megabytes_per_second: int) -> int:
 
 def _sensor(degrees: int) -> int:
     if degrees == 0:
-        # Boards without the sensor were seen to answer 0 with success.
+        # Boards without the sensor were seen to return 0 and success.
         raise Absent(0, "no sensor")
     return degrees
 

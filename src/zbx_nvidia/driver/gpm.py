@@ -1,4 +1,4 @@
-"""GPM: the counters of Hopper and newer for how busy the parts of a GPU are, between two samples."""
+"""GPM: counters of Hopper and newer for the utilization of a GPU's parts, between two samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METRICS = {
     "tensor": pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
     "memory": pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
 }
-_HIGHEST = 101  # %; they are rounded
+_HIGHEST = 101  # %; the driver rounds
 
 
 class Gpm:
@@ -37,7 +37,7 @@ class Gpm:
             raise Absent(0, "no GPM")
 
     def take(self, instance: int | None = None) -> Any:  # noqa: ANN401  of pynvml
-        """A sample of the GPU, or of one of its MIG GPU instances, which `free` returns. Raises as the class.
+        """A sample of the GPU, or of one of its MIG GPU instances; release it with `free`. Raises like the class.
 
         nvmlGpmSampleGet, nvmlGpmMigSampleGet.
         """
@@ -53,7 +53,7 @@ class Gpm:
         return sample
 
     def between(self, first: Any, last: Any) -> dict[str, float]:  # noqa: ANN401  of pynvml
-        """Values by name, in %, without those that the card does not count. nvmlGpmMetricsGet."""
+        """Values by name, in %, without those that the card does not have. nvmlGpmMetricsGet."""
         query = pynvml.c_nvmlGpmMetricsGet_t()
         query.version = pynvml.NVML_GPM_METRICS_GET_VERSION
         query.numMetrics = len(METRICS)
@@ -61,15 +61,15 @@ class Gpm:
         for place, number in enumerate(METRICS.values()):
             query.metrics[place].metricId = number
         call(pynvml.nvmlGpmMetricsGet, query)
-        found = zip(METRICS, query.metrics, strict=False)
+        named = zip(METRICS, query.metrics, strict=False)
         return {
             name: round(metric.value, 2)
-            for name, metric in found
-            # NaN is no share, and neither is the result of counters that were reset in between.
+            for name, metric in named
+            # Neither NaN nor the result of counters that were reset between the samples is a share.
             if metric.nvmlReturn == pynvml.NVML_SUCCESS and 0 <= metric.value <= _HIGHEST
         }
 
 
 def free(sample: Any) -> None:  # noqa: ANN401  of pynvml
-    """Return a sample to the driver. nvmlGpmSampleFree."""
+    """Free a sample. nvmlGpmSampleFree."""
     call(pynvml.nvmlGpmSampleFree, sample)

@@ -9,7 +9,7 @@ from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.readings import Fabric, NvLink
 
-# What one link is asked for, by key of the catalog. Of several fields with one key the first that answers counts.
+# The fields of one link, by key of the catalog. Of several fields with one key, the first that answers counts.
 _LINK_FIELDS: tuple[tuple[str, fields.Field[int]], ...] = (
     ("version", fields.LINK_VERSION),
     ("speed", fields.LINK_SPEED),
@@ -30,7 +30,7 @@ _LINK_ERRORS = {
 
 
 class LinkReaders(Card):
-    """How a GPU is connected. Sums over NVLinks are NotNow while one link that is down gives no count."""
+    """PCIe, NVLink and fabric of a GPU. A sum over NVLinks is NotNow while one link returns no count."""
 
     def pcie_generation(self) -> int:
         """Generation of PCIe in use. nvmlDeviceGetCurrPcieLinkGeneration. nvidia-smi: pcie.link.gen.current."""
@@ -128,11 +128,11 @@ class LinkReaders(Card):
         return self._over_links(fields.LINK_EFFECTIVE_ERRORS)
 
     def links(self) -> list[dict[str, int]]:
-        """Each NVLink, as `link` gives it."""
+        """The readings of each NVLink, from `link`."""
         return [self.link(link) for link in range(self._links())]
 
     def link(self, link: int) -> dict[str, int]:
-        """One NVLink by keys of the catalog, as far as it answers: state, version, speed (B/s), bytes, errors.
+        """Readings of one NVLink by key of the catalog, those that it has: state, version, speed (B/s), bytes, errors.
 
         nvmlDeviceGetNvLinkState, nvmlDeviceGetFieldValues, nvmlDeviceGetNvLinkErrorCounter.
         nvidia-smi nvlink -s, -gt d, -e.
@@ -168,10 +168,10 @@ class LinkReaders(Card):
         return Fabric(state, status)
 
     def _require_slot(self) -> None:
-        """Absent in a virtual machine, which does not see the slot: NVML gives what the card could do in another one.
+        """Absent in a virtual machine, which does not see the slot: there NVML returns the maximum of the card alone.
 
-        A T4 and an A10G that a cloud passes through have been seen to say 8 lanes of 16 all their lives; nvidia-smi
-        has "Host Max: N/A" there.
+        A T4 and an A10G that a cloud passes through were seen to report 8 of 16 lanes permanently; nvidia-smi has
+        "Host Max: N/A" there.
         """
         try:
             mode = self.virtualization_mode()
@@ -196,7 +196,7 @@ class LinkReaders(Card):
         """The sum of a counter over all links.
 
         Raises:
-            NotNow: One link gives no count, for example because it is down: without it the sum would fall, and jump
+            NotNow: One link returns no count, for example because it is down: the sum would fall without it, and jump
                 when the link is back.
         """
         try:

@@ -1,4 +1,4 @@
-"""Readers of memory: how full it is, and how healthy."""
+"""Readers of memory: use and health."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MemoryReaders(Card):
         return memory_of(self._memory())
 
     def memory_reserved(self) -> int:
-        """Memory that driver and firmware hold back, in B. nvmlDeviceGetMemoryInfo_v2. Since r510.
+        """Memory that driver and firmware reserve, in B. nvmlDeviceGetMemoryInfo_v2. Since r510.
 
         nvidia-smi: memory.reserved.
         """
@@ -128,8 +128,8 @@ class MemoryReaders(Card):
         try:
             self.spare_rows()
         except Absent as error:
-            # An RTX 4080 SUPER and an RTX 4090 were seen to answer zeros, and have no spare rows that could be used:
-            # nvidia-smi calls theirs N/A. Before r455 there is nothing else to ask.
+            # An RTX 4080 SUPER and an RTX 4090 were seen to return zeros, but have no spare rows: nvidia-smi shows
+            # N/A. Before r455, remapped rows are all that can be read.
             if error.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
                 raise
         return RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))

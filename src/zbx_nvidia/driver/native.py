@@ -1,4 +1,4 @@
-"""Calls that go around pynvml to the library itself, as nvml.h has them, where pynvml is wrong or slow.
+"""Calls of the library itself, as in nvml.h, where pynvml is wrong or slow.
 
 tests/unit/driver/test_faults.py shows each fault of pynvml.
 """
@@ -25,7 +25,7 @@ def raw(name: str, *arguments: object) -> None:
         arguments: As ctypes passes them on.
 
     Raises:
-        pynvml.NVMLError: The return code is not success. `call` makes one of our classes of it.
+        pynvml.NVMLError: The return code is not success. `call` converts it to one of our classes.
     """
     check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
 
@@ -37,7 +37,7 @@ def check(code: int) -> None:
 
 
 def fan_rpm(handle: Any, fan: int) -> int:  # noqa: ANN401  of pynvml
-    """Speed of one fan, in rpm. nvmlDeviceGetFanSpeedRPM, of which pynvml's wrapper always asks for fan 0."""
+    """Speed of one fan, in rpm. nvmlDeviceGetFanSpeedRPM; pynvml's wrapper always asks for fan 0."""
     info = pynvml.c_nvmlFanSpeedInfo_t(version=pynvml.nvmlFanSpeedInfo_v1, fan=fan)
     call(raw, "nvmlDeviceGetFanSpeedRPM", handle, ctypes.byref(info))
     return number(info.speed)
@@ -45,7 +45,7 @@ def fan_rpm(handle: Any, fan: int) -> int:  # noqa: ANN401  of pynvml
 
 def unrepairable_memory(handle: Any) -> int:  # noqa: ANN401  of pynvml
     """1 if the memory has an error that cannot be repaired. nvmlDeviceGetUnrepairableMemoryFlag_v1."""
-    # pynvml 13.615 puts a version before the flag. nvml.h has the flag alone, which is then written over the version.
+    # pynvml 13.615 has a version before the flag. nvml.h has the flag alone, so the driver writes it over the version.
     status = pynvml.c_nvmlUnrepairableMemory_v1_t()
     version = status.version
     call(raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", handle, ctypes.byref(status))
@@ -59,9 +59,9 @@ def fabric(handle: Any, info: Any) -> tuple[int, int]:  # noqa: ANN401  of pynvm
         handle: Of the GPU.
         info: A c_nvmlGpuFabricInfo structure, whose class says which version is asked for.
     """
-    # By reference: pynvml passes on what it gets, and a bare structure would go by value.
+    # By reference: pynvml passes the argument unchanged, and a structure alone would go by value.
     call(pynvml.nvmlDeviceGetGpuFabricInfoV, handle, ctypes.byref(info))
-    # The state is one byte in C and four in pynvml: the rest was seen to hold padding (0xeeeeee03 for 3).
+    # The state is one byte in C and four in pynvml; the others were seen to be padding (0xeeeeee03 for 3).
     return info.state & 0xFF, int(info.status)
 
 
@@ -88,8 +88,8 @@ def _has(name: str) -> bool:
 def _v3_stride() -> int:
     """Size of an entry of the process lists.
 
-    Drivers 535.43 to 535.86 write one more member under the same version number: from the second entry on, all would
-    be read shifted. These drivers have the first of the two calls here, and not yet the second.
+    Drivers 535.43 to 535.86 write one more member under the same version number, so every entry after the first would
+    be read at a wrong offset. These drivers have the first of the two calls below, but not yet the second.
     """
     longer = _has("nvmlDeviceGetConfComputeMemSizeInfo") and not _has("nvmlDeviceGetRunningProcessDetailList")
     return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
@@ -99,11 +99,11 @@ def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None,
     function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as in raw
     count = ctypes.c_uint(0)
     code = call(function, handle, ctypes.byref(count), None)
-    if code == pynvml.NVML_SUCCESS:  # in answer to the size query it means that the list is empty
+    if code == pynvml.NVML_SUCCESS:  # to a size query, this answer means that the list is empty
         return []
     if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
         call(check, code)
-    # Room for processes that start in between.
+    # Room for processes that start before the second call.
     count.value = 2 * count.value + 5
     room = ctypes.create_string_buffer(count.value * stride)
     call(check, call(function, handle, ctypes.byref(count), room))

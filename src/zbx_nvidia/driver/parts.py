@@ -1,6 +1,6 @@
 """Parts of a GPU with readers of their own: fans, MIG instances, vGPUs.
 
-As with `Device`, each reader raises `Absent`, `Refused` or `Lost` of `calls`.
+Like those of `Device`, a reader can raise `Absent`, `Refused` or `Lost` of `calls`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Fan:
 
 
 class MigInstance:
-    """A MIG instance, as it is now: its handle becomes stale when instances change.
+    """A MIG instance. Its handle becomes stale when instances change.
 
     Args:
         handle: Of nvmlDeviceGetMigDeviceHandleByIndex.
@@ -75,7 +75,7 @@ class MigInstance:
 
 
 class Vgpu:
-    """A vGPU, as its host sees it.
+    """A vGPU, seen from its host.
 
     Args:
         instance: NVML's number of it.
@@ -125,7 +125,7 @@ class Vgpu:
 
 
 def memory_info(handle: Any) -> Any:  # noqa: ANN401  of pynvml
-    """NVML's structure of a GPU's or MIG instance's memory, of which v2 (r510) does not count `reserved` as used."""
+    """NVML's structure for the memory of a GPU or MIG instance. Since v2 (r510), `used` excludes `reserved`."""
     return first(
         lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2),
         lambda: call(pynvml.nvmlDeviceGetMemoryInfo, handle),
@@ -136,6 +136,6 @@ def memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
     """The reading in such a structure."""
     total, used, free = number(info.total), number(info.used), number(info.free)
     if total == 0:
-        # Devices that share the host's memory report no frame buffer, some of them as 0.
+        # Devices that share the host's memory have no frame buffer, and some of them report 0.
         raise Absent(0, "no frame buffer")
     return Memory(total, used, free, round(100 * used / total, 2))

@@ -1,4 +1,4 @@
-"""Readers of power, of clocks, and of what holds the clocks down."""
+"""Readers of power, clocks and throttling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fields import MEGA, MILLI, NANO
 from zbx_nvidia.driver.readings import PowerLimits, Throttling
 
-# In the order of Throttling.
+# In the order of Throttling's members.
 _REASONS = (
     pynvml.nvmlClocksEventReasonSwPowerCap,
     pynvml.nvmlClocksEventReasonHwSlowdown,
@@ -22,7 +22,7 @@ _REASONS = (
 
 
 class PowerReaders(Card):
-    """What a GPU draws, and how fast it runs."""
+    """Power draw and clocks of a GPU."""
 
     def power(self) -> float:
         """Draw of the board, in W. nvmlDeviceGetPowerUsage. nvidia-smi: power.draw."""
@@ -54,7 +54,7 @@ class PowerReaders(Card):
         return round(100 * self.power() / limit, 2)
 
     def power_limit_requested(self) -> float:
-        """The limit that an administrator has set, in W. nvmlDeviceGetPowerManagementLimit.
+        """The limit set by an administrator, in W. nvmlDeviceGetPowerManagementLimit.
 
         nvidia-smi: power.limit.
         """
@@ -119,7 +119,7 @@ class PowerReaders(Card):
         return state
 
     def throttling(self) -> Throttling:
-        """What holds the clocks down now. nvmlDeviceGetCurrentClocksEventReasons.
+        """Why the clocks are reduced now. nvmlDeviceGetCurrentClocksEventReasons.
 
         nvidia-smi: clocks_event_reasons.*; before r535 clocks_throttle_reasons.*.
         """

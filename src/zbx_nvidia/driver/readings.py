@@ -1,7 +1,7 @@
-"""The results of readers that are more than one number: values that are present or absent together."""
+"""The results of readers that return several values, which are present or absent together."""
 
-# Without `from __future__ import annotations`: typing would compile the text of each annotation, at each poll. That was
-# a quarter of the time that importing this module took.
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll. That took
+# a quarter of the import time of this module.
 from typing import NamedTuple
 
 
@@ -58,7 +58,7 @@ class PowerLimits(NamedTuple):
 
 
 class Throttling(NamedTuple):
-    """The reasons that hold the clocks down now: 1 for yes.
+    """The reasons why the clocks are reduced now: 1 for yes.
 
     Attributes:
         sw_power_cap: The power limit.
@@ -164,7 +164,7 @@ class Fabric(NamedTuple):
 
 
 class Confidential(NamedTuple):
-    """Confidential computing, as set for the whole machine.
+    """Confidential computing, set for the whole machine.
 
     Attributes:
         feature: 1 if it is on.
@@ -190,7 +190,7 @@ class ProtectedMemory(NamedTuple):
 
 
 class License(NamedTuple):
-    """The license of a vGPU, as its guest sees it.
+    """The license of a vGPU, seen from its guest.
 
     Attributes:
         state: NVML_GRID_LICENSE_STATE_*: 5 is licensed.

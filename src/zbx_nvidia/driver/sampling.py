@@ -1,6 +1,6 @@
 """The few readings that change faster than a poll and are sampled twice a second.
 
-Unlike a `Device`, a `Probe` stays: it fetches its handle once, and each reading is one call for one value.
+Unlike a `Device`, a `Probe` is kept: it gets its handle once, and each reading is one call for one value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KILO = 1000
 
 
 class Probe:
-    """A GPU that is sampled. Readings are in base units and raise `Absent`, `Refused` or `Lost`, as those of `Device`.
+    """A GPU that is sampled. Like those of `Device`, readers return base units or raise `Absent`, `Refused` or `Lost`.
 
     Args:
         index: Its place in the driver's order.
@@ -48,7 +48,7 @@ class Probe:
     def temperature(self) -> int:
         """Temperature of the die, in °C. nvmlDeviceGetTemperatureV. nvidia-smi: temperature.gpu."""
         if self._temperature is None:
-            # Which of the two calls the driver has is found out once.
+            # Whether the driver has the new call is found out once.
             return number(first(lambda: self._kept(self._temperature_new), lambda: self._kept(self._temperature_old)))
         return number(self._temperature())
 

@@ -1,4 +1,4 @@
-"""Readers of who uses a GPU: processes, sessions, MIG instances, virtual machines."""
+"""Readers of the users of a GPU: processes, sessions, MIG instances, virtual machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROCESS_CALLS = {
 
 
 class SharingReaders(Card):
-    """Who uses a GPU, and how it is divided."""
+    """The users of a GPU, and its division."""
 
     def processes(self) -> int:
         """Number of processes on the card. nvmlDeviceGet*RunningProcesses. nvidia-smi: Processes."""
@@ -53,7 +53,7 @@ class SharingReaders(Card):
     def mig_instances(self) -> list[MigInstance]:
         """The instances of a divided GPU, in NVML's order. nvmlDeviceGetMigDeviceHandleByIndex. nvidia-smi -L.
 
-        Only asked for while MIG mode is on: repeated look-ups that fail were seen to hang.
+        Only asked in MIG mode: repeated look-ups that fail were seen to hang.
         """
         if not self.mig_mode():
             return []
@@ -62,7 +62,7 @@ class SharingReaders(Card):
             try:
                 instances.append(MigInstance(call(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, self._handle, index)))
             except Refused as error:
-                if error.code != pynvml.NVML_ERROR_NOT_FOUND:  # a hole: instances keep their places when others go
+                if error.code != pynvml.NVML_ERROR_NOT_FOUND:  # a gap: instances keep their index if others go
                     raise
         return instances
 
@@ -76,7 +76,7 @@ class SharingReaders(Card):
         if not instances:
             return []
         try:
-            # All that the driver still has, the oldest first: the newest of each vGPU stays.
+            # All samples that the driver has, the oldest first: the dict below keeps the newest of each vGPU.
             samples = call(pynvml.nvmlDeviceGetVgpuUtilization, self._handle, 0)
         except (Absent, Refused):  # NOT_FOUND if there is none
             samples = []
@@ -88,7 +88,7 @@ class SharingReaders(Card):
 
         nvidia-smi -q: vGPU Software Licensed Product.
         """
-        # No other card waits for a license, whatever the driver lists.
+        # Only a vGPU needs a license, whatever the driver lists for other cards.
         if self.virtualization_mode() != pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU:
             raise Absent(0, "no vGPU")
         features = call(pynvml.nvmlDeviceGetGridLicensableFeatures_v4, self._handle)

@@ -1,4 +1,4 @@
-"""The driver as a whole: starting it, its versions, how many GPUs it counts."""
+"""The driver as a whole: start and stop, versions, number of GPUs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def gpu_count() -> int:
 
 def process_name(pid: int) -> str:
     """Program of a process on a GPU, without its arguments. nvmlSystemGetProcessName. nvidia-smi: Process name."""
-    # What NVML gives begins with the path; a title that a program has given itself can be anything after that.
+    # NVML's text begins with the path. After it, a program that sets its own title can have written anything.
     words = text(pynvml.nvmlSystemGetProcessName, pid).split()
     return words[0].rpartition("/")[2] or words[0]
 
@@ -56,8 +56,8 @@ def process_name(pid: int) -> str:
 def slots(folder: str = SLOTS) -> list[str]:
     """PCI addresses of every GPU that the kernel module has bound, lost ones included.
 
-    From /proc/driver/nvidia/gpus, which lists a slot also when NVML can no longer say what is in it; in NVML's own
-    spelling (8 digits of domain, upper case). Empty where there is no such folder.
+    From /proc/driver/nvidia/gpus, which lists a slot even if NVML can no longer say what is in it. In NVML's spelling
+    (8 digits of domain, upper case). Empty if there is no such folder.
     """
     try:
         names = os.listdir(folder)

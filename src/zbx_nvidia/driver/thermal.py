@@ -1,4 +1,4 @@
-"""Readers of temperatures, of their limits, and of fans."""
+"""Readers of temperatures, their limits, and fans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zbx_nvidia.driver.parts import Fan
 
 
 class ThermalReaders(Card):
-    """How warm a GPU is, and how it is cooled."""
+    """Temperatures and fans of a GPU."""
 
     def temperature(self) -> int:
         """Temperature of the die, in °C. nvmlDeviceGetTemperatureV. nvidia-smi: temperature.gpu."""

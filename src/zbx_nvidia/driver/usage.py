@@ -1,4 +1,4 @@
-"""Shares of a GPU that each process used between two looks, from the samples that the driver takes."""
+"""The shares of a GPU that each process used between two calls, from the driver's samples."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _WHOLE = 100  # %
 _MICRO = 1_000_000
-# Drivers sample about once a second: in less it would seem that nobody used the GPU.
+# Drivers sample about once a second: over a shorter time, a GPU in use could have no samples.
 _LEAST = 2.0  # s
-_AHEAD = 1.0  # s; a sample may come while it is asked for
-# pynvml takes success, where it asked for a size, for a failure; the driver says that it found nothing. Both mean that
-# no process used the GPU.
+_AHEAD = 1.0  # s; a sample may be taken during the call
+# pynvml treats success, as the answer to a size query, as an error; a driver may also answer "not found". Both mean
+# that no process used the GPU.
 _NOBODY = frozenset({pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_NOT_FOUND})
 
 
@@ -38,7 +38,7 @@ class Shares(NamedTuple):
     utilization_decoder: int
 
 
-# Of a process of which the driver has no sample: it lists those that used anything.
+# For a process without a sample: the driver lists only processes that used the GPU.
 IDLE = Shares(0, 0, 0, 0)
 
 
@@ -67,12 +67,12 @@ class Usage:
             wall: Unix time, in s.
 
         Raises:
-            Absent: The card or the driver does not say; in MIG mode none does.
-            NotNow: There are more processes than a moment ago.
+            Absent: The card or the driver does not have it; in MIG mode none has.
+            NotNow: Processes were started between the two calls of pynvml.
             Refused: No permission, or an error without a reason.
             Lost: The device is gone.
         """
-        # By the clock as it is now, with which the driver stamps: it may have jumped since the last time.
+        # Calculated from the present wall clock, with which the driver stamps: it may have jumped since the last call.
         since = int((wall - max(now - self._asked, _LEAST)) * _MICRO)
         until = int((wall + _AHEAD) * _MICRO)
         self._asked = now
@@ -80,15 +80,15 @@ class Usage:
             lambda: self._ask(pynvml.nvmlDeviceGetProcessesUtilizationInfo, since),  # r550
             lambda: self._ask(pynvml.nvmlDeviceGetProcessUtilization, since),
         )
-        found: dict[int, list[tuple[int, ...]]] = {}
+        by_pid: dict[int, list[tuple[int, ...]]] = {}
         for sample in samples:
             shares = (sample.smUtil, sample.memUtil, sample.encUtil, sample.decUtil)
-            # Entries without a time, and with shares of thousands of %, are what a driver has not filled.
+            # An entry that the driver did not fill has no time, and shares of thousands of %.
             if since < sample.timeStamp <= until and max(shares) <= _WHOLE:
-                found.setdefault(sample.pid, []).append(shares)
+                by_pid.setdefault(sample.pid, []).append(shares)
         return {
             pid: Shares(*(round(sum(engine) / len(taken)) for engine in zip(*taken, strict=True)))
-            for pid, taken in found.items()
+            for pid, taken in by_pid.items()
         }
 
     def _ask(self, function: Callable[..., Any], since: int) -> Any:  # noqa: ANN401  structures of pynvml

@@ -1,1 +1,1 @@
-"""Talks to a Zabbix front end: reads what is there, plans a change, makes it. It is given text and names, no GPUs."""
+"""Zabbix's API: reads the current state, plans a change, applies it. Callers pass texts and names; GPUs are unknown."""

@@ -1,15 +1,15 @@
 """The connection to a Zabbix front end: address, credentials, TLS, time limits, retries.
 
-What it takes care of, each observed with pyzabbix 1.3.1:
+Seen with pyzabbix 1.3.1, and handled here:
 
-- Its DEBUG log holds the password and the session, its exceptions hold the server's whole answer, and exceptions of
-  requests hold the request with both. So its DEBUG log is switched off, and an error is raised outside the `except`
-  clause, with no chain to the exception it explains.
-- It has no time limit and no retries. Only calls that read are tried again: a write whose answer was lost may have
-  been done.
-- `with ZabbixAPI(...)` swallows API errors. It is not used here.
-- A `.netrc` entry for the host replaces the session by Basic authentication: `trust_env` is off, and proxies and the CA
-  file of the environment are read on purpose.
+- Its DEBUG log contains the password and the session, its exceptions contain the server's whole answer, and exceptions
+  of requests contain the request with both. So its DEBUG log is switched off, and an error is raised outside the
+  `except` clause, not chained to the exception that it explains.
+- It has no time limit and no retries. Only calls that read are retried: the server may have done a write although its
+  answer was lost.
+- `with ZabbixAPI(...)` swallows API errors, so it is not used here.
+- A `.netrc` entry for the host replaces the session with Basic authentication. So `trust_env` is off, and the proxies
+  and the CA file of the environment are read explicitly.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
-# What these do, they do on every host that has the template: 4.5 s were seen with 100 hosts of eight GPUs. Zabbix
-# itself wants PHP to give them 300 s.
+# These change every host that has the template: 4.5 s was seen with 100 hosts of eight GPUs. Zabbix itself requires
+# PHP's limit to be 300 s.
 LONG = {"configuration.import": 300.0, "template.delete": 300.0}
 PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt of a call that reads
-BUSY = (502, 503, 504)  # a reverse proxy's words for "not now"
+BUSY = (502, 503, 504)  # HTTP status with which a reverse proxy says that its backend does not answer
 READS = ("apiinfo.version", "configuration.export", "configuration.importcompare", "user.checkAuthentication")
 
 logging.getLogger("pyzabbix.api").addFilter(lambda record: record.levelno > logging.DEBUG)
@@ -70,12 +70,12 @@ def credentials(
 ) -> Credentials:
     """Finds the credentials: files named on the command line before the environment, a token before a password."""
     if token_file and password_file:
-        raise UsageError("--token-file and --password-file exclude each other: give one of them")
+        raise UsageError("--token-file and --password-file exclude each other: give only one")
     if password_file:
         return _login(user, secret(password_file, "--password-file"), "--password-file")
     token = secret(token_file, "--token-file") if token_file else environ.get("ZABBIX_TOKEN", "")
     if token:
-        # It becomes an HTTP header: anything else would fail there, with the token in the exception's text.
+        # The token becomes an HTTP header: other characters would fail there, with the token in the exception's text.
         if not re.fullmatch(r"[!-~]+", token):
             source = f"--token-file {token_file}" if token_file else "ZABBIX_TOKEN"
             raise UsageError(f"{source}: not an API token: it must be one word of plain ASCII characters")
@@ -99,7 +99,7 @@ def secret(path: Path, option: str) -> str:
 
     Args:
         path: of the file.
-        option: that named it, for complaints.
+        option: the option that named the file, for error messages.
     """
     try:
         mode = path.stat().st_mode
@@ -110,17 +110,17 @@ def secret(path: Path, option: str) -> str:
         raise UsageError(f"{option} {path}: cannot be read: not UTF-8 text") from None
     if not text:
         raise UsageError(f"{option} {path}: the file is empty")
-    # A warning and no more: secrets that a container engine mounts are readable by all.
+    # Only a warning: everybody can read the secrets that a container engine mounts.
     if mode & (stat.S_IRGRP | stat.S_IROTH):
-        logger.warning("warning: %s %s can be read by other users: chmod 600 it", option, path)
+        logger.warning("warning: %s %s: other users can read this file: run chmod 600 on it", option, path)
     return text
 
 
 def front_end(url: str) -> str:
-    """The address of the front end, from any address a person may have copied out of the browser."""
+    """The address of the front end, from any address that a person may copy from the browser."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  raises ValueError where the port is no number
+        parts.port  # noqa: B018  raises ValueError if the port is not a number
     except ValueError:
         raise UsageError("--url: not an address: write it as https://zabbix.example.com/zabbix") from None
     if parts.username is not None or parts.password is not None:
@@ -140,25 +140,25 @@ def connect(
     insecure: bool = False,
     timeout: float = 30.0,
 ) -> Iterator[Connection]:
-    """Logs in, hands over the connection, and logs out.
+    """Logs in, yields the connection, and logs out.
 
     Args:
         url: address of the front end.
-        login: whom to log in as.
-        ca_file: certificates to trust, PEM; else REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or the usual ones.
+        login: user to log in as.
+        ca_file: certificates to trust, PEM; without it REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or the default of requests.
         insecure: do not check the server's certificate.
-        timeout: seconds to wait for each answer, longer for what changes every host.
+        timeout: seconds to wait for each answer; `LONG` has the calls that may take longer.
     """
     url = front_end(url)
     session = requests.Session()
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(url)
-    session.max_redirects = 0  # requests would turn the POST into a GET, or send the password on to another address
+    session.max_redirects = 0  # requests would turn the POST into a GET, or send the password to another address
     session.verify = _trusted(ca_file, insecure=insecure)
     with session:
         api = ZabbixAPI(url, session=session)
         connection = Connection(api, url, login, timeout)
-        session.hooks["response"].append(connection.hear)
+        session.hooks["response"].append(connection.note_clock)
         connection.log_in()
         try:
             yield connection
@@ -167,10 +167,10 @@ def connect(
 
 
 def _trusted(ca_file: Path | None, *, insecure: bool) -> bool | str:
-    """What requests is to check certificates against."""
+    """The `verify` of requests: what it checks certificates against."""
     if insecure:
         if ca_file:
-            raise UsageError("--insecure and --ca-file exclude each other: give one of them")
+            raise UsageError("--insecure and --ca-file exclude each other: give only one")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         logger.warning("warning: --insecure: the server's certificate is not checked")
         return False
@@ -192,7 +192,7 @@ def _trusted(ca_file: Path | None, *, insecure: bool) -> bool | str:
         if not Path(path).is_dir():
             ssl.create_default_context(cafile=path)
     except ssl.SSLError:
-        raise UsageError(f"{source} {path}: holds no certificate: it must be in PEM form") from None
+        raise UsageError(f"{source} {path}: no certificate in this file: give one in PEM format") from None
     except OSError as error:
         raise UsageError(f"{source} {path}: cannot be read: {error.strerror}") from None
     return path
@@ -204,7 +204,7 @@ class Connection:
     Attributes:
         url: address of the front end.
         version: version of the front end, (7, 0).
-        ahead: how far its clock is ahead of this machine's, in s, as exact as HTTP tells: to a second.
+        ahead: how far its clock is ahead of this machine's, in s; as exact as HTTP's Date header, to a second.
     """
 
     def __init__(self, api: ZabbixAPI, url: str, login: Credentials, timeout: float) -> None:
@@ -215,11 +215,11 @@ class Connection:
         self._login = login
         self._timeout = timeout
         self._user = login.user
-        self._sent: set[str] = set()  # secrets besides those
+        self._sent: set[str] = set()  # other secrets that were sent
         self._accepted = False  # whether the front end has accepted the credentials
 
     def log_in(self) -> None:
-        """Finds the version and has the credentials accepted."""
+        """Finds the version and checks the credentials."""
         text = str(self.call("apiinfo.version"))
         numbers = re.match(r"(\d+)\.(\d+)", text)
         if not numbers:
@@ -227,32 +227,32 @@ class Connection:
         self.version = (int(numbers[1]), int(numbers[2]))
         if self.version < versions.OLDEST:
             oldest = ".".join(map(str, versions.OLDEST))
-            raise ServerError(f"Zabbix at {self.url} is version {text}: {oldest} is the oldest that is supported")
+            raise ServerError(f"Zabbix at {self.url} is version {text}: zbx-nvidia needs {oldest} or newer")
         if self._login.token:
             self._attempt("apiinfo.version", lambda: self._api.login(api_token=self._login.token))
-            # That asked the server nothing about the token: this does, and tells whose it is.
+            # The login above does not check the token. This call does, and returns its user.
             self._user = self.call("user.checkAuthentication", {"token": self._login.token})["username"]
         else:
             self._attempt("user.login", lambda: self._api.login(self._login.user, self._login.password))
         self._accepted = True
         logger.debug("logged in to Zabbix %s at %s", text, self.url)
 
-    def hear(self, response: requests.Response, **_: object) -> None:
-        """Notes the clock of whoever answers: Zabbix's API does not tell its time."""
+    def note_clock(self, response: requests.Response, **_: object) -> None:
+        """Notes the web server's clock, since Zabbix's API does not return its own."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            told = parsedate_to_datetime(response.headers["Date"]).timestamp()
-            # Half a second more: the header is cut to a whole one.
-            self.ahead = told + 0.5 - time.time()
+            date = parsedate_to_datetime(response.headers["Date"]).timestamp()
+            # The header has whole seconds, cut off: half a second is the mean of what is missing.
+            self.ahead = date + 0.5 - time.time()
 
     def log_out(self) -> None:
         """Ends the session that a password opened; a token opens none."""
         if not self._login.token:
-            # All that was asked for is done, or its error is on its way: a session that times out later is no matter.
+            # The work is done, or its error is being raised: a session that ends by itself later does no harm.
             with contextlib.suppress(ServerError):
                 self.call("user.logout")
 
     def call(self, method: str, params: Mapping[str, Any] | list[Any] | None = None) -> Any:  # noqa: ANN401  JSON
-        """Calls a method of the API and returns its result; one that only reads is tried again when it finds no one."""
+        """Calls a method of the API and returns its result; retries one that only reads."""
         if isinstance(params, dict) and params.get("tls_psk"):
             self._sent.add(str(params["tls_psk"]))
         return self._attempt(
@@ -262,7 +262,7 @@ class Connection:
         )
 
     def _attempt(self, method: str, request: Callable[[], Any], pauses: tuple[float, ...] = ()) -> Any:  # noqa: ANN401
-        """Makes a request; what goes wrong comes back as one line, with no chain to the exception it explains."""
+        """Makes a request, and raises any failure as one line, not chained to the exception that it explains."""
         limit = self._limit(method)
         self._api.timeout = (min(CONNECT_TIMEOUT, limit), limit)
         for pause in (*pauses, None):
@@ -270,17 +270,17 @@ class Connection:
             try:
                 result = request()
             except (requests.RequestException, ZabbixAPIException) as error:
-                again = _is_passing(error)
+                may_pass = _may_pass(error)
                 problem = ServerError(self._explain(method, error))
             except (KeyError, TypeError, AttributeError):
-                # JSON, but not JSON-RPC: pyzabbix takes its shape for granted.
-                again = False
-                problem = ServerError(explain.not_a_front_end(self.url, "the answer is JSON of another kind"))
+                # JSON, but not JSON-RPC: pyzabbix does not check for that.
+                may_pass = False
+                problem = ServerError(explain.not_a_front_end(self.url, "its answer is JSON, but not JSON-RPC"))
             else:
                 logger.debug("%s: answered in %.2f s", method, time.monotonic() - start)
                 return result
             logger.debug("%s: failed after %.2f s", method, time.monotonic() - start)
-            if pause is None or not again:
+            if pause is None or not may_pass:
                 break
             time.sleep(pause)
         raise problem
@@ -290,7 +290,7 @@ class Connection:
         return max(self._timeout, LONG.get(method, 0.0))
 
     def _explain(self, method: str, error: requests.RequestException | ZabbixAPIException) -> str:
-        """The error in one line. What the other side said goes through `_redact`: it may have sent a secret back."""
+        """The error in one line. The server's text goes through `_redact`: it may contain a secret that was sent."""
         if isinstance(error, requests.RequestException):
             if error.response is None:
                 return explain.no_answer(self.url, method, error, timeout=self._limit(method), reads=_reads(method))
@@ -298,8 +298,8 @@ class Connection:
         if error.error is None:  # pyzabbix could not read the answer, which is the exception's text
             return explain.not_an_api(self.url, str(error.args[0]))
         who = f"user {self._user!r}" if self._user else "the token"
-        said = self._redact(str(error.error["data"]))
-        return explain.refusal(self.url, method, said, who=who, unauthorised=self._unauthorised())
+        reason = self._redact(str(error.error["data"]))
+        return explain.refusal(self.url, method, reason, who=who, unauthorized=self._unauthorized())
 
     def _redact(self, text: str) -> str:
         for secret in (self._login.token, self._login.password, str(self._api.auth), *self._sent):
@@ -307,15 +307,15 @@ class Connection:
                 text = text.replace(secret, "***")
         return " ".join(text.split())
 
-    def _unauthorised(self) -> str:
-        """What it means, at this point, that the front end says "Not authorised"."""
+    def _unauthorized(self) -> str:
+        """What the front end's "Not authorized" means at this point."""
         if not self._accepted:
             return "the token is unknown or disabled: check ZABBIX_TOKEN or --token-file"
         if versions.takes_bearer(self.version):
-            # Seen with Apache and PHP-FPM: the login works, and every call after it is "Not authorised".
+            # Seen with Apache and PHP-FPM: the login works, and every call after it is "Not authorized".
             return (
                 "the login was accepted, so the web server strips the Authorization header: "
-                "Apache with PHP-FPM needs 'CGIPassAuth On'"
+                "for Apache with PHP-FPM, set 'CGIPassAuth On'"
             )
         return "the session has ended: run the command again"
 
@@ -325,8 +325,8 @@ def _reads(method: str) -> bool:
     return method.endswith(".get") or method in READS
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether the next attempt may find what this one did not: no use after a bad certificate or a time limit."""
+def _may_pass(error: Exception) -> bool:
+    """Whether a retry may succeed. It does not help against a bad certificate, and would double a time limit."""
     if isinstance(error, requests.HTTPError):
         return error.response.status_code in BUSY
     return isinstance(error, requests.ConnectionError) and not isinstance(

@@ -1,4 +1,4 @@
-"""What went wrong between here and the front end, in one line: what, where, and what to do."""
+"""Failures between this machine and the front end, each in one line: what, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import ssl
 import requests
 
 NO_TEMPLATE_GROUP = (
-    "the template's group is not there, or not for this user, and only a Super admin may make it: "
-    "have one run this once, or take a user of type Admin with write access to it"
+    "the template's group does not exist, or this user cannot see it, and only a Super admin can create it: "
+    "run this once as a Super admin, or use an Admin with write access to the group"
 )
-# The method and what the API says, in small letters, and what to do about it. Its error codes tell nothing apart.
+# A part of "METHOD: ERROR" in lower case -> what to do. Zabbix uses the same error code for different errors.
 ADVICE = (
-    ("incorrect user name or password", "check both; repeated failures block the account for half a minute"),
-    ("api token expired", "make a new token, or move the date of this one, under Users > API tokens"),
+    ("incorrect user name or password", "check both; repeated failures block the account for 30 s"),
+    ("api token expired", "create a new token, or extend this one, under Users > API tokens"),
     ("permissions to import template groups", NO_TEMPLATE_GROUP),
     ('configuration.import: no permissions to call "hostgroup.create"', NO_TEMPLATE_GROUP),  # 6.0
     (
         "hostgroup.create: no permissions",
-        "only a Super admin may make a host group: name one with --group that this user may write",
+        "only a Super admin can create a host group: with --group, name one that this user may write",
     ),
-    ("permission", "give the user's role that right and its user group write access, or use a Super admin"),
+    ("permission", "allow it in the user's role and give its user group write access, or use a Super admin"),
     (
-        # 6.0 shows an Admin the dashboard of a template only through a host that has it, and would make it again.
+        # 6.0 shows an Admin the dashboard of a template only through a host that has it, and would create it again.
         "entry with uuid",
         "this user does not see all of the template: link it to a host that the user may read, or use a Super admin",
     ),
-    ("already exists", "rename one of the two, or take the other away"),
+    ("already exists", "rename one of the two, or remove the other"),
 )
 
 
 def cause(error: BaseException) -> BaseException:
-    """The innermost exception that gives a reason: requests wraps urllib3, which wraps the system's."""
-    found = error
+    """The innermost exception with a reason: requests wraps urllib3's exception, which wraps the system's."""
+    innermost = error
     inner = error.__cause__ or error.__context__
     while inner:
         if isinstance(inner, OSError) and inner.strerror:
-            found = inner
+            innermost = inner
         inner = inner.__cause__ or inner.__context__
-    return found
+    return innermost
 
 
 def not_a_front_end(url: str, observed: str) -> str:
-    """Something answers that does not talk as Zabbix does."""
+    """Something answers that is not Zabbix."""
     return (
         f"{url} is not a Zabbix front end: {observed}: give as --url what a browser shows before index.php, "
         "such as https://zabbix.example.com/zabbix"
@@ -50,54 +50,54 @@ def not_a_front_end(url: str, observed: str) -> str:
 
 
 def status(url: str, method: str, response: requests.Response) -> str:
-    """The web server answers, with a status of its own."""
+    """The web server answers with an HTTP status."""
     if response.is_redirect:
         return f"{url} redirects to {response.headers['Location']}: give the address of the front end there as --url"
-    said = f"HTTP {response.status_code} {response.reason}"
+    line = f"HTTP {response.status_code} {response.reason}"
     if response.status_code in {requests.codes.not_found, requests.codes.method_not_allowed}:
-        return not_a_front_end(url, said)
-    return f"{url} answers {method} with {said}: see the web server's error log"
+        return not_a_front_end(url, line)
+    return f"{url} answers {method} with {line}: see the web server's error log"
 
 
 def no_answer(url: str, method: str, error: requests.RequestException, *, timeout: float, reads: bool) -> str:
-    """Nothing came back at all."""
+    """No answer was received."""
     reason = cause(error)
     if isinstance(reason, ssl.SSLCertVerificationError):
         return (
-            f"{url} shows a certificate that cannot be trusted: {reason.verify_message}: "
-            "name the authority that signed it with --ca-file"
+            f"{url} presents a certificate that is not trusted: {reason.verify_message}: "
+            "give the certificate of its authority with --ca-file"
         )
     if isinstance(reason, ssl.SSLError):
-        return f"{url} does not speak TLS as expected: {reason.reason}: check scheme and port of --url"
+        return f"{url}: the TLS handshake failed: {reason.reason}: check scheme and port of --url"
     if isinstance(error, requests.ReadTimeout):
-        done = "" if reads else " and may have done it all the same (the next run shows it)"
-        return f"{url} did not answer {method} within {timeout:g} s{done}: raise --timeout, or see the server's load"
-    said = "no answer in time" if isinstance(error, requests.Timeout) else getattr(reason, "strerror", None)
-    said = said or type(reason).__name__
+        done = "" if reads else ", but may have done it (run this again to see)"
+        return f"{url} did not answer {method} within {timeout:g} s{done}: raise --timeout, or check the server's load"
+    text = "no answer in time" if isinstance(error, requests.Timeout) else getattr(reason, "strerror", None)
+    text = text or type(reason).__name__
     if isinstance(error, requests.exceptions.ProxyError):
-        return f"{url} cannot be reached through the proxy: {said}: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
-    return f"{url} cannot be reached: {said}: check --url, and that the web server runs"
+        return f"{url} cannot be reached through the proxy: {text}: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+    return f"{url} cannot be reached: {text}: check --url, and that the web server runs"
 
 
 def not_an_api(url: str, answer: str) -> str:
     """The answer cannot be read."""
-    return not_a_front_end(url, "a web page comes back" if "<" in answer else "what comes back is not JSON")
+    return not_a_front_end(url, "its answer is a web page" if "<" in answer else "its answer is not JSON")
 
 
-def refusal(url: str, method: str, said: str, *, who: str, unauthorised: str) -> str:
+def refusal(url: str, method: str, reason: str, *, who: str, unauthorized: str) -> str:
     """The API answers with an error.
 
     Args:
         url: address of the front end.
         method: what was called.
-        said: the answer.
-        who: as whom it was called.
-        unauthorised: what it means, at this point, that the call counts as one without a login.
+        reason: the API's text.
+        who: the user or token that called it.
+        unauthorized: what to do if the front end says that the call was not authorized.
     """
-    said = said.rstrip(".")
-    words = f"{method}: {said}".lower()
-    if "not authori" in words or "session terminated" in words:
-        advice = unauthorised
+    reason = reason.rstrip(".")
+    error = f"{method}: {reason}".lower()
+    if "not authori" in error or "session terminated" in error:  # spelled -ised or -ized, by version
+        advice = unauthorized
     else:
-        advice = next((advice for mark, advice in ADVICE if mark in words), "")
-    return f"Zabbix at {url} refuses {method} to {who}: {said}" + (f": {advice}" if advice else "")
+        advice = next((advice for part, advice in ADVICE if part in error), "")
+    return f"Zabbix at {url} refuses {method} to {who}: {reason}" + (f": {advice}" if advice else "")

@@ -1,4 +1,4 @@
-"""Adds a host, or what is missing on it, and overwrites nothing that somebody else has set."""
+"""Adds a host, or what is missing on it, and keeps the settings of others."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Object = dict[str, Any]
 AGENT = "1"  # Zabbix's number for an interface of an agent
 AGENT_PORT = "10050"
 PSK = "2"  # Zabbix's number for encryption with a pre-shared key, of either direction
-ENCRYPTIONS = {1: "none", 2: "PSK", 4: "certificate"}  # of tls_accept any sum of these
-TEXT = "0"  # Zabbix's number for a macro whose value can be read
+ENCRYPTIONS = {1: "none", 2: "PSK", 4: "certificate"}  # bits of tls_accept
+TEXT = "0"  # Zabbix's number for a macro whose value the API returns
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a host is to be.
+    """What a host must have.
 
     Attributes:
         name: technical name of the host.
-        template: name of the template it is to have.
-        excluded: names of templates that have the same items, so that it cannot be linked beside them.
-        address: IP address or DNS name of its agent; empty where the agent calls the server.
-        port: port of its agent; empty for 10050 on a new interface, and for any on one that is there.
+        template: name of its template.
+        excluded: names of templates with the same items, which cannot be linked together with it.
+        address: IP address or DNS name of its agent; empty if the agent connects to the server.
+        port: port of its agent; empty for 10050 on a new interface, and for any port on an existing one.
         groups: host groups that must exist.
-        default_group: host group of a new host where `groups` is empty; it is made if missing.
-        proxy: name of the proxy that monitors it; empty to leave that as it is.
-        proxy_group: name of the proxy group that does, in place of one proxy.
+        default_group: host group of a new host if `groups` is empty; it is created if missing.
+        proxy: name of the proxy that monitors it; empty to keep the present one.
+        proxy_group: name of the proxy group that monitors it, instead of one proxy.
         tags: pairs of tag and value.
         macros: values by macro, {$NAME}.
-        psk_identity: encrypt both ways with the key of this name; empty to leave that as it is.
+        psk_identity: encrypt both ways with the key of this name; empty to keep the present encryption.
         psk: that key, as hexadecimal digits.
     """
 
@@ -59,12 +59,12 @@ class Wanted:
 
 
 def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) -> Plan:
-    """What must be done so that the host is as wanted.
+    """The changes that make the host as wanted.
 
     Args:
-        zabbix: where.
-        wanted: what the host is to be.
-        overwrite: change the host's own interface, macros and proxy where they differ from what is wanted.
+        zabbix: the server.
+        wanted: what the host must have.
+        overwrite: change the host's own interface, macros, proxy and encryption if they differ.
     """
     templateid = _template(zabbix, wanted.template)
     monitored = _monitored(zabbix, wanted)
@@ -99,7 +99,7 @@ def _new(zabbix: Connection, wanted: Wanted, templateid: str, monitored: Object)
 
 
 def _summary(wanted: Wanted, groups: tuple[str, ...]) -> str:
-    """What a new host is, for people."""
+    """A new host in one line."""
     parts = [f"template {wanted.template}", f"group {', '.join(groups)}"]
     if wanted.address:
         parts.append(f"interface {wanted.address}:{wanted.port or AGENT_PORT}")
@@ -113,7 +113,7 @@ def _summary(wanted: Wanted, groups: tuple[str, ...]) -> str:
 
 
 class _Update:
-    """The update of one host as it is put together: what changes, what is sent, what stands against it."""
+    """The update of one host, while it is put together: the changes, the request, the conflicts, and what is kept."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -122,16 +122,17 @@ class _Update:
         self.conflicts: list[str] = []
         self.kept: list[Kept] = []
 
-    def add(self, kind: str, what: str) -> None:
-        self.changes.append(Change("add", kind, what))
+    def add(self, kind: str, name: str) -> None:
+        self.changes.append(Change("add", kind, name))
 
-    def overwrite(self, kind: str, what: str, old: str, new: str) -> None:
-        """Somebody else's setting."""
-        self.changes.append(Change("update", "host", self.name, f"{kind} {what}".strip(), old, new))
-        self.conflicts.append(f"{kind} {what}".strip() + f" is {old!r}, not {new!r}")
+    def overwrite(self, kind: str, name: str, old: str, new: str) -> None:
+        """Replaces a setting of somebody else, which needs --overwrite."""
+        setting = f"{kind} {name}".strip()
+        self.changes.append(Change("update", "host", self.name, setting, old, new))
+        self.conflicts.append(f"{setting} is {old!r}, not {new!r}")
 
 
-def _existing(  # noqa: PLR0913  ids that were looked up once
+def _existing(  # noqa: PLR0913  ids are looked up once
     zabbix: Connection, wanted: Wanted, host: Object, templateid: str, monitored: Object, *, overwrite: bool
 ) -> Plan:
     update = _Update(wanted.name)
@@ -141,10 +142,10 @@ def _existing(  # noqa: PLR0913  ids that were looked up once
         if template["host"] in wanted.excluded:
             raise ServerError(
                 f"Zabbix at {zabbix.url}: the host {wanted.name!r} has the template {template['host']!r}"
-                f"{'' if template in direct else ' through another'}, which cannot "
-                f"stand beside {wanted.template!r}: unlink it first (without clear, to keep its history)"
+                f"{'' if template in direct else ' (through another template)'} with the same items as "
+                f"{wanted.template!r}: unlink it first (without clear, to keep its history)"
             )
-    # Beside a template that has it, it cannot be linked: Zabbix gives a host no item twice.
+    # A template that another one includes cannot be linked too: Zabbix gives a host no item twice.
     if templateid not in [template["templateid"] for template in linked]:
         update.add("template", wanted.template)
         ids = [template["templateid"] for template in direct]
@@ -162,7 +163,7 @@ def _existing(  # noqa: PLR0913  ids that were looked up once
     if update.conflicts and not overwrite:
         refusal = (
             f"Zabbix at {zabbix.url}: the host {wanted.name!r} exists with other settings: "
-            f"{'; '.join(update.conflicts)}: give --overwrite to change that"
+            f"{'; '.join(update.conflicts)}: give --overwrite to change them"
         )
     request = {"hostid": host["hostid"], **update.request}
     return Plan(
@@ -181,7 +182,7 @@ def _add_groups(zabbix: Connection, wanted: Wanted, host: Object, update: _Updat
 
 
 def _add_tags(wanted: Wanted, host: Object, update: _Update) -> None:
-    # Tags that a discovery made ("automatic", from 6.4 on) are not the user's to send back.
+    # Tags of a discovery ("automatic", since 6.4) must not be sent back.
     tags = [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"] if tag.get("automatic", "0") == "0"]
     for tag, value in wanted.tags:
         if {"tag": tag, "value": value} not in tags:
@@ -203,9 +204,9 @@ def _set_macros(wanted: Wanted, host: Object, update: _Update) -> None:
             macros.append({"hostmacroid": macro["hostmacroid"], "value": value, "type": TEXT})
     if macros:
         replaced = {macro.get("hostmacroid") for macro in macros}
-        # Those named by their id alone stay as they are, secret ones too.
-        rest = [{"hostmacroid": macro["hostmacroid"]} for macro in host["macros"]]
-        update.request["macros"] = [macro for macro in rest if macro["hostmacroid"] not in replaced] + macros
+        # A macro that is sent with its id alone keeps its value, a secret one too.
+        others = [{"hostmacroid": macro["hostmacroid"]} for macro in host["macros"]]
+        update.request["macros"] = [macro for macro in others if macro["hostmacroid"] not in replaced] + macros
 
 
 def _set_interface(wanted: Wanted, host: Object, update: _Update) -> None:
@@ -226,16 +227,16 @@ def _set_interface(wanted: Wanted, host: Object, update: _Update) -> None:
 
 
 def _kept_interfaces(interfaces: list[Object]) -> list[Object]:
-    """Interfaces as `host.update` wants them back; it deletes those that are not sent."""
-    sent = ("interfaceid", "type", "main", "useip", "ip", "dns", "port", "details")
-    # `details` of all but SNMP interfaces is an empty list, which is refused.
-    return [{key: interface[key] for key in sent if interface.get(key) != []} for interface in interfaces]
+    """Interfaces in the form for `host.update`, which deletes those that are not sent."""
+    keys = ("interfaceid", "type", "main", "useip", "ip", "dns", "port", "details")
+    # `details` is an empty list unless the interface is SNMP, and `host.update` refuses an empty list.
+    return [{key: interface[key] for key in keys if interface.get(key) != []} for interface in interfaces]
 
 
 def _set_monitored(zabbix: Connection, wanted: Wanted, host: Object, monitored: Object, update: _Update) -> None:
     if monitored.items() <= host.items():
         return
-    # Who monitors a host is a setting too, also where it is the server itself.
+    # "No proxy" is a setting of somebody else too.
     old = "(none)"
     if groupid := versions.proxy_group_of(zabbix.version, host):
         old = f"proxy group {_name(_proxy_groups(zabbix), groupid)}"
@@ -246,12 +247,10 @@ def _set_monitored(zabbix: Connection, wanted: Wanted, host: Object, monitored: 
 
 
 def _set_encryption(wanted: Wanted, host: Object, update: _Update, *, overwrite: bool) -> None:
-    # Identity and key can be written and never read. Where the host encrypts with some key already, it is taken for the
-    # right one: to set it again at each run would never be "nothing changes".
+    # The API accepts identity and key, but never returns them. A key that the host already has is assumed to be right:
+    # if each run set it again, none would report "nothing changes".
     if (host["tls_connect"], host["tls_accept"]) == (PSK, PSK) and not overwrite:
-        update.kept.append(
-            Kept("PSK, which Zabbix tells nobody, so that it was not compared", "", "", "", "--overwrite")
-        )
+        update.kept.append(Kept("PSK, not compared: Zabbix does not return it", "", "", "", "--overwrite"))
         return
     old = f"to the agent {_encryptions(host['tls_connect'])}, from it {_encryptions(host['tls_accept'])}"
     update.overwrite("encryption", "", old, f"both ways the PSK {wanted.psk_identity}")
@@ -305,22 +304,22 @@ def _host(zabbix: Connection, name: str) -> Object | None:
         "selectParentTemplates": ["templateid", "host"],
         versions.select_host_groups(zabbix.version): ["groupid"],
     }
-    found: list[Object] = zabbix.call("host.get", request)
-    return found[0] if found else None
+    hosts: list[Object] = zabbix.call("host.get", request)
+    return hosts[0] if hosts else None
 
 
 def _template(zabbix: Connection, name: str) -> str:
-    found = zabbix.call("template.get", {"output": ["templateid"], "filter": {"host": name}})
-    if not found:
+    templates = zabbix.call("template.get", {"output": ["templateid"], "filter": {"host": name}})
+    if not templates:
         raise ServerError(
-            f"Zabbix at {zabbix.url} has no template {name!r} that this user may see: run install-template first"
+            f"Zabbix at {zabbix.url} has no template {name!r} that this user can see: run install-template first"
         )
-    return str(found[0]["templateid"])
+    return str(templates[0]["templateid"])
 
 
 def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
-    """These templates, those that they have, and so on: the nearest first, each once, as far as this user sees them."""
-    found = list(templates)
+    """These templates and all that they are linked to: the nearest first, each once, as far as this user sees them."""
+    linked = list(templates)
     level = templates
     while level:
         request = {
@@ -329,45 +328,45 @@ def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
             "selectParentTemplates": ["templateid", "host"],
         }
         rows = [parent for template in zabbix.call("template.get", request) for parent in template["parentTemplates"]]
-        known = {template["templateid"] for template in found}
+        known = {template["templateid"] for template in linked}
         level = list({row["templateid"]: row for row in rows if row["templateid"] not in known}.values())
-        found += level
-    return found
+        linked += level
+    return linked
 
 
 def _groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:
     """The ids of host groups by name."""
     if not names:
         return {}
-    request = {"output": ["groupid", "name"]}  # 7.0 returns no id unless it is asked for
-    found = {group["name"]: group["groupid"] for group in zabbix.call("hostgroup.get", request)}
+    request = {"output": ["groupid", "name"]}  # 7.0 returns the id only on request
+    ids = {group["name"]: group["groupid"] for group in zabbix.call("hostgroup.get", request)}
     for name in names if required else ():
-        if name not in found:
-            raise ServerError(_unknown(zabbix, "host group", name, list(found)))
-    return {name: found[name] for name in names if name in found}
+        if name not in ids:
+            raise ServerError(_unknown(zabbix, "host group", name, list(ids)))
+    return {name: ids[name] for name in names if name in ids}
 
 
 def _monitored(zabbix: Connection, wanted: Wanted) -> Object:
-    """The properties of a host that the wanted proxy or proxy group monitors; none where neither is asked for."""
+    """The properties of a host that assign it to the wanted proxy or proxy group; empty if neither is wanted."""
     if wanted.proxy_group:
         if not versions.has_proxy_groups(zabbix.version):
-            here = ".".join(map(str, zabbix.version))
-            raise ServerError(f"Zabbix at {zabbix.url} is {here}: proxy groups came with 7.0: give --proxy instead")
+            version = ".".join(map(str, zabbix.version))
+            raise ServerError(f"Zabbix at {zabbix.url} is {version}: proxy groups need 7.0: give --proxy instead")
         groups = _proxy_groups(zabbix)
         if wanted.proxy_group not in groups:
             raise ServerError(_unknown(zabbix, "proxy group", wanted.proxy_group, list(groups)))
         return versions.monitored_by_proxy_group(groups[wanted.proxy_group])
     if not wanted.proxy:
         return {}
-    found = _proxies(zabbix)
-    if wanted.proxy not in found:
+    proxies = _proxies(zabbix)
+    if wanted.proxy not in proxies:
         if wanted.proxy in _proxy_groups(zabbix):
             raise ServerError(
                 f"Zabbix at {zabbix.url} has no proxy {wanted.proxy!r}: there is a proxy group of that name: "
                 "give --proxy-group"
             )
-        raise ServerError(_unknown(zabbix, "proxy", wanted.proxy, list(found)))
-    return versions.monitored_by_proxy(zabbix.version, found[wanted.proxy])
+        raise ServerError(_unknown(zabbix, "proxy", wanted.proxy, list(proxies)))
+    return versions.monitored_by_proxy(zabbix.version, proxies[wanted.proxy])
 
 
 def _proxies(zabbix: Connection) -> dict[str, str]:
@@ -380,16 +379,16 @@ def _proxy_groups(zabbix: Connection) -> dict[str, str]:
     """The ids of the proxy groups by name."""
     if not versions.has_proxy_groups(zabbix.version):
         return {}
-    found = zabbix.call("proxygroup.get", {"output": ["proxy_groupid", "name"]})
-    return {group["name"]: group["proxy_groupid"] for group in found}
+    groups = zabbix.call("proxygroup.get", {"output": ["proxy_groupid", "name"]})
+    return {group["name"]: group["proxy_groupid"] for group in groups}
 
 
 def _name(ids: dict[str, str], wanted: str) -> str:
-    """The name of what has this id; the id, where this user may not see it."""
+    """The name of the object with this id; the id itself if this user cannot see the object."""
     return next((name for name, one in ids.items() if one == wanted), wanted)
 
 
 def _unknown(zabbix: Connection, kind: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, cutoff=0.4) or sorted(known)[:3]
-    there = f"there are {', '.join(map(repr, near))}" if near else f"it shows this user no {kind} at all"
-    return f"Zabbix at {zabbix.url} has no {kind} {name!r}: {there}"
+    similar = difflib.get_close_matches(name, known, cutoff=0.4) or sorted(known)[:3]
+    hint = f"it has {', '.join(map(repr, similar))}" if similar else f"this user sees no {kind} at all"
+    return f"Zabbix at {zabbix.url} has no {kind} {name!r}: {hint}"

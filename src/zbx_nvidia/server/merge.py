@@ -1,14 +1,14 @@
-"""A template file joined with what people changed on the template that a server has.
+"""Merges a template file with what people changed on the server's template.
 
 An import replaces: it resets macros, enables what was disabled, and deletes macros, tags, groups and prototypes that
-people added to the template, even where nothing missing is to be deleted (seen on 6.0 and 7.0). So the document that is
-imported holds these too. The rules:
+people added to the template, even with `deleteMissing` off (seen on 6.0 and 7.0). So the imported document contains
+these too. The rules:
 
-- The values of macros, and the switches (enabled or not, discovered or not), are the user's: the server's win.
-- What the server has and the file has not, a person added, or an older version of the file did: it stays.
+- The values of macros and the switches (enabled, discovered) belong to the user: the server's values win.
+- An object that only the server has was added by a person or by an older version of the file: it is kept.
 - Everything else belongs to the file.
 
-All values are strings here, as Zabbix's own JSON has them.
+All values are strings here, as in Zabbix's own JSON.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from zbx_nvidia.server.plan import Kept
 Object = dict[str, Any]
 
 
-SWITCHES = {"status": "ENABLED", "discover": "DISCOVER"}  # with what it means where an export leaves them out
+SWITCHES = {"status": "ENABLED", "discover": "DISCOVER"}  # with the value that an export leaves out
 SECTIONS = {
-    # The lists of objects in an export, with what names one of their objects besides its UUID.
+    # The lists of objects in an export, with the fields that identify an object apart from its UUID.
     "items": ("key",),
     "discovery_rules": ("key",),
     "item_prototypes": ("key",),
@@ -35,15 +35,15 @@ SECTIONS = {
     "dashboards": ("name",),
     "valuemaps": ("name",),
 }
-# The lists that stand in a template itself and carry no UUIDs.
+# The lists of a template whose elements have no UUIDs.
 LISTS = {"macros": ("macro",), "tags": ("tag", "value"), "groups": ("name",), "templates": ("name",)}
 LIST_KINDS = {"macros": "macro", "tags": "tag", "groups": "template group", "templates": "linked template"}
 
 
 def groups(document: Object) -> list[Object]:
-    """The groups of templates in a document, whose key was renamed with the form of 6.2."""
-    found: list[Object] = document["template_groups" if "template_groups" in document else "groups"]
-    return found
+    """The template groups of a document, whose key was renamed in 6.2."""
+    template_groups: list[Object] = document["template_groups" if "template_groups" in document else "groups"]
+    return template_groups
 
 
 def kind(section: str) -> str:
@@ -54,12 +54,12 @@ def kind(section: str) -> str:
 
 
 def identity(section: str, item: Object) -> tuple[str, ...]:
-    """What names an object within its section."""
+    """The fields that identify an object within its section."""
     return tuple(item.get(part, "") for part in {**SECTIONS, **LISTS}[section])
 
 
 def keep_values(file: Object, server: Object) -> list[Kept]:
-    """Takes the values of macros and the switches of the server over into the file's document."""
+    """Copies the values of macros and the switches from the server's document into the file's."""
     return [*_keep_macros(file["templates"][0], server["templates"][0]), *_keep_switches(file, server)]
 
 
@@ -94,28 +94,28 @@ def _keep_switches(file: Object, server: Object) -> list[Kept]:
 
 def objects(parent: Object) -> list[tuple[str, Object]]:
     """Every object under this one that has a UUID, with its section."""
-    found = []
+    descendants = []
     for section, items in parent.items():
         if section in SECTIONS or (section == "templates" and "version" in parent):
             for item in items:
                 if section in SECTIONS:
-                    found.append((section, item))
-                found += objects(item)
-    return found
+                    descendants.append((section, item))
+                descendants += objects(item)
+    return descendants
 
 
 def keep_additions(file: Object, server: Object) -> list[Kept]:
-    """Takes everything over that the server's template has and the file's has not."""
+    """Copies everything that only the server's template has into the file's document."""
     known = {item["uuid"] for _, item in objects(file)} | {group["uuid"] for group in groups(file)}
     groups(file).extend(group for group in groups(server) if group["uuid"] not in known)
     ours, theirs = file["templates"][0], server["templates"][0]
     kept = []
     for section, names in LISTS.items():
         kept += _add(section, ours, theirs, known)
-        if section in ours:  # importcompare takes another order for a change
+        if section in ours:  # importcompare reports another order as a change
             ours[section].sort(key=lambda item, names=names: [item.get(name, "") for name in names])
     kept += _keep_objects(ours, theirs, known)
-    kept += _keep_objects(file, server, known)  # triggers and graphs over several items stand beside the template
+    kept += _keep_objects(file, server, known)  # triggers and graphs of several items are outside the template
     return kept
 
 
@@ -131,7 +131,7 @@ def _keep_objects(ours: Object, theirs: Object, known: set[str]) -> list[Kept]:
 
 
 def _add(section: str, ours: Object, theirs: Object, known: set[str]) -> list[Kept]:
-    """Appends the objects of one list that the file does not have, by UUID or by name."""
+    """Appends the objects of one list that the file lacks, by UUID and by name."""
     names = {identity(section, item) for item in ours.get(section, [])}
     added = [
         item

@@ -1,4 +1,4 @@
-"""What will be done to a server, as data, and how it is shown."""
+"""The changes that a command will make on a server, as data and as text."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Action = Literal["add", "update", "remove"]
 
 WIDTH = 80
 SIGNS = {"add": "+", "update": "~", "remove": "-"}
-KEPT = {"--overwrite": "as it was set on the server", "--prune": "not part of this version"}
+KEPT = {"--overwrite": "as set on the server", "--prune": "not part of this version"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing on the server that becomes another: an object added or removed, or one field of it updated.
+    """One change on the server: an object added or removed, or one of its fields updated.
 
     Attributes:
         action: what is done.
         kind: Zabbix's word for the object: template, item prototype, macro, ...
         name: the object's name.
-        field: the field that is updated; empty where the whole object is added or removed.
+        field: the field that is updated; empty if the whole object is added or removed.
         old: the value now on the server.
-        new: the value it gets; for an object that is added, what it holds.
+        new: the value it gets; for an added object, what it contains.
     """
 
     action: Action
@@ -39,14 +39,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Kept:
-    """Something on the server that differs from what is installed, and is left as it is.
+    """An object on the server that differs from what is installed, and is kept.
 
     Attributes:
         kind: Zabbix's word for the object.
         name: the object's name.
-        value: what the server has; empty where the whole object is kept.
-        own: what would be put there.
-        option: the option that does not keep it, --overwrite or --prune.
+        value: what the server has; empty if the whole object is kept.
+        own: what the option below would set.
+        option: the option that would change it, --overwrite or --prune.
     """
 
     kind: str
@@ -63,9 +63,9 @@ class Plan:
     Attributes:
         kind: template or host.
         name: its name.
-        changes: what would change.
-        kept: what differs and stays.
-        refusal: why the changes are not to be made as things stand, and which option would allow them.
+        changes: what will change.
+        kept: what differs and is kept.
+        refusal: why the changes must not be made, and which option would allow them; empty if nothing is against them.
         apply: makes the changes.
     """
 
@@ -107,7 +107,7 @@ def as_lines(plan: Plan) -> Iterator[str]:
     for option, title in KEPT.items():
         kept = [kept for kept in plan.kept if kept.option == option]
         if kept:
-            yield f"  stays, {title} ({option} to change that):"
+            yield f"  kept, {title} (change with {option}):"
         for one in kept:
             values = f": {one.value!r}, here {one.own!r}" if one.value or one.own else ""
             yield _clip(f"    = {one.kind} {one.name}{values}")
@@ -116,7 +116,7 @@ def as_lines(plan: Plan) -> Iterator[str]:
 
 
 def _difference(change: Change) -> Iterator[str]:
-    """One field before and after: on one line where both fit, else one below the other."""
+    """One field before and after: on one line if both fit, else one below the other."""
     line = f"      {change.field}: {change.old!r} -> {change.new!r}"
     if len(line) <= WIDTH:
         yield line
@@ -127,6 +127,6 @@ def _difference(change: Change) -> Iterator[str]:
 
 
 def _clip(line: str) -> str:
-    """The line in one row of a terminal; what is cut away stands in the output of --json."""
+    """The line in one row of a terminal; --json prints it in full."""
     line = " ".join(line.splitlines())
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

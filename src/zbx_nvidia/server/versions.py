@@ -1,6 +1,6 @@
-"""What differs between Zabbix versions, each difference one small function by threshold.
+"""The differences between Zabbix versions, one small function for each.
 
-A version is a tuple of two numbers, (7, 0). A threshold is the first version that does it the new way.
+A version is a tuple of two numbers, (7, 0). Each function compares with the first version that has the new form.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ OLDEST: Version = (6, 0)
 
 
 def dialect(version: Version) -> str:
-    """The template file a server is sent: every server reads its own form and older ones, and refuses newer ones."""
+    """The series of the template file for a server, which reads its own format and older ones, but no newer ones."""
     return "7.0" if version >= (7, 0) else "6.0"
 
 
 def takes_bearer(version: Version) -> bool:
-    """Whether the session travels in the Authorization header (6.0 ignores it there; 7.2 refuses it in the body)."""
+    """Whether the session goes into the Authorization header (6.0 ignores it there; 7.2 refuses it in the body)."""
     return version >= (6, 4)
 
 
@@ -27,14 +27,14 @@ def takes_bearer(version: Version) -> bool:
 
 
 def template_group_rule(version: Version) -> str:
-    """The key of `configuration.import`'s rules for template groups; the other key is refused."""
+    """The key of `configuration.import`'s rules for template groups; the server refuses the other key."""
     return "template_groups" if version >= (6, 2) else "groups"
 
 
 def needs_template_group_rule(version: Version) -> bool:
-    """Whether that rule is sent where no group is to be made: 7.0 takes it, even then, from nobody but a Super admin.
+    """Whether to send that rule although no group must be created: 7.0 then accepts it only from a Super admin.
 
-    6.0 takes it from every Admin, and answers with HTTP 500 without it.
+    6.0 accepts it from every Admin, and answers with HTTP 500 without it.
     """
     return version < (7, 0)
 
@@ -54,22 +54,22 @@ def host_groups_property(version: Version) -> str:
     return "hostgroups" if version >= (6, 2) else "groups"
 
 
-# 7.0 made proxies objects of their own, no longer a kind of host, and added proxy groups (ZBXNEXT-8500).
+# Since 7.0, proxies are objects of their own instead of a kind of host, and there are proxy groups (ZBXNEXT-8500).
 
 
 def proxy_name(version: Version) -> str:
-    """The property of a proxy that holds its name."""
+    """The property of a proxy that is its name."""
     return "name" if version >= (7, 0) else "host"
 
 
 def proxy_of(version: Version, host: dict[str, Any]) -> str:
-    """The id of the proxy that monitors this host, empty if none does; of a group, the one that has it now."""
+    """The id of the proxy that monitors this host, empty if none does; within a proxy group, the one assigned now."""
     fields = ("proxyid", "assigned_proxyid") if version >= (7, 0) else ("proxy_hostid",)
     return next((host[field] for field in fields if host.get(field, "0") != "0"), "")
 
 
 def has_proxy_groups(version: Version) -> bool:
-    """Whether hosts can be given to a group of proxies."""
+    """Whether a proxy group can monitor hosts."""
     return version >= (7, 0)
 
 
@@ -80,23 +80,23 @@ def proxy_group_of(version: Version, host: dict[str, Any]) -> str:
 
 
 def monitored_by_proxy(version: Version, proxyid: str) -> dict[str, str]:
-    """The properties of a host that give it to a proxy."""
+    """The properties of a host that assign it to a proxy."""
     if version >= (7, 0):
         return {"monitored_by": "1", "proxyid": proxyid}
     return {"proxy_hostid": proxyid}
 
 
 def monitored_by_proxy_group(proxy_groupid: str) -> dict[str, str]:
-    """The properties of a host that give it to a proxy group."""
+    """The properties of a host that assign it to a proxy group."""
     return {"monitored_by": "2", "proxy_groupid": proxy_groupid}
 
 
-# 6.4 gave templates a vendor, with a version.
+# Since 6.4, a template has a vendor with a version.
 
 
 def template_version(template: dict[str, Any]) -> str:
-    """The version a template says it has: its vendor's, else (6.0 knows no vendors) the one its description ends in."""
-    # In a file, and in an answer of the API.
+    """The version of a template: that of its vendor, or (6.0 has no vendors) the one at the end of its description."""
+    # The first form is that of a file, the second that of an answer of the API.
     vendor: str = template.get("vendor", {}).get("version", "") or template.get("vendor_version", "")
     described = re.search(r"(\d+(?:\.\d+)+)\.?\s*$", template.get("description", ""))
     return vendor or (described[1] if described else "")

@@ -41,9 +41,9 @@ TEMPLATE_NAMES = {
 # Zabbix's own group for such templates, with its own UUID, so that an import finds the existing group.
 GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
 
-# Where the document has the readings of each discovered entity.
+# The path of each discovered entity's readings in the document.
 _OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity in ENTITIES}}
-# Days that values and hourly trends are kept.
+# Days for which the server keeps values and hourly trends.
 HISTORY, TRENDS = 31, 365
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {"": "health", **{group.name: group.component for group in GROUPS}}
@@ -64,7 +64,7 @@ def build(variant: str, series: str) -> Tree:
 
 
 def make_uuid(*path: str) -> str:
-    """The UUID of an object, from its path and nothing else: stable for ever, with the bits of version 4."""
+    """The UUID of an object, from its path alone, so that it never changes; with the bits of version 4."""
     digest = hashlib.sha256("/".join(("zbx-nvidia", *path)).encode()).digest()
     return uuid.UUID(bytes=digest[:16], version=4).hex
 
@@ -274,7 +274,7 @@ class _Builder:
         }
 
     def _named(self, alert: Alert) -> Tree:
-        """What a trigger is known by: a dependency on it names all of this."""
+        """The fields that identify a trigger in a dependency on it."""
         expression, recovery = alert.expression, alert.recovery
         if alert.entity != "host":
             expression = for_gpu(while_present(expression))
@@ -357,8 +357,8 @@ def _heartbeat(metric: Metric) -> list[Tree]:
 def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
     """One for each reader and group: what the card does not support, or what is switched off, gets no item.
 
-    Patterns are matched against the expanded name of a prototype, so they are anchored at its end, where the name of
-    the metric stands; the tokens of {#LACKS} are delimited on both sides.
+    Zabbix matches a pattern with the expanded name of a prototype, so patterns are anchored at its end, which is the
+    name of the metric; the tokens of {#LACKS} are delimited on both sides.
     """
     readers = sorted({(metric.reader, metric.group) for metric in metrics})
     overrides = []
@@ -384,7 +384,7 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
 
 
 def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:
-    """The pattern that matches the names of the prototypes of a reader and group, and of no other.
+    """The pattern that matches the names of the prototypes of one reader and group only.
 
     Zabbix allows 255 characters, so what names have before a colon stands once.
     """
@@ -405,7 +405,7 @@ def _conditions(rows: list[tuple[str, str, str]]) -> list[Tree]:
 
 
 def _items(alert: Alert) -> int:
-    """How many items the trigger names: with one, an export has it inside the item."""
+    """The number of items that the trigger uses: if it is one, an export has the trigger inside the item."""
     expression = alert.expression if alert.entity == "host" else while_present(alert.expression)
     return len(metrics_in(f"{expression} {alert.recovery}"))
 
@@ -416,5 +416,5 @@ def _nested(metric: Metric, triggers: dict[str, Tree]) -> list[Tree]:
 
 
 def _sorted(rows: list[Tree], by: str) -> list[Tree]:
-    """In the order of an export: PHP's strnatcasecmp, which compares upper-case letters ("S" comes before "_")."""
+    """In the order of an export: that of PHP's strnatcasecmp, which compares upper-case letters ("S" before "_")."""
     return sorted(rows, key=lambda row: str(row[by]).upper())

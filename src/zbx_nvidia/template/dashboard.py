@@ -35,7 +35,7 @@ class Widget(NamedTuple):
     Attributes:
         kind: `item`, `graphprototype`, `honeycomb` or `svggraph`.
         what: The metric, or the key of the graph.
-        title: Its heading; "" for the graph's own.
+        title: Its heading; "" for that of the graph.
         x: From the left, in columns.
         y: From the top, in rows.
         width: In columns.
@@ -95,7 +95,7 @@ def build(template: str, series: str, make_uuid: Callable[..., str]) -> Tree:
     Args:
         template: Name of the template.
         series: `6.0` or `7.0`.
-        make_uuid: Makes a UUID of a path.
+        make_uuid: Returns the UUID of a path.
     """
     pages = [
         {"name": name, "widgets": [_widget(widget, template, number, place) for place, widget in enumerate(widgets)]}
@@ -105,7 +105,7 @@ def build(template: str, series: str, make_uuid: Callable[..., str]) -> Tree:
 
 
 def _widget(widget: Widget, template: str, page: int, place: int) -> Tree:
-    # Five capital letters by which widgets of 7.0 find one another; unique on the dashboard.
+    # Five capital letters, unique on the dashboard, by which widgets of 7.0 refer to one another.
     reference = f"NVG{chr(ord('A') + page)}{chr(ord('A') + place)}"
     return {
         "type": widget.kind,
@@ -133,11 +133,11 @@ def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, st
             ("STRING", "reference", reference),
         ]
     metric = BY_REF[widget.what]
-    # A GPU's own items alone: their prefix ends in its short UUID, “[1a2b3c4d]”, that of a part of it does not.
+    # Only a GPU's own items: their prefix ends in its short UUID, “[1a2b3c4d]”; the prefix of a part's items does not.
     if widget.kind == "honeycomb":
         return [
             ("STRING", "items.0", f"GPU *]: {metric.name}"),
-            # "GPU 3", without model and metric: the cell is small, and the heading says what it shows.
+            # "GPU 3", without model and metric: the cell is small, and the heading has the metric.
             ("STRING", "primary_label", '{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\\1")}'),
             ("STRING", "reference", reference),
             ("INTEGER", "secondary_label_decimal_places", "0"),

@@ -1,7 +1,7 @@
-"""From the neutral template to what a Zabbix server of one series would export itself.
+"""Converts the neutral template to the form in which a Zabbix server of one series exports it.
 
-Each difference between the series is one line of one table here. The form is that of the server's own export
-(defaults left out, keys in its order), because `configuration.importcompare` takes a stated default for a difference.
+Each difference between the series is one line of one table here. The form must be that of the server's own export
+(defaults left out, keys in its order): `configuration.importcompare` reports an explicit default as a difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tree = dict[str, Any]
 
 SERIES = ("6.0", "7.0")
 
-# What a server leaves out of its export, by the kind of object.
+# The defaults, which a server leaves out of its export, by kind of object.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "item": {
         "type": "ZABBIX_PASSIVE",
@@ -53,7 +53,7 @@ _DEFAULTS_OF = {
     "7.0": {"item": {"history": "31d"}, "rule": {"lifetime": "7d"}},
 }
 
-# What a series does not know at all.
+# The properties that a series does not have.
 _UNKNOWN = {"6.0": {"template": ("vendor",), "rule": ("enabled_lifetime_type",)}, "7.0": {}}
 
 _GROUPS_TAG = {"6.0": "groups", "7.0": "template_groups"}
@@ -62,7 +62,7 @@ _WIDGET_TYPES = {
     "6.0": {"item": "ITEM", "graphprototype": "GRAPH_PROTOTYPE"},
     "7.0": {},
 }
-# 7.0 numbers references and lets widgets name one another.
+# 7.0 numbers references, and widgets can refer to one another.
 _FIELD_NAMES = {"6.0": {"itemid.0": "itemid", "graphid.0": "graphid", "show.0": "show", "show.1": "show"}, "7.0": {}}
 _WIDGET_ORDER: dict[str, Callable[[Tree], Any]] = {
     "6.0": lambda widget: widget["type"],
@@ -72,7 +72,7 @@ _WIDGET_ORDER: dict[str, Callable[[Tree], Any]] = {
 _FIELD_ORDER = {"6.0": {"INTEGER": 0, "STRING": 1, "ITEM": 4, "GRAPH_PROTOTYPE": 7}, "7.0": {}}
 _FIELDS_UNKNOWN = {"6.0": ("reference",), "7.0": ()}
 
-# Where children hang, and of what kind they are.
+# The properties that contain child objects, and the kind of these.
 _CHILDREN = {
     "export": {"templates": "template", "triggers": "trigger", "template_groups": "group"},
     "template": {
@@ -129,7 +129,7 @@ def _speak(tree: Tree, kind: str, series: str) -> Tree:
     if kind == "page":
         spoken["widgets"] = sorted(spoken["widgets"], key=_WIDGET_ORDER[series])
     if kind == "item" and series == "6.0" and "trends" in spoken and "value_type" in spoken:
-        # The order of these is the only thing that changed; a file should look like the server's own.
+        # Only the order of these differs; a file should look like the server's own.
         spoken = _moved(spoken, "trends", before="value_type")
         if "status" in spoken:
             spoken = _moved(spoken, "status", before="value_type")
@@ -161,7 +161,7 @@ def _widget(widget: Tree, series: str) -> Tree:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers count as numbers: ds.2 comes before ds.10."""
+    """Sorts numbers as numbers: ds.2 comes before ds.10."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 

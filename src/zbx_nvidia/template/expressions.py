@@ -38,7 +38,7 @@ def metrics_in(expression: str) -> list[Metric]:
 
 
 def expand(expression: str, template: str) -> str:
-    """Put the template's items in for the names of metrics."""
+    """Replace the names of metrics with the template's items."""
     return _REF.sub(lambda match: f"/{template}/{key(BY_REF[match[1]])}", expression)
 
 
@@ -48,7 +48,7 @@ def expand_in_text(text: str) -> str:
 
 
 def for_gpu(text: str) -> str:
-    """Give each user macro the card's UUID as context, so that it can be set for one card."""
+    """Add the card's UUID to each user macro as context, so that it can be set for one card."""
     return _MACRO.sub(r'{\1:"{#UUID}"}', text)
 
 

@@ -1,4 +1,4 @@
-"""The template as text, in the YAML that Zabbix's own exports are written in."""
+"""The template as text, in the YAML style of Zabbix's own exports."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zbx_nvidia.template.dialect import SERIES, speak
 VARIANTS = tuple(TEMPLATE_NAMES)
 
 
-@functools.cache  # the emitter takes a second, for it has to be PyYAML's slow one: the other cannot indent lists
+@functools.cache  # takes a second: PyYAML's fast emitter cannot indent lists
 def render(series: str, variant: str) -> str:
     """The template file.
 
     Args:
-        series: `6.0` (for 6.0, 6.2 and 6.4; any newer server reads it too) or `7.0` (7.0 and newer).
+        series: `6.0` (for 6.0, 6.2 and 6.4; newer servers read it too) or `7.0` (for 7.0 and newer).
         variant: `passive` or `active`.
 
     Returns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 
-# An absolute path: the agent's PATH is not a login shell's, and a program that root owns cannot be swapped for another.
+# An absolute path: the agent's PATH is not that of a login shell, and only root can replace the program there.
 COMMAND = "/opt/zbx-nvidia/bin/zbx-nvidia-agent"
 # Where the resident collector writes unless its configuration says otherwise.
 FILE = "/run/zbx-nvidia/document.json"

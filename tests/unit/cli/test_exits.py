@@ -33,7 +33,7 @@ CASES: dict[str, dict[tuple[str, ...], int]] = {
 
 def code(command: str, *arguments: str, env: dict[str, str] | None = None) -> int:
     done = subprocess.run([PROGRAM, command, *arguments], capture_output=True, text=True, check=False, env=env)
-    # Trouble is told in a line or two, never by a traceback.
+    # An error is one or two lines, never a traceback.
     assert "Traceback" not in done.stderr
     assert bool(done.stderr) == (done.returncode == 2 or (done.returncode == 1 and command != "show")), done
     return done.returncode

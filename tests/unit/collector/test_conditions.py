@@ -43,7 +43,7 @@ def assert_unharmed(answer: Answer, well: Answer, *broken: int) -> None:
 
 
 def all_calls(error: str, *, identity: bool) -> dict[str, str]:
-    """A profile's orders that make every call for the catalogue end in an error; identity excepted if so wished."""
+    """The lines of a profile that make every call for the catalog fail, optionally except those for identity."""
     rows = [metric for metric in READ if metric.reader != "index" and (identity or metric.reader not in IDENTITY)]
     calls = {call for metric in rows for call in metric.call.split(", ")} | {"nvmlDeviceGetNumFans"}
     return dict.fromkeys(calls, f"!{error}")
@@ -131,7 +131,7 @@ def test_lost_gpu(eight: Machine, well: Answer, values: dict[str, Any]) -> None:
 
 
 def test_lost_gpu_is_named_as_far_as_it_is_known(eight: Machine, well: Answer) -> None:
-    """Lost between the first reading and the last: what it has said of itself is told, and every reading is void."""
+    """Lost between the first reading and the last: its identity is reported, and every reading is void."""
     eight.set("gpu 2", performance_state="!GPU_IS_LOST")
     answer = get(eight.env)
     known = well.by_index[2]
@@ -212,7 +212,7 @@ def test_nonsense_in_one_reading_harms_no_other(eight: Machine, well: Answer) ->
 
 
 def test_mig_instances_that_are_refused_are_not_gone(machine: MachineFactory) -> None:
-    """As where the service may not open their device files: nothing is concluded, and somebody is told."""
+    """As if the service may not open their device files: nothing is concluded, and an error is reported."""
     node = machine("h100-mig")
     instances = get(node.env).document["discovery"]["mig"]
     assert instances

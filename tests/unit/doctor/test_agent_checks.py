@@ -103,7 +103,7 @@ def test_an_alias_is_not_read_anew(host: Host) -> None:
 
 
 def test_without_the_log_nobody_knows(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which only root can read: an agent that was told to read anew is not called faulty."""
+    """Only root can read the log: an agent that may have been reloaded is not called faulty."""
     monkeypatch.setattr(host.state, "root", False)
     monkeypatch.setattr(host.state, "user", "alice")
     assert host.result("reloaded").state == NOTE

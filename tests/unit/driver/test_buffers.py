@@ -42,7 +42,7 @@ def steady(machine: Machine, *times: float, name: str = "utilization") -> list[A
 
 @pytest.fixture
 def card(machine: MachineFactory) -> Machine:
-    """A card whose utilisation says how many sixths of a second have gone by since noon, modulo 100."""
+    """A card whose utilization says how many sixths of a second have gone by since noon, modulo 100."""
     made = machine("t4")
     made.set("gpu 0", utilization_gpu=f"ramp(0, 100, {100 / 6}, {-(NOON % (100 / 6))})")
     return made

@@ -29,7 +29,7 @@ for now, wall, driver in json.loads(sys.argv[1]):
 
 
 def taken(machine: Machine, *steps: tuple[float, float, float]) -> list[Any]:
-    """What is told, step by step: monotonic clock, wall clock, and the clock of the driver."""
+    """What is returned, step by step: monotonic clock, wall clock, and the clock of the driver."""
     return [json.loads(line) for line in python(PROGRAM, machine.env, json.dumps(steps)).splitlines()]
 
 

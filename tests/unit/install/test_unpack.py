@@ -160,7 +160,7 @@ def test_its_doctor_looks_at_what_was_unpacked(pyz: Path) -> None:
 def test_only_the_archive_unpacks() -> None:
     done = run(AGENT.with_name("zbx-nvidia"), "unpack", "/nowhere")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: nothing to unpack: this does not run from zbx-nvidia.pyz\n"
+    assert done.stderr == "Error: nothing to unpack: run this as python3 zbx-nvidia.pyz unpack\n"
 
 
 # -- on a host --------------------------------------------------------------------------------------------------------

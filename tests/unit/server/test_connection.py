@@ -103,11 +103,11 @@ def test_unknown_name() -> None:
 @pytest.mark.parametrize(
     ("answer", "observed"),
     [
-        (PAGE, "a web page comes back"),
-        ((200, {}, b"pong"), "what comes back is not JSON"),
-        ((200, {}, b""), "what comes back is not JSON"),
-        ((200, {}, b"[1, 2]"), "the answer is JSON of another kind"),
-        ((200, {}, b'{"error": "gone"}'), "the answer is JSON of another kind"),
+        (PAGE, "its answer is a web page"),
+        ((200, {}, b"pong"), "its answer is not JSON"),
+        ((200, {}, b""), "its answer is not JSON"),
+        ((200, {}, b"[1, 2]"), "its answer is JSON, but not JSON-RPC"),
+        ((200, {}, b'{"error": "gone"}'), "its answer is JSON, but not JSON-RPC"),
         ((200, {}, b'{"result": {"a": 1}}'), "its version is not a number"),
         ((404, {}, b"<html>"), "HTTP 404 Not Found"),
     ],
@@ -138,13 +138,13 @@ def test_web_server_error(front: Any) -> None:
 def test_version_below_the_oldest_is_refused_before_the_password_is_sent(front: Any, answers: Any) -> None:
     front.answers["apiinfo.version"] = answers["result"]("5.0.44")
     line = failure(front.url, PASSWORD)
-    assert line == f"Zabbix at {front.url} is version 5.0.44: 6.0 is the oldest that is supported"
+    assert line == f"Zabbix at {front.url} is version 5.0.44: zbx-nvidia needs 6.0 or newer"
     assert front.methods() == ["apiinfo.version"]
 
 
 def test_certificate_of_an_unknown_authority(tls_front: Any) -> None:
     line = failure(tls_front.url)
-    assert line.startswith(f"{tls_front.url} shows a certificate that cannot be trusted: self-signed certificate: ")
+    assert line.startswith(f"{tls_front.url} presents a certificate that is not trusted: self-signed certificate: ")
     assert "--ca-file" in line
     assert tls_front.requests == []
 
@@ -166,7 +166,7 @@ def test_authority_named_in_the_environment(
 def test_certificate_for_another_name(tls_front: Any, certificate: Path) -> None:
     url = tls_front.url.replace("127.0.0.1", "localhost")
     line = failure(url, ca_file=certificate)
-    assert "shows a certificate that cannot be trusted: Hostname mismatch" in line
+    assert "presents a certificate that is not trusted: Hostname mismatch" in line
 
 
 def test_insecure_works_and_warns(tls_front: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -177,11 +177,13 @@ def test_insecure_works_and_warns(tls_front: Any, caplog: pytest.LogCaptureFixtu
 
 def test_tls_to_a_port_without_it(front: Any) -> None:
     line = failure(front.url.replace("http:", "https:"))
-    assert "does not speak TLS as expected" in line
+    assert "the TLS handshake failed" in line
     assert "check scheme and port" in line
 
 
-@pytest.mark.parametrize(("text", "message"), [("no certificate", "holds no certificate"), (None, "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("no certificate", "no certificate in this file"), (None, "cannot be read")]
+)
 def test_unusable_ca_file(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "ca.pem"
     if text is not None:
@@ -201,7 +203,7 @@ def late(*_: object) -> Any:
 def test_slow_answer_to_a_read(front: Any) -> None:
     front.answers["host.get"] = late
     assert failure(front.url, timeout=SHORT) == (
-        f"{front.url} did not answer host.get within {SHORT} s: raise --timeout, or see the server's load"
+        f"{front.url} did not answer host.get within {SHORT} s: raise --timeout, or check the server's load"
     )
     assert front.methods().count("host.get") == 1
 
@@ -209,9 +211,7 @@ def test_slow_answer_to_a_read(front: Any) -> None:
 def test_slow_answer_to_a_write_may_have_been_done(front: Any) -> None:
     front.answers["host.create"] = late
     line = failure(front.url, method="host.create", timeout=SHORT)
-    assert (
-        f"did not answer host.create within {SHORT} s and may have done it all the same (the next run shows it)" in line
-    )
+    assert f"did not answer host.create within {SHORT} s, but may have done it (run this again to see)" in line
 
 
 @pytest.mark.parametrize("method", ["configuration.import", "template.delete"])
@@ -263,9 +263,9 @@ def test_write_on_a_broken_connection_is_not_tried_again(front: Any) -> None:
     ("method", "said", "advice"),
     [
         ("user.login", "Incorrect user name or password or account is temporarily blocked.", "check both"),
-        ("user.checkAuthentication", "API token expired.", "make a new token"),
+        ("user.checkAuthentication", "API token expired.", "create a new token"),
         ("user.checkAuthentication", "Not authorized.", "the token is unknown or disabled"),
-        ("host.get", 'No permissions to call "host.get".', "give the user's role that right"),
+        ("host.get", 'No permissions to call "host.get".', "allow it in the user's role"),
         ("host.get", "Not authorized.", "the web server strips the Authorization header"),
         ("host.get", "Not authorised.", "the web server strips the Authorization header"),
     ],
@@ -387,7 +387,7 @@ def test_file_that_others_can_read_is_warned_of(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         credentials({}, token_file=secret_file(tmp_path, "t", mode))
-    assert [message.split(": ")[-1] for message in caplog.messages] == (["chmod 600 it"] if warns else [])
+    assert [message.split(": ")[-1] for message in caplog.messages] == (["run chmod 600 on it"] if warns else [])
 
 
 def test_credentials_do_not_show_in_their_repr() -> None:

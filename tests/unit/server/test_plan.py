@@ -31,9 +31,9 @@ def test_every_kind_of_change() -> None:
         "  ~ item Same",
         "      delay: '1m' -> '2m'",
         "      units: 'C' -> 'W'",
-        "  stays, as it was set on the server (--overwrite to change that):",
+        "  kept, as set on the server (change with --overwrite):",
         "    = macro {$M}: '7', here '5'",
-        "  stays, not part of this version (--prune to change that):",
+        "  kept, not part of this version (change with --prune):",
         "    = tag mine",
     ]
 

@@ -222,7 +222,7 @@ def test_the_number_of_gpus(machine: MachineFactory, nvml: ClientFactory) -> Non
 
 
 def test_a_child_of_fork_has_a_driver_of_its_own(machine: MachineFactory) -> None:
-    """One of a process that did not initialise, and one of a process whose other thread is in the middle of calls."""
+    """One of a process that did not initialize, and one of a process whose other thread is in the middle of calls."""
     script = """
 import json, os, threading
 from pynvml import *

@@ -1,4 +1,4 @@
-"""vGPUs as the host sees them, the licence as the guest does, and confidential computing."""
+"""vGPUs as the host sees them, the license as the guest does, and confidential computing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which processes are taken for agents, and what of theirs is run."""
+"""Which processes are recognized as agents, and which of their programs is run."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class ServiceState:
     def _tick(self, now: float) -> None:
         """A round is due."""
         if self._round is not None:
-            # Not everybody has answered, and the time for it is not over.
+            # The previous round still waits for answers, and its time limit is not reached.
             self._next = now + self._config.interval
             return
         interval = self._config.idle if self._idle(now) else self._config.interval

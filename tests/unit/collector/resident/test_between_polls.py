@@ -88,7 +88,7 @@ def test_a_spike_between_two_polls_is_seen(
 
 
 def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory, clocked: ClocksFactory) -> None:
-    """More than a hundred of 1.2 s, of utilisation and power, at somewhat less than the installed two samples a second:
+    """More than a hundred of 1.2 s, of utilization and power, at somewhat less than the installed two samples a second:
     24 cards have one every 5 s, each at its own moment, and a document shows one for 3.2 s at most. All of it takes
     twice as long here, for no document comes more often than once a second: then there is one for each sample."""
     node = machine("gtx1070")
@@ -136,7 +136,7 @@ def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory, clo
 
 
 def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
-    """MIG mode takes utilisation away. What is in error is neither there nor lacking, and no old value is repeated."""
+    """MIG mode takes utilization away. What is in error is neither there nor lacking, and no old value is repeated."""
     service = serve(eight, window="2s")
     service.well()
     eight.set("gpu 1", nvmlDeviceGetUtilizationRates="!NOT_SUPPORTED", nvmlDeviceGetClockInfo="!UNKNOWN")
@@ -147,7 +147,7 @@ def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> Non
     assert "sampled_power_peak" in answer.by_index[1]
     assert "sampled_utilization_peak" in answer.by_index[0]
     eight.set("gpu 1", nvmlDeviceGetUtilizationRates=None, nvmlDeviceGetClockInfo=None)
-    service.until(lambda answer: "sampled_utilization_peak" in answer.by_index[1], "utilisation")
+    service.until(lambda answer: "sampled_utilization_peak" in answer.by_index[1], "utilization")
 
 
 def test_nonsense_in_place_of_a_sample_harms_no_other(eight: Machine, serve: ServiceFactory) -> None:
@@ -409,8 +409,8 @@ def test_what_the_worker_has_heard_outlives_it(
     service = serve(eight, interval="5s")
     service.well()
     eight.set("gpu 2", {"xid.1": 95})
-    service.until_said("XID 95")  # the first, which is told at once
-    # Of the second nothing is said yet. Those who wait look at the driver all at once, and that of GPU 3 is told.
+    service.until_said("XID 95")  # the first is reported at once
+    # The second is not reported yet. All waiting threads check the driver together, and the XID of GPU 3 is reported.
     eight.set("gpu 2", {"xid.2": 95})
     eight.set("gpu 3", {"xid.1": 94})
     service.until_said("XID 94")

@@ -337,7 +337,7 @@ def without_work(eight: Machine, *, tells: bool) -> str:
 
 @WORK
 def test_gpus_without_work_are_left_in_peace(eight: Machine, serve: ServiceFactory, *, tells: bool) -> None:
-    """Told by their utilisation, or, where a card has none, by its processes. Nothing of the worker wakes any more."""
+    """Recognized by utilization or, if a card has none, by its processes. Then nothing in the worker wakes any more."""
     without_work(eight, tells=tells)
     service = serve(eight, idle="2m", window="2s", xid="no")
     service.until(lambda answer: "sampled_power_peak" in answer.by_index[3], "samples")
@@ -395,7 +395,7 @@ def test_check(eight: Machine, serve: ServiceFactory) -> None:
     assert bad.stderr.startswith(f"zbx-nvidia-agent: {service.config}:2: unknown key: intervall; there are ")
     service.stop()
     assert service.run("serve").returncode == 2
-    assert service.run("serve", "--colour").returncode == 2
+    assert service.run("serve", "--color").returncode == 2
 
 
 # -- systemd ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A world for the service's state: a clock that goes when it is told to, a driver, and a worker that reads it."""
+"""A world for the service's state: a clock that the test moves, a driver, and a worker that reads it."""
 
 from __future__ import annotations
 
