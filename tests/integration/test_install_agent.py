@@ -203,10 +203,17 @@ def test_what_is_asked_for_later_reaches_the_agent(host: Host, kind: str) -> Non
     """By a line of the main file, which no reload of the UserParameter lines reads."""
     host.start(kind)
     with host.untouched(kind):
-        host.ok("install-agent")
-        host.ok("install-agent", "--server", "192.0.2.9")
-        assert host.get(kind, "agent.ping").out != "1\n"
-        assert host.ok("install-agent").startswith("Nothing changes.\n")
+        out = host.ok("install-agent")
+        assert f"zabbix_{kind} accepts requests only from 127.0.0.1: for a Zabbix server elsewhere, run " in out
+        before = host.pid(SERVICES[kind])
+        out = host.ok("install-agent", "--server", "192.0.2.9")
+        assert "accepts requests only from" not in out
+        assert "+ Server=192.0.2.9,127.0.0.1\n" in out
+        assert "(asked at 127.0.0.1:" in out
+        assert host.pid(SERVICES[kind]) != before
+        out = host.ok("install-agent")
+        assert out.startswith("Nothing changes.\n")
+        assert "accepts requests only from" not in out
         host.ok("uninstall-agent")
 
 
@@ -219,10 +226,11 @@ def test_a_line_that_both_agents_read(host: Host) -> None:
     host.start("agentd", "agent2")
     with host.untouched("agentd", "agent2"):
         host.ok("install-agent")
+        before = {kind: host.pid(SERVICES[kind]) for kind in PORTS}
         out = host.ok("install-agent", "--server", "192.0.2.9")
-        assert out.count("+ Server=192.0.2.9\n") == 1
+        assert out.count("+ Server=192.0.2.9,127.0.0.1\n") == 1
         for kind in PORTS:
-            assert host.get(kind, "agent.ping").out != "1\n"
+            assert host.pid(SERVICES[kind]) != before[kind]
         host.ok("uninstall-agent")
 
 
@@ -598,8 +606,9 @@ def test_a_configuration_without_an_include(host: Host) -> None:
 
 def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     host.start("agentd")
+    host.shell(f"sed -i s/^Server=.*/Server=192.0.2.1/ {CONFIGS['agentd']}; systemctl restart zabbix-agent")
     with host.untouched("agentd"):
-        out = host.ok("install-agent", "--server", "192.0.2.1")
+        out = host.ok("install-agent")
         assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
         assert "Not checked further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
         host.ok("uninstall-agent")
@@ -616,8 +625,10 @@ def test_where_the_agent_cannot_be_asked(host: Host) -> None:
 def test_with_a_key_and_where_the_agent_cannot_be_asked(host: Host) -> None:
     """Agent 2 closes before it encrypts, agentd after that."""
     host.start("agentd", "agent2")
+    for kind, config in CONFIGS.items():
+        host.shell(f"sed -i s/^Server=.*/Server=192.0.2.5/ {config}; systemctl restart {SERVICES[kind]}")
     with host.untouched("agentd", "agent2"):
-        out = host.ok("install-agent", "--server", "192.0.2.5", "--psk")
+        out = host.ok("install-agent", "--psk")
         for kind in ("zabbix_agentd", "zabbix_agent2"):
             assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
         assert out.count("Not checked further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2

@@ -76,7 +76,7 @@ def wanted(agent: Agent, configuration: Configuration, settings: Settings, earli
     """
     values = dict(earlier)
     if settings.server:
-        values["Server"] = settings.server
+        values["Server"] = _with_this_machine(settings.server)
         active = ",".join(entry for entry in map(str.strip, settings.server.split(",")) if _can_be_called(entry))
         if active:
             values["ServerActive"] = active
@@ -116,6 +116,26 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
         "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(configuration)}"[:IDENTITY],
         "TLSPSKFile": str(Path(file)),
     }
+
+
+def allows_only_this_machine(server: str) -> bool:
+    """Whether a Server= allows no other machine to ask."""
+    entries = [entry for entry in map(str.strip, server.split(",")) if entry]
+    return bool(entries) and all(entry == "localhost" or _is_loopback(entry) for entry in entries)
+
+
+def _with_this_machine(server: str) -> str:
+    """A Server= that also allows this machine, so that what was installed can be verified here."""
+    entries = map(str.strip, server.split(","))
+    asks = any(entry in {"localhost", "0.0.0.0/0", "::/0"} or _is_loopback(entry) for entry in entries)
+    return server if asks else f"{server},127.0.0.1"
+
+
+def _is_loopback(entry: str) -> bool:
+    try:
+        return ipaddress.ip_network(entry.strip("[]"), strict=False).is_loopback
+    except ValueError:
+        return False
 
 
 def _can_be_called(entry: str) -> bool:

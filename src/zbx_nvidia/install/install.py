@@ -240,6 +240,7 @@ class _Work(_Running):
         self.plan.record = dataclasses.replace(
             self.plan.record, settings={**rest, **({self.of: wanted} if wanted else {})}
         )
+        self._say_who_may_ask(wanted.get("Server") or others.last("Server"))
 
     def restart(self) -> list[Step]:
         """The steps that make the agent read its new configuration; none if it does not run, or nothing has changed."""
@@ -307,6 +308,15 @@ class _Work(_Running):
                     f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run set it: "
                     "it stays unchanged"
                 )
+
+    def _say_who_may_ask(self, server: str) -> None:
+        if self.request.settings.server or verify.listens_at(self.configuration) is None:
+            return
+        if agent_settings.allows_only_this_machine(server):
+            self.notes.append(
+                f"{self.agent.name} accepts requests only from {server}: for a Zabbix server elsewhere, run "
+                "`zbx-nvidia install-agent --server ADDRESS`"
+            )
 
     def _state(self, statement: config.Statement, value: str) -> None:
         if statement.value != value:

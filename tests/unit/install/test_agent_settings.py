@@ -30,7 +30,7 @@ def wanted(tmp_path: Path, text: str, settings: Settings, known: dict[str, str] 
 @pytest.mark.parametrize(
     ("server", "active"),
     [
-        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1,127.0.0.1", "192.0.2.1"),
         ("127.0.0.1,zabbix.example.com", "zabbix.example.com"),
         ("localhost, 192.0.2.0/24 , 192.0.2.7", "192.0.2.7"),
         ("::1,2001:db8::1,2001:db8::/64", "2001:db8::1"),
@@ -59,6 +59,37 @@ def test_a_key_of_its_own_and_one_that_is_there(tmp_path: Path) -> None:
     # Debian's file calls every host so.
     found = wanted(tmp_path, "Hostname=Zabbix server\n", Settings(psk=True))
     assert found["TLSPSKIdentity"] == f"zbx-nvidia-{socket.gethostname()}"
+
+
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        ("zabbix.example.com", "zabbix.example.com,127.0.0.1"),
+        ("192.0.2.0/24, ::1", "192.0.2.0/24, ::1"),
+        ("192.0.2.1,localhost", "192.0.2.1,localhost"),
+        ("127.0.0.0/8,192.0.2.1", "127.0.0.0/8,192.0.2.1"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_this_machine_may_always_ask(tmp_path: Path, server: str, line: str) -> None:
+    assert wanted(tmp_path, "", Settings(server=server))["Server"] == line
+
+
+@pytest.mark.parametrize(
+    ("server", "only"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1,::1", True),
+        ("localhost", True),
+        ("127.0.0.1,zabbix.example.com", False),
+        ("0.0.0.0/0", False),
+        ("192.0.2.1", False),
+        ("", False),
+    ],
+)
+def test_who_may_ask(server: str, *, only: bool) -> None:
+    assert agent_settings.allows_only_this_machine(server) is only
 
 
 def test_what_was_told_before_stays(tmp_path: Path) -> None:
