@@ -20,7 +20,8 @@ zbx-nvidia doctor --server-only --host gpu01 --url https://zabbix.example.com/za
 ```
 
 The doctor checks each step from the card in its slot to the last value on the server.
-It prints one line per check, and then the first fault with its cause and its fix.
+It prints the first fault with its cause and its fix, and then one line per check.
+A note is something that works, but could be better: `--verbose` explains it.
 It changes nothing.
 The exit code is 0 if nothing is wrong, 1 for a fault, 2 for wrong usage.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from zbx_nvidia.cli.connection import Connect
     from zbx_nvidia.doctor.checks import Finding
 
-WIDTH = 80
+WIDTH = 80  # columns where there is no terminal
+WIDEST = 100  # of sentences: longer lines are hard to read
 TITLE = 24  # width of the column of titles
 MARKS = {"good": "✓", "note": "!", "fault": "✗", "unseen": "·", "unchecked": "-"}
 PLAIN_MARKS = {"good": "+", "note": "!", "fault": "X", "unseen": ".", "unchecked": "-"}
@@ -36,9 +38,12 @@ PLAIN_MARKS = {"good": "+", "note": "!", "fault": "X", "unseen": ".", "unchecked
 )
 @click.option("--host", "name", default="", help="The host's name in Zabbix.  [default: the agent's Hostname]")
 @click.option("--server-only", is_flag=True, help="Check only the Zabbix server, from any machine; needs --host.")
+@click.option("--verbose", "-v", is_flag=True, help="Also print what could be better, and how.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @optional_connection_options
-def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, as_json: bool) -> None:
+def doctor(  # noqa: PLR0913  one for each option
+    connect: Connect | None, *, kind: str, name: str, server_only: bool, verbose: bool, as_json: bool
+) -> None:
     r"""Find out why Zabbix shows no values of this host's GPUs.
 
     Checks each step from the card in its slot to the last value on the server, and prints the first fault, its cause
@@ -66,14 +71,29 @@ def doctor(connect: Connect | None, *, kind: str, name: str, server_only: bool, 
         click.echo(json.dumps(as_data(findings, fault, server_asked=connect is not None), indent=2))
     else:
         root = host is None or host.root
-        for line in as_lines(findings, fault, server_asked=connect is not None, root=root):
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+        asked = connect is not None
+        for line in as_lines(findings, fault, server_asked=asked, root=root, width=width, verbose=verbose):
             click.echo(line)
     if fault is not None:
         raise click.exceptions.Exit(1)
 
 
-def as_lines(findings: list[Finding], fault: Finding | None, *, server_asked: bool, root: bool) -> Iterator[str]:
-    """The report for people. Only commands may be longer than 80 columns."""
+def as_lines(  # noqa: PLR0913  what the report is about
+    findings: list[Finding],
+    fault: Finding | None,
+    *,
+    server_asked: bool,
+    root: bool,
+    width: int = WIDTH,
+    verbose: bool = False,
+) -> Iterator[str]:
+    """The report for people: the fault first, then every check. Only commands may be longer than `width`."""
+    prose = min(width, WIDEST)
+    if fault is not None:
+        yield f"The fault: {fault.title} ({fault.check})"
+        yield from _cause_and_fix(fault, prose)
+        yield ""
     marks = MARKS if _speaks_utf8() else PLAIN_MARKS
     part = ""
     for finding in findings:
@@ -81,31 +101,40 @@ def as_lines(findings: list[Finding], fault: Finding | None, *, server_asked: bo
             part = finding.part
             yield part
         text = " ".join(finding.result.text.split())
-        line = f"  {marks[finding.result.state]} {finding.title:{TITLE}} {text}".rstrip()
-        yield line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
+        title = f"  {marks[finding.result.state]} {finding.title:{TITLE}} "
+        yield from (
+            textwrap.wrap(f"{title}{text}".rstrip(), width, subsequent_indent=" " * len(title))
+            if text
+            else [title.rstrip()]
+        )
     if not server_asked:
         yield f"  {marks['unseen']} not checked: give --url, and a token (see --help)"
-    for finding in findings:
-        if finding.result.state == "note":
-            yield ""
-            yield f"Note: {finding.title} ({finding.check})"
-            yield from _cause_and_fix(finding)
-    yield ""
+    notes = [finding for finding in findings if finding.result.state == "note"]
+    for finding in notes if verbose else ():
+        yield ""
+        yield f"Note: {finding.title} ({finding.check})"
+        yield from _cause_and_fix(finding, prose)
+    if notes and not verbose:
+        yield ""
+        yield f"{marks['note']} works, but could be better: zbx-nvidia doctor --verbose says how."
     if fault is None:
+        yield ""
         yield "Nothing is wrong." if root else "Nothing is wrong, as far as can be seen without root (sudo)."
-        return
-    yield f"The fault: {fault.title} ({fault.check})"
-    yield from _cause_and_fix(fault)
 
 
-def _cause_and_fix(finding: Finding) -> Iterator[str]:
+def _cause_and_fix(finding: Finding, width: int) -> Iterator[str]:
     """Commands stay on one line, so that they can be copied."""
-    yield from textwrap.wrap(finding.result.cause, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+    yield from _wrapped(f"  {finding.result.cause}", width - 2, "  ")
     for line in finding.result.fix.splitlines():
         if line.startswith("    "):
             yield f"  {line}"
         else:
-            yield from textwrap.wrap(line, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+            yield from _wrapped(f"  {line}", width - 2, "  ")
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    """Lines of a text; paths and commands in it stay whole."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _speaks_utf8() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import io
@@ -48,6 +49,18 @@ class Commands(click.Group):
         # \b, which click does not recognize.
         command.help = (command.help or "").replace("\\b\n", "\b\n")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of these arguments; a mistyped one is answered with the most similar."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            similar = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not similar or "Did you mean" in error.message:  # click itself may come to say so
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {similar[0]!r}?", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns is click's business
         """Run the command that was asked for."""

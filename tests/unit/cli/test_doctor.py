@@ -101,18 +101,35 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "✗"), ("ascii", "X"), ("iso-8859-1", "X")])
-def test_what_is_printed_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, mark: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "mark", "width"), [("utf-8", "✗", 80), ("ascii", "X", 80), ("iso-8859-1", "X", 160)]
+)
+def test_what_is_printed_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, mark: str, width: int) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    lines = list(doctor.as_lines(FOUND, FOUND[2], server_asked=False, root=True))
+    lines = list(doctor.as_lines(FOUND, FOUND[2], server_asked=False, root=True, width=width, verbose=True))
     text = "\n".join(lines)
     text.encode(encoding)
-    assert all(len(line) <= 80 for line in lines if "xxx" not in line)
+    assert all(len(line) <= width for line in lines if "xxx" not in line)
+    assert text.count("word") == 4 * 40, "nothing is cut"
     assert f"\n      {'x' * 100}\n" in text  # a command stays whole, to be copied
     assert f"  {mark} C" in text
     assert "two lines" in text
-    assert text.index("Note: B (b)") < text.index("The fault: C (c)")
+    assert text.startswith("The fault: C (c)\n")
+    assert text.index("The fault: C (c)") < text.index(f"{mark} C") < text.index("Note: B (b)")
     assert "give --url" in text
+
+
+def test_notes_are_explained_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    short = list(doctor.as_lines(FOUND[:2], None, server_asked=True, root=True))
+    assert short[-4:] == [
+        "",
+        "! works, but could be better: zbx-nvidia doctor --verbose says how.",
+        "",
+        "Nothing is wrong.",
+    ]
+    assert "Note: B (b)" not in short
+    assert not [line for line in doctor.as_lines(FOUND[:1], None, server_asked=True, root=True) if "verbose" in line]
 
 
 @pytest.mark.parametrize(

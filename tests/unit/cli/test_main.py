@@ -68,7 +68,7 @@ def test_heavy_modules_would_be_noticed() -> None:
 def test_unknown_command() -> None:
     result = run("instal-template")
     assert result.exit_code == 2
-    assert "No such command 'instal-template'" in result.output
+    assert "No such command 'instal-template'. Did you mean 'install-template'?" in result.output
 
 
 @pytest.mark.parametrize("command", SERVER_COMMANDS)
