@@ -128,9 +128,14 @@ def monitored(stack: Any) -> Iterator[Any]:
     for host in HOSTS:
         to_base(stack, host)
         macros = MACROS | {f"{{{switch(group)}}}": "1" for group in SWITCHED_ON[host]}
-        run_zbx_nvidia(
-            stack, "add-host", host, "--address", host, "--variant", VARIANTS[stack.series][host], *as_options(macros)
-        )  # fmt: skip
+        variant = ("--variant", VARIANTS[stack.series][host])
+        run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, *as_options(macros))
+    for host in HOSTS:
+        # Nothing changes any more, and it ends with the address to open once a value has come.
+        variant = ("--variant", VARIANTS[stack.series][host])
+        out = run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, "--wait")
+        address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={host_id(stack, host)}"
+        assert out.endswith(f"  nothing changes\nValues arrive. Open {address}\n")
     for host in HOSTS:
         gpus = len(document(stack, host)["gpus"])
         stack.wait(

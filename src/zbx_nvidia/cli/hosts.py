@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from zbx_nvidia.cli.connection import FILE, connection_options
 from zbx_nvidia.cli.plans import plan_options, show_and_apply
-from zbx_nvidia.errors import UsageError
+from zbx_nvidia.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from zbx_nvidia.cli.connection import Connect
+    from zbx_nvidia.server.connection import Connection
 
 GROUP = "NVIDIA GPUs"
+LONGEST_WAIT = 300.0  # s for the first value: a poll a minute, and the server's cache of new hosts another
+LOOK = 2.0  # s between two looks
 
 
 def parse_tags(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -76,6 +82,11 @@ def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[st
     "--psk-file", type=FILE, help="File with that key, which zbx-nvidia install-agent --psk created on the host."
 )
 @click.option(
+    "--wait/--no-wait",
+    default=None,
+    help="Wait for the first value, up to 5 minutes.  [default: wait if the output is a terminal]",
+)
+@click.option(
     "--overwrite", is_flag=True, help="Change the interface, macros, proxy and encryption of the host if they differ."
 )
 @plan_options
@@ -94,6 +105,7 @@ def add_host(  # noqa: PLR0913  one for each option
     macros: dict[str, str],
     psk_identity: str,
     psk_file: Path | None,
+    wait: bool | None,
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
@@ -140,6 +152,28 @@ def add_host(  # noqa: PLR0913  one for each option
     )
     with connect() as zabbix:
         show_and_apply([hosts.plan_host(zabbix, wanted, overwrite=overwrite)], dry_run=dry_run, as_json=as_json)
+        if not (dry_run or as_json) and (sys.stdout.isatty() if wait is None else wait):
+            _wait_for_value(zabbix, name)
+
+
+def _wait_for_value(zabbix: Connection, name: str) -> None:
+    """Wait until the first document has come, and say where to look then."""
+    from zbx_nvidia.catalog.metrics import HOST_METRICS  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.server import hosts  # noqa: PLC0415  as above
+
+    (key,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
+    start = time.monotonic()
+    while not hosts.has_value(zabbix, name, key):
+        passed = time.monotonic() - start
+        if passed > LONGEST_WAIT:
+            command = f"zbx-nvidia doctor --server-only --url {zabbix.url} --host {shlex.quote(name)}"
+            raise ServerError(f"no value has come in {LONGEST_WAIT:.0f} s: run `{command}`, and the doctor on the host")
+        if sys.stderr.isatty():
+            click.echo(f"\rWaiting for the first value, for {passed:.0f} s ", nl=False, err=True)
+        time.sleep(LOOK)
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    click.echo(f"Values arrive. Open {hosts.dashboards(zabbix, name)}")
 
 
 def _key(file: Path) -> str:

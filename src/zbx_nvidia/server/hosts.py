@@ -74,6 +74,19 @@ def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) ->
     return _existing(zabbix, wanted, host, templateid, monitored, overwrite=overwrite)
 
 
+def dashboards(zabbix: Connection, name: str) -> str:
+    """Address of a host's dashboards in the front end."""
+    host = _host(zabbix, name)
+    assert host is not None  # noqa: S101  it was added
+    return f"{zabbix.url.rstrip('/')}/zabbix.php?action=host.dashboard.view&hostid={host['hostid']}"
+
+
+def has_value(zabbix: Connection, name: str, key: str) -> bool:
+    """Whether an item of a host has ever had a value."""
+    request = {"host": name, "filter": {"key_": key}, "output": ["lastclock"]}
+    return any(int(row["lastclock"]) for row in zabbix.call("item.get", request))
+
+
 def _new(zabbix: Connection, wanted: Wanted, templateid: str, monitored: Object) -> Plan:
     names = wanted.groups or (wanted.default_group,)
     groups = _groups(zabbix, wanted.groups) if wanted.groups else _groups(zabbix, names, required=False)
