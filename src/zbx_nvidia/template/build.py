@@ -416,5 +416,8 @@ def _nested(metric: Metric, triggers: dict[str, Tree]) -> list[Tree]:
 
 
 def _sorted(rows: list[Tree], by: str) -> list[Tree]:
-    """In the order of an export: that of PHP's strnatcasecmp, which compares upper-case letters ("S" before "_")."""
-    return sorted(rows, key=lambda row: str(row[by]).upper())
+    """In the order of an export: that of PHP's strnatcasecmp.
+
+    It compares upper-case letters ("S" before "_") and skips spaces ("use, but" before "use without").
+    """
+    return sorted(rows, key=lambda row: "".join(str(row[by]).split()).upper())
