@@ -202,6 +202,7 @@ def main() -> None:
                 "--psk-file",
                 str(Path(folder, host)),
                 "--overwrite",
+                "--no-wait",
             )
     say("Waiting for the first values")
     with connect(url, Credentials(user=USER, password=PASSWORD)) as zabbix:
