@@ -607,11 +607,10 @@ def test_a_configuration_without_an_include(host: Host) -> None:
 def test_where_the_agent_cannot_be_asked(host: Host) -> None:
     host.start("agentd")
     host.shell(f"sed -i s/^Server=.*/Server=192.0.2.1/ {CONFIGS['agentd']}; systemctl restart zabbix-agent")
-    with host.untouched("agentd"):
-        out = host.ok("install-agent")
-        assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
-        assert "Not checked further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
-        host.ok("uninstall-agent")
+    out = host.ok("install-agent")
+    assert "(zabbix_agentd -t nvidia.get, as zabbix).\n" in out
+    assert "Not checked further: its Server=192.0.2.1 does not allow this machine to ask.\n" in out
+    host.ok("uninstall-agent")
     host.shell("printf 'StartAgents=0\\nHostname=x\\n' >/etc/zabbix/zabbix_agentd.conf.d/active.conf")
     host.shell("systemctl restart zabbix-agent")
     out = host.ok("install-agent")
@@ -627,12 +626,11 @@ def test_with_a_key_and_where_the_agent_cannot_be_asked(host: Host) -> None:
     host.start("agentd", "agent2")
     for kind, config in CONFIGS.items():
         host.shell(f"sed -i s/^Server=.*/Server=192.0.2.5/ {config}; systemctl restart {SERVICES[kind]}")
-    with host.untouched("agentd", "agent2"):
-        out = host.ok("install-agent", "--psk")
-        for kind in ("zabbix_agentd", "zabbix_agent2"):
-            assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
-        assert out.count("Not checked further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
-        host.ok("uninstall-agent")
+    out = host.ok("install-agent", "--psk")
+    for kind in ("zabbix_agentd", "zabbix_agent2"):
+        assert f"{kind} serves nvidia.get: OK, GPUs: 1 ({kind} -t nvidia.get, as zabbix).\n" in out
+    assert out.count("Not checked further: its Server=192.0.2.5 does not allow this machine to ask.\n") == 2
+    host.ok("uninstall-agent")
 
 
 def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
