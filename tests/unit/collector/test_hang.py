@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import LOOK, wait_for
+from tests.unit.clocks import SLOW
 from tests.unit.collector.collector import (
     AGENT,
     Answer,
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from tests.conftest import Machine
     from tests.unit.conftest import ClocksFactory
 
-# Of the clock of a collection whose deadline a test lets come: a busy machine has five times as long for what must be
+# Of the clock of a collection whose deadline a test lets come: a busy machine has twenty times as long for what must be
 # done before, and nobody has to wait so long for the rest.
-SPEED = 0.2
+SPEED = SLOW
 
 
 def assert_seven_are_complete(answer: Answer, well: Answer, stuck: int) -> None:
