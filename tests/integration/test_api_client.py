@@ -672,7 +672,7 @@ def test_host_with_the_other_variant_is_refused(installed: Server) -> None:
     ("arguments", "message"),
     [
         (["--group", "Linux server"], "has no host group 'Linux server': it has 'Linux servers'"),
-        (["--proxy", "nowhere"], "has no proxy 'nowhere': it shows this user no proxy at all"),
+        (["--proxy", "nowhere"], "has no proxy 'nowhere': this user sees no proxy at all"),
     ],
 )
 def test_unknown_group_or_proxy(installed: Server, arguments: list[str], message: str) -> None:
