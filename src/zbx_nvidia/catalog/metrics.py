@@ -124,12 +124,14 @@ class Metric(NamedTuple):
         return f"{self.entity}.{self.key}" if self.entity else self.key
 
 
+TIMESTAMP = Metric(
+    entity="", key="timestamp", name="Document time", kind=UNSIGNED, unit="unixtime",
+    text="Time at which the document was made.",
+)  # fmt: skip
+
 # Of the host as a whole: always in the document, whatever happens (those of `host` only when NVML answers).
 HOST_METRICS = (
-    Metric(
-        entity="", key="timestamp", name="Document time", kind=UNSIGNED, unit="unixtime",
-        text="Time at which the document was made.",
-    ),
+    TIMESTAMP,
     Metric(
         entity="status", key="driver", name="Driver available", kind=UNSIGNED, valuemap="NVIDIA yes or no",
         call="nvmlInitWithFlags",

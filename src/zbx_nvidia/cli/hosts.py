@@ -158,12 +158,11 @@ def add_host(  # noqa: PLR0913  one for each option
 
 def _wait_for_value(zabbix: Connection, name: str) -> None:
     """Wait until the first document has come, and say where to look then."""
-    from zbx_nvidia.catalog.metrics import HOST_METRICS  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.catalog.metrics import TIMESTAMP  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.server import hosts  # noqa: PLC0415  as above
 
-    (key,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
     start = time.monotonic()
-    while not hosts.has_value(zabbix, name, key):
+    while not hosts.has_value(zabbix, name, TIMESTAMP.item_key):
         passed = time.monotonic() - start
         if passed > LONGEST_WAIT:
             command = f"zbx-nvidia doctor --server-only --url {zabbix.url} --host {shlex.quote(name)}"

@@ -184,18 +184,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows
 
 
 def _named(kind: type[Any], fields: tuple[Any, ...]) -> Message:
-    message: Any = kind._make(fields)
-    if kind is GpuRead:
-        return GpuRead(message.number, _gpu(message.gpu))
-    if kind is HostRead:
-        host: HostRead = message._replace(
-            slots=list(message.slots), problems=[Problem(*problem) for problem in message.problems]
-        )
-        return host
-    if kind is XidsSeen:
+    message: Message = kind._make(fields)
+    if isinstance(message, GpuRead):
+        return message._replace(gpu=_gpu(message.gpu))
+    if isinstance(message, HostRead):
+        problems = [Problem(*problem) for problem in message.problems]
+        return message._replace(slots=list(message.slots), problems=problems)
+    if isinstance(message, XidsSeen):
         return XidsSeen(tuple(XidReport(*report) for report in message.reports))
-    seen: Message = message
-    return seen
+    return message
 
 
 def _gpu(fields: tuple[Any, ...]) -> Gpu:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
-from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
+from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor import (
     agent_checks,
     answer_checks,
@@ -122,11 +122,10 @@ def _server_state(stack: ExitStack, connect: Connect, name: str, host: HostState
         zabbix = stack.enter_context(connect())
     except ServerError as error:
         zabbix = error
-    (timestamp,) = [metric.item_key for metric in HOST_METRICS if metric.key == "timestamp"]
     templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
     kinds = [kind for _, kind in GPU_FILTERS]
     filters = tuple(f"{{$NVIDIA.{kind}.{rule}}}" for kind in kinds for rule in ("MATCHES", "NOT_MATCHES"))
-    expected = Expected(templates, DOCUMENT, timestamp, PRESENT.item_key, "GPU", filters)
+    expected = Expected(templates, DOCUMENT, TIMESTAMP.item_key, PRESENT.item_key, "GPU", filters)
     facts = agent_facts(host) if host is not None else None
     return ServerState(zabbix, name or (host_name(host) if host else ""), expected, facts)
 

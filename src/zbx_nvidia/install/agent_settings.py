@@ -121,29 +121,31 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
 def allows_only_this_machine(server: str) -> bool:
     """Whether a Server= allows no other machine to ask."""
     entries = [entry for entry in map(str.strip, server.split(",")) if entry]
-    return bool(entries) and all(entry == "localhost" or _is_loopback(entry) for entry in entries)
+    return bool(entries) and all(map(_is_this_machine, entries))
 
 
 def _with_this_machine(server: str) -> str:
     """A Server= that also allows this machine, so that what was installed can be verified here."""
     entries = map(str.strip, server.split(","))
-    asks = any(entry in {"localhost", "0.0.0.0/0", "::/0"} or _is_loopback(entry) for entry in entries)
+    asks = any(entry in {"0.0.0.0/0", "::/0"} or _is_this_machine(entry) for entry in entries)
     return server if asks else f"{server},127.0.0.1"
 
 
-def _is_loopback(entry: str) -> bool:
-    try:
-        return ipaddress.ip_network(entry.strip("[]"), strict=False).is_loopback
-    except ValueError:
-        return False
+def _is_this_machine(entry: str) -> bool:
+    network = _network(entry)
+    return entry == "localhost" or (network is not None and network.is_loopback)
 
 
 def _can_be_called(entry: str) -> bool:
     """Whether the agent can connect to an entry of --server. Networks and this machine are for passive checks only."""
-    if not entry or entry == "localhost":
-        return False
+    network = _network(entry)
+    is_host = network is None or network.num_addresses == 1  # a name may have a port
+    return bool(entry) and is_host and not _is_this_machine(entry)
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """An address or network; None for a name, or an address with a port."""
     try:
-        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+        return ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
-        return True  # a name, or with a port
-    return network.num_addresses == 1 and not network.is_loopback
+        return None

@@ -8,7 +8,8 @@ import signal
 import socket
 
 from zbx_nvidia.collector.protocol import CHUNK
-from zbx_nvidia.collector.resident.output import log, pipe
+from zbx_nvidia.collector.resident.descriptors import pipe
+from zbx_nvidia.collector.resident.output import log
 
 _MAX_CLIENTS = 64  # only our own user and root can connect: more is a mistake
 

@@ -77,7 +77,7 @@ class Release(NamedTuple):
 
     Attributes:
         seconds: For how long; 0 to resume.
-        is_free: Whether no worker of an earlier service hangs in the driver.
+        is_free: Whether no worker holds its lock: neither ours nor one of an earlier service.
     """
 
     seconds: float

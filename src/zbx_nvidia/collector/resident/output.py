@@ -1,10 +1,8 @@
-"""What leaves the service: the document's file, lines of the log, what systemd reads; and the locks beside the file."""
+"""What leaves the service: the document's file, lines of the log, what systemd reads."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -118,31 +116,3 @@ def remove(path: str, *ends: str) -> None:
     for end in ends or _LEFTOVERS:
         with contextlib.suppress(OSError):
             os.unlink(path + end)
-
-
-def locked(path: str) -> int | None:
-    """The file, open, and locked for as long as a process has it open; None when another process has it locked.
-
-    Raises:
-        OSError: It cannot be opened or locked.
-    """
-    raw = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    descriptor = fcntl.fcntl(raw, fcntl.F_DUPFD_CLOEXEC, 10)
-    os.close(raw)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in {errno.EAGAIN, errno.EACCES}:
-            return None
-        raise
-    return descriptor
-
-
-def pipe() -> tuple[int, int]:
-    """A pipe neither of whose ends is a standard stream: where to read, where to write."""
-    ends = os.pipe()
-    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
-    for end in ends:
-        os.close(end)
-    return moved[0], moved[1]

@@ -195,9 +195,9 @@ class ServiceState:
             if checked.log_complaint or checked.log_reads:
                 self._log(checked.log_complaint or "the kernel log is read again")
         self._log(*self._xids.logged(checked.lines, reads=checked.log_reads))
-        if self._ready and not self._ending:
+        if self._ready:
             self._renew(now, library_replaced=checked.library_replaced)
-        if self._ready and not self._ending:
+        if self._ready:  # unless it was just asked to end
             self._ask(now)
         else:
             self._write_without(now)
@@ -245,13 +245,14 @@ class ServiceState:
     def _try_to_finish(self, now: float) -> None:
         """Write the document when everybody has answered from whom an answer can be expected."""
         if self._round is None:
-            since = self._asked.get(HOST)
-            if self._arguments is not None and not self._ready and since is not None and now >= self._stalls_at(since):
-                self._stalled_start(now)
+            if not self._ready and self._failure is None and self._worker_hangs(now):
+                # It does not come up, or does not end.
+                self._failure = (states.STALLED, "")
+                self._write_without(now)
             return
-        owing = {index: now - since for index, since in self._asked.items()}
         if any(now < self._stalls_at(since) for since in self._asked.values()):
             return
+        owing = {index: now - since for index, since in self._asked.items()}
         round_, self._round = self._round, None
         if self._host is None:
             # Nothing is known of any GPU without it, not even how many there are.
@@ -294,9 +295,8 @@ class ServiceState:
 
     def _write_without(self, now: float) -> None:
         """Write the document while there is no worker to ask."""
-        since = self._asked.get(HOST)
-        if self._arguments is not None and since is not None and now >= self._stalls_at(since):
-            detail = f"No answer for {now - since:.0f} s{self._xids.last_xids(now)}"
+        if self._worker_hangs(now):
+            detail = f"No answer for {now - self._asked[HOST]:.0f} s{self._xids.last_xids(now)}"
             self._do(Write(document.failed(states.STALLED, detail, 0.0, MODE)))
             if self._released_until is not None:
                 # It is not released later either, when nobody expects it any more.
@@ -325,12 +325,6 @@ class ServiceState:
             self._blocked_since = now
         if now >= self._stalls_at(self._blocked_since) and self._failure is None:
             self._failure = (states.STILL_STUCK, "")
-            self._write_without(now)
-
-    def _stalled_start(self, now: float) -> None:
-        """A worker does not come up, or does not end."""
-        if self._failure is None:
-            self._failure = (states.STALLED, "")
             self._write_without(now)
 
     def _on_ready(self, now: float, version: str) -> None:
@@ -379,10 +373,12 @@ class ServiceState:
         """The driver is gone: report it at once. The worker ends by itself, and another one tries again."""
         self._failure = (status, detail)
         self._stop_asking(now)
-        # If it hangs on its way out, that is what counts from then on.
-        self._asked = {} if self._arguments is None else {HOST: now}
         if self._arguments is None:
+            self._asked = {}
             self._start_later(now)
+        else:
+            # If it hangs on its way out, that is what counts from then on.
+            self._asked = {HOST: now}
         self._write_without(now)
 
     def _stop_asking(self, now: float) -> None:
@@ -417,6 +413,10 @@ class ServiceState:
     def _hangs(self, now: float) -> bool:
         """Whether a call has not come back in time."""
         return any(now >= self._stalls_at(since) for since in self._asked.values())
+
+    def _worker_hangs(self, now: float) -> bool:
+        """Whether the worker as a whole has not answered in time."""
+        return self._arguments is not None and HOST in self._asked and now >= self._stalls_at(self._asked[HOST])
 
     def _stalls_at(self, since: float) -> float:
         """When a call that began then is one that hangs.

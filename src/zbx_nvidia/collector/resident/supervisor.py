@@ -16,6 +16,7 @@ from zbx_nvidia.collector.protocol import Ready
 from zbx_nvidia.collector.resident import config as configuration
 from zbx_nvidia.collector.resident import notify
 from zbx_nvidia.collector.resident.control import Door, Signals
+from zbx_nvidia.collector.resident.descriptors import locked
 from zbx_nvidia.collector.resident.events import (
     Answer,
     AskWorker,
@@ -32,7 +33,7 @@ from zbx_nvidia.collector.resident.events import (
     Write,
 )
 from zbx_nvidia.collector.resident.kernel_log import KernelLog
-from zbx_nvidia.collector.resident.output import Output, locked, log, remove
+from zbx_nvidia.collector.resident.output import Output, log, remove
 from zbx_nvidia.collector.resident.state import ServiceState
 from zbx_nvidia.collector.resident.worker_process import WorkerProcess
 from zbx_nvidia.errors import UsageError

@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from zbx_nvidia.collector.protocol import CHUNK, IDLE, NUMBER, Message, Receiver
+from zbx_nvidia.collector.resident.descriptors import locked, pipe
 from zbx_nvidia.collector.resident.events import WorkerBlocked, WorkerEnded, WorkerNotStarted, WorkerStarted
-from zbx_nvidia.collector.resident.output import locked, pipe
 
 LAST_WAIT = 0.7  # s that the end of the service waits for the worker: with it, SIGTERM takes less than a second
 _SOON, _LATER = 0.02, 1.0  # s between two looks whether a process is gone that is about to be; from a second on

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.collector.collector import checked
 from zbx_nvidia.catalog import status
 from zbx_nvidia.collector.document import Collection, Gpu, failed
-from zbx_nvidia.collector.resident.output import Output, locked, pipe
+from zbx_nvidia.collector.resident.descriptors import locked, pipe
+from zbx_nvidia.collector.resident.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
