@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
-from zbx_nvidia.catalog.metrics import GPU_METRICS, HOST_METRICS, Metric
+from zbx_nvidia.catalog.metrics import GPU_METRICS, HOST_METRICS, TIMESTAMP, Metric
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 from zbx_nvidia.collector.document import MAX_ERRORS, VERSION
 
@@ -73,7 +73,7 @@ def _head() -> dict[str, Any]:
     """The first members of both documents."""
     return {
         "version": {"const": VERSION, "description": "Version of this format."},
-        "timestamp": _value(HOST_METRICS[0]),
+        "timestamp": _value(TIMESTAMP),
         "collector": _object(
             {
                 **_values(HOST_METRICS, "collector"),

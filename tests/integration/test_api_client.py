@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.watched import Client
-from zbx_nvidia.doctor.server_state import Expected, ServerState
+from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.server import templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
 from zbx_nvidia.template import TEMPLATE_NAMES, render
@@ -562,10 +562,9 @@ def test_host_that_has_the_template_through_one_of_its_own(installed: Server) ->
 def test_doctor_knows_the_interval_of_a_template_behind_another(installed: Server, interval: str, seconds: int) -> None:
     installed.api.usermacro.update(hostmacroid=installed.macro("{$NVIDIA.INTERVAL}")["hostmacroid"], value="90s")
     installed.company_template(interval=interval)
-    expected = Expected(dict.fromkeys(TEMPLATE_NAMES.values(), ""), "nvidia.get", "", "", "", ())
     try:
         with installed.connect() as zabbix:
-            assert ServerState(zabbix, HOST, expected, None).interval == seconds
+            assert ServerState(zabbix, HOST, None).interval == seconds
     finally:
         installed.zbx_nvidia.ok("install-template", "--overwrite")
 

@@ -951,7 +951,7 @@ DEAF = (
         ),
     ],
 )
-def test_what_cannot_be_looked_at_ends_no_walk(  # noqa: PLR0913, PLR0917  a row of a table
+def test_what_cannot_be_looked_at_ends_no_report(  # noqa: PLR0913, PLR0917  a row of a table
     place: Place, host: str, user: str, breaks: str, mends: str, named: tuple[str, str] | None
 ) -> None:
     there = place.machines[host]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README = REPOSITORY / "README.md"
 # What the commands print of themselves; generated.
-COMMANDS = ROOT / "docs" / "COMMANDS.md"
+COMMANDS = REPOSITORY / "docs" / "COMMANDS.md"
 DOCS = [
-    *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
-    ROOT / "simulator" / "README.md",
-    *ROOT.glob("deploy/ansible/roles/*/README.md"),
+    *REPOSITORY.glob("*.md"),
+    *REPOSITORY.glob("docs/*.md"),
+    REPOSITORY / "simulator" / "README.md",
+    *REPOSITORY.glob("deploy/ansible/roles/*/README.md"),
 ]
 HAND_WRITTEN = [path for path in DOCS if not path.read_text("utf-8").startswith("<!-- Generated")]
 WIDTH = 100
@@ -23,7 +27,7 @@ README_LINES = 80
 
 
 def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(REPOSITORY))
 
 
 def prose(path: Path) -> list[tuple[int, str]]:

@@ -21,9 +21,9 @@ ALLOWED = {
     "server": set(),
     "collector": {"catalog", "driver"},
     "host": {"collector"},
-    "zabbix_agent": {"catalog", "collector", "host"},
+    "zabbix_agent": {"catalog", "host"},
     "install": {"catalog", "collector", "host", "zabbix_agent"},
-    "doctor": {"catalog", "collector", "host", "install", "server", "template", "zabbix_agent"},
+    "doctor": {"catalog", "collector", "host", "server", "template", "zabbix_agent"},
     "cli": {"catalog", "collector", "doctor", "host", "install", "server", "template", "zabbix_agent"},
 }
 THIRD_PARTY = {

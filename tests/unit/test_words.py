@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # British spellings, and phrases that readers had to read twice. Each was in a message, the docs or a comment once.
 WORDS = (
     "utilisation", "catalogue", "licence", "colour", "behaviour",
@@ -18,15 +22,15 @@ WORDS = (
 )  # fmt: skip
 PATTERN = re.compile(rf"\b({'|'.join(WORDS)})\b".replace(" ", r"\s+"), re.IGNORECASE)
 FILES = [
-    *sorted(path for path in (ROOT / "src").rglob("*") if path.suffix in {".py", ".conf"}),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "templates").rglob("*.yaml")),
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "simulator/README.md")),
+    *sorted(path for path in (REPOSITORY / "src").rglob("*") if path.suffix in {".py", ".conf"}),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted((REPOSITORY / "templates").rglob("*.yaml")),
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "simulator/README.md")),
 ]
 
 
 def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(REPOSITORY))
 
 
 def found(text: str) -> list[tuple[int, str]]:

@@ -1,5 +1,5 @@
-"""The table from which everything else is derived: metrics, alerts, graphs, statuses, macros. Data, no code.
+"""The table from which everything else is derived: metrics, alerts, graphs, statuses, macros.
 
-The collector imports `metrics` and `status` at each poll, so they stay small. `alerts` and `graphs` are for the
-template.
+Data, and small functions of it. Each poll imports `metrics`, `entities`, `sampled`, `status` and `xid_actions`, so they
+stay small. `alerts`, `graphs` and `macros` are for the template.
 """

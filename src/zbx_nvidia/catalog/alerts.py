@@ -424,7 +424,7 @@ ALERTS = (
         opdata="Last: {ITEM.LASTVALUE2}",
         why="The driver has reported an error for which NVIDIA requires a GPU reset.",
         action="Drain the GPU. Run `zbx-nvidia-agent release`, `nvidia-smi -r`, then `systemctl restart zbx-nvidia`, "
-        "which resolves this alert. Or restart the host.",
+        "which resolves this alert unless the service reads the kernel log. Or restart the host.",
     ),
     Alert(
         entity="gpu", key="xid_support", severity=AVERAGE, scope="availability",
@@ -435,7 +435,8 @@ ALERTS = (
         opdata="Last: {ITEM.LASTVALUE2}",
         why="The driver has reported an error that is not an application's fault, and that a reset alone does not fix.",
         action="Look up the code at docs.nvidia.com/deploy/xid-errors. Run NVIDIA's field diagnostics, then contact "
-        "support. Then run `systemctl restart zbx-nvidia`, which resolves this alert.",
+        "support. Then run `systemctl restart zbx-nvidia`, which resolves this alert unless the service reads the "
+        "kernel log.",
     ),
     Alert(
         entity="gpu", key="xid_fabric", severity=WARNING, scope="notice",

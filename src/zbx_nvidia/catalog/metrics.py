@@ -886,9 +886,9 @@ def _rate(  # noqa: PLR0913  one argument a column
 # What Zabbix calculates; from a counter as change per second, so that nothing between two polls is lost.
 GPU_RATES = (
     _FAN_SPEED._replace(
-        key="fan_turned", name="Fan running", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
-        text="1 if the card requests a fan speed above 0. No value if it never did, as passively cooled cards with "
-        "a fan at 0 %.",
+        key="fan_turned", name="Fan has run", unit="", smi="", counter="fan_speed", only="^[1-9]", storage=STATIC,
+        text="1 when the card requests a fan speed above 0; it stays 1 when the fan stops. No value if the fan never "
+        "ran, as on passively cooled cards with a fan at 0 %.",
     ),
     _rate(
         key="power_mean", name="Power draw, average since last poll", unit="W", source="energy",

@@ -1,10 +1,9 @@
 """What must be done about an XID error: the classes of the codes in `xid`.
 
-In a module of its own, because a poll needs only these, and the 130 rows there cost it half a millisecond.
+In a module of its own, because a poll needs only these, and the rows there cost it half a millisecond.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
 

@@ -63,9 +63,8 @@ def doctor(  # noqa: PLR0913  one for each option
 
     if server_only and not (connect and name):
         raise UsageError("--server-only needs --url and --host: give the server, and the host's name in Zabbix")
-    this_host = HostState(kind)
-    host = None if server_only else this_host
-    findings = run(host, connect, name, this_host.program.parent)
+    host = None if server_only else HostState(kind)
+    findings = run(host, connect, name)
     fault = first_fault(findings)
     if as_json:
         click.echo(json.dumps(as_data(findings, fault, server_asked=connect is not None), indent=2))

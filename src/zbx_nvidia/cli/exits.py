@@ -16,9 +16,14 @@ OF_COMMANDS = {
     "doctor": {0: "Nothing is wrong.", 1: "There is a fault. The first one is printed, with its cause and its fix."},
     "install-agent": {1: "It failed, or the agent does not answer. Everything was restored."},
     "uninstall-agent": {1: "It failed. Nothing was changed."},
-    "install-template": {1: f"{_FRONT_END}."},
+    "install-template": {
+        1: f"{_FRONT_END}; or the template was edited and --overwrite is not given, or it has secret macros."
+    },
     "uninstall-template": {1: f"{_FRONT_END}, or hosts have the template and --force is not given."},
-    "add-host": {1: f"{_FRONT_END}, or the host has other settings and --overwrite is not given."},
+    "add-host": {
+        1: f"{_FRONT_END}, or the host has other settings and --overwrite is not given; with --wait also if no value "
+        "arrives in 5 minutes, although the host was added."
+    },
     "unpack": {
         1: "The new version cannot be written, or does not start. The existing installation is unchanged.",
         2: "Wrong usage, or DIR has other content and --replace is not given. Nothing was changed.",

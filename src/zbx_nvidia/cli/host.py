@@ -28,9 +28,14 @@ AGENT = "zbx-nvidia-agent"
     type=click.Choice(["auto", "agentd", "agent2"]),
     default="auto",
     show_default=True,
-    help="Which Zabbix agent; auto: each that runs, or else each that is installed.",
+    help="Which Zabbix agent; auto: those that run, else those that start at boot, else the installed ones.",
 )
-@click.option("--server", default="", metavar="ADDRESS", help="Set the agent's Server and ServerActive to this.")
+@click.option(
+    "--server",
+    default="",
+    metavar="ADDRESS",
+    help="Zabbix servers, for the agent's Server and ServerActive (docs/INSTALL.md).",
+)
 @click.option("--psk", is_flag=True, help="Encrypt with a pre-shared key; creates one if there is none.")
 @click.option("--psk-identity", default="", metavar="NAME", help="Identity of the key.  [default: from the host name]")
 @click.option("--host-metadata", default="", metavar="TEXT", help="Set the agent's HostMetadata, for autoregistration.")

@@ -165,7 +165,7 @@ def _wait_for_value(zabbix: Connection, name: str) -> None:
     while not hosts.has_value(zabbix, name, TIMESTAMP.item_key):
         passed = time.monotonic() - start
         if passed > LONGEST_WAIT:
-            command = f"zbx-nvidia doctor --server-only --url {zabbix.url} --host {shlex.quote(name)}"
+            command = f"zbx-nvidia doctor --server-only --url {zabbix.url} --token-file FILE --host {shlex.quote(name)}"
             raise ServerError(f"no value has come in {LONGEST_WAIT:.0f} s: run `{command}`, and the doctor on the host")
         if sys.stderr.isatty():
             click.echo(f"\rWaiting for the first value, for {passed:.0f} s ", nl=False, err=True)

@@ -58,7 +58,7 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             similar = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if not similar or "Did you mean" in error.message:  # click itself may come to say so
+            if not similar:
                 raise
             raise click.UsageError(f"{error.message} Did you mean {similar[0]!r}?", ctx) from None
 

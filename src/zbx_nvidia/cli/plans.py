@@ -27,8 +27,8 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> bool:
-    """Prints the plans and, if none has a refusal, applies them. Returns whether it has changed anything."""
+def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
+    """Prints the plans and, if none has a refusal, applies them."""
     from zbx_nvidia.server.plan import as_data, as_lines  # noqa: PLC0415  so that the help is quick
 
     refusals = [plan.refusal for plan in plans if plan.refusal]
@@ -50,4 +50,3 @@ def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> bool:
         click.echo("Dry run: nothing was changed.")
     if refusals:
         raise ServerError("; ".join(refusals))
-    return apply

@@ -25,7 +25,7 @@ def _default_folder() -> Path:
 def unpack(*, target: Path, python: Path | None, replace: bool, dry_run: bool) -> None:
     r"""Unpack zbx-nvidia.pyz on a GPU host, as root.
 
-    A poll from the archive itself would cost three times as much. DIR is /opt/zbx-nvidia by default. An existing
+    A poll from the archive itself would cost twice as much. DIR is /opt/zbx-nvidia by default. An existing
     version is replaced after the new one was compiled and has started. A second run changes nothing.
 
     \b

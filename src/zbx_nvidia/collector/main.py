@@ -39,7 +39,7 @@ serve       run as a service that keeps that document ready in a file
 release     have `serve` close the driver, for a reset of a GPU, a change of MIG or a new driver
 --for       for how long (default 10m; 0 opens it again)
 
-Exit code 0, of `get` also when the driver is in trouble: the document says so. 2: wrong usage or configuration.
+Exit code 0, of get also if the driver fails. 1: serve or release failed. 2: wrong usage or configuration.
 For people: zbx-nvidia show
 """
 

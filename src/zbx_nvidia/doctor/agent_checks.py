@@ -25,7 +25,7 @@ NO_AGENT = Fault(
 NOT_ROOTS = Fault(
     "others",
     cause="The doctor ignores an agent that users other than root can change: {said}.",
-    fix="Check that nobody has changed it, then make root its owner:\n    {command}",
+    fix="Check that nobody has changed it, then make it writable for root only:\n    {command}",
 )
 IN_CONTAINER = Fault(
     "container",
@@ -143,7 +143,7 @@ def psk(host: HostState) -> Result:
         return unseen("only root can see it: use sudo")
     if not exists(file):
         raise NO_KEY_FILE(file=file, mode=host.mode)
-    if user != "root" and system.run("test", "-r", str(file), user=user).code:
+    if not system.may_read(file, user):
         raise KEY_CLOSED(user=user, file=file)
     if problem := config.key_problem(file.read_text(encoding="ascii", errors="replace")):
         raise BAD_KEY(problem, file=file, problem=problem)
@@ -188,7 +188,7 @@ def running(host: HostState) -> Result:
 
 def _has_failed(unit: str) -> bool:
     """Whether it ended by itself: systemd counts an agent that ends because of its key as a success."""
-    shown = system.run("systemctl", "show", "--property=ActiveState,Result,NRestarts,UnitFileState", unit).out
+    shown = system.run("systemctl", "show", "--property=ActiveState,Result", unit).out
     return "ActiveState=failed" in shown or "activating" in shown or "Result=success" not in shown
 
 

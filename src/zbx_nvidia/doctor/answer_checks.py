@@ -153,14 +153,7 @@ def denials(host: HostState) -> Result:
 
 def _audit_lines(host: HostState) -> list[str]:
     """The last lines of the audit log and of the kernel log, newest first."""
-    lines = []
-    try:
-        with host.at("/var/log/audit/audit.log").open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - log.TAIL))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        pass
+    lines = log.tail(host.at("/var/log/audit/audit.log"))
     if system.has_systemd():
         words = ("journalctl", "--dmesg", "--no-pager", "--output", "cat", "--lines", "500")
         lines += system.run(*words).out.splitlines()

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
+from zbx_nvidia.doctor.server_checks import ADD_HOST
 from zbx_nvidia.server.hosts import AGENT
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SET_ADDRESS = "\n    zbx-nvidia add-host {host} --address ADDRESS --overwrite --
 NO_INTERFACE = Fault(
     "missing",
     cause="The host {name!r} has no agent interface in Zabbix, so the server does not know its address.",
-    fix="Add one:\n    zbx-nvidia add-host {host} --address ADDRESS --url {url} --token-file FILE",
+    fix=f"Add one:{ADD_HOST}",
 )
 OTHER_PORT = Fault(
     "port",
@@ -110,7 +111,7 @@ AGENT_ENCRYPTION = Fault(
 
 @check("encryption", "Encryption", SERVER, SERVER_ENCRYPTION, AGENT_ENCRYPTION, needs=("linked",))
 def encryption(server: ServerState) -> Result:
-    """Do server and agent use the same encryption? Zabbix tells nobody whether their keys are the same."""
+    """Do server and agent use the same encryption? Zabbix does not report whether their keys are the same."""
     row = server.host or {}
     if server.facts is None:
         return unseen("only its own host can see what the agent uses")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import platform
 import re
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from zbx_nvidia.doctor.checks import DRIVER, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.host_state import RESIDENT, HostState, exists
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import system
+from zbx_nvidia.host import permissions, system
 
 LIBRARY = "libnvidia-ml.so.1"
 ALL_WELL = ("nvml", "gpus")  # if these are good, the driver works, whatever of it cannot be seen
@@ -191,8 +192,8 @@ DEVICE_DENIED = Fault(
 DEVICE_DENIED_TO_SERVICE = Fault(
     "denied-service",
     cause="The service's user {user} may not open {path} ({permissions}).",
-    fix="Give the service the group {group}, then restart it:\n{collector.edit}    # [Service] "
-    "SupplementaryGroups={group}\n{collector.restart}\n"
+    fix="Give the service the group {group} (SupplementaryGroups={group} under [Service]), then restart it:\n"
+    "{collector.edit}\n{collector.restart}\n"
     f"Or open the device files to all users, as the driver does by default:\n{OPEN_TO_ALL}",
 )
 DEVICE_CLOSED = Fault(
@@ -243,24 +244,13 @@ def devices(host: HostState) -> Result:
             user=host.reader,
             path=closed[0],
             paths=" ".join(map(str, closed)),
-            permissions=f"mode {stat.S_IMODE(first.st_mode):04o}, {_user(first.st_uid)}:{group}",
+            permissions=f"mode {stat.S_IMODE(first.st_mode):04o}, {permissions.owner(first.st_uid)}:{group}",
             group=group,
         )
     return good(f"{host.reader} may open {len(cards) + 1} files")
 
 
-def _user(number: int) -> str:
-    import pwd  # noqa: PLC0415  for messages alone
-
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
 def _group(number: int) -> str:
-    import grp  # noqa: PLC0415  for messages alone
-
     try:
         return grp.getgrgid(number).gr_name
     except KeyError:

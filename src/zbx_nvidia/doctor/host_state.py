@@ -19,7 +19,7 @@ from zbx_nvidia.collector.resident import config
 from zbx_nvidia.doctor.checks import State
 from zbx_nvidia.doctor.service_commands import Service
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
-from zbx_nvidia.host import installation, paths, system
+from zbx_nvidia.host import installation, paths, permissions, system
 from zbx_nvidia.zabbix_agent import config as configuration
 from zbx_nvidia.zabbix_agent import find, processes
 from zbx_nvidia.zabbix_agent.passive_check import PORT
@@ -82,7 +82,7 @@ class HostState(State):
         self.kind = kind
         self.base = base
         self.root = os.geteuid() == 0
-        self.user = _current_user()
+        self.user = permissions.owner(os.geteuid())
 
     def at(self, path: str) -> Path:
         """A path of this host."""
@@ -98,7 +98,7 @@ class HostState(State):
     @property
     def refusal(self) -> str:
         """Why the search ignored an agent; "" if it did not."""
-        return str(self._search[1]) if isinstance(self._search[1], find.NotRootsError) else ""
+        return self._search[1].why if isinstance(self._search[1], find.NotRootsError) else ""
 
     @property
     def search_error(self) -> Exception | None:
@@ -356,11 +356,6 @@ def target_of(statement: Statement) -> str:
     return statement.value.partition(mark)[2].strip()
 
 
-def location(statement: Statement) -> str:
-    """File and line."""
-    return f"{statement.file}:{statement.line}"
-
-
 def span(seconds: float) -> str:
     """A time for people."""
     for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
@@ -379,13 +374,6 @@ def _read(agent: find.Agent) -> Configuration | None:
         return configuration.read(agent.config, agent.kind)
     except HostError:
         return None
-
-
-def _current_user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _number(user: str) -> int:

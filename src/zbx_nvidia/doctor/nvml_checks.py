@@ -224,7 +224,7 @@ def _is_late(host: HostState) -> bool:
 
 
 def _timeout(host: HostState) -> float:
-    text = host.configuration.last("Timeout", "3") if host.agents else "3"
+    text = host.configuration.last("Timeout") if host.agents else ""
     try:
         return float(text.rstrip("s"))
     except ValueError:

@@ -7,9 +7,6 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia import __version__
-from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
-from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor import (
     agent_checks,
     answer_checks,
@@ -24,9 +21,9 @@ from zbx_nvidia.doctor import (
 )
 from zbx_nvidia.doctor.checks import Report
 from zbx_nvidia.doctor.host_state import agent_facts, host_name
-from zbx_nvidia.doctor.server_state import Expected, ServerState
+from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.errors import ServerError
-from zbx_nvidia.template import TEMPLATE_NAMES
+from zbx_nvidia.host import installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,14 +87,13 @@ SERVER_DATA: tuple[Check[ServerState], ...] = (
 CHECKS: tuple[Check[Any], ...] = (*HOST, *SERVER_SETTINGS, *REFUSED, *SERVER_DATA)
 
 
-def run(host: HostState | None, connect: Connect | None, name: str, folder: Path) -> list[Finding]:
+def run(host: HostState | None, connect: Connect | None, name: str) -> list[Finding]:
     """Run every check that can run.
 
     Args:
         host: This host; None to leave it out.
         connect: Opens the connection to the server; None to leave the server out.
         name: Technical name of the host on the server; the agent's name for it if empty.
-        folder: Where the programs of this installation are, for the commands of a fix.
 
     Returns:
         The findings, in order.
@@ -113,6 +109,7 @@ def run(host: HostState | None, connect: Connect | None, name: str, folder: Path
             report.add(REFUSED, host)
         if server is not None:
             report.add(SERVER_DATA, server)
+        folder = installation.own().parent
         return [with_paths(finding, folder) for finding in report.findings()]
 
 
@@ -122,12 +119,8 @@ def _server_state(stack: ExitStack, connect: Connect, name: str, host: HostState
         zabbix = stack.enter_context(connect())
     except ServerError as error:
         zabbix = error
-    templates = dict.fromkeys(TEMPLATE_NAMES.values(), __version__)
-    kinds = [kind for _, kind in GPU_FILTERS]
-    filters = tuple(f"{{$NVIDIA.{kind}.{rule}}}" for kind in kinds for rule in ("MATCHES", "NOT_MATCHES"))
-    expected = Expected(templates, DOCUMENT, TIMESTAMP.item_key, PRESENT.item_key, "GPU", filters)
     facts = agent_facts(host) if host is not None else None
-    return ServerState(zabbix, name or (host_name(host) if host else ""), expected, facts)
+    return ServerState(zabbix, name or (host_name(host) if host else ""), facts)
 
 
 def with_paths(finding: Finding, folder: Path) -> Finding:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from zbx_nvidia import __version__
+from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import NOTE, SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
+from zbx_nvidia.template import TEMPLATE_NAMES
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import ServerState
@@ -18,6 +21,7 @@ SILENT_PROXY = 150  # s; one of 6.0 calls once a minute when it has nothing else
 WITHOUT_DATA = "1"  # a maintenance without data collection
 IMPORT = "\n    zbx-nvidia install-template --url {url} --token-file FILE"
 ADD_HOST = "\n    zbx-nvidia add-host {host} --address ADDRESS --url {url} --token-file FILE"
+RESTART_PROXY = "\n    systemctl restart zabbix-proxy\n    journalctl -u zabbix-proxy -n 20"
 
 NO_CONNECTION = Fault(
     "refused",
@@ -75,18 +79,18 @@ OTHER_VERSION = Fault(
 @check("template", "Template", SERVER, NO_TEMPLATE, OTHER_VERSION, needs=("frontend",))
 def template(server: ServerState) -> Result:
     """Is the template on the server, in the version of this package?"""
-    expected = server.expected.templates
-    request = {"output": "extend", "filter": {"host": list(expected)}}
+    names = list(TEMPLATE_NAMES.values())
+    request = {"output": "extend", "filter": {"host": names}}
     rows = {row["host"]: row for row in server.zabbix.call("template.get", request)}
-    if not rows and server.items.get(server.expected.master, {}).get("templateid", "0") != "0":
+    if not rows and server.items.get(DOCUMENT, {}).get("templateid", "0") != "0":
         return unseen("this user may see the host, but not its template")
     if not rows:
-        raise NO_TEMPLATE(name=next(iter(expected)), url=server.zabbix.url)
+        raise NO_TEMPLATE(name=names[0], url=server.zabbix.url)
     for name, row in rows.items():
         version = versions.template_version(row)
-        if version != expected[name]:
-            raise OTHER_VERSION(name=name, found=version or "unknown", own=expected[name], url=server.zabbix.url)
-    return good(", ".join(f"{name} {expected[name]}" for name in rows))
+        if version != __version__:
+            raise OTHER_VERSION(name=name, found=version or "unknown", own=__version__, url=server.zabbix.url)
+    return good(", ".join(f"{name} {__version__}" for name in rows))
 
 
 NO_HOST = Fault(
@@ -154,28 +158,24 @@ ITEM_DISABLED = Fault(
 @check("linked", "Template linked", SERVER, NOT_LINKED, ITEM_DISABLED, needs=("template", "host"))
 def linked(server: ServerState) -> Result:
     """Does the host have the master item, from which all other items take their values, and is it enabled?"""
-    key = server.expected.master
-    if key not in server.items:
-        raise NOT_LINKED(
-            f"no item {key} on it", name=server.name, host=server.quoted_name, key=key, url=server.zabbix.url
-        )
+    if DOCUMENT not in server.items:
+        text = f"no item {DOCUMENT} on it"
+        raise NOT_LINKED(text, name=server.name, host=server.quoted_name, key=DOCUMENT, url=server.zabbix.url)
     if server.master["status"] != "0":
-        raise ITEM_DISABLED(name=server.name, key=key)
+        raise ITEM_DISABLED(name=server.name, key=DOCUMENT)
     return good(f"{len(server.items)} items, {'polled by the server' if server.passive else 'sent by the agent'}")
 
 
 PROXY_SILENT = Fault(
     "silent",
     cause="The proxy {name!r} monitors this host, but has not called the server for {age}.",
-    fix="Restart the proxy on its host, and read its log:\n    systemctl restart zabbix-proxy\n    journalctl -u "
-    "zabbix-proxy -n 20",
+    fix="Restart the proxy on its host, and read its log:" + RESTART_PROXY,
 )
 NO_PROXY_OF_GROUP = Fault(
     "group",
     cause="The host belongs to the proxy group {name!r}, but none of its proxies has taken it.",
     fix="For a new host this takes a minute. If it stays so, too few proxies are online (see Administration > Proxy "
-    "groups). Restart the proxies on their hosts, and read their logs:\n    systemctl restart zabbix-proxy\n    "
-    "journalctl -u zabbix-proxy -n 20",
+    "groups). Restart the proxies on their hosts, and read their logs:" + RESTART_PROXY,
 )
 
 

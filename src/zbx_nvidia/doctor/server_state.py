@@ -6,8 +6,9 @@ import re
 import shlex
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import State
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+PREFIX = DOCUMENT.partition(".")[0] + "."  # of all keys of this package
 ACTIVE = "7"  # Zabbix's number for an item for which the agent calls the server
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 ITEM_FIELDS = (
@@ -36,47 +38,18 @@ ITEM_FIELDS = (
 )
 
 
-class Expected(NamedTuple):
-    """What this package puts on a server.
-
-    Attributes:
-        templates: Version by name of the template.
-        master: Key of the master item.
-        timestamp: Key of the item that holds the time of the document.
-        present: Prefix of the keys of which each discovered thing has one.
-        thing: What is discovered.
-        filters: The macros that filter the discovery.
-    """
-
-    templates: dict[str, str]
-    master: str
-    timestamp: str
-    present: str
-    thing: str
-    filters: tuple[str, ...]
-
-    @property
-    def prefix(self) -> str:
-        """Of all keys of this package."""
-        return self.master.partition(".")[0] + "."
-
-
 class ServerState(State):
     """One host on one server.
 
     Args:
         zabbix: The server, or why there is no connection.
         name: Technical name of the host.
-        expected: What this package puts there.
         facts: Of the agent; None if the doctor does not run on its host.
     """
 
-    def __init__(
-        self, zabbix: Connection | ServerError, name: str, expected: Expected, facts: AgentFacts | None
-    ) -> None:
+    def __init__(self, zabbix: Connection | ServerError, name: str, facts: AgentFacts | None) -> None:
         self._zabbix = zabbix
         self.name = name
-        self.expected = expected
         self.facts = facts
 
     @property
@@ -121,7 +94,7 @@ class ServerState(State):
         request = {
             "hostids": [self.host["hostid"]],
             "output": [*ITEM_FIELDS],
-            "search": {"key_": self.expected.prefix},
+            "search": {"key_": PREFIX},
             "startSearch": True,
         }
         return {row["key_"]: row for row in self.zabbix.call("item.get", request)}
@@ -129,7 +102,7 @@ class ServerState(State):
     @property
     def master(self) -> Object:
         """The master item; checks that use it need the check `linked`."""
-        return self.items[self.expected.master]
+        return self.items[DOCUMENT]
 
     @property
     def passive(self) -> bool:
@@ -144,7 +117,7 @@ class ServerState(State):
     def _resolved(self, text: str) -> str:
         if not text.startswith("{$"):
             return text
-        assert self.host is not None  # noqa: S101  as above
+        assert self.host is not None  # noqa: S101  the host has the item
         ids = [row["templateid"] for row in lineage(self.zabbix, self.host["parentTemplates"])]
         request = {"hostids": ids, "filter": {"macro": text}, "output": ["hostid", "macro", "value"]}
         inherited = self.zabbix.call("usermacro.get", request) if ids else []

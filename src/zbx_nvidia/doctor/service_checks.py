@@ -115,9 +115,8 @@ def fresh(host: HostState) -> Result:
         raise NO_FILE(f"{file} does not exist", file=file, folder=file.parent)
     if not host.root and not os.access(file, os.R_OK):
         return unseen(f"{host.user} may not read it; only root sees whether the agent may: use sudo")
-    user = host.agent.user if host.agents and host.root else "root"
-    if user != "root" and system.run("test", "-r", str(file), user=user).code:
-        raise FILE_CLOSED(user=user, file=file)
+    if host.root and host.agents and not system.may_read(file, host.agent.user):
+        raise FILE_CLOSED(user=host.agent.user, file=file)
     if host.age is None or host.age > host.longest_age:
         age = "of unknown age" if host.age is None else f"{span(host.age)} old"
         raise STALE(age, file=file, age=age)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import AGENT, Fault, Result, check, good, unseen
-from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, HostState, document_in, location, target_of
+from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, HostState, document_in, target_of
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
 from zbx_nvidia.zabbix_agent import config, find, key_rules
@@ -69,9 +69,9 @@ def userparameter(host: HostState) -> Result:
     if not host.entries:
         _raise_for_missing_entry(host, agent)
     file = host.entries[0].file
-    if host.root and agent.user != "root" and system.run("test", "-r", str(file), user=agent.user).code:
+    if host.root and not system.may_read(file, agent.user):
         raise FILE_CLOSED(user=agent.user, file=file)
-    return good(location(host.entries[0]))
+    return good(host.entries[0].location)
 
 
 def _raise_for_missing_entry(host: HostState, agent: find.Agent) -> None:
@@ -141,9 +141,9 @@ def entries(host: HostState) -> Result:
     plain = [line for line in host.entries if line.name != "Alias"]
     if aliases and plain:
         text = "an Alias overrides a UserParameter"
-        raise SHADOWED(text, alias=location(aliases[0]), other=location(plain[0]), file=plain[0].file)
-    second = location(others[0])
-    raise TWICE(f"also at {second}", first=location(first), second=second, file=others[0].file)
+        raise SHADOWED(text, alias=aliases[0].location, other=plain[0].location, file=plain[0].file)
+    second = others[0].location
+    raise TWICE(f"also at {second}", first=first.location, second=second, file=others[0].file)
 
 
 NO_SUCH_COMMAND = Fault(
@@ -186,10 +186,10 @@ def command(host: HostState) -> Result:
     if host.mode == RESIDENT:
         path = _aliased_file(line)
         if path is None:
-            raise NOT_A_FILE(at=location(line), target=target_of(line))
+            raise NOT_A_FILE(at=line.location, target=target_of(line))
         # /var/run is a link to /run.
         if path.resolve() != host.file.resolve():
-            raise OTHER_FILE(at=location(line), path=path, file=host.file)
+            raise OTHER_FILE(at=line.location, path=path, file=host.file)
         return good(f"reads {path}")
     target = target_of(line)
     if target == f"{host.program} get":
@@ -199,16 +199,16 @@ def command(host: HostState) -> Result:
     except (ValueError, IndexError):
         program = Path(target.partition(" ")[0])
     if program.is_absolute() and not program.exists():
-        raise NO_SUCH_COMMAND(f"{program} does not exist", at=location(line), command=program, mode=host.mode)
+        raise NO_SUCH_COMMAND(f"{program} does not exist", at=line.location, command=program, mode=host.mode)
     user = host.agent.user
     if user == "root":
         return unseen("the agent runs as root, and the doctor never reads the driver as root")
     done = host.as_user(user, "sh", "-c", target, timeout=COLLECTS_WITHIN)
     if done.code == NOT_FOUND:
-        raise NO_SUCH_COMMAND("command not found", at=location(line), command=program, mode=host.mode)
+        raise NO_SUCH_COMMAND("command not found", at=line.location, command=program, mode=host.mode)
     if document_in(done.out) is None:
         said = done.complaint
-        raise COMMAND_FAILS(said, at=location(line), user=user, said=said, command=target, mode=host.mode)
+        raise COMMAND_FAILS(said, at=line.location, user=user, said=said, command=target, mode=host.mode)
     return good(target)
 
 
@@ -233,7 +233,7 @@ def keys(host: HostState) -> Result:
     key = target_of(entry) if entry.name == "Alias" else DOCUMENT
     rule = key_rules.denies(host.configuration, key)
     if rule is not None:
-        at = location(rule)
+        at = rule.location
         raise DENIED(f"{rule.value} is denied at {at}", rule=rule.name, pattern=rule.value, at=at, key=key)
     count = sum(line.name in key_rules.RULES for line in host.configuration.statements)
     return good(f"{count} rules, none denies it" if count else "no rules")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
+from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
+from zbx_nvidia.doctor.server_checks import IMPORT
+from zbx_nvidia.doctor.server_state import PREFIX
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import ServerState
@@ -12,6 +16,8 @@ if TYPE_CHECKING:
 APART = 60  # s that two clocks may differ
 MISSES = 3  # intervals for which a value may be missing
 LATE = 10  # s for everything between poll and value
+
+FILTERS = tuple(f"{{$NVIDIA.{kind}.{rule}}}" for _, kind in GPU_FILTERS for rule in ("MATCHES", "NOT_MATCHES"))
 
 NOT_SUPPORTED = Fault(
     "unsupported",
@@ -26,7 +32,7 @@ def item(server: ServerState) -> Result:
     """Is the master item supported, from which all other items take their values?"""
     if server.master["state"] != "0":
         said = " ".join(server.master["error"].split())
-        raise NOT_SUPPORTED(said, key=server.expected.master, said=said)
+        raise NOT_SUPPORTED(said, key=DOCUMENT, said=said)
     return good(f"every {server.interval:g} s")
 
 
@@ -47,7 +53,7 @@ OLD_VALUE = Fault(
 @check("values", "Last value", SERVER, NO_VALUE, OLD_VALUE, needs=("server", "monitored", "item"))
 def values(server: ServerState) -> Result:
     """How old is the last value of the document's time?"""
-    row = server.items.get(server.expected.timestamp)
+    row = server.items.get(TIMESTAMP.item_key)
     if row is None or row["lastclock"] == "0":
         raise NO_VALUE("no value yet", name=server.name)
     age = server.now - float(row["lastclock"])
@@ -68,7 +74,7 @@ OTHERS_NOT_SUPPORTED = Fault(
 def supported(server: ServerState) -> Result:
     """Is an item in error that takes its value from the document?"""
     bad = [row for row in server.items.values() if row["state"] != "0" and row["status"] == "0"]
-    bad = [row for row in bad if row["key_"] != server.expected.master]
+    bad = [row for row in bad if row["key_"] != DOCUMENT]
     if bad:
         said = " ".join(bad[0]["error"].split())
         raise OTHERS_NOT_SUPPORTED(f"{len(bad)} in error", count=len(bad), item=bad[0]["name"], said=said)
@@ -78,12 +84,11 @@ def supported(server: ServerState) -> Result:
 RULE_ERROR = Fault(
     "error",
     cause="The discovery rule {rule!r} is in error: {said}",
-    fix="Update the template. If this does not help, report the error.\n    zbx-nvidia install-template --url {url} "
-    "--token-file FILE",
+    fix=f"Update the template. If this does not help, report the error.{IMPORT}",
 )
 NOTHING_DISCOVERED = Fault(
     "nothing",
-    cause="Values arrive, but Zabbix has discovered no {thing} on the host {name!r}.",
+    cause="Values arrive, but Zabbix has discovered no GPU on the host {name!r}.",
     fix="Check the discovery filters on the host and on the template: the macros {filters}. Check also that the "
     "discovery rules are enabled.",
 )
@@ -92,17 +97,15 @@ NOTHING_DISCOVERED = Fault(
 @check("discovery", "Discovery", SERVER, RULE_ERROR, NOTHING_DISCOVERED, needs=("values",))
 def discovery(server: ServerState) -> Result:
     """Do the discovery rules work, and does everything discovered have its items?"""
-    expected = server.expected
     request = {"hostids": [(server.host or {})["hostid"]], "output": ["name", "key_", "state", "error"]}
     for rule in server.zabbix.call("discoveryrule.get", request):
-        if rule["key_"].startswith(expected.prefix) and (rule["error"] or rule["state"] != "0"):
+        if rule["key_"].startswith(PREFIX) and (rule["error"] or rule["state"] != "0"):
             said = " ".join(rule["error"].split()) or "it does not say which"
             raise RULE_ERROR(said, rule=rule["name"], said=said, url=server.zabbix.url)
-    count = sum(key.startswith(expected.present) for key in server.items)
+    count = sum(key.startswith(PRESENT.item_key) for key in server.items)
     if not count:
-        filters = ", ".join(expected.filters)
-        raise NOTHING_DISCOVERED(f"no {expected.thing}", name=server.name, thing=expected.thing, filters=filters)
-    return good(f"{count} {expected.thing}{'s' * (count != 1)}")
+        raise NOTHING_DISCOVERED("no GPU", name=server.name, filters=", ".join(FILTERS))
+    return good(f"{count} GPU{'s' * (count != 1)}")
 
 
 CLOCKS_DIFFER = Fault(
@@ -116,7 +119,7 @@ CLOCKS_DIFFER = Fault(
 @check("clock", "Clocks", SERVER, CLOCKS_DIFFER, needs=("values",))
 def clock(server: ServerState) -> Result:
     """How far is the host's clock from the server's, by the time in the document and the time of its arrival?"""
-    row = server.items[server.expected.timestamp]
+    row = server.items[TIMESTAMP.item_key]
     if server.passive:
         apart = float(row["lastvalue"]) - float(row["lastclock"])
     elif server.facts is not None:

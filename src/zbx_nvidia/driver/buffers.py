@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pynvml
 
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call
+from zbx_nvidia.driver.fields import MEGA, MICRO, MILLI
 from zbx_nvidia.driver.native import raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MICRO = 1_000_000
 _AHEAD = 1_000_000  # us; a sample may be taken during the call
 
 # Name -> number of the buffer, its highest possible value, and the conversion to base units.
 _KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
     "utilization": (pynvml.NVML_GPU_UTILIZATION_SAMPLES, 100, int),
-    "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 0x7FFFFFFE, lambda value: value / 1000),  # mW
-    "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 0x7FFFFFFE, lambda value: int(value) * 1_000_000),  # MHz
+    "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 0x7FFFFFFE, lambda value: value / MILLI),  # mW
+    "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 0x7FFFFFFE, lambda value: int(value) * MEGA),  # MHz
 }
 _SAMPLE = ctypes.sizeof(pynvml.c_nvmlSample_t)
 # Type of a value -> its letter in `struct`: a sample has a union, and the type says which member was written.
@@ -120,14 +120,14 @@ class Mark:
             now: Time of the monotonic clock, in s.
             wall: Unix time, in s.
         """
-        if self._seen > wall * _MICRO + _AHEAD:
-            self._seen = int((wall - (now - self._asked)) * _MICRO)
+        if self._seen > wall * MICRO + _AHEAD:
+            self._seen = int((wall - (now - self._asked)) * MICRO)
         self._asked = now
         return self._seen
 
     def take(self, stamp: int, wall: float) -> bool:
         """Whether a sample counts: one of the future was stamped before the clock was put back."""
-        if stamp > wall * _MICRO + _AHEAD:
+        if stamp > wall * MICRO + _AHEAD:
             return False
         self._seen = max(self._seen, stamp)
         return True
@@ -164,7 +164,7 @@ class Buffer:
             Lost: The device is gone.
         """
         return [
-            (now - wall + stamp / _MICRO, value)
+            (now - wall + stamp / MICRO, value)
             for stamp, value in read(self._handle, self._name, self._mark.since(now, wall))
             if self._mark.take(stamp, wall)
         ]

@@ -158,7 +158,7 @@ def number(value: int) -> int:
 
 
 def first(*choices: Callable[[], T]) -> T:
-    """Value of the first choice that is not absent: the new call, then the older ones. Raises like the last one."""
+    """Value of the first choice that is not Absent: the new call, then the older ones. Any other error is raised."""
     for choice in choices[:-1]:
         try:
             return choice()

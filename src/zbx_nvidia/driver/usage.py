@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pynvml
 
 from zbx_nvidia.driver.calls import NotNow, Refused, call, first
+from zbx_nvidia.driver.fields import MICRO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WHOLE = 100  # %
-_MICRO = 1_000_000
 # Drivers sample about once a second: over a shorter time, a GPU in use could have no samples.
 _LEAST = 2.0  # s
 _AHEAD = 1.0  # s; a sample may be taken during the call
@@ -73,8 +73,8 @@ class Usage:
             Lost: The device is gone.
         """
         # Calculated from the present wall clock, with which the driver stamps: it may have jumped since the last call.
-        since = int((wall - max(now - self._asked, _LEAST)) * _MICRO)
-        until = int((wall + _AHEAD) * _MICRO)
+        since = int((wall - max(now - self._asked, _LEAST)) * MICRO)
+        until = int((wall + _AHEAD) * MICRO)
         self._asked = now
         samples = first(
             lambda: self._ask(pynvml.nvmlDeviceGetProcessesUtilizationInfo, since),  # r550

@@ -65,6 +65,15 @@ class Unit(NamedTuple):
     command: tuple[str, ...]
 
 
+def may_read(path: Path, user: str) -> bool:
+    """Whether a user may read a file; needs root.
+
+    Raises:
+        HostError: The user does not exist.
+    """
+    return user == "root" or run("test", "-r", str(path), user=user).code == 0
+
+
 def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[str, ...] = ()) -> Done:
     """Run a command without a shell and without input.
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 KEY = "zbx-nvidia.psk"
 KEY_BYTES = 32
-PSK = ("TLSConnect", "TLSAccept", "TLSPSKIdentity", "TLSPSKFile")
 IDENTITY = 128  # characters, the most that Zabbix accepts
 
 
@@ -84,7 +83,7 @@ def wanted(agent: Agent, configuration: Configuration, settings: Settings, earli
         item = configuration.all("HostMetadataItem")
         if item and not configuration.all("HostMetadata"):
             raise HostError(
-                f"{item[-1].file}:{item[-1].line} states HostMetadataItem=, which HostMetadata= would override: "
+                f"{item[-1].location} states HostMetadataItem=, which HostMetadata= would override: "
                 "remove that line, or omit --host-metadata"
             )
         values["HostMetadata"] = settings.metadata
@@ -105,7 +104,7 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
     for name in ("TLSCertFile", "TLSKeyFile"):
         for statement in configuration.all(name):
             raise HostError(
-                f"{statement.file}:{statement.line} states {name}=: this agent already encrypts with certificates, "
+                f"{statement.location} states {name}=: this agent already encrypts with certificates, "
                 "which --psk would replace: omit --psk"
             )
     file = configuration.last("TLSPSKFile") or earlier.get("TLSPSKFile") or str(agent.config.parent / KEY)

@@ -94,28 +94,25 @@ def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
     known = record.load() or Record()
     plan = InstallPlan(known)
     work = [_Work(agent, plan, request) for agent in agents]
-    program = {agent.user: program_check.check(request.command, agent.user) for agent in agents}
+    # The same program, checked for each user who runs it.
+    program, *_ = [program_check.check(request.command, user) for user in dict.fromkeys(one.user for one in agents)]
     for one in work:
         plan.steps.append(OnRollback(one.as_before))
-    missing = program_check.uncompiled(next(iter(program.values())))
+    missing = program_check.uncompiled(program)
     if missing:
-        plan.compile(Compile(next(iter(program.values())), missing))
+        plan.compile(Compile(program, missing))
     modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
         service.install(plan, request.command)
     for one in work:
         one.configure()
+    plan.steps += [step for one in work for step in one.restart()]
     if RESIDENT not in modes.values() and any(entry.of == service.OF for entry in known.entries):
         # After the agents: until their restart they read what the service writes.
-        restarts = [step for one in work for step in one.restart()]
-        plan.steps += restarts
         service.remove(plan)
-    else:
-        for one in work:
-            plan.steps += one.restart()
     plan.record = dataclasses.replace(plan.record, modes=modes)
     changed = _apply(plan, say, dry_run=dry_run, verify=[Action([], one.verify) for one in work])
-    if missing and not dry_run and program_check.uncompiled(next(iter(program.values()))):
+    if missing and not dry_run and program_check.uncompiled(program):
         plan.notes.append(f"The modules of {request.command} could not be compiled: each poll costs twice as much")
     notes = dict.fromkeys([*plan.notes, *(note for one in work for note in one.notes)])
     return InstallResult(
@@ -260,10 +257,8 @@ class _Work(_Running):
         """Ask the agent for the document."""
         if self.before and self.changed and not self.touched:
             # It still runs with its old configuration.
-            text = verify.by_program(self.agent, DOCUMENT)
-            document = verify.checked(text, self.mode, self.agent)
-            asked = f"{self.agent.name} -t {DOCUMENT}, as {self.agent.user}"
-            self.verification = verify.Verification(document, asked, "the agent serves it only after a restart")
+            reservation = "the agent serves it only after a restart"
+            self.verification = verify.verify_program(self.agent, self.mode, reservation)
             return
         try:
             self.verification = verify.verify_agent(self.agent, self.mode)
@@ -271,7 +266,7 @@ class _Work(_Running):
             # An alias is resolved before the rules apply.
             key = DOCUMENT if self.mode == ONESHOT else f"vfs.file.contents[{service.document()}]"
             deny = key_rules.denies(config.read(self.agent.config, self.agent.kind), key)
-            hint = f"; {deny.file}:{deny.line} states {deny.name}={deny.value}" if deny else ""
+            hint = f"; {deny.location} states {deny.name}={deny.value}" if deny else ""
             raise HostError(f"{error}{hint}") from None
 
     def _drop_in(self) -> Path:
@@ -296,7 +291,7 @@ class _Work(_Running):
             key = re.split(r"[,:\[]", statement.value)[0]
             if key in KEYS and statement.file.resolve() != path.resolve():
                 raise HostError(
-                    f"{statement.file}:{statement.line} already states {statement.name}={key}, and an agent takes only "
+                    f"{statement.location} already states {statement.name}={key}, and an agent takes only "
                     "one: remove that line"
                 )
 
@@ -305,7 +300,7 @@ class _Work(_Running):
             if name not in wanted:
                 other = next(one for one in others.all(name) if one.value != value)
                 self.notes.append(
-                    f"{other.file}:{other.line} states {name}={other.value}, not {value} as an earlier run set it: "
+                    f"{other.location} states {name}={other.value}, not {value} as an earlier run set it: "
                     "it stays unchanged"
                 )
 

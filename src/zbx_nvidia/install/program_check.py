@@ -15,8 +15,10 @@ from zbx_nvidia import __version__
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import installation, permissions, system
 
-# The README says how.
-FIX = "install zbx-nvidia where only root can write and everybody can read, such as /opt/zbx-nvidia (see the README)"
+# docs/INSTALL.md says how.
+FIX = (
+    "install zbx-nvidia where only root can write and everybody can read, such as /opt/zbx-nvidia (see docs/INSTALL.md)"
+)
 # Run by the interpreter of the program: its modules may differ from ours.
 MODULES = (
     "import json, sys, zbx_nvidia, pynvml; "

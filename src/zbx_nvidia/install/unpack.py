@@ -1,6 +1,6 @@
 """Unpacks zbx-nvidia.pyz on a host, so that it starts quickly.
 
-From the archive each poll costs three times as much, because nothing in it is compiled. Unpacked, compiled by root and
+From the archive each poll costs twice as much, because nothing in it is compiled. Unpacked, compiled by root and
 started without `site`, it starts faster than in a virtual environment. In the target:
 
     bin/           scripts, at the paths in UserParameter files, the service and the docs

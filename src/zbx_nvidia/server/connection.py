@@ -326,7 +326,7 @@ def _reads(method: str) -> bool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether a retry may succeed. It does not help against a bad certificate, and would double a time limit."""
+    """Whether a retry may succeed: not after a bad certificate, nor after a time limit, which it would only repeat."""
     if isinstance(error, requests.HTTPError):
         return error.response.status_code in BUSY
     return isinstance(error, requests.ConnectionError) and not isinstance(

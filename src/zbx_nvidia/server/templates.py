@@ -155,13 +155,11 @@ def _keep_additions(zabbix: Connection, document: Object, server: Object) -> lis
     additions = merge.keep_additions(document, server)
     foreign = [kept.name for kept in additions if kept.kind not in merge.LIST_KINDS.values()]
     if foreign and document["version"] != server["version"]:
-        if zabbix.version < (7, 0):
-            # 6.2 and 6.4 write objects in forms that a document of 6.0 must not contain.
+        if versions.objects_differ(zabbix.version):
             raise ServerError(
                 f"Zabbix at {zabbix.url}: an import into version {server['version']} would delete your additions to "
                 f"the template: {_names(foreign)}: move them to a template of your own, or give --prune"
             )
-        # Since 7.0, the objects of our files have the same form in every dialect.
         document["version"] = server["version"]
     return additions
 

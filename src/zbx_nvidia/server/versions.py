@@ -91,6 +91,14 @@ def monitored_by_proxy_group(proxy_groupid: str) -> dict[str, str]:
     return {"monitored_by": "2", "proxy_groupid": proxy_groupid}
 
 
+def objects_differ(version: Version) -> bool:
+    """Whether a document of another version must not contain objects of this one.
+
+    6.2 and 6.4 write objects in forms of their own. Since 7.0, those of our files have the same form everywhere.
+    """
+    return version < (7, 0)
+
+
 # Since 6.4, a template has a vendor with a version.
 
 

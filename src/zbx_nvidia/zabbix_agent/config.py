@@ -38,6 +38,11 @@ class Statement(NamedTuple):
     file: Path
     line: int
 
+    @property
+    def location(self) -> str:
+        """File and line, for people."""
+        return f"{self.file}:{self.line}"
+
 
 class Include(NamedTuple):
     """A line `Include=`.
@@ -214,9 +219,14 @@ class _Reader:
         return folder, pattern, sorted(names) if self.kind == AGENT2 else names
 
 
+def alike(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern whose only wildcard is the asterisk."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+
+
 def _matches(name: str, pattern: str, kind: str) -> bool:
     """Whether a file name matches. Both agents include hidden files too."""
     if kind == AGENTD:
         # Its only wildcard is the asterisk.
-        return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+        return alike(pattern, name)
     return fnmatch.fnmatchcase(name, re.sub(r"\[\^", "[!", pattern))

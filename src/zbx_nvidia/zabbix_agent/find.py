@@ -68,7 +68,16 @@ class NoAgentError(HostError):
 
 
 class NotRootsError(HostError):
-    """An agent exists, but others than root can change its program or its configuration."""
+    """An agent exists, but others than root can change its program or its configuration.
+
+    Args:
+        why: What they can change, and the command against it.
+        hint: What else the user can do.
+    """
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why + hint)
+        self.why = why
 
 
 def find(kind: str = "auto") -> tuple[Agent, ...]:
@@ -88,7 +97,7 @@ def find(kind: str = "auto") -> tuple[Agent, ...]:
     runs = next((one for one in refused if one.runs), None)
     if runs is not None and kind == "auto":
         # Zabbix polls the one that runs: an unused one is no substitute.
-        raise NotRootsError(f"{runs.why}; or name another agent with --agent")
+        raise NotRootsError(runs.why, "; or name another agent with --agent")
     chosen = [one for one in candidates if one.running] or [one for one in candidates if one.enabled] or candidates
     if not chosen:
         if refused:

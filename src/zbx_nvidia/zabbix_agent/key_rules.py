@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from zbx_nvidia.zabbix_agent.config import alike
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration, Statement
@@ -29,18 +30,14 @@ def fits(pattern: str, key: str) -> bool:
         return True
     rule, rule_parameters = _split(pattern)
     name, parameters = _split(key)
-    if not _alike(rule, name) or (rule_parameters is None) != (parameters is None):
+    if not alike(rule, name) or (rule_parameters is None) != (parameters is None):
         return False
     if rule_parameters is None or parameters is None:
         return True
     if rule_parameters[-1] == "*":
         rule_parameters = rule_parameters[:-1]
         parameters = parameters[: len(rule_parameters)]
-    return len(rule_parameters) == len(parameters) and all(map(_alike, rule_parameters, parameters))
-
-
-def _alike(pattern: str, text: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+    return len(rule_parameters) == len(parameters) and all(map(alike, rule_parameters, parameters))
 
 
 def _split(key: str) -> tuple[str, list[str] | None]:

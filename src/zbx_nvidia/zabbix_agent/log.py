@@ -56,14 +56,19 @@ def lines(agent: Agent, configuration: Configuration) -> list[str]:
     """
     kind = configuration.last("LogType", "file")
     if kind == "file" and configuration.last("LogFile"):
-        try:
-            with Path(configuration.last("LogFile")).open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - TAIL))
-                return file.read().decode("utf-8", "replace").splitlines()
-        except OSError:
-            return []
+        return tail(Path(configuration.last("LogFile")))
     return journal(agent.unit)
+
+
+def tail(path: Path) -> list[str]:
+    """The last lines of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 def journal(unit: str, count: int = 200) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import shutil
 from pathlib import Path
@@ -117,7 +116,7 @@ def _read(pid: int) -> tuple[AgentProcess | None, int]:
         kind=kind,
         pid=pid,
         started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
-        user=_name(uid),
+        user=permissions.owner(uid),
         command=tuple(word.decode("utf-8", "replace") for word in words if word),
         program=program,
         folder=_link(place / "cwd") or Path("/"),
@@ -174,10 +173,3 @@ def _boot() -> float:
         if line.startswith("btime "):
             return float(line.split()[1])
     return 0.0
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

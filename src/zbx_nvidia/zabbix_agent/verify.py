@@ -126,9 +126,22 @@ def verify_agent(agent: Agent, mode: str, *, patience: float = STARTS_WITHIN) ->
                 if isinstance(error, ClosedError) and allows(configuration.last("Server"), place[0]):
                     raise
                 reservation = f"its Server={configuration.last('Server')} does not allow this machine to ask"
-    return Verification(
-        checked(by_program(agent, DOCUMENT), mode, agent), f"{agent.name} -t {DOCUMENT}, as {agent.user}", reservation
-    )
+    return verify_program(agent, mode, reservation)
+
+
+def verify_program(agent: Agent, mode: str, reservation: str) -> Verification:
+    """Ask the agent's program for the document, which shows what the agent serves after a restart.
+
+    Args:
+        agent: Which.
+        mode: The mode that the document must have, oneshot or resident.
+        reservation: Why the agent itself was not asked.
+
+    Raises:
+        HostError: There is no document, or a wrong one.
+    """
+    document = checked(by_program(agent, DOCUMENT), mode, agent)
+    return Verification(document, f"{agent.name} -t {DOCUMENT}, as {agent.user}", reservation)
 
 
 def by_program(agent: Agent, key: str) -> str:

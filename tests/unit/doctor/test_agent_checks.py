@@ -22,7 +22,7 @@ from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
 from zbx_nvidia.zabbix_agent import verify
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
-from zbx_nvidia.zabbix_agent.find import Agent
+from zbx_nvidia.zabbix_agent.find import Agent, NotRootsError
 from zbx_nvidia.zabbix_agent.processes import AgentProcess
 
 if TYPE_CHECKING:
@@ -302,6 +302,21 @@ def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
     report = Report()
     report.add([check for check in (*HOST, *REFUSED) if check.part in {AGENT, SERVER}], host.state)
     assert {finding.result.state for finding in report.findings()} == {UNCHECKED}
+
+
+def test_the_fix_of_an_agent_that_others_can_change_can_be_typed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else install-agent advises is no part of the command."""
+    command = "chmod o-w /etc/zabbix"
+
+    def find(_: str) -> tuple[Agent, ...]:
+        why = f"/etc/zabbix/a.conf, of zabbix_agentd, is not root's alone: /etc/zabbix can be written to: {command}"
+        raise NotRootsError(why, "; or name another agent with --agent")
+
+    monkeypatch.setattr("zbx_nvidia.zabbix_agent.find.find", find)
+    vars(host.state).pop("agents")
+    found = host.result("agent")
+    assert found.fault == "others"
+    assert found.fix.splitlines()[-1] == f"    {command}"
 
 
 def test_an_error_of_systemd_does_not_mean_that_there_is_no_agent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from zbx_nvidia.doctor import connection_checks, server_checks
 from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN
 from zbx_nvidia.doctor.host_state import AgentFacts
-from zbx_nvidia.doctor.server_state import Expected, ServerState
+from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.server.hosts import AGENT
 
 FACTS = AgentFacts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
@@ -29,9 +29,8 @@ class Zabbix:
 
 @pytest.fixture
 def server() -> ServerState:
-    expected = Expected({}, "nvidia.get", "", "", "", ())
     zabbix: Any = Zabbix()
-    return ServerState(zabbix, "gpu01", expected, FACTS)
+    return ServerState(zabbix, "gpu01", FACTS)
 
 
 @pytest.mark.parametrize(

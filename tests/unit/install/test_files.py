@@ -139,7 +139,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the record is root's")
-def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "d" / "install.json"
     assert load(path) is None
     record = Record(
@@ -160,7 +160,7 @@ def test_a_journal_comes_back_as_it_was(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
-def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     path = tmp_path / "install.json"
     for text, expected in (("{", "is damaged"), ("[]", "is damaged"), ('{"format": 2}', "by another version")):
         path.write_text(text)

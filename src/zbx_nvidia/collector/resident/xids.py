@@ -1,4 +1,4 @@
-"""XID errors, counted while the worker waits for them; `ledger` remembers them."""
+"""XID errors, counted while the worker waits for them; `xid_history` remembers them."""
 
 from __future__ import annotations
 
