@@ -190,7 +190,8 @@ def seconds(text: str) -> float:
 def example() -> str:
     """The example file: every key with its default, commented out."""
     head = (
-        "# zbx-nvidia-agent serve: what the service does. After a change: systemctl reload zbx-nvidia.\n"
+        "# zbx-nvidia-agent serve: what the service does. After a change: systemctl reload zbx-nvidia\n"
+        "# (restart, after a change of document).\n"
         "# Check it with: zbx-nvidia-agent serve --check. Times: 0.5s, 90s, 10m, 1h.\n"
     )
     keys = [f"# {key.text}\n{_range(key)}#{key.name} = {key.default}\n" for key in KEYS]
