@@ -568,6 +568,18 @@ typedef struct {
     unsigned long long unprotectedMemSizeKib;
 } nvmlConfComputeMemSizeInfo_t;
 
+typedef struct {
+    unsigned int version;
+    unsigned char ibGuid[16];
+    unsigned char chassisSerialNumber[16];
+    unsigned char slotNumber;
+    unsigned char trayIndex;
+    unsigned char hostId;
+    unsigned char peerType;
+    unsigned char moduleId;
+} nvmlPlatformInfo_v2_t;
+
+typedef nvmlPlatformInfo_v2_t nvmlPlatformInfo_t;
 typedef nvmlPciInfoExt_v1_t nvmlPciInfoExt_t;
 typedef nvmlTemperature_v1_t nvmlTemperature_t;
 typedef nvmlMarginTemperature_v1_t nvmlMarginTemperature_t;

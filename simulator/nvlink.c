@@ -1,5 +1,5 @@
 /*
- * NVLink and the fabric behind it.
+ * NVLink, the fabric behind it, and the place of the board in it.
  */
 #include "call.h"
 
@@ -209,6 +209,31 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t device, nvmlGpuFabr
         info->healthMask = whole.healthMask;
         if (third)
             info->healthSummary = whole.healthSummary;
+    }
+    return call_end(&call, result);
+}
+
+/* Where the board sits in its rack. */
+EXPORT nvmlReturn_t nvmlDeviceGetPlatformInfo(nvmlDevice_t device, nvmlPlatformInfo_t *info) {
+    BEGIN_DEVICE(info);
+    if (info->version != NVML_STRUCT_VERSION(PlatformInfo, 2))
+        return call_end(&call, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    double n[5];
+    const char *serial = NULL;
+    nvmlReturn_t result = GET_NUMBERS(&call, n, "platform_slot", "platform_tray", "platform_host_id",
+                                      "platform_peer_type", "platform_module_id");
+    if (result == NVML_SUCCESS)
+        result = call_text(&call, "platform_chassis_serial", &serial);
+    if (result == NVML_SUCCESS) {
+        memset(info->ibGuid, 0, sizeof info->ibGuid);
+        /* Like the real driver's: without a zero at the end if it fills its place. */
+        memset(info->chassisSerialNumber, 0, sizeof info->chassisSerialNumber);
+        memcpy(info->chassisSerialNumber, serial, strnlen(serial, sizeof info->chassisSerialNumber));
+        info->slotNumber = (unsigned char)as_uint(n[0]);
+        info->trayIndex = (unsigned char)as_uint(n[1]);
+        info->hostId = (unsigned char)as_uint(n[2]);
+        info->peerType = (unsigned char)as_uint(n[3]);
+        info->moduleId = (unsigned char)as_uint(n[4]);
     }
     return call_end(&call, result);
 }

@@ -16,7 +16,7 @@ TYPES: dict[str, dict[str, Any]] = {
     # The only one that is not a string in the document: Zabbix stores it as JSON.
     "TEXT": {"type": "array", "items": {"type": "object"}},
 }
-GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#MODEL}", "{#ONE}", "{#VERSION}")
+GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#ONE}", "{#VERSION}")
 
 
 def schema() -> dict[str, Any]:
@@ -40,7 +40,9 @@ def schema() -> dict[str, Any]:
                 },
                 "discovery": _object(
                     {
-                        "gpus": _rows(*GPU_MACROS, "{#PCI}", "{#SERIAL}", "{#LACKS}"),
+                        "gpus": _rows(
+                            *GPU_MACROS, "{#MODEL}", "{#PCI}", "{#SERIAL}", "{#SLOT}", "{#PLACE}", "{#LACKS}"
+                        ),
                         **{entity.section: _rows_of(entity) for entity in entities},
                     },
                     optional=True,

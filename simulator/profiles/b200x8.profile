@@ -39,6 +39,13 @@ cuda_compute_capability_minor = 0
 minor_number = index
 board_id = 0x900 * (index + 1)
 module_id = index + 1
+# Invented: no capture of a board of Blackwell is at hand.
+platform_chassis_serial = 1821225190127
+platform_slot = 12
+platform_tray = 3
+platform_host_id = 1
+platform_peer_type = 0
+platform_module_id = index + 1
 multi_gpu_board = 0
 num_gpu_cores = 18944
 memory_bus_width = 8192

@@ -57,6 +57,15 @@ def links(handle):
 def up(handle):
     return sum(either(lambda: nvmlDeviceGetNvLinkState(handle, link), lambda: 0) for link in range(links(handle)))
 
+def down(handle):
+    states = [either(lambda: nvmlDeviceGetNvLinkState(handle, link), lambda: 0) for link in range(links(handle))]
+    return ", ".join(str(link) for link, state in enumerate(states) if not state)
+
+def platform(handle):
+    info = c_nvmlPlatformInfo_v2_t()
+    nvmlDeviceGetPlatformInfo(handle, byref(info))
+    return info
+
 def remapped(handle):
     try:
         nvmlDeviceGetRowRemapperHistogram(handle)
@@ -240,6 +249,11 @@ ASK = {
     "pcie_replays": lambda h: nvmlDeviceGetPcieReplayCounter(h),
     "nvlink_up": up,
     "nvlink_links": links,
+    "nvlink_down": down,
+    "module_id": lambda h: nvmlDeviceGetModuleId(h),
+    "chassis_serial": lambda h: platform(h).chassisSerialNumber,
+    "chassis_slot": lambda h: ord(platform(h).slotNumber),
+    "tray": lambda h: ord(platform(h).trayIndex),
     "nvlink_sent": lambda h: either(lambda: per_link(h, 202) / 1024, lambda: field(h, (138, 0xFFFFFFFF))),
     "nvlink_received": lambda h: either(lambda: per_link(h, 204) / 1024, lambda: field(h, (139, 0xFFFFFFFF))),
     "nvlink_replays": lambda h: field(h, 52),
@@ -371,6 +385,11 @@ def test_readings_are_those_of_pynvml(machine: MachineFactory, profile: str) -> 
             assert expected["memory_total"] == expected["memory_used"] + expected["memory_free"] + reserved
         if {"power", "power_limit"} <= expected.keys():
             expected["power_percent"] = round(100 * gpu["power"] / gpu["power_limit"], 2)
+        if {"temperature_margin", "temperature_slowdown_margin"} <= expected.keys():
+            left = expected["temperature_margin"] - expected["temperature_slowdown_margin"]
+            expected["temperature_headroom"] = left
+        elif {"temperature", "temperature_slowdown"} <= expected.keys():
+            expected["temperature_headroom"] = expected["temperature_slowdown"] - expected["temperature"]
         found = {key: value for key, value in document["gpus"][gpu["uuid"]].items() if key not in WORDS}
         listed = found.pop("process_list", [])
         assert [(one["pid"], one["type"], one["memory"]) for one in listed] == [

@@ -251,7 +251,7 @@ CONFINED, BLIND = (
 )
 FREE = "rm -r /run/systemd/system/zabbix-agent.service.d; systemctl daemon-reload; agentd; up"
 AUDIT = (
-    'mkdir -p /var/log/audit; echo "type=AVC msg=audit($(date +%s).100:7): avc:  denied  { execute } for  pid=7 '
+    'mkdir -p /var/log/audit; echo "type=AVC msg=audit($(date +%s.%3N):7): avc:  denied  { execute } for  pid=7 '
     'comm=\\"zabbix_agentd\\" name=\\"zbx-nvidia-agent\\" scontext=system_u:system_r:zabbix_agent_t:s0 '
     'tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0" >/var/log/audit/audit.log; '
 )

@@ -36,6 +36,7 @@ class Alert(NamedTuple):
         depends: Keys of the alerts that suppress this one: of the host, which exist always, or of the same GPU if they
             evaluate only readings that this one has too.
         opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
+            "" for where the GPU sits.
         why: What it means.
         action: What the operator should do.
     """
@@ -63,6 +64,10 @@ _REPLAYS = (
 )
 
 
+# The recent XID codes without the commas around them.
+_CODES = r'{{ITEM.LASTVALUE1}.regsub("^,(.*),$","\1")}'
+
+
 def _lasting(function: str, ref: str, period: str, is_so: str) -> str:
     """True if a reading fulfills a condition for a whole period: a single value in the period is not enough."""
     return f"{function}(@{ref},{period}){is_so} and last(@{ref},#1:now-{period}){is_so}"
@@ -74,6 +79,7 @@ ALERTS = (
         name="No data from the host",
         event="No data from the host for {$NVIDIA.NODATA}",
         expression="nodata(@timestamp,{$NVIDIA.NODATA})=1",
+        opdata="Last document: {ITEM.LASTVALUE1}",
         why="Zabbix receives no document from this host. The agent is down, unreachable, or has no entry for "
         "`nvidia.get`.",
         action="Run `sudo zbx-nvidia doctor` on the host.",
@@ -208,6 +214,7 @@ ALERTS = (
         event="Fatal NVSwitch error (SXid): {ITEM.LASTVALUE1}",
         expression="length(last(@host.sxid_recent))>0",
         depends=("driver",),
+        opdata="Current value: {ITEM.LASTVALUE1}",
         why="An NVSwitch has reported an SXid error that it calls fatal. Traffic between GPUs was lost, and the "
         "applications that used them have ended.",
         action="Look up the code in NVIDIA's Fabric Manager User Guide. Drain the host, then reset its GPUs and "
@@ -216,7 +223,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="missing", severity=HIGH, scope="availability",
         name="GPU lost or missing",
-        event="GPU lost or missing, last seen at {#PCI}, serial number {#SERIAL}",
+        event="GPU lost or missing, last seen at {#PLACE}",
         # Over several polls, because Zabbix may evaluate the alerts that suppress it later in the same second.
         # If as many are present as ever in a month, the card was replaced.
         expression=(
@@ -228,7 +235,7 @@ ALERTS = (
             " or last(@host.gpus_present)>=max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})"
         ),
         depends=("driver",),
-        opdata="Last seen at {#PCI}",
+        opdata="Last seen at {#PLACE}",
         why="The driver answers, but no longer finds this GPU. It has fallen off the bus, needs a reset, or was "
         "removed.",
         action="If you removed it, set `{$NVIDIA.GPU.WATCH}` to 0 for its UUID. Otherwise run `lspci -d 10de:`. If the "
@@ -406,7 +413,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="xid_restart", severity=HIGH, scope="availability",
         name="XID error: host restart required",
-        event="XID error: {ITEM.LASTVALUE2}, host restart required (recent codes {ITEM.LASTVALUE1})",
+        event="XID error: {ITEM.LASTVALUE2}, host restart required (recent codes " + _CODES + ")",
         # The last code of these is named so that the event shows it with its meaning; it is never below 0.
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESTART}")=1 and last(@gpu.xid_restart_last)>=0',
         depends=("driver",),
@@ -418,7 +425,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="xid_reset", severity=HIGH, scope="availability",
         name="XID error: GPU reset required",
-        event="XID error: {ITEM.LASTVALUE2}, GPU reset required (recent codes {ITEM.LASTVALUE1})",
+        event="XID error: {ITEM.LASTVALUE2}, GPU reset required (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_reset_last)>=0',
         depends=("driver", "xid_restart"),
         opdata="Last: {ITEM.LASTVALUE2}",
@@ -429,7 +436,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="xid_support", severity=AVERAGE, scope="availability",
         name="XID error: investigation required",
-        event="XID error: {ITEM.LASTVALUE2}, investigation required (recent codes {ITEM.LASTVALUE1})",
+        event="XID error: {ITEM.LASTVALUE2}, investigation required (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_support_last)>=0',
         depends=("driver", "xid_reset"),
         opdata="Last: {ITEM.LASTVALUE2}",
@@ -454,7 +461,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="xid_info", severity=INFO, scope="notice",
         name="XID event, no immediate action",
-        event="XID event, no immediate action (recent codes {ITEM.LASTVALUE1})",
+        event="XID event, no immediate action (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1',
         depends=("driver", "xid_reset"),
         why="The driver has handled a fault. Examples: it remapped a faulty memory row (63), or an error hit a single "
@@ -668,7 +675,7 @@ ALERTS = (
     Alert(
         entity="gpu", key="nvlink_down", severity=AVERAGE, scope="availability",
         name="NVLink down",
-        event="NVLink down, {ITEM.LASTVALUE1} links up",
+        event="{ITEM.LASTVALUE1} of {?last(@gpu.nvlink_links)} NVLinks up, down: {?last(@gpu.nvlink_down)}",
         # Stored on change: it must be down now, and have been down a while ago.
         expression=(
             "last(@gpu.nvlink_up)<{$NVIDIA.NVLINK.EXPECTED}"

@@ -63,6 +63,14 @@ GRAPHS = (
         ),
     ),
     Graph(
+        key="headroom",
+        name="Temperature and headroom",
+        lines=(
+            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            Line("gpu.temperature_headroom", "FF8000"),
+        ),
+    ),
+    Graph(
         key="utilization",
         name="Utilization of GPU and memory controller",
         lines=(

@@ -214,6 +214,25 @@ HOST_METRICS = (
         text="Index, slot and UUID of each sick GPU, as far as known. Empty if no GPU is sick.",
     ),
     Metric(
+        entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
+        call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
+        text="Temperature headroom of the GPU that is closest to its slowdown.", component="temperature",
+    ),
+    Metric(
+        entity="host", key="utilization", name="Mean GPU utilization", kind=FLOAT, unit="%",
+        call="nvmlDeviceGetUtilizationRates",
+        text="GPU utilization, averaged over all GPUs that report it.", component="gpu",
+    ),
+    Metric(
+        entity="host", key="power", name="Total power draw", kind=FLOAT, unit="W", call="nvmlDeviceGetPowerUsage",
+        text="Power draw of all GPUs that report it, together.", component="power",
+    ),
+    Metric(
+        entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=UNSIGNED,
+        call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetMemoryInfo_v2",
+        text="GPUs with more than 10 % of their memory in use and a utilization of 0 %.", component="processes",
+    ),
+    Metric(
         entity="host", key="sxid_count", name="SXid errors", kind=UNSIGNED,
         text="NVSwitch errors in the kernel log, as far as it goes back. Only if the service reads it (kernel_log).",
     ),
@@ -259,6 +278,27 @@ GPU_METRICS = (
         key="serial", name="Serial number", kind=CHAR, group="inventory", storage=STATIC, reader="serial",
         call="nvmlDeviceGetSerial", smi="serial",
         text="Serial number on the label of the board. GeForce cards have none.",
+    ),
+    Metric(
+        key="module_id", name="Module number", kind=UNSIGNED, group="inventory", storage=STATIC, reader="module_id",
+        call="nvmlDeviceGetModuleId",
+        text="Number of the module on the baseboard of the host. PCIe cards report 0 or 1. Driver branch r535 and "
+        "newer.",
+    ),
+    Metric(
+        key="chassis_serial", name="Chassis serial number", kind=CHAR, group="inventory", storage=STATIC,
+        reader="platform", field="chassis", call="nvmlDeviceGetPlatformInfo",
+        text="Serial number of the chassis that the board sits in. Blackwell and newer, driver branch r570 and newer.",
+    ),
+    Metric(
+        key="chassis_slot", name="Chassis slot", kind=UNSIGNED, group="inventory", storage=STATIC, reader="platform",
+        field="slot", call="nvmlDeviceGetPlatformInfo",
+        text="Slot of the chassis that the board sits in.",
+    ),
+    Metric(
+        key="tray", name="Compute tray", kind=UNSIGNED, group="inventory", storage=STATIC, reader="platform",
+        field="tray", call="nvmlDeviceGetPlatformInfo",
+        text="Index of the compute tray that the board sits in.",
     ),
     Metric(
         key="vbios", name="VBIOS version", kind=CHAR, group="inventory", storage=STATIC, reader="vbios",
@@ -373,6 +413,12 @@ GPU_METRICS = (
         key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", group="temperature", reader="temperature",
         call="nvmlDeviceGetTemperatureV", smi="temperature.gpu",
         text="Temperature of the GPU die.",
+    ),
+    Metric(
+        key="temperature_headroom", name="Temperature headroom", kind=FLOAT, unit="°C", group="temperature",
+        reader="temperature_headroom", call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
+        text="Degrees left until the card lowers its clocks to protect itself, by its own limit; negative beyond it. "
+        "The same scale for every card.",
     ),
     Metric(
         key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
@@ -697,6 +743,11 @@ GPU_METRICS = (
         field="links",
         call="nvmlDeviceGetFieldValues",
         text="NVLinks that the chip has (NVML field 91).",
+    ),
+    Metric(
+        key="nvlink_down", name="NVLinks down", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink", field="down",
+        call="nvmlDeviceGetNvLinkState",
+        text="Numbers of the NVLinks that carry no data. Empty if all are up.",
     ),
     *(
         Metric(

@@ -31,6 +31,7 @@ _ANSWERS = (OK, RELEASED)
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
+_HELD = 10  # % of a GPU's memory: above it somebody holds the GPU (the default of {$NVIDIA.IDLE.MEMORY})
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -169,6 +170,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         "lost": _words("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
         "gpus_sick": len(sick),
         "sick": _words("; ".join(sick)),
+        **_totals([gpu.readings for gpu in healthy]),
     }
     if not silent:
         # A card that merely has not answered yet must not count as gone: without `presence` nothing is concluded.
@@ -177,7 +179,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         }
         document["host"]["gpus_present"] = len(document["presence"])
     document["gpus"] = {}
-    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu) for gpu in healthy]}
+    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in healthy]}
     listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
     shown = {id(entry) for entry in sorted(listed, key=_memory, reverse=True)[:MAX_PROCESSES]}
     for gpu in healthy:
@@ -196,6 +198,25 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
             if known and not silent:
                 document["discovery"][entity.section] = [_part_row(gpu, part) for gpu, part in there.values()]
     return document
+
+
+def _totals(gpus: list[dict[str, Any]]) -> dict[str, float]:
+    """What the healthy GPUs of a host are together; without what no GPU reports."""
+
+    def values(key: str) -> list[float]:
+        return [readings[key] for readings in gpus if key in readings]
+
+    totals: dict[str, float] = {}
+    if headrooms := values("temperature_headroom"):
+        totals["temperature_headroom"] = min(headrooms)
+    if utilizations := values("utilization"):
+        totals["utilization"] = round(sum(utilizations) / len(utilizations), 2)
+        totals["gpus_held_idle"] = sum(
+            readings.get("utilization") == 0 and readings.get("memory_used_percent", 0) > _HELD for readings in gpus
+        )
+    if powers := values("power"):
+        totals["power"] = round(sum(powers), 3)
+    return totals
 
 
 def build_links(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
@@ -387,18 +408,37 @@ def _row(gpu: Gpu) -> dict[str, str]:
         "{#SHORT}": short(uuid),
         "{#INDEX}": str(gpu.position),
         "{#NAME}": gpu.readings.get("name", "unknown"),
-        "{#MODEL}": model(gpu.readings.get("name", "unknown")),
         "{#ONE}": "1",
         "{#VERSION}": __version__,
     }
 
 
-def _gpu_row(gpu: Gpu) -> dict[str, str]:
+def _slot(gpu: Gpu, gpus: list[Gpu]) -> str:
+    """Where the card sits, in words; "" if neither its chassis nor its number among the modules is known."""
+    parts = [
+        f"{word} {gpu.readings[key]}"
+        for key, word in (("chassis_serial", "chassis"), ("chassis_slot", "slot"), ("tray", "tray"))
+        if key in gpu.readings
+    ]
+    module = gpu.readings.get("module_id")
+    # GeForce cards report module 1, each of them, and a T4 module 0; those have no baseboard with numbers.
+    alone = sum(other.readings.get("module_id") == module for other in gpus) == 1
+    if module and alone and "serial" in gpu.readings:
+        parts.append(f"module {module}")
+    return ", ".join(parts)
+
+
+def _gpu_row(gpu: Gpu, gpus: list[Gpu]) -> dict[str, str]:
+    pci, serial, slot = gpu.readings.get("pci", ""), gpu.readings.get("serial", ""), _slot(gpu, gpus)
     # Delimited on both sides, so that ",fan," cannot match inside another token.
     return {
         **_row(gpu),
-        "{#PCI}": gpu.readings.get("pci", ""),
-        "{#SERIAL}": gpu.readings.get("serial", "none"),
+        "{#MODEL}": model(gpu.readings.get("name", "unknown")),
+        "{#PCI}": pci,
+        "{#SERIAL}": serial or "none",
+        "{#SLOT}": slot or "none",
+        # For sentences: without what is not known.
+        "{#PLACE}": ", ".join(filter(None, (pci, slot, serial and f"serial number {serial}"))),
         "{#LACKS}": f",{','.join(gpu.lacks)},",
     }
 

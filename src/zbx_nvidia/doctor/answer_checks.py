@@ -129,10 +129,11 @@ def denials(host: HostState) -> Result:
     """Does the kernel log or the audit log report a denial since the agent was started?"""
     if not host.root:
         return unseen("only root can see it: use sudo")
-    since = max(host.running.started if host.running else 0.0, time.time() - DAY)
+    # The start of a process is as exact as the kernel's boot time, which is a whole second.
+    since = max(host.running.started - 1 if host.running else 0.0, time.time() - DAY)
     others = []
     for line in _audit_lines(host):
-        when = re.search(r"audit\((\d+)\.", line)
+        when = re.search(r"audit\((\d+\.\d+)", line)
         if when and float(when[1]) < since:
             continue
         for pattern in (SELINUX, APPARMOR):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import pynvml
 
-from zbx_nvidia.driver import buffers
+from zbx_nvidia.driver import buffers, native
 from zbx_nvidia.driver.calls import Absent, call, clean, number, text
 from zbx_nvidia.driver.links import LinkReaders
 from zbx_nvidia.driver.memory import MemoryReaders
 from zbx_nvidia.driver.power import PowerReaders
-from zbx_nvidia.driver.readings import Confidential, Utilization
+from zbx_nvidia.driver.readings import Confidential, Platform, Utilization
 from zbx_nvidia.driver.sharing import SharingReaders
 from zbx_nvidia.driver.thermal import ThermalReaders
 
@@ -78,6 +78,21 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
     def serial(self) -> str:
         """Serial number of the board; absent on GeForce. nvmlDeviceGetSerial. nvidia-smi: serial."""
         return text(pynvml.nvmlDeviceGetSerial, self._handle)
+
+    def module_id(self) -> int:
+        """Number of the module on its baseboard, from 1; 0 or 1 on PCIe cards. nvmlDeviceGetModuleId. Since r535.
+
+        nvidia-smi -q: GPU Platform Info, Module Id.
+        """
+        return number(call(pynvml.nvmlDeviceGetModuleId, self._handle))
+
+    def platform(self) -> Platform:
+        """Place in the rack. nvmlDeviceGetPlatformInfo. Since r570, boards of Blackwell and newer.
+
+        nvidia-smi -q: GPU Platform Info.
+        """
+        chassis, slot, tray = native.platform(self._handle)
+        return Platform(clean(chassis), slot, tray)
 
     def vbios(self) -> str:
         """Version of the VBIOS. nvmlDeviceGetVbiosVersion. nvidia-smi: vbios_version."""

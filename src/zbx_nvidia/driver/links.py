@@ -63,7 +63,8 @@ class LinkReaders(Card):
     def nvlink(self) -> NvLink:
         """Number of NVLinks. Field NVLINK_LINK_COUNT, nvmlDeviceGetNvLinkState. nvidia-smi nvlink -s."""
         links = self._links()
-        return NvLink(sum(self._link_is_up(link) for link in range(links)), links)
+        down = [link for link in range(links) if not self._link_is_up(link)]
+        return NvLink(links - len(down), links, ", ".join(map(str, down)))
 
     def nvlink_sent(self) -> int:
         """Payload sent over all links, in B. Fields NVLINK_COUNT_XMIT_BYTES (NVLink 5), NVLINK_THROUGHPUT_DATA_TX.

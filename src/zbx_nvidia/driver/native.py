@@ -65,6 +65,18 @@ def fabric(handle: Any, info: Any) -> tuple[int, int]:  # noqa: ANN401  of pynvm
     return info.state & 0xFF, int(info.status)
 
 
+def platform(handle: Any) -> tuple[bytes, int, int]:  # noqa: ANN401  of pynvml
+    """Serial number of the chassis, slot and tray of the board. nvmlDeviceGetPlatformInfo."""
+    info = pynvml.c_nvmlPlatformInfo_v2_t()
+    # By reference, as above.
+    call(pynvml.nvmlDeviceGetPlatformInfo, handle, ctypes.byref(info))
+    # pynvml has the numbers as characters, and decodes them: it raises an error for those above 127.
+    members, raw_info = type(info), bytes(info)
+    start = members.chassisSerialNumber.offset
+    chassis = raw_info[start : start + members.chassisSerialNumber.size]
+    return chassis.partition(b"\0")[0], raw_info[members.slotNumber.offset], raw_info[members.trayIndex.offset]
+
+
 def running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
     """Process list: PID, memory in B, and MIG GPU instance of each.
 

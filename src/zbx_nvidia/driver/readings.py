@@ -145,10 +145,12 @@ class NvLink(NamedTuple):
     Attributes:
         up: Those that carry data.
         links: Those that the chip has.
+        down: Numbers of the others, in words; "" if all are up.
     """
 
     up: int
     links: int
+    down: str
 
 
 class Fabric(NamedTuple):
@@ -161,6 +163,20 @@ class Fabric(NamedTuple):
 
     state: int
     status: int
+
+
+class Platform(NamedTuple):
+    """Where a board sits in its rack.
+
+    Attributes:
+        chassis: Serial number of the chassis.
+        slot: Slot of the chassis, counted by its maker.
+        tray: Index of the compute tray.
+    """
+
+    chassis: str
+    slot: int
+    tray: int
 
 
 class Confidential(NamedTuple):

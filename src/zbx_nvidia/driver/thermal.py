@@ -15,19 +15,24 @@ class ThermalReaders(Card):
 
     def temperature(self) -> int:
         """Temperature of the die, in °C. nvmlDeviceGetTemperatureV. nvidia-smi: temperature.gpu."""
-        return number(
-            first(
-                lambda: call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU),  # r570
-                lambda: call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU),
-            )
-        )
+        return self._once("temperature", self._temperature)
 
     def temperature_slowdown(self) -> int:
         """Temperature at which the card slows down, in °C. nvmlDeviceGetTemperatureThreshold.
 
         nvidia-smi -q: GPU Slowdown Temp.
         """
-        return self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
+        return self._once("slowdown", lambda: self._threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN))
+
+    def temperature_headroom(self) -> int:
+        """Distance to the slowdown, in °C; negative beyond it. Of the margins or, where there are none, the threshold.
+
+        nvidia-smi -q: GPU T.Limit Temp less GPU Slowdown T.Limit Temp, or GPU Slowdown Temp less GPU Current Temp.
+        """
+        return first(
+            lambda: self.temperature_margin() - self.temperature_slowdown_margin(),
+            lambda: self.temperature_slowdown() - self.temperature(),
+        )
 
     def temperature_shutdown(self) -> int:
         """Temperature at which the card switches off, in °C. nvmlDeviceGetTemperatureThreshold.
@@ -59,7 +64,7 @@ class ThermalReaders(Card):
 
         nvidia-smi: temperature.gpu.tlimit.
         """
-        return number(call(pynvml.nvmlDeviceGetMarginTemperature, self._handle))
+        return self._once("margin", lambda: number(call(pynvml.nvmlDeviceGetMarginTemperature, self._handle)))
 
     def temperature_slowdown_margin(self) -> int:
         """Margin at which the card slows down, in °C. Field TEMPERATURE_SLOWDOWN_TLIMIT. Since r535.
@@ -107,6 +112,14 @@ class ThermalReaders(Card):
     def fans(self) -> list[Fan]:
         """Each fan, with readers of its own. nvmlDeviceGetNumFans."""
         return [Fan(fan, self.fan_speeds, self.fan_rpms) for fan in range(len(self.fan_speeds()))]
+
+    def _temperature(self) -> int:
+        return number(
+            first(
+                lambda: call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU),  # r570
+                lambda: call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU),
+            )
+        )
 
     def _threshold(self, which: int) -> int:
         value = number(call(pynvml.nvmlDeviceGetTemperatureThreshold, self._handle, which))

@@ -29,7 +29,7 @@ from zbx_nvidia.template.expressions import (
     or_gone,
     while_present,
 )
-from zbx_nvidia.template.names import GPU_PREFIX, HOST_PREFIX, PREFIXES
+from zbx_nvidia.template.names import GPU_PREFIX, HOST_PREFIX, PREFIXES, TRIGGER_PREFIXES
 
 Tree = dict[str, Any]
 
@@ -47,6 +47,12 @@ _OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity i
 HISTORY, TRENDS = 31, 365
 _HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {"": "health", **{group.name: group.component for group in GROUPS}}
+# Which card a problem is about, and where it sits. Items need none of it: they would carry it hundreds of times.
+_PLACE = [
+    {"tag": "pci", "value": "{#PCI}"},
+    {"tag": "serial", "value": "{#SERIAL}"},
+    {"tag": "slot", "value": "{#SLOT}"},
+]
 _UNSWITCHED = frozenset({"", "health"})  # without these no alert could be trusted
 
 
@@ -173,7 +179,7 @@ class _Builder:
         item = self._item(metric, preprocessing, entity.document if entity else DOCUMENT)
         item["tags"] = [_component(metric)]
         if entity is None or entity.of_gpu:
-            item["tags"] += [{"tag": "gpu", "value": "{#UUID}"}, {"tag": "model", "value": "{#NAME}"}]
+            item["tags"] += [{"tag": "gpu", "value": "{#SHORT}"}, {"tag": "model", "value": "{#NAME}"}]
         item["trigger_prototypes"] = _nested(metric, triggers)
         return item
 
@@ -247,10 +253,10 @@ class _Builder:
     # -- triggers and graphs -----------------------------------------------------------------------------------------
 
     def _trigger(self, alert: Alert) -> Tree:
-        event, opdata = alert.event, alert.opdata
+        event, opdata = alert.event, alert.opdata or "{#PLACE}"
         if alert.entity != "host":
             event, opdata = for_gpu(event), for_gpu(opdata)
-        prefix = PREFIXES[alert.entity]
+        prefix, place = TRIGGER_PREFIXES[alert.entity], [] if alert.entity == "host" else _PLACE
         named = self._named(alert)
         return {
             "uuid": self._uuid("trigger", alert.key),
@@ -270,7 +276,7 @@ class _Builder:
                     (BY_KEY[key] for key in alert.depends), key=lambda other: self._named(other)["name"]
                 )
             ],
-            "tags": [{"tag": "scope", "value": alert.scope}],
+            "tags": _sorted([*place, {"tag": "scope", "value": alert.scope}], "tag"),
         }
 
     def _named(self, alert: Alert) -> Tree:
@@ -280,7 +286,7 @@ class _Builder:
             expression = for_gpu(while_present(expression))
             recovery = for_gpu(or_gone(recovery)) if recovery else ""
         return {
-            "name": PREFIXES[alert.entity] + alert.name,
+            "name": TRIGGER_PREFIXES[alert.entity] + alert.name,
             "expression": expand(expression, self._name),
             "recovery_expression": expand(recovery, self._name),
         }

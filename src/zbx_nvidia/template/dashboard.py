@@ -1,5 +1,6 @@
-"""The host dashboard. 6.0 has item and graph-prototype widgets; 7.0 has honeycombs and graphs over all GPUs too.
+"""The host dashboard. 6.0 has item and graph-prototype widgets; 7.0 has all widgets, which can listen to one another.
 
+The pages are the same for every host: those that a single home card fills come first, and none is all empty on it.
 Positions are on the grid of 7.0, 72 columns wide; 6.0's has 24.
 """
 
@@ -10,11 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zbx_nvidia.catalog.graphs import GRAPHS
 from zbx_nvidia.template.expressions import BY_REF, key
 from zbx_nvidia.template.names import GPU_PREFIX
+from zbx_nvidia.template.widgets import (
+    COLORS,
+    Fields,
+    honeycomb,
+    item_pattern,
+    problems,
+    selected,
+    thresholds_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from zbx_nvidia.catalog.metrics import Metric
 
 Tree = dict[str, Any]
 
@@ -22,10 +30,7 @@ NAME = "NVIDIA GPUs"
 
 # A line for each GPU of the largest hosts.
 _LINES = 16
-_COLORS = ("1A7C11", "2774A4", "A54F10", "6C59DC", "D62728", "17A2B8", "AC8C14", "FC6EA3")
-
-_HALF = 36
-_QUARTER = 18
+_WHOLE, _HALF, _THIRD, _QUARTER, _EIGHTH = 72, 36, 24, 18, 9
 _NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
 
 
@@ -33,13 +38,16 @@ class Widget(NamedTuple):
     """One widget.
 
     Attributes:
-        kind: `item`, `graphprototype`, `honeycomb` or `svggraph`.
-        what: The metric, or the key of the graph.
+        kind: `item`, `graphprototype`, `problems`, `honeycomb`, `svggraph`, or `selected`: the graph of the cell that
+            was clicked in a honeycomb.
+        what: The metric; or the key of the graph; or, of `selected`, the metric of the honeycomb on its page.
         title: Its heading; "" for that of the graph.
         x: From the left, in columns.
         y: From the top, in rows.
         width: In columns.
         height: In rows.
+        columns: Of a graph prototype: how many graphs side by side.
+        rows: Of a graph prototype: how many graphs one below the other.
     """
 
     kind: str
@@ -49,42 +57,150 @@ class Widget(NamedTuple):
     y: int
     width: int
     height: int
+    columns: int = 1
+    rows: int = 1
 
 
-_HEAD = (
-    Widget("item", "status.code", "Driver status", 0, 0, _QUARTER, 2),
-    Widget("item", "host.gpu_count", "GPU count", _QUARTER, 0, _QUARTER, 2),
-    Widget("item", "host.gpus_lost", "GPUs lost", 2 * _QUARTER, 0, _QUARTER, 2),
-    Widget("item", "host.gpus_sick", "GPUs sick", 3 * _QUARTER, 0, _QUARTER, 2),
+def _name(ref: str) -> str:
+    return BY_REF[ref].name
+
+
+# The headings are short: a tile is an eighth of the screen.
+_TILES = (
+    ("status.code", "Driver status"),
+    ("host.gpus_present", "GPUs present"),
+    ("host.gpus_lost", "GPUs lost"),
+    ("host.gpus_sick", "GPUs sick"),
+    ("host.temperature_headroom", "Lowest headroom"),
+    ("host.power", "Power draw"),
 )
 
 
-def _graphs(keys: tuple[str, ...], top: int = 0) -> tuple[Widget, ...]:
+def _tiles(x: int, y: int, width: int, columns: int) -> tuple[Widget, ...]:
     return tuple(
-        Widget("graphprototype", graph, "", place % 2 * _HALF, top + place // 2 * 5, _HALF, 5)
+        Widget("item", ref, title, x + place % columns * width, y + place // columns * 2, width, 2)
+        for place, (ref, title) in enumerate(_TILES)
+    )
+
+
+def _prototypes(keys: tuple[str, ...], top: int, height: int, columns: int, rows: int) -> tuple[Widget, ...]:
+    """Graphs of every GPU, one widget below the other."""
+    return tuple(
+        Widget("graphprototype", graph, "", 0, top + place * height, _WHOLE, height, columns, rows)
         for place, graph in enumerate(keys)
     )
 
 
-# A card has either thresholds or margins: side by side, so that no row stays empty.
-_TEMPERATURES = ("temperature", "temperature_margin")
+def _single(keys: tuple[str, ...]) -> tuple[Widget, ...]:
+    """Graphs of one GPU a page, two side by side."""
+    return tuple(
+        Widget("graphprototype", graph, "", place % 2 * _HALF, place // 2 * 5, _HALF, 5)
+        for place, graph in enumerate(keys)
+    )
+
+
+def _compared(*refs: str, top: int = 0) -> tuple[Widget, ...]:
+    """Graphs with a line for each GPU, two side by side."""
+    return tuple(
+        Widget("svggraph", ref, _name(ref), place % 2 * _HALF, top + place // 2 * 5, _HALF, 5)
+        for place, ref in enumerate(refs)
+    )
+
+
+_COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percent")
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
-        "Overview": (*_HEAD, *_graphs(("utilization", "memory", *_TEMPERATURES), 2)),
-        "Power, fan and clocks": _graphs(("power", "fan", "clocks", "codec")),
+        "Overview": (*_tiles(0, 0, _QUARTER // 3 * 2, 6), *_prototypes(("headroom", "utilization"), 2, 7, 4, 2)),
+        "Memory and power": _prototypes(("memory", "power"), 0, 7, 4, 2),
+        "Clocks and fan": _prototypes(("clocks", "fan"), 0, 7, 4, 2),
+        "Throttling": _prototypes(("throttling",), 0, 7, 4, 2),
+        "Errors and links": _prototypes(("ecc", "nvlink", "pcie"), 0, 7, 4, 2),
+        "Activity": _prototypes(("codec", "gpm"), 0, 7, 4, 2),
     },
     "7.0": {
         "Overview": (
-            *_HEAD,
-            Widget("honeycomb", "gpu.temperature", "Temperature", 0, 2, _HALF, 5),
-            Widget("honeycomb", "gpu.utilization", "GPU utilization", _HALF, 2, _HALF, 5),
-            Widget("svggraph", "gpu.temperature", "Temperature", 0, 7, _HALF, 5),
-            Widget("svggraph", "gpu.utilization", "GPU utilization", _HALF, 7, _HALF, 5),
-            Widget("svggraph", "gpu.power", "Power draw", 0, 12, _HALF, 5),
-            Widget("svggraph", "gpu.memory_used_percent", "Memory used, in %", _HALF, 12, _HALF, 5),
+            Widget("problems", "", "Problems", 0, 0, _HALF, 6),
+            Widget("honeycomb", "gpu.present", "Presence", _HALF, 0, _QUARTER, 6),
+            *_tiles(_HALF + _QUARTER, 0, _EIGHTH, 2),
+            *(
+                Widget(kind, ref, title, place * _THIRD, y, _THIRD, height)
+                for place, ref in enumerate(_COMBS)
+                for kind, title, y, height in (
+                    ("honeycomb", _name(ref), 6, 5),
+                    ("selected", f"{_name(ref)}: selected cell", 11, 4),
+                )
+            ),
+            *_compared("gpu.temperature", "gpu.power", "gpu.utilization", "gpu.memory_used_percent", top=15),
         ),
-        "Single GPUs": _graphs(("utilization", "memory", "power", "clocks", *_TEMPERATURES, "fan", "codec")),
+        "Heat and power": _compared(
+            "gpu.temperature",
+            "gpu.temperature_headroom",
+            "gpu.power",
+            "gpu.power_percent",
+            "gpu.fan_speed",
+            "gpu.clock_sm",
+            "gpu.temperature_memory",
+            "gpu.sampled_power_peak",
+        ),
+        "Throttling": _compared(
+            "gpu.throttle_share_power",
+            "gpu.throttle_share_sw_thermal",
+            "gpu.throttle_share_hw_thermal",
+            "gpu.throttle_share_power_brake",
+        ),
+        "Memory and errors": _compared(
+            "gpu.memory_used",
+            "gpu.utilization_memory",
+            "gpu.ecc_corrected_volatile",
+            "gpu.ecc_uncorrected_volatile",
+            "gpu.remapped_uncorrected",
+            "gpu.remapped_corrected",
+            "gpu.retired_pages_single",
+            "gpu.retired_pages_double",
+        ),
+        "Links": _compared(
+            "gpu.pcie_generation",
+            "gpu.pcie_width",
+            "gpu.sampled_pcie_sent",
+            "gpu.sampled_pcie_received",
+            "gpu.nvlink_sent_rate",
+            "gpu.nvlink_received_rate",
+            "gpu.nvlink_up",
+            "gpu.fabric_state",
+        ),
+        "Activity": _compared(
+            "gpu.utilization",
+            "gpu.sampled_utilization_peak",
+            "gpu.utilization_encoder",
+            "gpu.utilization_decoder",
+            "gpu.gpm_sm",
+            "gpu.gpm_tensor",
+            "gpu.gpm_occupancy",
+            "gpu.gpm_memory",
+        ),
+        "Processes, users and MIG": _compared(
+            "gpu.processes",
+            "gpu.process_oldest",
+            "user.memory",
+            "user.utilization",
+            "mig.memory_used_percent",
+            "mig.gpm_sm",
+        ),
+        "Single GPUs": _single(("headroom", "utilization", "memory", "power", "clocks", "fan", "throttling", "codec")),
+        # At 390 px in kiosk mode a column is 5 px wide: whole rows only.
+        "Phone": (
+            *_tiles(0, 0, _HALF, 2),
+            Widget("problems", "", "Problems", 0, 6, _WHOLE, 5),
+            *(
+                Widget("honeycomb", ref, _name(ref), 0, 11 + 4 * place, _WHOLE, 4)
+                for place, ref in enumerate(("gpu.present", *_COMBS))
+            ),
+            *(
+                Widget("svggraph", ref, _name(ref), 0, 27 + 5 * place, _WHOLE, 5)
+                for place, ref in enumerate(("gpu.temperature", "gpu.utilization"))
+            ),
+        ),
     },
 }
 
@@ -98,67 +214,88 @@ def build(template: str, series: str, make_uuid: Callable[..., str]) -> Tree:
         make_uuid: Returns the UUID of a path.
     """
     pages = [
-        {"name": name, "widgets": [_widget(widget, template, number, place) for place, widget in enumerate(widgets)]}
+        {"name": name, "widgets": [_widget(widgets, place, template, number) for place in range(len(widgets))]}
         for number, (name, widgets) in enumerate(PAGES[series].items())
     ]
     return {"uuid": make_uuid("dashboard", "gpus"), "name": NAME, "auto_start": "NO", "pages": pages}
 
 
-def _widget(widget: Widget, template: str, page: int, place: int) -> Tree:
-    # Five capital letters, unique on the dashboard, by which widgets of 7.0 refer to one another.
-    reference = f"NVG{chr(ord('A') + page)}{chr(ord('A') + place)}"
+def _reference(page: int, place: int) -> str:
+    """Five capital letters, unique on the dashboard, by which widgets of 7.0 refer to one another."""
+    return f"NVG{chr(ord('A') + page)}{chr(ord('A') + place)}"
+
+
+def _widget(widgets: tuple[Widget, ...], place: int, template: str, page: int) -> Tree:
+    widget = widgets[place]
+    fields = _fields(widget, template)
+    if widget.kind == "selected":
+        (comb,) = (other for other, one in enumerate(widgets) if one[:2] == ("honeycomb", widget.what))
+        fields = selected(_reference(page, comb))
     return {
-        "type": widget.kind,
+        "type": "svggraph" if widget.kind == "selected" else widget.kind,
         "name": widget.title,
         "x": str(widget.x),
         "y": str(widget.y),
         "width": str(widget.width),
         "height": str(widget.height),
         "fields": [
-            {"type": kind, "name": name, "value": value} for kind, name, value in _fields(widget, template, reference)
+            {"type": kind, "name": name, "value": value}
+            for kind, name, value in [*fields, ("STRING", "reference", _reference(page, place))]
         ],
     }
 
 
-def _fields(widget: Widget, template: str, reference: str) -> list[tuple[str, str, Any]]:
+def _fields(widget: Widget, template: str) -> Fields:
     if widget.kind == "item":
-        shown = [("INTEGER", f"show.{place}", str(part)) for place, part in enumerate((2, 4))]  # value, change
+        shown: Fields = [("INTEGER", f"show.{place}", str(part)) for place, part in enumerate((2, 4))]  # value, change
         item = {"host": template, "key": key(BY_REF[widget.what])}
-        return [("ITEM", "itemid.0", item), ("INTEGER", "decimal_places", "0"), *shown]
+        return [("ITEM", "itemid.0", item), ("INTEGER", "decimal_places", "0"), *shown, *thresholds_of(widget.what)]
     if widget.kind == "graphprototype":
         name = GPU_PREFIX + _NAME_OF_GRAPH[widget.what]
         return [
-            ("INTEGER", "columns", "1"),
+            ("INTEGER", "columns", str(widget.columns)),
+            ("INTEGER", "rows", str(widget.rows)),
             ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
-            ("STRING", "reference", reference),
         ]
-    metric = BY_REF[widget.what]
-    # Only a GPU's own items: their prefix ends in its short UUID, “[1a2b3c4d]”; the prefix of a part's items does not.
+    if widget.kind == "problems":
+        return problems()
     if widget.kind == "honeycomb":
-        return [
-            ("STRING", "items.0", f"GPU *]: {metric.name}"),
-            # "GPU 3", without model and metric: the cell is small, and the heading has the metric.
-            ("STRING", "primary_label", '{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\\1")}'),
-            ("STRING", "reference", reference),
-            ("INTEGER", "secondary_label_decimal_places", "0"),
-            ("STRING", "secondary_label", "{ITEM.LASTVALUE}"),
-        ]
+        # "GPU 3", without model and metric: the cell is small, and the heading has the metric.
+        return honeycomb(widget.what, r'{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\1")}')
+    if widget.kind == "svggraph":
+        return _lines(widget.what)
+    return []
+
+
+def _lines(ref: str) -> Fields:
+    metric = BY_REF[ref]
     return [
-        *(field for gpu in range(_LINES) for field in _line(gpu, metric)),
+        *(field for line in _sets(ref) for field in line),
         ("STRING", "lefty_min", "0"),
         *([("STRING", "lefty_max", "100")] if metric.unit == "%" else []),
-        ("INTEGER", "legend_lines", "4"),
+        ("INTEGER", "legend_lines_mode", "1"),  # as many as it takes, up to
+        ("INTEGER", "legend_lines", "8"),
         ("INTEGER", "legend_columns", "2"),
         ("INTEGER", "righty", "0"),
-        ("STRING", "reference", reference),
     ]
 
 
-def _line(gpu: int, metric: Metric) -> list[tuple[str, str, Any]]:
-    """A data set for each GPU: one for all would draw them in shades of one color, filled one over the other."""
+def _sets(ref: str) -> list[Fields]:
+    """The data sets of a graph: one for each GPU.
+
+    One for all would draw them in shades of one color, filled one over the other. Users and MIG instances have no
+    number to tell them by.
+    """
+    metric = BY_REF[ref]
+    patterns = (
+        [f"GPU {gpu} *]: {metric.name}" for gpu in range(_LINES)] if metric.entity == "gpu" else [item_pattern(metric)]
+    )
     return [
-        ("STRING", f"ds.{gpu}.color", _COLORS[gpu % len(_COLORS)]),
-        ("INTEGER", f"ds.{gpu}.fill", "0"),
-        ("STRING", f"ds.{gpu}.items.0", f"GPU {gpu} *]: {metric.name}"),
-        ("INTEGER", f"ds.{gpu}.transparency", "0"),
+        [
+            ("STRING", f"ds.{place}.color", COLORS[place % len(COLORS)]),
+            ("INTEGER", f"ds.{place}.fill", "0"),
+            ("STRING", f"ds.{place}.items.0", pattern),
+            ("INTEGER", f"ds.{place}.transparency", "0"),
+        ]
+        for place, pattern in enumerate(patterns)
     ]

@@ -4,8 +4,9 @@ from zbx_nvidia.catalog.entities import ENTITIES
 
 HOST_PREFIX = "NVIDIA: "
 # The index alone is not enough: it changes if a card is removed, and two cards can carry the same one for a while.
-GPU_PREFIX = "GPU {#INDEX} {#MODEL} [{#SHORT}]: "
+GPU_PREFIX = "GPU {#INDEX} [{#SHORT}]: "
 
+# Of items and graphs: short, because legends cut what does not fit. The tag `model` says the model.
 PREFIXES = {
     "host": HOST_PREFIX,
     "gpu": GPU_PREFIX,
@@ -14,3 +15,5 @@ PREFIXES = {
         for entity in ENTITIES
     },
 }
+# Of triggers: whoever is woken by one reads nothing else.
+TRIGGER_PREFIXES = {"host": HOST_PREFIX, "gpu": "GPU {#INDEX} {#MODEL} [{#SHORT}]: "}

@@ -311,3 +311,48 @@ def test_names_of_discovery() -> None:
     assert document.model("NVIDIA GeForce GTX 1070") == "GTX 1070"
     assert document.model("Tesla T4") == "Tesla T4"
     assert json.loads(document.render(document.build(many(1))))["discovery"]["gpus"][0]["{#LACKS}"] == ",,"
+
+
+def card(position: int, **readings: Any) -> Gpu:
+    identity = {
+        "uuid": f"GPU-{position:08x}",
+        "index": position,
+        "name": "NVIDIA X",
+        "pci": f"00000000:0{position}:00.0",
+    }
+    return Gpu(position, "ok", {**identity, **readings}, {}, (), ())
+
+
+def made_of(*cards: Gpu) -> dict[str, Any]:
+    return document.build(many(1)._replace(gpus=list(cards), gpu_count=len(cards)))
+
+
+def test_what_the_gpus_of_a_host_are_together() -> None:
+    busy = {"utilization": 50, "power": 100.25, "memory_used_percent": 60.0, "temperature_headroom": 20}
+    held = {"utilization": 0, "power": 20.5, "memory_used_percent": 10.01, "temperature_headroom": 7}
+    free = {"utilization": 0, "power": 10.0, "memory_used_percent": 10.0}
+    host = made_of(card(0, **busy), card(1, **held), card(2, **free), card(3, memory_used_percent=99.0))["host"]
+    totals = {key: host[key] for key in ("utilization", "power", "temperature_headroom", "gpus_held_idle")}
+    assert totals == {"utilization": 16.67, "power": 130.75, "temperature_headroom": 7, "gpus_held_idle": 1}
+    assert not {"utilization", "power", "temperature_headroom", "gpus_held_idle"} & made_of(card(0))["host"].keys()
+
+
+def test_the_place_of_a_card_is_said_as_far_as_it_is_known() -> None:
+    """GeForce cards all report module 1 and have no serial number; a T4 reports module 0."""
+    geforce, t4 = {"module_id": 1}, {"module_id": 0, "serial": "17"}
+    places = [
+        (row["{#SLOT}"], row["{#PLACE}"])
+        for cards in (
+            (card(0, **geforce), card(1, **geforce)),
+            (card(0, **t4),),
+            (card(0, module_id=3, serial="17"), card(1, module_id=4, serial="18", chassis_serial="C", tray=2)),
+        )
+        for row in made_of(*cards)["discovery"]["gpus"]
+    ]
+    assert places == [
+        ("none", "00000000:00:00.0"),
+        ("none", "00000000:01:00.0"),
+        ("none", "00000000:00:00.0, serial number 17"),
+        ("module 3", "00000000:00:00.0, module 3, serial number 17"),
+        ("chassis C, tray 2, module 4", "00000000:01:00.0, chassis C, tray 2, module 4, serial number 18"),
+    ]

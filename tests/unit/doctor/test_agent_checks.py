@@ -393,7 +393,7 @@ def test_what_was_denied(host: Host, monkeypatch: pytest.MonkeyPatch, denied: st
     audit = host.folder / "var/log/audit/audit.log"
     audit.parent.mkdir(parents=True)
     audit.write_text(
-        f"type=AVC msg=audit({time.time() + 2:.0f}.1:7): avc:  denied  {{ {denied} "
+        f"type=AVC msg=audit({time.time():.3f}:7): avc:  denied  {{ {denied} "
         "scontext=system_u:system_r:zabbix_agent_t:s0 tcontext=system_u:object_r:usr_t:s0 tclass=file permissive=0\n",
         encoding="utf-8",
     )

@@ -57,6 +57,15 @@ def test_flag_of_unrepairable_memory_is_looked_for_in_the_wrong_place(machine: M
     assert answers(card, "0", "card.memory_unrepairable()")[1] == "0"
 
 
+def test_numbers_of_the_rack_are_characters(machine: MachineFactory) -> None:
+    card = machine("b200x8")
+    card.set("gpu 0", platform_slot=200, platform_chassis_serial="1234567890123456")
+    info = "(lambda info: (nvmlDeviceGetPlatformInfo(handle, ctypes.byref(info)), info)[1])(c_nvmlPlatformInfo_v2_t())"
+    theirs, ours = answers(card, f"{info}.slotNumber", "tuple(card.platform())")
+    assert "UnicodeDecodeError" in theirs
+    assert ours == "('1234567890123456', 200, 3)"
+
+
 def test_retired_pages_are_asked_by_the_first_version(machine: MachineFactory) -> None:
     """The second one asks for the size with an argument too few: what then stands in its place is chance."""
     card = machine("v100")

@@ -23,7 +23,7 @@ from zbx_nvidia.collector.document import Collection, Gpu, Part, build
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
-from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES
+from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES, TRIGGER_PREFIXES
 
 ROOT = Path(__file__).parents[3]
 COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
@@ -258,16 +258,14 @@ def test_conditions_name_only_macros_that_every_row_carries(
 
 def test_names_carry_their_prefix(export: dict[str, Any]) -> None:
     for rule in rules(export):
-        prefix = {
-            "nvidia.gpu.discovery": GPU_PREFIX,
-            **{f"nvidia.{entity.name}.discovery": PREFIXES[entity.name] for entity in ENTITIES},
-        }[rule["key"]]
+        entity = rule["key"].split(".")[1]
         for kind in ("item_prototypes", "trigger_prototypes", "graph_prototypes"):
+            prefix = TRIGGER_PREFIXES["gpu"] if kind == "trigger_prototypes" else PREFIXES[entity]
             for node in rule.get(kind, []):
                 assert node["name"].startswith(prefix)
-                if rule["key"] != "nvidia.user.discovery":
-                    assert "{#MODEL}" in node["name"]
-                    assert "{#SHORT}" in node["name"]
+                assert ("{#SHORT}" in node["name"]) == (entity != "user")
+                # Which card it is must be in a problem; a legend has no room for it.
+                assert ("{#MODEL}" in node["name"]) == (kind == "trigger_prototypes")
 
 
 def test_only_the_masters_are_polled_and_that_of_the_links_not_by_default(export: dict[str, Any]) -> None:
@@ -313,7 +311,8 @@ def test_widgets_show_gpus_and_not_their_parts(export: dict[str, Any]) -> None:
             for macro, value in {**gpu, **part}.items():
                 name = name.replace(macro, value)
             hit = fnmatch.fnmatchcase(name, pattern.replace("]", "[]]"))
-            assert hit == (entity == "gpu" and pattern.startswith(("GPU *", "GPU 0 "))), f"{pattern}: {name}"
+            means = {"GPU *]": "gpu", "GPU 0 *]": "gpu", "User *": "user", "GPU * MIG *": "mig"}
+            assert hit == (means.get(pattern.partition(": ")[0]) == entity), f"{pattern}: {name}"
 
 
 def test_unknown_series_and_variant_are_refused() -> None:

@@ -1,0 +1,90 @@
+"""The fields of widgets that the host dashboard and the fleet dashboard have in common, for 7.0 and newer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.template.expressions import BY_REF
+
+if TYPE_CHECKING:
+    from zbx_nvidia.catalog.metrics import Metric
+
+# Type, name and value of each, in the words of an export.
+Fields = list[tuple[str, str, Any]]
+
+COLORS = ("1A7C11", "2774A4", "A54F10", "6C59DC", "D62728", "17A2B8", "AC8C14", "FC6EA3")
+_GOOD, _FAIR, _POOR, _BAD = "66BB6A", "FFEE58", "FFA726", "EF5350"
+# Without a verdict: a busy GPU is as well as an idle one.
+_CALM, _BUSY, _FULL = "ECEFF1", "B3E5FC", "4FC3F7"
+
+# From which value on a metric has a color. Below the first one a widget has none.
+_THRESHOLDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "status.code": (("0", _GOOD), ("1", _BAD)),
+    "host.gpus_present": (("0", _BAD), ("1", _GOOD)),
+    "host.gpus_lost": (("0", _GOOD), ("1", _BAD)),
+    "host.gpus_sick": (("0", _GOOD), ("1", _BAD)),
+    "host.temperature_headroom": (("-100", _BAD), ("5", _POOR), ("10", _FAIR), ("15", _GOOD)),
+    "gpu.present": (("0", _BAD), ("1", _GOOD)),
+    "gpu.temperature_headroom": (("-100", _BAD), ("5", _POOR), ("10", _FAIR), ("15", _GOOD)),
+    "gpu.utilization": (("0", _CALM), ("5", _BUSY), ("80", _FULL)),
+    "gpu.memory_used_percent": (("0", _CALM), ("10", _BUSY), ("80", _FULL), ("98", _POOR)),
+}
+
+
+def thresholds_of(ref: str) -> Fields:
+    """The colors of a metric; none if it has no good or bad values."""
+    return [
+        ("STRING", f"thresholds.{place}.{field}", value)
+        for place, (threshold, color) in enumerate(_THRESHOLDS.get(ref, ()))
+        for field, value in (("color", color), ("threshold", threshold))
+    ]
+
+
+def item_pattern(metric: Metric) -> str:
+    """The pattern of the names of an item of every discovered thing of a kind.
+
+    That of a GPU ends in its short UUID, "[1a2b3c4d]"; that of a part of a GPU does not.
+    """
+    return f"{ {'gpu': 'GPU *]', 'user': 'User *', 'mig': 'GPU * MIG *'}[metric.entity] }: {metric.name}"
+
+
+def honeycomb(ref: str, label: str) -> Fields:
+    """A cell for each GPU.
+
+    Args:
+        ref: The metric.
+        label: What the cells are called, with macros.
+    """
+    return [
+        ("STRING", "items.0", item_pattern(BY_REF[ref])),
+        ("STRING", "primary_label", label),
+        ("INTEGER", "secondary_label_decimal_places", "0"),
+        ("STRING", "secondary_label", "{ITEM.LASTVALUE}"),
+        *thresholds_of(ref),
+    ]
+
+
+def problems() -> Fields:
+    """What is wrong now, the worst first."""
+    return [
+        ("INTEGER", "show", "3"),  # unresolved only
+        ("INTEGER", "show_opdata", "1"),
+        ("INTEGER", "sort_triggers", "1"),  # severity, descending
+    ]
+
+
+def selected(reference: str) -> Fields:
+    """The graph of the item of a cell that was clicked.
+
+    Args:
+        reference: That of the honeycomb.
+    """
+    return [
+        ("INTEGER", "ds.0.dataset_type", "0"),
+        ("STRING", "ds.0.itemids.0._reference", f"{reference}._itemid"),
+        ("STRING", "ds.0.color.0", COLORS[0]),
+        ("INTEGER", "ds.0.fill", "3"),
+        ("INTEGER", "legend_lines", "1"),
+        ("INTEGER", "legend_columns", "1"),
+        ("INTEGER", "righty", "0"),
+    ]
