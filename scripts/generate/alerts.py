@@ -28,8 +28,15 @@ def alerts() -> str:
             *([f"- Suppressed by: {after}"] if after else []),
             "",
         ]
-    parts += ["## Macros\n", "| Macro | Default | Meaning |", "|---|---|---|"]
+    parts += [
+        "## Macros\n",
+        "“Host Wizard” is the section of the macro there, in Zabbix 7.4 and newer.\n",
+        "| Macro | Default | Host Wizard | Meaning |",
+        "|---|---|---|---|",
+    ]
     for macro in MACROS:
         value = macro.value.replace("|", "\\|")
-        parts.append(f"| `{{{macro.name}}}` | {f'`{value}`' if value else 'empty'} | {macro.text} |")
+        default = f"`{value}`" if value else "empty"
+        section = macro.field.section if macro.field else ""
+        parts.append(f"| `{{{macro.name}}}` | {default} | {section} | {macro.text} |")
     return "\n".join(parts) + "\n"

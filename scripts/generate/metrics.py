@@ -11,21 +11,6 @@ from zbx_nvidia.collector.document import LIMIT
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import key
 
-# Headings of groups whose names are no headings.
-TITLES = {
-    "ecc": "ECC",
-    "pcie": "PCIe",
-    "nvlink": "NVLink",
-    "xid": "XID",
-    "gpm": "GPM",
-    "codec": "Encoder and decoder",
-    "vgpu": "vGPU",
-    "ecc_detail": "ECC by kind of memory",
-    "confidential": "Confidential computing",
-    "bar1": "BAR1",
-    "process_list": "Process list",
-}
-
 
 def metrics() -> str:
     """docs/METRICS.md."""
@@ -49,7 +34,7 @@ def metrics() -> str:
         rows = tuple(metric for metric in (PRESENT, *GPU_ITEMS) if metric.group == group.name)
         if not rows:
             continue
-        title = f"### {TITLES.get(group.name, group.name.capitalize())}\n"
+        title = f"### {group.label}\n"
         state = "on" if group.on else "off"
         macro = "" if group.name == PRESENT.group else f"Switch: `{{{switch(group.name)}}}`, {state} by default.\n"
         parts += [title, *([macro] if macro else []), _table(rows)]

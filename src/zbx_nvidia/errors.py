@@ -3,6 +3,7 @@
     ZbxNvidiaError          base, never raised directly
     +-- UsageError          a value given by the user cannot be used       (exit code 2)
     +-- ServerError         the Zabbix front end refuses, or is not there  (exit code 1)
+    |   +-- RefusedError    it answered, and refused this request          (exit code 1)
     +-- HostError           something on this host must be changed first   (exit code 1)
     +-- NvmlError           an NVML call gave no value                     (never leaves the collector)
 
@@ -24,6 +25,10 @@ class UsageError(ZbxNvidiaError):
 
 class ServerError(ZbxNvidiaError):
     """The Zabbix front end refuses a request, or cannot be reached."""
+
+
+class RefusedError(ServerError):
+    """The Zabbix front end answered, and refused the request: the same one with other contents may succeed."""
 
 
 class HostError(ZbxNvidiaError):

@@ -10,6 +10,33 @@ from typing import NamedTuple
 from zbx_nvidia.catalog.xid import NOTIFIED, pattern, pattern_of
 from zbx_nvidia.catalog.xid_actions import RESET, RESTART, SUPPORT
 
+# The sections of the Host Wizard (Zabbix 7.4 and newer), in their order there.
+COLLECTION, EXPECTED, ALARMS, THRESHOLDS, FILTERS = "Collection", "Expected", "Alarms", "Thresholds", "Filters"
+SECTIONS = (COLLECTION, EXPECTED, ALARMS, THRESHOLDS, FILTERS)
+
+# Patterns of what is typed there. Zabbix puts them between slashes, so they contain none.
+TIME = "^[0-9]+[smhdw]?$"
+COUNT = "^[0-9]+$"
+NUMBER = r"^[0-9]+(\.[0-9]+)?$"
+NUMBER_OR_OFF = r"^(-1|[0-9]+(\.[0-9]+)?)$"
+SWITCH = "^[01]$"
+MODE = "^(-1|0|1)$"
+ANYTHING = ""
+
+
+class Field(NamedTuple):
+    """The field of a macro in the Host Wizard.
+
+    Attributes:
+        section: One of `SECTIONS`.
+        label: What stands beside the field.
+        pattern: Regular expression for what is typed, without slashes; "" for anything.
+    """
+
+    section: str
+    label: str
+    pattern: str
+
 
 class Macro(NamedTuple):
     """One user macro.
@@ -17,112 +44,340 @@ class Macro(NamedTuple):
     Attributes:
         name: Without the braces.
         value: The default.
-        text: What it is for, with its unit.
+        text: What it is for, with its unit. It must be clear to somebody who sees no other macro.
+        field: Its field in the Host Wizard. None: people seldom set it, as it is a detail of an alert, follows
+            NVIDIA's documentation, or must fit what Zabbix stores.
     """
 
     name: str
     value: str
     text: str
+    field: Field | None
 
 
 MACROS = (
-    Macro("$NVIDIA.INTERVAL", "1m", "Poll interval of nvidia.get. {$NVIDIA.NODATA} must be at least 3 times as long."),
-    Macro("$NVIDIA.LINKS.INTERVAL", "5m", "Poll interval of nvidia.links.get, if that item is enabled."),
-    Macro("$NVIDIA.NODATA", "5m", "Time without data from a host that raises an alert. At least 3 poll intervals."),
     Macro(
-        "$NVIDIA.STALE", "3m",
-        "Time with an unchanged document that raises an alert. Must exceed the interval of the service.",
+        "$NVIDIA.INTERVAL", "1m",
+        "How often Zabbix polls the readings of all GPUs, the item nvidia.get. The time without data that raises an "
+        "alert, {$NVIDIA.NODATA}, must be at least 3 times as long.",
+        Field(COLLECTION, "Poll interval", TIME),
     ),
-    Macro("$NVIDIA.CLOCK", "3m", "Difference between the clocks of host and server that raises an alert."),
-    Macro("$NVIDIA.POLLS", "#2", "Number of polls (#) for which a driver or GPU must be gone before an alert."),
-    Macro("$NVIDIA.GPU.EXPECTED", "0", "Number of GPUs that the host should have. 0: not checked."),
     Macro(
-        "$NVIDIA.GPU.MEMORY", "30d",
-        "How long a GPU that is gone counts as missing. Not longer than history is kept.",
+        "$NVIDIA.LINKS.INTERVAL", "5m",
+        "How often Zabbix polls the readings of single NVLinks, the item nvidia.links.get, if that item is enabled.",
+        Field(COLLECTION, "Poll interval of single NVLinks", TIME),
     ),
-    Macro("$NVIDIA.GPU.WATCH", "1", '0: no alert if this GPU is missing. With context: {$NVIDIA.GPU.WATCH:"GPU-..."}.'),
-    Macro("$NVIDIA.GPU.MATCHES", ".*", "Discover only GPUs whose model matches this regular expression."),
+    Macro(
+        "$NVIDIA.GPU.EXPECTED", "0",
+        "Number of GPUs that the host should have. Fewer raise an alert. 0: not checked.",
+        Field(EXPECTED, "Number of GPUs", COUNT),
+    ),
+    Macro(
+        "$NVIDIA.NVLINK.EXPECTED", "0",
+        "Number of NVLinks that each GPU should have up, such as 18 for an H100 or H200 on an HGX board. Fewer raise "
+        "an alert. 0: as many as were up within {$NVIDIA.NVLINK.MEMORY}.",
+        Field(EXPECTED, "NVLinks of each GPU", COUNT),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.DRIVER", "",
+        "NVIDIA driver version that the host should have, such as 580.95.05. Another one raises an alert. Empty: not "
+        "checked.",
+        Field(EXPECTED, "Driver version", "^[0-9.]*$"),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.VBIOS", "",
+        "VBIOS version that all GPUs of the host should have, such as 96.00.A5.00.01. Another one raises an alert. "
+        "Empty: not checked.",
+        Field(EXPECTED, "VBIOS version", "^[0-9A-Za-z.]*$"),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.ECC", "-1",
+        "ECC mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
+        Field(EXPECTED, "ECC mode", MODE),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.MIG", "-1",
+        "MIG mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
+        Field(EXPECTED, "MIG mode", MODE),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.PERSISTENCE", "-1",
+        "Persistence mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
+        Field(EXPECTED, "Persistence mode", MODE),
+    ),
+    Macro(
+        "$NVIDIA.EXPECTED.POWER", "-1",
+        "Power limit that the GPUs should have, in W. Another one raises an alert. -1: not checked.",
+        Field(EXPECTED, "Power limit, in W", NUMBER_OR_OFF),
+    ),
+    Macro(
+        "$NVIDIA.NODATA", "5m",
+        "How long a host may send no GPU readings before an alert is raised. At least 3 poll intervals.",
+        Field(ALARMS, "Time without data", TIME),
+    ),
+    Macro(
+        "$NVIDIA.GPU.WATCH", "1",
+        "Whether a missing GPU raises an alert. 1: yes. 0: no. For a single GPU, set this macro with its UUID as "
+        'context: {$NVIDIA.GPU.WATCH:"GPU-..."}.',
+        Field(ALARMS, "Alert on missing GPUs", SWITCH),
+    ),
+    Macro(
+        "$NVIDIA.IDLE.ALARM", "0",
+        "Whether a GPU raises an alert if its memory is in use, but it does no work. 1: yes. 0: no.",
+        Field(ALARMS, "Alert on idle GPUs with memory in use", SWITCH),
+    ),
+    Macro(
+        "$NVIDIA.IDLE.PERIOD", "1h",
+        "How long a GPU must have memory in use and do no work before an alert is raised. Only if "
+        "{$NVIDIA.IDLE.ALARM} is 1.",
+        Field(ALARMS, "Time until a GPU counts as idle", TIME),
+    ),
+    Macro(
+        "$NVIDIA.STALL.ALARM", "0",
+        "Whether a GPU raises an alert if its utilization is high, but its power draw is low: its work may hang. "
+        "1: yes. 0: no.",
+        Field(ALARMS, "Alert on GPUs that may hang", SWITCH),
+    ),
+    Macro(
+        "$NVIDIA.STALL.PERIOD", "30m",
+        "How long the utilization of a GPU must be high and its power draw low before an alert is raised. Only if "
+        "{$NVIDIA.STALL.ALARM} is 1.",
+        Field(ALARMS, "Time until work counts as hanging", TIME),
+    ),
+    Macro(
+        "$NVIDIA.ABANDONED.ALARM", "0",
+        "Whether a GPU raises an alert if its memory is in use, but no process runs on it. 1: yes. 0: no.",
+        Field(ALARMS, "Alert on memory in use without a process", SWITCH),
+    ),
+    Macro(
+        "$NVIDIA.ABANDONED.PERIOD", "10m",
+        "How long the memory of a GPU must be in use without a process before an alert is raised. Only if "
+        "{$NVIDIA.ABANDONED.ALARM} is 1.",
+        Field(ALARMS, "Time of memory in use without a process", TIME),
+    ),
+    Macro(
+        "$NVIDIA.TEMP.PERIOD", "3m",
+        "How long a GPU or its memory must be near its temperature limit before an alert is raised.",
+        Field(ALARMS, "Time near the temperature limit", TIME),
+    ),
+    Macro(
+        "$NVIDIA.FAN.PERIOD", "5m",
+        "How long a fan may be off while its GPU is hot before an alert is raised.",
+        Field(ALARMS, "Time with the fan off while the GPU is hot", TIME),
+    ),
+    Macro(
+        "$NVIDIA.THROTTLE.PERIOD", "5m",
+        "How long the hardware must throttle a GPU, for heat or by power brake, before an alert is raised.",
+        Field(ALARMS, "Time of throttling by hardware", TIME),
+    ),
+    Macro(
+        "$NVIDIA.THROTTLE.SW.PERIOD", "30m",
+        "How long the driver must throttle a GPU for heat before an alert is raised.",
+        Field(ALARMS, "Time of throttling by software", TIME),
+    ),
+    Macro(
+        "$NVIDIA.PCIE.PERIOD", "10m",
+        "How long the PCIe link of a GPU must be slow or faulty before an alert is raised.",
+        Field(ALARMS, "Time of a slow PCIe link", TIME),
+    ),
+    Macro(
+        "$NVIDIA.NVLINK.DOWN", "2m",
+        "How long an NVLink must be down before an alert is raised.",
+        Field(ALARMS, "Time of an NVLink being down", TIME),
+    ),
+    Macro(
+        "$NVIDIA.TEMP.MARGIN", "5",
+        "Distance of the temperature of a GPU, or of its memory, to the limit of the card, in °C. A smaller one raises "
+        "an alert.",
+        Field(THRESHOLDS, "Distance to the temperature limit, in °C", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.FAN.HOT", "70",
+        "Temperature of a GPU, in °C, above which its fan must run. If the fan is off, an alert is raised.",
+        Field(THRESHOLDS, "Temperature at which a fan must run, in °C", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.SLOW", "2",
+        "Maximum time that a collection of all GPU readings may take, in s. A longer one raises an alert. The Timeout "
+        "of a Zabbix agent is 3 s by default.",
+        Field(THRESHOLDS, "Duration of a collection, in s", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.CLOCK", "3m",
+        "Difference between the clocks of the host and the Zabbix server above which an alert is raised.",
+        Field(THRESHOLDS, "Clock difference", TIME),
+    ),
+    Macro(
+        "$NVIDIA.ECC.CORRECTED.MAX", "10000",
+        "Maximum corrected ECC errors of a GPU per hour, averaged over {$NVIDIA.ECC.CORRECTED.PERIOD}. More raise an "
+        "alert.",
+        Field(THRESHOLDS, "Corrected ECC errors per hour", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.PCIE.LOAD", "50",
+        "GPU utilization, in %, above which the PCIe link of a GPU must run at its maximum generation.",
+        Field(THRESHOLDS, "Utilization that needs a fast PCIe link, in %", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.NVLINK.CRC", "100",
+        "Maximum NVLink CRC errors of a GPU per second. More raise an alert.",
+        Field(THRESHOLDS, "NVLink CRC errors per second", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.IDLE.MEMORY", "10",
+        "Share of used GPU memory, in %, above which the memory counts as in use. For the alerts on memory in use "
+        "without work or without a process.",
+        Field(THRESHOLDS, "Memory that counts as in use, in %", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.STALL.UTIL", "95",
+        "GPU utilization, in %, that counts as high. For the alert on high utilization with low power draw.",
+        Field(THRESHOLDS, "High utilization of a GPU that may hang, in %", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.STALL.POWER", "25",
+        "Power draw of a GPU, in % of its power limit, below which it counts as low. For the alert on high "
+        "utilization with low power draw.",
+        Field(THRESHOLDS, "Low power draw of a GPU that may hang, in %", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.PROCESS.AGE", "0",
+        "Maximum age of a process on a GPU, in s. An older one raises an alert. 0: not checked.",
+        Field(THRESHOLDS, "Age of a process, in s", COUNT),
+    ),
+    Macro(
+        "$NVIDIA.GPU.MATCHES", ".*",
+        "Regular expression: only GPUs whose model matches it are discovered.",
+        Field(FILTERS, "GPU models to discover", ANYTHING),
+    ),
     Macro(
         "$NVIDIA.GPU.NOT_MATCHES", "CHANGE_IF_NEEDED",
-        "Do not discover GPUs whose model matches this regular expression.",
+        "Regular expression: GPUs whose model matches it are not discovered.",
+        Field(FILTERS, "GPU models to leave out", ANYTHING),
     ),
-    Macro("$NVIDIA.UUID.MATCHES", ".*", "Discover only GPUs whose UUID matches this regular expression."),
+    Macro(
+        "$NVIDIA.UUID.MATCHES", ".*",
+        "Regular expression: only GPUs whose UUID matches it are discovered.",
+        Field(FILTERS, "GPU UUIDs to discover", ANYTHING),
+    ),
     Macro(
         "$NVIDIA.UUID.NOT_MATCHES", "CHANGE_IF_NEEDED",
-        "Do not discover GPUs whose UUID matches this regular expression.",
+        "Regular expression: GPUs whose UUID matches it are not discovered.",
+        Field(FILTERS, "GPU UUIDs to leave out", ANYTHING),
     ),
-    Macro("$NVIDIA.USER.MATCHES", ".*", "Discover only users whose name matches this regular expression."),
+    Macro(
+        "$NVIDIA.USER.MATCHES", ".*",
+        "Regular expression: only users of GPUs whose name matches it are discovered.",
+        Field(FILTERS, "Users to discover", ANYTHING),
+    ),
     Macro(
         "$NVIDIA.USER.NOT_MATCHES", "CHANGE_IF_NEEDED",
-        "Do not discover users whose name matches this regular expression.",
+        "Regular expression: users of GPUs whose name matches it are not discovered.",
+        Field(FILTERS, "Users to leave out", ANYTHING),
     ),
-    Macro("$NVIDIA.TEMP.PERIOD", "3m", "How long a temperature must be near its limit before an alert."),
-    Macro("$NVIDIA.TEMP.MARGIN", "5", "Distance to the limit, in °C, below which a temperature raises an alert."),
-    Macro("$NVIDIA.TEMP.HYST", "3", "Additional distance, in °C, that a temperature must reach to resolve the alert."),
-    Macro("$NVIDIA.SLOW", "2", "Maximum collection duration, in s. The Timeout of the agent is 3 by default."),
-    Macro("$NVIDIA.SLOW.PERIOD", "10m", "How long collections must be slow, or readings must fail, before an alert."),
-    Macro("$NVIDIA.ECC.PERIOD", "1h", "How long an uncorrected ECC error keeps its alert raised."),
-    Macro("$NVIDIA.ECC.CORRECTED.MAX", "10000", "Maximum corrected ECC errors per hour, averaged over the period."),
-    Macro("$NVIDIA.ECC.CORRECTED.PERIOD", "1h", "Period for the average of corrected ECC errors."),
-    Macro("$NVIDIA.REMAP.MAX", "512", "Rows remapped for uncorrected errors at which a card must be replaced."),
-    Macro("$NVIDIA.RETIRED.MAX", "63", "Retired pages at which a card must be replaced."),
-    Macro("$NVIDIA.XID.RESET", pattern_of(RESET), "Regular expression for XID codes that require a GPU reset."),
+    # Details of alerts.
+    Macro(
+        "$NVIDIA.STALE", "3m",
+        "How long the document with the GPU readings may be unchanged before an alert is raised. Must exceed the "
+        "interval of the resident service.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.POLLS", "#2",
+        "Number of polls in a row in which the driver or a GPU must be gone before an alert is raised. Written after "
+        "the character #.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.TEMP.HYST", "3",
+        "Additional distance to the temperature limit of a GPU, in °C. The temperature must reach it before the alert "
+        "is resolved.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.SLOW.PERIOD", "10m",
+        "How long collections of the GPU readings must be slow, or readings must fail, before an alert is raised.",
+        None,
+    ),
+    Macro("$NVIDIA.ECC.PERIOD", "1h", "How long an uncorrected ECC error of a GPU keeps its alert raised.", None),
+    Macro(
+        "$NVIDIA.ECC.CORRECTED.PERIOD", "1h",
+        "Period over which the corrected ECC errors of a GPU are averaged, before they are compared with "
+        "{$NVIDIA.ECC.CORRECTED.MAX}.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.PCIE.REPLAYS", "1",
+        "Factor on the acceptable rate of PCIe replays of a GPU. That rate follows from the speed of its link.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.NVLINK.PERIOD", "10m",
+        "How long an NVLink error keeps its alert raised. Also the period over which NVLink CRC errors are averaged.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.FABRIC.PERIOD", "10m",
+        "How long a GPU may take to join the NVLink fabric before an alert is raised.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.LICENSE.PERIOD", "30m",
+        "How long a vGPU may be without its license before an alert is raised. Each start begins without it.",
+        None,
+    ),
+    # These follow NVIDIA's documentation.
+    Macro(
+        "$NVIDIA.REMAP.MAX", "512",
+        "Number of memory rows remapped for uncorrected errors at which a GPU must be replaced.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.RETIRED.MAX", "63",
+        "Number of retired memory pages at which a GPU must be replaced.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.XID.RESET", pattern_of(RESET),
+        "Regular expression for the codes of XID errors that require a GPU reset.",
+        None,
+    ),
     Macro(
         "$NVIDIA.XID.RESTART", pattern_of(RESTART),
-        "Regular expression for XID codes that require a restart of the host.",
+        "Regular expression for the codes of XID errors that require a restart of the host.",
+        None,
     ),
-    Macro("$NVIDIA.XID.SUPPORT", pattern_of(SUPPORT), "Regular expression for XID codes to investigate."),
+    Macro(
+        "$NVIDIA.XID.SUPPORT", pattern_of(SUPPORT),
+        "Regular expression for the codes of XID errors that somebody must investigate.",
+        None,
+    ),
     Macro(
         "$NVIDIA.XID.FABRIC", "^,45,$",
-        "Regular expression for XID codes that point at the fabric manager if they are alone and the GPU is not in its "
-        "fabric.",
+        "Regular expression for the codes of XID errors that point at the fabric manager. Only if the GPU has no other "
+        "recent XID error and is not in its fabric.",
+        None,
     ),
     Macro(
         "$NVIDIA.XID.INFO", pattern(*NOTIFIED),
-        "Regular expression for XID codes that raise an alert for information.",
+        "Regular expression for the codes of XID errors that raise an alert for information only.",
+        None,
     ),
-    Macro("$NVIDIA.THROTTLE.PERIOD", "5m", "How long hardware throttling must last before an alert."),
-    Macro("$NVIDIA.THROTTLE.SW.PERIOD", "30m", "How long thermal throttling by software must last before an alert."),
-    Macro("$NVIDIA.PCIE.PERIOD", "10m", "How long a PCIe link must be slow or faulty before an alert."),
-    Macro("$NVIDIA.PCIE.LOAD", "50", "GPU utilization, in %, above which a link must run at its maximum generation."),
-    Macro("$NVIDIA.PCIE.REPLAYS", "1", "Factor on the acceptable PCIe replay rate of a link of this speed."),
+    # These must fit the history that Zabbix stores.
     Macro(
-        "$NVIDIA.NVLINK.EXPECTED", "0",
-        "NVLinks that each GPU should have up, such as 18 for an H100 or H200 on an HGX board. 0: as many as were up "
-        "within {$NVIDIA.NVLINK.MEMORY}.",
+        "$NVIDIA.GPU.MEMORY", "30d",
+        "How long a GPU that is gone counts as missing. Not longer than Zabbix keeps the history of its items.",
+        None,
     ),
-    Macro("$NVIDIA.NVLINK.DOWN", "2m", "How long an NVLink must be down before an alert."),
-    Macro(
-        "$NVIDIA.NVLINK.PERIOD", "10m",
-        "How long an NVLink error keeps its alert raised. Also the period of the CRC error rate.",
-    ),
-    Macro("$NVIDIA.FABRIC.PERIOD", "10m", "How long a GPU may take to join the fabric."),
     Macro(
         "$NVIDIA.NVLINK.MEMORY", "30d",
-        "How long an NVLink that is gone counts as down. Not longer than history is kept.",
+        "How long an NVLink that is gone counts as down. Not longer than Zabbix keeps the history of its items.",
+        None,
     ),
-    Macro("$NVIDIA.NVLINK.CRC", "100", "Maximum NVLink CRC errors per second."),
-    Macro("$NVIDIA.EXPECTED.DRIVER", "", "Driver version that the host should have. Empty: not checked."),
-    Macro("$NVIDIA.EXPECTED.VBIOS", "", "VBIOS version that the GPUs should have. Empty: not checked."),
-    Macro("$NVIDIA.EXPECTED.ECC", "-1", "Expected ECC mode. 1: on. 0: off. -1: not checked."),
-    Macro("$NVIDIA.EXPECTED.MIG", "-1", "Expected MIG mode. 1: on. 0: off. -1: not checked."),
-    Macro("$NVIDIA.EXPECTED.PERSISTENCE", "-1", "Expected persistence mode. 1: on. 0: off. -1: not checked."),
-    Macro("$NVIDIA.EXPECTED.POWER", "-1", "Expected power limit, in W. -1: not checked."),
-    Macro("$NVIDIA.IDLE.ALARM", "0", "1: alert on GPUs with memory in use but no work."),
-    Macro("$NVIDIA.IDLE.PERIOD", "1h", "How long memory must be in use without work before an alert."),
-    Macro("$NVIDIA.IDLE.MEMORY", "10", "Used memory, in %, above which memory counts as in use."),
-    Macro("$NVIDIA.STALL.ALARM", "0", "1: alert on GPUs with high utilization but low power draw."),
-    Macro("$NVIDIA.STALL.PERIOD", "30m", "How long utilization must be high and power draw low before an alert."),
-    Macro("$NVIDIA.STALL.UTIL", "95", "GPU utilization, in %, that counts as high."),
-    Macro("$NVIDIA.STALL.POWER", "25", "Power draw, in % of the limit, below which it counts as low."),
-    Macro("$NVIDIA.ABANDONED.ALARM", "0", "1: alert on GPUs with memory in use but no process."),
-    Macro("$NVIDIA.ABANDONED.PERIOD", "10m", "How long memory must be in use without a process before an alert."),
-    Macro("$NVIDIA.PROCESS.AGE", "0", "Maximum age of a process on a GPU, in s. 0: not checked."),
     Macro(
-        "$NVIDIA.LICENSE.PERIOD", "30m",
-        "How long a vGPU may be without its license, as it is after each start.",
+        "$NVIDIA.FAN.MEMORY", "30d",
+        "How long a fan that has run is expected to run again when its GPU is hot. Not longer than Zabbix keeps the "
+        "history of its items.",
+        None,
     ),
-    Macro("$NVIDIA.FAN.PERIOD", "5m", "How long a fan may be off while the GPU is hot."),
-    Macro("$NVIDIA.FAN.MEMORY", "30d", "How long a fan that has run is expected to run when the GPU is hot."),
-    Macro("$NVIDIA.FAN.HOT", "70", "Temperature, in °C, above which a fan must run."),
 )  # fmt: skip

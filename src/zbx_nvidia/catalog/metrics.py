@@ -25,48 +25,69 @@ class Group(NamedTuple):
     Attributes:
         name: Also the end of the macro `{$NVIDIA.GROUP.<NAME>}`.
         component: Value of the item tag `component`, unless a metric has its own.
-        text: What it holds, for the macro's description.
+        label: Its name for people: a heading, and the field of the macro in the Host Wizard.
+        text: What it holds, for the macro's description: "Items for <text>."
         on: Whether it is discovered unless the macro says otherwise.
     """
 
     name: str
     component: str
+    label: str
     text: str
     on: bool = True
 
 
 # In the order in which they are kept: a document that would be too large loses the last ones first.
 GROUPS = (
-    Group("health", "health", "presence and recovery action"),
-    Group("inventory", "inventory", "model, index, UUID, PCI address, serial and part number, VBIOS version"),
-    Group("utilization", "gpu", "utilization of GPU and memory controller"),
-    Group("memory", "memory", "frame buffer memory"),
-    Group("temperature", "temperature", "temperatures and their limits"),
-    Group("fan", "fan", "fans"),
-    Group("power", "power", "power draw, power limit and energy"),
-    Group("clocks", "clocks", "clocks and performance state; the alert “PCIe link slow under load” needs them"),
-    Group("throttling", "clocks", "throttling and its share of time; the alert on the temperature margin needs it"),
-    Group("ecc", "memory", "ECC mode and errors, retired pages, remapped rows"),
-    Group("pcie", "pcie", "PCIe link and replays"),
-    Group("nvlink", "nvlink", "NVLinks of a GPU, single NVLinks, and the NVLink fabric"),
-    Group("xid", "health", "XID errors; resident mode only"),
-    Group("gpm", "gpu", "GPM: activity of the parts of a GPU; Hopper and newer, resident mode only"),
-    Group("peaks", "gpu", "peaks and averages between polls; temperatures and PCIe in resident mode only"),
-    Group("modes", "configuration", "persistence mode and MIG mode"),
-    Group("codec", "encoder", "video encoder and decoder, JPEG and optical flow engines"),
-    Group("mig", "memory", "MIG instances"),
-    Group("vgpu", "virtualization", "vGPUs on their host, the license in their guest"),
-    Group("processes", "processes", "number of processes, and age of the oldest"),
+    Group("health", "health", "Health", "presence and recovery action"),
     Group(
-        "details", "configuration", "rarely needed: firmware, further modes, clocks, power readings, counters", on=False
+        "inventory", "inventory", "Inventory", "model, index, UUID, PCI address, serial and part number, VBIOS version"
     ),
-    Group("sessions", "encoder", "encoder sessions and frame capture sessions", on=False),
-    Group("limits", "configuration", "maximum clocks, adjustable power limits, maximum margins, spare rows", on=False),
-    Group("ecc_detail", "memory", "ECC errors by kind of memory", on=False),
-    Group("confidential", "security", "confidential computing", on=False),
-    Group("bar1", "memory", "BAR1, the window through which the CPU accesses the frame buffer", on=False),
-    Group("process_list", "processes", "processes of a GPU with name and user", on=False),
-    Group("users", "processes", "GPU memory and utilization by user", on=False),
+    Group("utilization", "gpu", "Utilization", "utilization of GPU and memory controller"),
+    Group("memory", "memory", "Memory", "frame buffer memory"),
+    Group("temperature", "temperature", "Temperature", "temperatures and their limits"),
+    Group("fan", "fan", "Fan", "fans"),
+    Group("power", "power", "Power", "power draw, power limit and energy"),
+    Group(
+        "clocks", "clocks", "Clocks", "clocks and performance state; the alert “PCIe link slow under load” needs them"
+    ),
+    Group(
+        "throttling",
+        "clocks",
+        "Throttling",
+        "throttling and its share of time; the alert on the temperature margin needs it",
+    ),
+    Group("ecc", "memory", "ECC", "ECC mode and errors, retired pages, remapped rows"),
+    Group("pcie", "pcie", "PCIe", "PCIe link and replays"),
+    Group("nvlink", "nvlink", "NVLink", "NVLinks of a GPU, single NVLinks, and the NVLink fabric"),
+    Group("xid", "health", "XID", "XID errors; resident mode only"),
+    Group("gpm", "gpu", "GPM", "GPM: activity of the parts of a GPU; Hopper and newer, resident mode only"),
+    Group("peaks", "gpu", "Peaks", "peaks and averages between polls; temperatures and PCIe in resident mode only"),
+    Group("modes", "configuration", "Modes", "persistence mode and MIG mode"),
+    Group("codec", "encoder", "Encoder and decoder", "video encoder and decoder, JPEG and optical flow engines"),
+    Group("mig", "memory", "MIG", "MIG instances"),
+    Group("vgpu", "virtualization", "vGPU", "vGPUs on their host, the license in their guest"),
+    Group("processes", "processes", "Processes", "number of processes, and age of the oldest"),
+    Group(
+        "details",
+        "configuration",
+        "Details",
+        "firmware, further modes, clocks, power readings and counters, all rarely needed",
+        on=False,
+    ),
+    Group("sessions", "encoder", "Sessions", "encoder sessions and frame capture sessions", on=False),
+    Group(
+        "limits",
+        "configuration",
+        "Limits",
+        "maximum clocks, adjustable power limits, maximum margins, spare rows",
+        on=False,
+    ),
+    Group("ecc_detail", "memory", "ECC by kind of memory", "ECC errors by kind of memory", on=False),
+    Group("confidential", "security", "Confidential computing", "confidential computing", on=False),
+    Group("bar1", "memory", "BAR1", "BAR1, the window through which the CPU accesses the frame buffer", on=False),
+    Group("process_list", "processes", "Process list", "processes of a GPU with name and user", on=False),
+    Group("users", "processes", "Users", "GPU memory and utilization by user", on=False),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,9 @@ from zbx_nvidia.cli.connection import connection_options
 from zbx_nvidia.cli.plans import plan_options, show_and_apply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zbx_nvidia.cli.connection import Connect
-    from zbx_nvidia.server.connection import Connection
 
 variant_option = click.option(
     "--variant",
@@ -39,6 +41,9 @@ def install_template(  # noqa: PLR0913  one for each option
     version overwrites them: make such changes on a host, or in a template of your own. A user of type Admin needs write
     access to the template group Templates/Applications. Only a Super admin can create that group.
 
+    Zabbix 7.4 and newer get fields for the Host Wizard too. If such a server refuses these, the command warns and uses
+    the file for 7.0.
+
     \b
     Example:
       export ZABBIX_URL=https://zabbix.example.com/zabbix
@@ -47,8 +52,11 @@ def install_template(  # noqa: PLR0913  one for each option
     from zbx_nvidia.server import templates  # noqa: PLC0415  so that the help is quick
 
     with connect() as zabbix:
-        rendered = _rendered(zabbix, variant)
-        plans = [templates.plan_install(zabbix, text, overwrite=overwrite, prune=prune) for text in rendered]
+        warn = functools.cache(functools.partial(click.echo, err=True))  # once, also for two variants
+        plans = [
+            templates.plan_newest(zabbix, render, warn, overwrite=overwrite, prune=prune)
+            for render in _renderers(variant)
+        ]
         show_and_apply(plans, dry_run=dry_run, as_json=as_json)
 
 
@@ -67,17 +75,17 @@ def uninstall_template(connect: Connect, *, variant: str, force: bool, dry_run: 
       export ZABBIX_URL=https://zabbix.example.com/zabbix
       zbx-nvidia uninstall-template --token-file ~/.zabbix-token --dry-run
     """
-    from zbx_nvidia.server import templates  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.server import templates, versions  # noqa: PLC0415  so that the help is quick
 
     with connect() as zabbix:
-        plans = [templates.plan_uninstall(zabbix, text, force=force) for text in _rendered(zabbix, variant)]
+        series = versions.dialect(zabbix.version)
+        plans = [templates.plan_uninstall(zabbix, render(series), force=force) for render in _renderers(variant)]
         show_and_apply(plans, dry_run=dry_run, as_json=as_json)
 
 
-def _rendered(zabbix: Connection, variant: str) -> list[str]:
-    """The template files in the dialect of this server."""
-    from zbx_nvidia.server import versions  # noqa: PLC0415  so that the help is quick
+def _renderers(variant: str) -> list[Callable[[str], str]]:
+    """For each chosen variant: what makes its template file for a series."""
     from zbx_nvidia.template import TEMPLATE_NAMES, render  # noqa: PLC0415  so that the help is quick
 
     chosen = TEMPLATE_NAMES if variant == "both" else (variant,)
-    return [render(versions.dialect(zabbix.version), one) for one in chosen]
+    return [functools.partial(render, variant=one) for one in chosen]

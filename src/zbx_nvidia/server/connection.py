@@ -31,7 +31,7 @@ import requests
 import urllib3
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 
-from zbx_nvidia.errors import ServerError, UsageError
+from zbx_nvidia.errors import RefusedError, ServerError, UsageError
 from zbx_nvidia.server import explain, versions
 
 if TYPE_CHECKING:
@@ -271,7 +271,8 @@ class Connection:
                 result = request()
             except (requests.RequestException, ZabbixAPIException) as error:
                 may_pass = _may_pass(error)
-                problem = ServerError(self._explain(method, error))
+                refused = isinstance(error, ZabbixAPIException) and error.error is not None
+                problem = (RefusedError if refused else ServerError)(self._explain(method, error))
             except (KeyError, TypeError, AttributeError):
                 # JSON, but not JSON-RPC: pyzabbix does not check for that.
                 may_pass = False

@@ -3,24 +3,78 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from zbx_nvidia.errors import ServerError
+from zbx_nvidia.errors import RefusedError, ServerError
 from zbx_nvidia.server import merge, versions
 from zbx_nvidia.server.plan import Change, Kept, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from zbx_nvidia.server.connection import Connection
     from zbx_nvidia.server.merge import Object
 
 PARTS = ("items", "triggers", "graphs", "discoveryRules", "valueMaps", "templateDashboards")
 NAMED = 5  # how many names a message has at most
+WIZARD = ("wizard_ready", "readme", "config")  # what a file for 7.4 has in addition to that for 7.0
+
+
+def plan_newest(
+    zabbix: Connection,
+    render: Callable[[str], str],
+    warn: Callable[[str], None],
+    *,
+    prune: bool = False,
+    overwrite: bool = False,
+) -> Plan:
+    """The plan for the newest template file that the server accepts.
+
+    A server may refuse the file for 7.4 when it compares it or when it imports it. Then the file for 7.0 is used.
+
+    Args:
+        zabbix: the server.
+        render: returns the template file for a series.
+        warn: takes one line, if an older file is used.
+        prune: as for `plan_install`.
+        overwrite: as for `plan_install`.
+    """
+    newest, *older = versions.dialects(zabbix.version)
+    plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite)
+    if not versions.has_wizard(zabbix.version):
+        return plan(render(newest))
+
+    def say(refused: RefusedError) -> None:
+        warn(f"warning: {refused}: used the template file for {older[0]}, which has no fields for the Host Wizard")
+
+    def apply() -> None:
+        try:
+            planned.apply()
+        except RefusedError as error:
+            refused = error
+        else:
+            return
+        instead = plan(render(older[0]))
+        if instead.refusal:
+            raise ServerError(instead.refusal)
+        instead.apply()
+        say(refused)
+
+    try:
+        planned = plan(render(newest))
+    except RefusedError as error:
+        refused = error
+    else:
+        return dataclasses.replace(planned, apply=apply)
+    # If the server refuses this one too, the format was not the reason, and this error is the one to show.
+    instead = plan(render(older[0]))
+    say(refused)
+    return instead
 
 
 def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrite: bool = False) -> Plan:
@@ -153,14 +207,15 @@ def _adopt_groups(zabbix: Connection, file: Object) -> bool:
 def _keep_additions(zabbix: Connection, document: Object, server: Object) -> list[Kept]:
     """Keeps what only the server's template has; its objects are in the server's dialect."""
     additions = merge.keep_additions(document, server)
-    foreign = [kept.name for kept in additions if kept.kind not in merge.LIST_KINDS.values()]
-    if foreign and document["version"] != server["version"]:
-        if versions.objects_differ(zabbix.version):
+    if additions and document["version"] != server["version"]:
+        foreign = [kept.name for kept in additions if kept.kind not in merge.LIST_KINDS.values()]
+        if not versions.objects_differ(zabbix.version):
+            document["version"] = server["version"]  # also for a macro: a person can give it a field in the Host Wizard
+        elif foreign:
             raise ServerError(
                 f"Zabbix at {zabbix.url}: an import into version {server['version']} would delete your additions to "
                 f"the template: {_names(foreign)}: move them to a template of your own, or give --prune"
             )
-        document["version"] = server["version"]
     return additions
 
 
@@ -181,7 +236,15 @@ def _edited(zabbix: Connection, file: Object, server: Object, changes: list[Chan
     If the versions differ, edits cannot be distinguished from their differences: then the plan shows old and new.
     """
     version = versions.template_version(file)
-    edits = list(dict.fromkeys(f"{change.kind} {change.name!r}" for change in changes if change.action != "remove"))
+    # The server had an older series when the template was installed: what is new in the format, nobody has edited.
+    new = WIZARD if "readme" in file and "readme" not in server else ()
+    edits = list(
+        dict.fromkeys(
+            f"{change.kind} {change.name!r}"
+            for change in changes
+            if change.action != "remove" and change.field not in new
+        )
+    )
     if not version or version != versions.template_version(server) or not edits:
         return ""
     return (
@@ -224,8 +287,13 @@ def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Cha
             yield from _elements(kind, name, field, old or [], new or [])
         elif field == "overrides" and _in_steps(old) == _in_steps(new):
             continue
-        elif old != new:
+        elif _without_end(old) != _without_end(new):
             yield Change("update", kind, name, field, _text(old), _text(new))
+
+
+def _without_end(value: Any) -> Any:  # noqa: ANN401  JSON
+    """A text without the line break at its end: an export adds one to a text of several lines, an import drops it."""
+    return value.removesuffix("\n") if isinstance(value, str) else value
 
 
 def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON

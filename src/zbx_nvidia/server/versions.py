@@ -13,9 +13,26 @@ Version = tuple[int, int]
 OLDEST: Version = (6, 0)
 
 
+# The formats of the template files, each with the first version that reads it.
+DIALECTS: tuple[tuple[Version, str], ...] = (((7, 4), "7.4"), ((7, 0), "7.0"), ((6, 0), "6.0"))
+
+
+def dialects(version: Version) -> tuple[str, ...]:
+    """The series of the template files that a server reads, its best one first; it reads no newer ones."""
+    return tuple(series for first, series in DIALECTS if version >= first)
+
+
 def dialect(version: Version) -> str:
-    """The series of the template file for a server, which reads its own format and older ones, but no newer ones."""
-    return "7.0" if version >= (7, 0) else "6.0"
+    """The series of the template file for a server."""
+    return dialects(version)[0]
+
+
+def has_wizard(version: Version) -> bool:
+    """Whether a template has what the Host Wizard shows.
+
+    No server of 7.4 or 8.0 was available for a test. If one refuses a file with that, the file without it may do.
+    """
+    return version >= (7, 4)
 
 
 def takes_bearer(version: Version) -> bool:

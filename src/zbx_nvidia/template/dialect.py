@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 Tree = dict[str, Any]
 
-SERIES = ("6.0", "7.0")
+SERIES = ("6.0", "7.0", "7.4")
+# 7.4 writes everything as 7.0 does, and adds what `_UNKNOWN` withholds from 7.0.
+_FORMS = {"6.0": "6.0", "7.0": "7.0", "7.4": "7.0"}
 
 # The defaults, which a server leaves out of its export, by kind of object.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -43,6 +45,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "graph_item": {"drawtype": "SINGLE_LINE", "sortorder": "0"},
     "condition": {"operator": "MATCHES_REGEX"},
     "macro": {"value": ""},
+    "config": {"regex": ""},
     "dashboard": {"auto_start": "YES"},
     "widget": {"name": "", "x": "0", "y": "0", "height": "2"},
     "step": {"error_handler": "ORIGINAL_ERROR"},
@@ -54,7 +57,15 @@ _DEFAULTS_OF = {
 }
 
 # The properties that a series does not have.
-_UNKNOWN = {"6.0": {"template": ("vendor",), "rule": ("enabled_lifetime_type",)}, "7.0": {}}
+_UNKNOWN: dict[str, dict[str, tuple[str, ...]]] = {
+    "6.0": {
+        "template": ("wizard_ready", "readme", "vendor"),
+        "rule": ("enabled_lifetime_type",),
+        "macro": ("config",),
+    },
+    "7.0": {"template": ("wizard_ready", "readme"), "macro": ("config",)},
+    "7.4": {},
+}
 
 _GROUPS_TAG = {"6.0": "groups", "7.0": "template_groups"}
 _GRID = {"6.0": 3, "7.0": 1}
@@ -98,23 +109,29 @@ _CHILDREN = {
 }
 
 
+def form(series: str) -> str:
+    """The series in whose form a series writes what both have: that of its tables here, and of its dashboard."""
+    return _FORMS[series]
+
+
 def speak(tree: Tree, series: str) -> Tree:
     """Turn a neutral template into the dialect of a series.
 
     Args:
         tree: What `build` makes; it stays as it is.
-        series: `6.0` or `7.0`.
+        series: One of `SERIES`.
 
     Returns:
         The whole file, as an object.
     """
     spoken = _speak(tree, "export", series)
     groups = spoken.pop("template_groups")
-    return {"zabbix_export": {"version": series, _GROUPS_TAG[series]: groups, **spoken}}
+    return {"zabbix_export": {"version": series, _GROUPS_TAG[form(series)]: groups, **spoken}}
 
 
 def _speak(tree: Tree, kind: str, series: str) -> Tree:
-    defaults = {**_DEFAULTS.get(kind, {}), **_DEFAULTS_OF[series].get(kind, {})}
+    own = form(series)
+    defaults = {**_DEFAULTS.get(kind, {}), **_DEFAULTS_OF[own].get(kind, {})}
     unknown = _UNKNOWN[series].get(kind, ())
     children = _CHILDREN.get(kind, {})
     spoken: Tree = {}
@@ -124,11 +141,13 @@ def _speak(tree: Tree, kind: str, series: str) -> Tree:
         spoken[name] = [_speak(child, children[name], series) for child in value] if name in children else value
     if "filter" in tree:
         spoken["filter"] = _filter(tree["filter"])
+    if "config" in spoken:
+        spoken["config"] = _speak(spoken["config"], "config", series)
     if kind == "widget":
-        return _widget(spoken, series)
+        return _widget(spoken, own)
     if kind == "page":
-        spoken["widgets"] = sorted(spoken["widgets"], key=_WIDGET_ORDER[series])
-    if kind == "item" and series == "6.0" and "trends" in spoken and "value_type" in spoken:
+        spoken["widgets"] = sorted(spoken["widgets"], key=_WIDGET_ORDER[own])
+    if kind == "item" and own == "6.0" and "trends" in spoken and "value_type" in spoken:
         # Only the order of these differs; a file should look like the server's own.
         spoken = _moved(spoken, "trends", before="value_type")
         if "status" in spoken:

@@ -9,7 +9,7 @@ import yaml
 
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template.build import TEMPLATE_NAMES, build
-from zbx_nvidia.template.dialect import SERIES, speak
+from zbx_nvidia.template.dialect import SERIES, form, speak
 
 VARIANTS = tuple(TEMPLATE_NAMES)
 
@@ -19,7 +19,8 @@ def render(series: str, variant: str) -> str:
     """The template file.
 
     Args:
-        series: `6.0` (for 6.0, 6.2 and 6.4; newer servers read it too) or `7.0` (for 7.0 and newer).
+        series: `6.0` (for 6.0, 6.2 and 6.4; newer servers read it too), `7.0` (for 7.0 and newer) or `7.4` (for 7.4
+            and 8.0).
         variant: `passive` or `active`.
 
     Returns:
@@ -33,7 +34,7 @@ def render(series: str, variant: str) -> str:
     if variant not in VARIANTS:
         raise UsageError(f"no variant {variant}: choose one of {', '.join(VARIANTS)}")
     return yaml.dump(
-        speak(build(variant, series), series), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000
+        speak(build(variant, form(series)), series), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000
     )
 
 
