@@ -29,7 +29,7 @@ One agent check per poll fetches all readings of all GPUs. All other items depen
 
 1. Install zbx-nvidia on the GPU host. It needs the NVIDIA driver, a Zabbix agent, and Python 3.10 or newer.
 2. Run `sudo zbx-nvidia install-agent --server ADDRESS` there, with the address of the Zabbix server or proxy.
-3. In the fields below, change what differs on this host. The defaults suit most hosts.
+3. In the next step of the Host Wizard, change what differs on this host. The defaults suit most hosts.
 4. If no values arrive within a few minutes, run `sudo zbx-nvidia doctor` on the GPU host.
 """
 _CONNECTIONS = {
