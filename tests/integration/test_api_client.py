@@ -881,16 +881,15 @@ def test_a_server_that_refuses_the_newest_template_gets_an_older_one(server: Ser
 
 
 def test_a_text_of_several_lines_is_no_change_the_second_time(server: Server) -> None:
-    """The readme of the file for 7.4 is one: an export adds a line break to such a text, and an import drops it."""
-    text = server.text()
-    lines = re.sub(
-        r"^( +)description: .*$", r"\1description: |\n\1  ## One\n\n\1  Two.", text, count=1, flags=re.MULTILINE
-    )
-    assert lines != text
-    server.install(lines)
-    assert server.exported()["templates"][0]["description"].rstrip("\n") == "## One\n\nTwo."
+    """The readme of the file for 7.4 is one; 7.0 has no readme, but a description."""
+    if server.version < (7, 0):
+        pytest.skip("the readme goes to newer servers only")
+    block = r"\1description: |\n\1  ## One\n\n\1  Two."
+    text = re.sub(r"^( +)description: .*$", block, server.text(), count=1, flags=re.MULTILINE)
+    server.install(text)
+    assert server.exported()["templates"][0]["description"].startswith("## One\n\nTwo.")
     with server.connect() as zabbix:
-        assert templates.plan_install(zabbix, lines).changes == []
+        assert templates.plan_install(zabbix, text).changes == []
 
 
 def test_the_strict_front_is_strict(server: Server) -> None:

@@ -287,13 +287,8 @@ def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Cha
             yield from _elements(kind, name, field, old or [], new or [])
         elif field == "overrides" and _in_steps(old) == _in_steps(new):
             continue
-        elif _without_end(old) != _without_end(new):
+        elif old != new:
             yield Change("update", kind, name, field, _text(old), _text(new))
-
-
-def _without_end(value: Any) -> Any:  # noqa: ANN401  JSON
-    """A text without the line break at its end: an export adds one to a text of several lines, an import drops it."""
-    return value.removesuffix("\n") if isinstance(value, str) else value
 
 
 def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON

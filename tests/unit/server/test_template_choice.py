@@ -221,13 +221,6 @@ def test_an_edit_of_a_field_of_the_wizard_is_refused(front: Any, answers: Any) -
     assert "macro '{$M}'" in planned.refusal
 
 
-def test_the_line_break_that_an_export_adds_is_no_change(front: Any, answers: Any) -> None:
-    planned, _ = plan(front, answers, {**NEW, "readme": README.rstrip("\n")}, NEW)
-    assert planned.changes == []
-    planned, _ = plan(front, answers, {**NEW, "readme": README + "\n## Mine\n"}, NEW)
-    assert [change.field for change in planned.changes] == ["readme"]
-
-
 def test_a_macro_of_a_person_keeps_its_field_although_the_file_is_of_7_0(front: Any, answers: Any) -> None:
     """A file of 7.0 must not contain one, so the document is sent as of the server's version."""
     mine = {"macro": "{$MINE}", "value": "1", **FIELD}
