@@ -42,6 +42,7 @@ TEST_SERIES := $(if $(filter file,$(origin SERIES)),6.0 7.0,$(SERIES))
 test-integration: venv wheel ## run the tests against real Zabbix 6.0 and 7.0 in Docker (SERIES=7.0: only that)
 	@scripts/docker-engine.sh || { echo "skipped: all tests against a real Zabbix: start Docker, then run" \
 	    "make test-integration" >&2; exit 1; }
+	@scripts/system-packages.sh chromium
 	@scripts/images.sh $(TEST_SERIES)
 	@scripts/test-venv.sh
 	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 3 \

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
+from tests.integration.browser import FrontEnd, front_end
+from tests.integration.conftest import SERIES
 from tests.integration.watched import (
     COMMANDS,
     FROZEN,
@@ -36,7 +38,7 @@ from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, LIVE
-from zbx_nvidia.template import TEMPLATE_NAMES, render
+from zbx_nvidia.template import TEMPLATE_NAMES, dashboard, fleet, render
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import BY_REF
 
@@ -210,11 +212,11 @@ def test_graphs_exist_where_the_card_has_what_they_show(monitored: Any, host: st
 
 def test_the_host_has_its_dashboard(monitored: Any) -> None:
     (template,) = monitored.api.template.get(filter={"host": TEMPLATE_NAMES["passive"]}, output=["templateid"])
-    (dashboard,) = monitored.api.templatedashboard.get(
+    (there,) = monitored.api.templatedashboard.get(
         templateids=[template["templateid"]], selectPages="extend", output=["name"]
     )
-    assert dashboard["name"] == "NVIDIA GPUs"
-    widgets = [widget for page in dashboard["pages"] for widget in page["widgets"]]
+    assert there["name"] == "NVIDIA GPUs"
+    widgets = [widget for page in there["pages"] for widget in page["widgets"]]
     assert len(widgets) >= 12
     assert all(widget["fields"] for widget in widgets)
 
@@ -234,6 +236,124 @@ def test_the_file_is_what_the_server_exports(monitored: Any, variant: str) -> No
         for rule in tree["templates"][0]["discovery_rules"]:
             rule["overrides"].sort(key=lambda override: int(override["step"]))
     assert json.dumps(exported, indent=1) == json.dumps(ours, indent=1)
+
+
+# -- what a person sees ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def front(monitored: Any) -> Iterator[FrontEnd]:
+    with front_end(monitored) as seen:
+        yield seen
+
+
+def has_what_it_shows(widget: dashboard.Widget, found: dict[str, Any]) -> bool:
+    """Whether a widget shows anything of a machine with this document."""
+    readings = {key for gpu in found["gpus"].values() for key in gpu} | {"present"}
+    if widget.kind in {"item", "problems", "problemsbysv"}:
+        return True
+    if widget.kind == "graphprototype":
+        (graph,) = (graph for graph in GRAPHS if graph.key == widget.what)
+        return all((BY_REF[line.metric].counter or BY_REF[line.metric].key) in readings for line in graph.lines)
+    metric = BY_REF[widget.what]
+    if metric.entity == "gpu":
+        return (metric.counter or metric.key) in readings
+    return any(metric.key in one for one in found.get({"user": "users"}.get(metric.entity, metric.entity), {}).values())
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_page_shows_what_the_machine_has_and_no_error(monitored: Any, front: FrontEnd, host: str) -> None:
+    """No page is all empty, also on a home card."""
+    found = document(monitored, host)
+    form = dashboard.PAGES[monitored.series]
+    front.open(f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, host)}")
+    assert front.pages() == list(form)
+    for number, (name, widgets) in enumerate(form.items()):
+        front.turn_to(number)
+        # On an axis of time, a graph prototype draws one graph for each GPU.
+        wanted = {widget.title for widget in widgets if widget.title and has_what_it_shows(widget, found)}
+        wanted -= {"Problems"}
+        assert any(has_what_it_shows(widget, found) for widget in widgets), name
+
+        def lacking(wanted: set[str] = wanted) -> set[str]:
+            return wanted - {widget.title for widget in front.widgets() if widget.filled}
+
+        monitored.until(lacking)
+        graphs = [widget for widget in widgets if widget.kind == "graphprototype" and has_what_it_shows(widget, found)]
+        assert sum(": " in widget.title for widget in front.widgets()) >= len(graphs)
+        front.picture(f"{host}-{number}")
+
+
+@pytest.mark.parametrize("stack", [series for series in SERIES if series != "6.0"], indirect=True)
+def test_a_click_on_a_cell_draws_its_graph(monitored: Any, front: FrontEnd) -> None:
+    front.open(f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, 'gpu-server')}")
+    for gpu in (3, 6):
+        front.click("GPU utilization", f"GPU {gpu}")
+        short = UUIDS["gpu-server"][gpu].removeprefix("GPU-")[:8]
+        monitored.wait(
+            lambda short=short: short in front.text("GPU utilization: selected cell"), f"the graph of GPU {gpu}"
+        )
+
+
+@pytest.mark.parametrize("stack", [series for series in SERIES if series != "6.0"], indirect=True)
+def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontEnd) -> None:
+    address = f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, 'gpu-server')}"
+    front.open(address)
+    assert set(front.colors("Presence").values()) == {"#66BB6A"}
+    monitored.set_profile("gpu-server", "gpu 5", state="lost")
+    monitored.set_profile("gpu-server", "gpu 2", margin_temperature=1)
+    try:
+
+        def seen() -> bool:
+            front.open(address)
+            lost = front.colors("Presence") == {f"GPU {gpu}": "#EF5350" if gpu == 5 else "#66BB6A" for gpu in range(8)}
+            return lost and front.colors("Temperature headroom")["GPU 2"] == "#EF5350"
+
+        monitored.wait(seen, "the colors of GPU 2 and GPU 5")
+        monitored.wait(lambda: "lost or missing" in front.text("Problems"), "the problem on the page")
+        front.picture("faults")
+    finally:
+        to_base(monitored, "gpu-server")
+        monitored.wait(lambda: not problems_of(monitored, "gpu-server"), "no problem any more")
+
+
+def problems_of(stack: Any, host: str) -> list[dict[str, Any]]:
+    return list(stack.api.problem.get(hostids=[host_id(stack, host)], output=["name"]))
+
+
+def test_the_fleet_dashboard_shows_every_host_and_is_only_ours(monitored: Any, front: FrontEnd) -> None:
+    """It is installed, changed back, drawn and removed; one of that name that is not ours is left alone."""
+    first = run_zbx_nvidia(monitored, "install-dashboard")
+    assert f"{len(fleet.WIDGETS[monitored.series])} widgets; groups NVIDIA GPUs" in first
+    address = first.rsplit(maxsplit=1)[-1].removeprefix(f"{monitored.url}/")
+    assert "  nothing changes\n" in run_zbx_nvidia(monitored, "install-dashboard")
+    front.open(address)
+    monitored.until(lambda: [seen.title for seen in front.widgets() if not seen.filled and seen.title != "Problems"])
+    assert all(host in front.text("Busiest hosts") for host in HOSTS)
+    front.picture("fleet")
+
+    api = monitored.api
+    (there,) = api.dashboard.get(filter={"name": fleet.NAME}, output=["dashboardid"], selectPages="extend")
+    pages = [{"name": page["name"], "widgets": page["widgets"][1:]} for page in there["pages"]]
+    for page in pages:
+        for widget in page["widgets"]:
+            widget.pop("widgetid")
+    api.dashboard.update(dashboardid=there["dashboardid"], pages=pages)
+    assert "  + widget Fleet: " in run_zbx_nvidia(monitored, "install-dashboard")
+    assert "  nothing changes\n" in run_zbx_nvidia(monitored, "install-dashboard")
+    assert f"  - dashboard {fleet.NAME}\n" in run_zbx_nvidia(monitored, "uninstall-dashboard")
+    assert "  nothing changes\n" in run_zbx_nvidia(monitored, "uninstall-dashboard")
+
+    theirs = {"type": "url", "name": "Theirs", "x": 0, "y": 0, "width": 4, "height": 4}
+    url = {"type": 1, "name": "url", "value": "http://127.0.0.1/"}
+    page = {"widgets": [{**theirs, "fields": [url]}]}
+    (dashboardid,) = api.dashboard.create(name=fleet.NAME, pages=[page])["dashboardids"]
+    try:
+        for command in ("install-dashboard", "uninstall-dashboard"):
+            with pytest.raises(AssertionError, match="no widget of it is ours"):
+                run_zbx_nvidia(monitored, command)
+    finally:
+        api.dashboard.delete(dashboardid)
 
 
 # -- alarms ----------------------------------------------------------------------------------------------------------

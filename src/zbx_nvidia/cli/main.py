@@ -22,6 +22,8 @@ COMMANDS = {
     "uninstall-agent": "zbx_nvidia.cli.host:uninstall_agent",
     "install-template": "zbx_nvidia.cli.templates:install_template",
     "uninstall-template": "zbx_nvidia.cli.templates:uninstall_template",
+    "install-dashboard": "zbx_nvidia.cli.dashboards:install_dashboard",
+    "uninstall-dashboard": "zbx_nvidia.cli.dashboards:uninstall_dashboard",
     "add-host": "zbx_nvidia.cli.hosts:add_host",
     "doctor": "zbx_nvidia.cli.doctor:doctor",
     "template": "zbx_nvidia.cli.template:template",

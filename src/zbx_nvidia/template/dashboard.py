@@ -31,6 +31,7 @@ NAME = "NVIDIA GPUs"
 # A line for each GPU of the largest hosts.
 _LINES = 16
 _WHOLE, _HALF, _THIRD, _QUARTER, _EIGHTH = 72, 36, 24, 18, 9
+_NARROW = 22
 _NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
 
 
@@ -38,8 +39,8 @@ class Widget(NamedTuple):
     """One widget.
 
     Attributes:
-        kind: `item`, `graphprototype`, `problems`, `honeycomb`, `svggraph`, or `selected`: the graph of the cell that
-            was clicked in a honeycomb.
+        kind: `item`, `graphprototype`, `problems`, `problemsbysv` (their number by severity), `honeycomb`, `svggraph`,
+            or `selected`: the graph of the cell that was clicked in a honeycomb.
         what: The metric; or the key of the graph; or, of `selected`, the metric of the honeycomb on its page.
         title: Its heading; "" for that of the graph.
         x: From the left, in columns.
@@ -59,6 +60,14 @@ class Widget(NamedTuple):
     height: int
     columns: int = 1
     rows: int = 1
+
+
+# Fields of widgets that show no metric.
+_CONSTANT: dict[str, Fields] = {
+    "problems": problems(),
+    "problemsbysv": [("INTEGER", "show_type", "1"), ("INTEGER", "layout", "1")],  # one number a severity, in a column
+    "selected": [],
+}
 
 
 def _name(ref: str) -> str:
@@ -111,12 +120,12 @@ _COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percen
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
-        "Overview": (*_tiles(0, 0, _QUARTER // 3 * 2, 6), *_prototypes(("headroom", "utilization"), 2, 7, 4, 2)),
-        "Memory and power": _prototypes(("memory", "power"), 0, 7, 4, 2),
-        "Clocks and fan": _prototypes(("clocks", "fan"), 0, 7, 4, 2),
-        "Throttling": _prototypes(("throttling",), 0, 7, 4, 2),
-        "Errors and links": _prototypes(("ecc", "nvlink", "pcie"), 0, 7, 4, 2),
-        "Activity": _prototypes(("codec", "gpm"), 0, 7, 4, 2),
+        "Overview": (*_tiles(0, 0, _QUARTER // 3 * 2, 6), *_prototypes(("headroom", "utilization"), 2, 8, 4, 2)),
+        "Memory and power": _prototypes(("memory", "power"), 0, 8, 4, 2),
+        "Clocks and fan": _prototypes(("clocks", "fan"), 0, 8, 4, 2),
+        "Throttling": _prototypes(("throttling",), 0, 8, 4, 2),
+        "Errors and links": _prototypes(("ecc", "nvlink", "pcie"), 0, 8, 4, 2),
+        "Activity": _prototypes(("codec", "gpm"), 0, 8, 4, 2),
     },
     "7.0": {
         "Overview": (
@@ -188,17 +197,13 @@ PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
             "mig.gpm_sm",
         ),
         "Single GPUs": _single(("headroom", "utilization", "memory", "power", "clocks", "fan", "throttling", "codec")),
-        # At 390 px in kiosk mode a column is 5 px wide: whole rows only.
+        # Zabbix draws a page at least 1200 px wide: of that, a screen of 390 px shows the first 22 columns.
         "Phone": (
-            *_tiles(0, 0, _HALF, 2),
-            Widget("problems", "", "Problems", 0, 6, _WHOLE, 5),
+            Widget("problemsbysv", "", "Problems", 0, 0, _NARROW, 3),
+            *_tiles(0, 3, _NARROW // 2, 2),
             *(
-                Widget("honeycomb", ref, _name(ref), 0, 11 + 4 * place, _WHOLE, 4)
+                Widget("honeycomb", ref, _name(ref), 0, 9 + 5 * place, _NARROW, 5)
                 for place, ref in enumerate(("gpu.present", *_COMBS))
-            ),
-            *(
-                Widget("svggraph", ref, _name(ref), 0, 27 + 5 * place, _WHOLE, 5)
-                for place, ref in enumerate(("gpu.temperature", "gpu.utilization"))
             ),
         ),
     },
@@ -257,14 +262,12 @@ def _fields(widget: Widget, template: str) -> Fields:
             ("INTEGER", "rows", str(widget.rows)),
             ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
         ]
-    if widget.kind == "problems":
-        return problems()
+    if widget.kind in _CONSTANT:
+        return _CONSTANT[widget.kind]
     if widget.kind == "honeycomb":
         # "GPU 3", without model and metric: the cell is small, and the heading has the metric.
         return honeycomb(widget.what, r'{{ITEM.NAME}.regsub("^(GPU [0-9]+)","\1")}')
-    if widget.kind == "svggraph":
-        return _lines(widget.what)
-    return []
+    return _lines(widget.what)
 
 
 def _lines(ref: str) -> Fields:

@@ -1,0 +1,135 @@
+"""A real browser on the front end: Debian's Chromium, led by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import PATIENCE
+from tests.integration.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Locator, Page
+
+    from tests.integration.conftest import Stack
+
+CHROMIUM = "/usr/bin/chromium"
+# The tests run as root. The others keep it from asking its maker's servers, which a test machine may not reach.
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PICTURES = ROOT / "build/pictures"
+# High enough for whole pages: what is not in sight, Zabbix does not draw.
+SIZE = {"width": 1920, "height": 3000}
+WIDGET = ".dashboard-grid-widget"
+HEADING = "h4"
+# Whatever shows a value: a cell, a line of a graph by its legend, a tile, a picture, a row of a table.
+CONTENT = ".svg-honeycomb-cell, .svg-graph-legend-item, .item-value, .dashboard-widget-item, img, tbody tr"
+PHP_ERROR = re.compile(r"Undefined |Fatal error|Invalid parameter|No permissions|Cannot ")
+
+
+class Seen(NamedTuple):
+    """A widget as it is drawn."""
+
+    title: str
+    filled: bool
+    text: str
+
+
+class FrontEnd:
+    """The front end as Admin sees it."""
+
+    def __init__(self, page: Page, stack: Stack) -> None:
+        self._page = page
+        self._stack = stack
+
+    def open(self, address: str) -> None:
+        """Go to an address of the front end and wait until nothing is under way."""
+        self._page.goto(f"{self._stack.url}/{address}")
+        self._settle()
+
+    def pages(self) -> list[str]:
+        """The names of the dashboard's pages."""
+        return [name.strip() for name in self._tabs().all_inner_texts()]
+
+    def turn_to(self, number: int) -> None:
+        """Open a page of the dashboard."""
+        self._tabs().nth(number).click()
+        self._settle()
+
+    def widgets(self) -> list[Seen]:
+        """Every widget of the page.
+
+        Raises:
+            AssertionError: One of them shows an error.
+        """
+        rows = [self._page.locator(WIDGET).nth(place) for place in range(self._page.locator(WIDGET).count())]
+        seen = [Seen(title(row), row.locator(CONTENT).count() > 0, row.inner_text()) for row in rows]
+        for widget in seen:
+            assert not PHP_ERROR.search(widget.text), widget
+        assert not self._page.locator(".msg-bad").count(), self._page.locator(".msg-bad").all_inner_texts()
+        return seen
+
+    def colors(self, heading: str) -> dict[str, str]:
+        """The color of each cell of a honeycomb, by its label."""
+        cells = self._widget(heading).locator(".svg-honeycomb-cell")
+        return {
+            cells.nth(place).inner_text().splitlines()[0]: str(
+                cells.nth(place).evaluate("cell => cell.style.getPropertyValue('--fill')")
+            ).strip()
+            for place in range(cells.count())
+        }
+
+    def click(self, heading: str, label: str) -> None:
+        """Click the cell of that label."""
+        self._widget(heading).locator(".svg-honeycomb-cell", has_text=label).locator("path").first.click()
+        self._settle()
+
+    def text(self, heading: str) -> str:
+        """What a widget says."""
+        return self._widget(heading).inner_text()
+
+    def picture(self, name: str) -> None:
+        """Keep what is seen, for a person to look at."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self._page.screenshot(path=PICTURES / f"{self._stack.series}-{name}.png")
+
+    def _tabs(self) -> Locator:
+        return self._page.locator(".dashboard-navigation-tabs li")
+
+    def _widget(self, heading: str) -> Locator:
+        return self._page.locator(WIDGET).filter(has=self._page.locator(HEADING, has_text=re.compile(f"^{heading}$")))
+
+    def _settle(self) -> None:
+        self._page.wait_for_load_state("networkidle")
+        self._page.wait_for_function("!document.querySelector('.is-loading')")
+
+
+def title(widget: Locator) -> str:
+    """The heading of a widget."""
+    return widget.locator(HEADING).first.inner_text()
+
+
+@contextlib.contextmanager
+def front_end(stack: Stack, **size: int) -> Iterator[FrontEnd]:
+    """A browser that is logged in."""
+    if not Path(CHROMIUM).exists():
+        raise RuntimeError(f"no {CHROMIUM}: run `make test-integration`, which installs it")
+    options: dict[str, Any] = {"executable_path": CHROMIUM, "args": list(OPTIONS), "timeout": 1000 * PATIENCE}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**options)
+        try:
+            page = browser.new_context(viewport={**SIZE, **size}).new_page()
+            page.set_default_timeout(1000 * PATIENCE)
+            page.goto(f"{stack.url}/index.php")
+            page.fill("#name", stack.user)
+            page.fill("#password", stack.password)
+            page.click("#enter")
+            page.wait_for_load_state("networkidle")
+            yield FrontEnd(page, stack)
+        finally:
+            browser.close()
