@@ -12,7 +12,10 @@ _FRONT_END = "The Zabbix front end refuses, or cannot be reached"
 
 # Commands with a more exact meaning.
 OF_COMMANDS = {
-    "show": {0: "All GPUs answer.", 1: "The driver does not answer, or a GPU is lost or sick."},
+    "show": {
+        0: "All GPUs answer, or Ctrl-C ended --watch.",
+        1: "The driver does not answer, or a GPU is lost or sick.",
+    },
     "doctor": {0: "Nothing is wrong.", 1: "There is a fault. The first one is printed, with its cause and its fix."},
     "install-agent": {1: "It failed, or the agent does not answer. Everything was restored."},
     "uninstall-agent": {1: "It failed. Nothing was changed."},

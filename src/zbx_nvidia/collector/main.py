@@ -65,7 +65,7 @@ def main() -> None:
         _usage("one command is needed" if not arguments else f"unknown command: {arguments[0]}")
 
 
-def get(deadline: float | None = None, *, links: bool = False, beside: str = "") -> str:
+def get(deadline: float | None = None, *, links: bool = False, beside: str = "", age: float | None = None) -> str:
     """Collect once and return the document, or that of the NVLinks, as text.
 
     Never raises: all trouble is in the document.
@@ -75,6 +75,7 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "")
         links: Whether to read the NVLinks one by one, and nothing else.
         beside: Document of a service on this host: while that has released the driver, nobody may take it up, and while
             a call of its own hangs, no other is to hang beside it.
+        age: In s, how long ago the process counts as started; None for what is true.
     """
     from zbx_nvidia.collector import document  # noqa: PLC0415  --version and --help need it not
 
@@ -87,7 +88,7 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "")
     try:
         if beside and (status := _aside(beside)) is not None:
             return document.render(build(document.failed(status, "", oneshot.process_age())))
-        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links)
+        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links, age=age)
         return document.render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
         return document.render(build(_failed(error, oneshot.process_age())))

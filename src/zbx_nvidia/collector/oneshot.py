@@ -47,17 +47,18 @@ _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
 
-def run(deadline: float = DEADLINE, *, links: bool = False) -> Collection:
+def run(deadline: float = DEADLINE, *, links: bool = False, age: float | None = None) -> Collection:
     """Collect once.
 
     Args:
         deadline: In s, counted from the start of the process.
         links: Whether to read the NVLinks one by one, and nothing else.
+        age: Of the process, in s, for one that collects again and again; None for what is true.
 
     Returns:
         What was found until the deadline. Never raises for anything that the driver does.
     """
-    started = time.monotonic() - process_age()
+    started = time.monotonic() - (process_age() if age is None else age)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
