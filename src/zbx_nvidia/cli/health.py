@@ -140,9 +140,18 @@ def _level(value: float, warn: float, bad: float) -> str:
 # -- notes -------------------------------------------------------------------------------------------------------------
 
 
-def notes(gpu: Gpu) -> list[Note]:
-    """What somebody should know of a GPU that answers, the worst first."""
+def notes(gpu: Gpu, failed: int = 0) -> list[Note]:
+    """What somebody should know of a GPU that answers, the worst first.
+
+    Args:
+        gpu: Its readings.
+        failed: How many other readings the driver refused.
+    """
     found = [*_recovery(gpu), *_faults(gpu), *_xid(gpu), *_throttling(gpu)]
+    if failed:
+        # A card whose firmware is dead still answers who it is, and counts its ECC errors.
+        style = "warn" if "temperature" in gpu else "bad"
+        found.append(Note(f"{failed} reading{'s' if failed > 1 else ''} failed", style))
     return sorted(found, key=lambda note: -ORDER.index(note.style))
 
 

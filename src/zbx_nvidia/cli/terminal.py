@@ -108,19 +108,10 @@ def _screen() -> Iterator[None]:
     def leave_for_good(number: int, _: FrameType | None) -> None:
         raise SystemExit(_ENDED_BY + number)
 
-    def stop(number: int, _: FrameType | None) -> None:
-        _write(_LEAVE)
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        # Here it goes on after `fg`.
-        signal.signal(number, stop)
-        _write(_ENTER)
-
     handlers = {getattr(signal, name): leave_for_good for name in _ENDING}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, stop)
-    # Blocked, so that it waits for `_resized`.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
+    # Blocked, so that they wait for `_resized`: a handler could run in the middle of a frame.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH, signal.SIGTSTP})
     own = os.getpid()
     try:
         _write(_ENTER)
@@ -134,18 +125,26 @@ def _screen() -> Iterator[None]:
 
 
 def _resized(seconds: float) -> bool:
-    """Wait; True as soon as the terminal has another size."""
-    if hasattr(signal, "sigtimedwait"):
-        return signal.sigtimedwait({signal.SIGWINCH}, max(0.0, seconds)) is not None
-    time.sleep(max(0.0, seconds))
-    return False
+    """Wait; True as soon as the screen must be drawn again, for another size or after `fg`."""
+    if not hasattr(signal, "sigtimedwait"):
+        time.sleep(max(0.0, seconds))
+        return False
+    came = signal.sigtimedwait({signal.SIGWINCH, signal.SIGTSTP}, max(0.0, seconds))
+    if came and came.si_signo == signal.SIGTSTP:
+        _write(_LEAVE)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+        # Here it stops, and goes on after `fg`.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+        _write(_ENTER)
+    return came is not None
 
 
 def _show(lines: list[str]) -> None:
     """Replace what is on the screen, in one piece and without a blank moment."""
     rows = _size().lines
     if len(lines) > rows:
-        lines = [*lines[: rows - 1], f"{len(lines) - rows + 1} more lines: make the window higher"]
+        lines = [*lines[: rows - 1], f"{len(lines) - rows + 1} more lines"]
     # Each line is cleared before it is written: behind a full one, that would take its last character.
     _write(_TOP + "\r\n".join(f"{_CLEAR_LINE}{line}" for line in lines) + _CLEAR_BELOW)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.cli import health
@@ -71,7 +72,9 @@ def lines(document: dict[str, Any], look: Look, *, wide: bool, processes: bool, 
         found += look.wrap(look.clean(f"{status['name']}: {status['message']}"), "bad")
     if host:
         found += look.wrap(look.clean(_versions(host)))
-    found += _gpus(gpus, unwell, look)
+    errors = document["collector"]["errors"]
+    failed = Counter(error["gpu"] for error in errors)
+    found += _gpus(gpus, [failed[gpu.get("uuid")] for gpu in gpus], unwell, look)
     for text in rest:
         found += look.wrap(look.clean(text), "bad")
     if wide and (gpus or unwell):
@@ -79,7 +82,7 @@ def lines(document: dict[str, Any], look: Look, *, wide: bool, processes: bool, 
     if processes and gpus:
         found += [(), *_processes(document, gpus, look)]
     # What a lost card answers is in its row.
-    errors = [error for error in document["collector"]["errors"] if error["metric"] or not unwell]
+    errors = [error for error in errors if error["metric"] or not unwell]
     return [*found, *_errors(errors, look)]
 
 
@@ -105,30 +108,30 @@ def _errors(errors: list[dict[str, Any]], look: Look) -> list[Line]:
 # -- the GPUs ----------------------------------------------------------------------------------------------------------
 
 
-def _gpus(gpus: list[dict[str, Any]], unwell: list[Unwell], look: Look) -> list[Line]:
+def _gpus(gpus: list[dict[str, Any]], failed: list[int], unwell: list[Unwell], look: Look) -> list[Line]:
     if not gpus and not unwell:
         return []
     # A column that no card of this host can fill is left out, such as the fan of passively cooled cards.
-    rows = [(gpu.get("index", -1), Row(_cells(gpu, look))) for gpu in gpus]
+    notes = [health.notes(gpu, count) for gpu, count in zip(gpus, failed, strict=True)]
+    rows = [(gpu.get("index", -1), Row(_cells(gpu, own, look))) for gpu, own in zip(gpus, notes, strict=True)]
     columns = filled(GPU_COLUMNS, [row for _, row in rows] or [Row({"GPU": _text("0")})])
     columns = fitting(_narrowed(columns, _MODEL, look), look.width)
     columns = _narrowed(columns, _SHORTEST_MODEL, look)
     below: list[Line] = []
-    notes = {gpu.get("index", -1): health.notes(gpu) for gpu in gpus}
     if look.width is None or look.bars:
         rows, columns = _with_bars(gpus, rows, columns, look)
     room = None if look.width is None else look.width - width(columns) - 2
-    if room is None or all(_width(found, look) <= room for found in notes.values()):
+    if room is None or all(_width(found, look) <= room for found in notes):
         columns = [*columns, Column("", left=True)]
-        for index, row in rows:
-            row.cells[""] = _note(notes[index], look)
+        for (_, row), own in zip(rows, notes, strict=True):
+            row.cells[""] = _note(own, look)
     else:
-        below = _below(notes, look)
+        below = _below([(index, own) for (index, _), own in zip(rows, notes, strict=True)], look)
     rows += [(card.place, _unwell_row(card, look)) for card in unwell]
     return [*lay_out(columns, [row for _, row in sorted(rows, key=lambda row: row[0])], look), *below]
 
 
-def _cells(gpu: dict[str, Any], look: Look) -> dict[str, Line]:
+def _cells(gpu: dict[str, Any], notes: list[health.Note], look: Look) -> dict[str, Line]:
     """One line of the table, by heading; empty where the card has no value."""
     from zbx_nvidia.collector.document import model  # noqa: PLC0415  --help needs none of it
 
@@ -138,7 +141,7 @@ def _cells(gpu: dict[str, Any], look: Look) -> dict[str, Line]:
     # As wide as the limit: else everything after it would move with each watt.
     draw = f"{power:>{len(limit)}}/{limit}" if limit else power
     memory = f"{used:>{len(total)}}/{total}GiB" if total else ""
-    worst = max((note.style for note in health.notes(gpu)), key=health.ORDER.index, default="")
+    worst = max((note.style for note in notes), key=health.ORDER.index, default="")
     texts = {
         "GPU": (_number(gpu, "index", ""), worst if worst in {"warn", "bad"} else ""),
         "Model": (look.clean(model(str(gpu.get("name", "")))), ""),
@@ -219,10 +222,10 @@ def _width(notes: Sequence[health.Note], look: Look) -> int:
     return width_of(_note(notes, look))
 
 
-def _below(notes: dict[int, list[health.Note]], look: Look) -> list[Line]:
+def _below(notes: list[tuple[int, list[health.Note]]], look: Look) -> list[Line]:
     """Each note with the GPUs that have it: all of a host are often throttled alike."""
     having: dict[health.Note, list[int]] = {}
-    for index, found in notes.items():
+    for index, found in notes:
         for note in found:
             having.setdefault(note, []).append(index)
     wrapped: list[Line] = []

@@ -99,6 +99,10 @@ class Terminal:
         self.raw = ""
         self._rest = b""
         self.resize(columns, rows)
+        settings = termios.tcgetattr(theirs)
+        # Else Ctrl-C discards what was written and not yet read, in the middle of a sequence.
+        settings[3] |= termios.NOFLSH
+        termios.tcsetattr(theirs, termios.TCSANOW, settings)
         self.process = subprocess.Popen(
             command,
             stdin=theirs,

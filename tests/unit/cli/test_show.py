@@ -18,7 +18,9 @@ from tests.unit.cli.screen import Shown, on_terminal
 from tests.unit.clocks import SLOW
 from tests.unit.collector.resident.service import Service
 from zbx_nvidia.catalog.status import OK
+from zbx_nvidia.cli import health, view
 from zbx_nvidia.cli.main import main
+from zbx_nvidia.cli.table import Look
 from zbx_nvidia.collector.document import Collection, Gpu, Problem, build
 from zbx_nvidia.collector.resident import config
 
@@ -136,6 +138,17 @@ def test_a_pipe_gets_plain_text_with_everything(calm: MachineFactory) -> None:
     assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[1].split() == [*NARROW, "P"]
     assert done.stdout.splitlines()[2].endswith("P0  Thermal throttling (hardware)")
+
+
+@pytest.mark.parametrize("columns", [None, 20, 40, 80, 100, 120, 160, 240])
+@pytest.mark.parametrize("card", sorted(path.stem for path in (REPOSITORY / "tests" / "golden").glob("*.json")))
+def test_every_card_fits_every_width(card: str, columns: int | None) -> None:
+    look = Look(columns, color=False, encoding="utf-8", bars=columns is not None)
+    lines = view.lines(golden(card), look, wide=True, processes=True, seen=health.Seen())
+    texts = [look.paint(line) for line in lines]
+    assert columns is None or max(map(len, texts)) <= columns
+    assert not any(text.endswith(" ") for text in texts)
+    assert any(text.startswith("GPU  Model") for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +316,15 @@ def test_why_a_card_is_slow_or_must_be_reset(tmp_path: Path) -> None:
         "GPU 0: Power throttling (power brake)",
         "GPU 0: Throttling (sync boost)",
     ]
+
+
+def test_a_card_that_answers_hardly_anything(calm: MachineFactory) -> None:
+    host = calm("h100x8")
+    readings = ("temperature", "margin_temperature", "utilization_gpu", "power_usage", "memory_used")
+    host.set("gpu 3", dict.fromkeys(readings, "!UNKNOWN"))
+    found = shown(host.env)
+    assert f"{RED}3\x1b[0m" in row(found.raw, 3)
+    assert re.search(r"^GPU 3: \d+ readings failed$", "\n".join(found.lines), re.MULTILINE)
 
 
 @pytest.mark.parametrize(
