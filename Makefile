@@ -51,7 +51,7 @@ test-integration: venv wheel ## run the tests against real Zabbix 6.0 and 7.0 in
 test-loaded: ## run `make test` together with four busy loops, as on a busy machine
 	@scripts/loaded.sh 4 $(MAKE) test
 
-soak: wheel simulator ## run the resident collector for 10 minutes, about 40,000 rounds (SECONDS=600)
+soak: venv wheel simulator ## run the resident collector for 10 minutes, about 40,000 rounds (SECONDS=600)
 	@scripts/test-venv.sh
 	@ZBX_NVIDIA_SOAK=$(SECONDS) $(TEST_PYTHON) -m pytest -s tests/unit/collector/resident/test_soak.py
 
@@ -71,11 +71,12 @@ bench: venv wheel engine ## measure the cost of a check, as ratios to reference 
 	@scripts/images.sh 7.0
 	@$(PYTHON) scripts/bench.py
 
-wheel: venv ## build dist/*.whl
+wheel: ## build dist/*.whl, without the development tools
+	@scripts/system-packages.sh python
 	@scripts/wheel.sh
 
-zipapp: wheel ## build dist/zbx-nvidia.pyz, one file that needs only Python
-	@$(PYTHON) scripts/zipapp.py
+zipapp: wheel ## build dist/zbx-nvidia.pyz, one file that needs only Python, without the development tools
+	@build/wheel-venv/bin/python scripts/zipapp.py
 
 simulator: ## build build/simulator/libnvidia-ml.so.1, a simulated driver
 	@scripts/system-packages.sh compiler

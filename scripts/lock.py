@@ -25,7 +25,7 @@ else:
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "requirements"
 # One file for each group that is installed by itself. The first has all packages, the others have its versions.
-GROUPS = ("dev", "test")
+GROUPS = ("dev", "test", "build")
 HEADER = "# Written by `make lock` from parts of pyproject.toml with the SHA-256 "
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from email.parser import HeaderParser
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
@@ -44,12 +45,14 @@ main()
 '''
 
 
-def distributions(name: str) -> dict[str, Distribution]:
-    """The dependencies of a distribution on all supported Pythons, by name, without itself."""
+def distributions(wheel: Path) -> dict[str, Distribution]:
+    """The dependencies of a wheel on all supported Pythons, by name, without itself."""
     needed: dict[str, Distribution] = {}
-    todo = [distribution(name)]
+    with zipfile.ZipFile(wheel) as ours:
+        (path,) = (name for name in ours.namelist() if name.endswith(".dist-info/METADATA"))
+        todo = [HeaderParser().parsestr(ours.read(path).decode()).get_all("Requires-Dist", [])]
     while todo:
-        for text in todo.pop().requires or ():
+        for text in todo.pop():
             requirement = Requirement(text)
             dependency = canonicalize_name(requirement.name)
             if dependency in needed or dependency in LEFT_OUT or not _needed(requirement):
@@ -57,11 +60,11 @@ def distributions(name: str) -> dict[str, Distribution]:
             try:
                 needed[dependency] = distribution(dependency)
             except PackageNotFoundError:
-                sys.exit(f"error: {dependency} is missing here, and some Python needs it: add it to the group dev")
+                sys.exit(f"error: {dependency} is missing here, and some Python needs it: add it to build and test")
             pythons = needed[dependency].metadata["Requires-Python"]
             if pythons and not Requirement(f"python{pythons}").specifier.contains(f"3.{OLDEST}"):
                 sys.exit(f"error: {dependency} {needed[dependency].version} is for Python {pythons}")
-            todo.append(needed[dependency])
+            todo.append(needed[dependency].requires or [])
     return needed
 
 
@@ -76,7 +79,7 @@ def _needed(requirement: Requirement) -> bool:
 def contents(wheel: Path) -> dict[str, bytes]:
     """Path in the archive -> bytes."""
     files = {"__main__.py": MAIN.format(oldest=OLDEST).encode()}
-    for name, package in distributions("zbx-nvidia").items():
+    for name, package in distributions(wheel).items():
         for listed in package.files or ():
             path = PurePosixPath(listed)
             if _wanted(path):
