@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -16,27 +18,30 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing."),
+    click.option("--verbose", is_flag=True, help="Print every change, with the whole old and new value."),
     click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON."),
 )
 
 
 def plan_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options `--dry-run` and `--json`."""
+    """Gives a command the options `--dry-run`, `--verbose` and `--json`."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
-def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
-    """Prints the plans and, if none has a refusal, applies them."""
-    from zbx_nvidia.server.plan import as_data, as_lines  # noqa: PLC0415  so that the help is quick
+def show_and_apply(plans: list[Plan], *, dry_run: bool, verbose: bool, as_json: bool) -> bool:
+    """Prints the plans and, if none has a refusal, applies them. Returns whether it has changed anything."""
+    from zbx_nvidia.cli.preview import WIDTH, as_lines  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.server.plan import as_data  # noqa: PLC0415  as above
 
     refusals = [plan.refusal for plan in plans if plan.refusal]
     changed = any(plan.changes for plan in plans)
     apply = changed and not dry_run and not refusals
     if not as_json:
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
         for plan in plans:
-            click.echo("\n".join(as_lines(plan)))
+            click.echo("\n".join(as_lines(plan, width, verbose=verbose)))
     if apply:
         for plan in plans:
             if plan.changes:
@@ -50,3 +55,4 @@ def show_and_apply(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
         click.echo("Dry run: nothing was changed.")
     if refusals:
         raise ServerError("; ".join(refusals))
+    return apply

@@ -1,19 +1,14 @@
-"""The changes that a command will make on a server, as data and as text."""
+"""The changes that a command will make on a server, as data."""
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 Action = Literal["add", "update", "remove"]
-
-WIDTH = 80
-SIGNS = {"add": "+", "update": "~", "remove": "-"}
-KEPT = {"--overwrite": "as set on the server", "--prune": "not part of this version"}
 
 
 @dataclass(frozen=True)
@@ -86,47 +81,3 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "kept": [vars(kept) for kept in plan.kept],
         "refusal": plan.refusal,
     }
-
-
-def as_lines(plan: Plan) -> Iterator[str]:
-    """The plan for people, no line longer than 80 columns."""
-    yield _clip(f"{plan.kind} {plan.name}")
-    heading = ""
-    for change in plan.changes:
-        line = f"  {SIGNS[change.action]} {change.kind} {change.name}"
-        if line != heading:
-            yield _clip(line)
-            heading = line
-        if change.field:
-            yield from _difference(change)
-        elif change.new:
-            indent = "      "
-            yield from textwrap.wrap(
-                change.new, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
-            )
-    for option, title in KEPT.items():
-        kept = [kept for kept in plan.kept if kept.option == option]
-        if kept:
-            yield f"  kept, {title} (change with {option}):"
-        for one in kept:
-            values = f": {one.value!r}, here {one.own!r}" if one.value or one.own else ""
-            yield _clip(f"    = {one.kind} {one.name}{values}")
-    if not plan.changes:
-        yield "  nothing changes"
-
-
-def _difference(change: Change) -> Iterator[str]:
-    """One field before and after: on one line if both fit, else one below the other."""
-    line = f"      {change.field}: {change.old!r} -> {change.new!r}"
-    if len(line) <= WIDTH:
-        yield line
-        return
-    yield f"      {change.field}:"
-    yield _clip(f"        - {change.old}")
-    yield _clip(f"        + {change.new}")
-
-
-def _clip(line: str) -> str:
-    """The line in one row of a terminal; --json prints it in full."""
-    line = " ".join(line.splitlines())
-    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
