@@ -195,7 +195,7 @@ def server(any_server: Server) -> Server:
 def test_second_install_changes_nothing(server: Server) -> None:
     first = server.zbx_nvidia.ok("install-template", "--variant", "both")
     assert all(f"  + template {name}\n" in first for name in TEMPLATE_NAMES.values())
-    assert first.endswith("Done.\n")
+    assert first.endswith("Done.\nNext, for each GPU host: zbx-nvidia add-host NAME --address ADDRESS-OF-ITS-AGENT\n")
     before = server.exported()
     second = server.zbx_nvidia.ok("install-template", "--variant", "both")
     assert second == "".join(f"template {name}\n  nothing changes\n" for name in TEMPLATE_NAMES.values())
@@ -455,7 +455,10 @@ def test_new_host(installed: Server, interface: dict[str, str]) -> None:
     assert "  + host group NVIDIA GPUs\n" in dry
     assert not server.api.host.get(filter={"host": HOST})
     assert not server.api.hostgroup.get(filter={"name": "NVIDIA GPUs"})
-    assert server.zbx_nvidia.ok("add-host", HOST, *arguments).endswith("Done.\n")
+    next_command = f"zbx-nvidia doctor --server-only --host {HOST} --url {server.url} --token-file FILE"
+    assert server.zbx_nvidia.ok("add-host", HOST, *arguments).endswith(
+        f"Done.\nNext, in a few minutes: {next_command}\n"
+    )
     host = server.host()
     assert [group["name"] for group in host["groups"]] == ["NVIDIA GPUs"]
     assert [template["host"] for template in host["parentTemplates"]] == [TEMPLATE]
@@ -702,7 +705,7 @@ def test_token(server: Server, tmp_path: Path) -> None:
     path.write_text(server.token() + "\n")
     path.chmod(0o600)
     out = Client(server.url).ok("install-template", "--token-file", str(path))
-    assert out.endswith("Done.\n")
+    assert "Done.\n" in out
     out = Client(server.url, ZABBIX_TOKEN=path.read_text().strip()).ok("install-template")
     assert "  nothing changes\n" in out
 
@@ -741,12 +744,12 @@ def test_missing_permission(server: Server, name: str, role: int) -> None:
 def test_an_admin_may_do_all_of_it_in_groups_that_are_there(server: Server) -> None:
     """Only to make a group takes a Super admin."""
     client = server.user("admin", 2, "Templates/Applications", "Linux servers")
-    assert client.ok("install-template").endswith("Done.\n")
+    assert "Done.\n" in client.ok("install-template")
     host = ("add-host", HOST, "--address", "192.0.2.10")
     line = client.refused(*host)
     assert "hostgroup.create" in line
     assert "only a Super admin can create a host group: with --group, name one that this user may write" in line
-    assert client.ok(*host, "--group", "Linux servers").endswith("Done.\n")
+    assert "Done.\n" in client.ok(*host, "--group", "Linux servers")
     assert client.ok(*host) == f"host {HOST}\n  nothing changes\n"
     server.install(older(server.text()))
     assert "    = item NVIDIA: Gone\n" in client.ok("install-template")

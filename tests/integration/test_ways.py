@@ -87,7 +87,15 @@ def test_as_the_docs_say(bare: Machine, way: str) -> None:
         # Without bytecode each poll compiles it all again: the agent's user could not keep any.
         assert bare.shell("find /opt -xdev -path '*/zbx_nvidia/collector/__pycache__/oneshot.*.pyc'")
         assert bare.shell("find /opt -xdev -path '*/share/man/man1/zbx-nvidia.1'")
+        if way == "One file":
+            used = bare.run(f"{WAYS[way]}/zbx-nvidia", "unpack", "--remove")
+            assert (used.code, used.out) == (1, "")
+            assert "a Zabbix agent runs the program in /opt/zbx-nvidia: run " in used.err
+            assert bare.read("/usr/local/share/man/man1/zbx-nvidia-add-host.1").startswith(".TH")
         bare.ok(f"{WAYS[way]}/zbx-nvidia", "uninstall-agent")
+        if way == "One file":
+            bare.ok("zbx-nvidia", "unpack", "--remove")
+            assert bare.shell(TRACES) == before
     finally:
         bare.ok("systemctl", "stop", SERVICES[agent])
         bare.shell("rm -rf /opt/* /usr/local/bin/zbx-nvidia* /usr/local/share/man/man[18]")

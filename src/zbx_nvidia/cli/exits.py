@@ -28,7 +28,8 @@ OF_COMMANDS = {
         "arrives in 5 minutes, although the host was added."
     },
     "unpack": {
-        1: "The new version cannot be written, or does not start. The existing installation is unchanged.",
+        1: "The new version cannot be written, or does not start, or another file is where a link would be. The "
+        "existing installation is unchanged. With --remove: a Zabbix agent is configured to run it.",
         2: "Wrong usage, or DIR has other content and --replace is not given. Nothing was changed.",
     },
 }

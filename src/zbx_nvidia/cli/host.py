@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ import click
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
+    from zbx_nvidia.install.agent_settings import Settings
     from zbx_nvidia.install.install import InstallResult
+    from zbx_nvidia.zabbix_agent.find import Agent
 
 AGENT = "zbx-nvidia-agent"
 
@@ -62,13 +65,16 @@ def install_agent(  # noqa: PLR0913  one for each option
       zbx-nvidia install-agent --dry-run
       zbx-nvidia install-agent --server 192.0.2.5 --psk --host-metadata nvidia-gpu
     """
-    from zbx_nvidia.install import install  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.install import install, record  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.install.agent_settings import Settings  # noqa: PLC0415  as above
 
     settings = Settings(server, psk, psk_identity, host_metadata)
     request = install.Request(kind, mode, command or beside(), rendered, settings)
+    first = not record.PATH.exists()
     result = install.install(request, click.echo, dry_run=dry_run)
     _finish(result, dry_run=dry_run)
+    if first and not dry_run and result.verifications:
+        click.echo(_next(result.verifications[0][0], settings))
 
 
 @click.command()
@@ -109,6 +115,19 @@ def rendered(mode: str, command: str, document: str) -> str:
     if mode == "resident":
         return userparameters.render_alias(document, command)
     return userparameters.render(command)
+
+
+def _next(agent: Agent, settings: Settings) -> str:
+    """What to do in Zabbix after the first installation."""
+    from zbx_nvidia.zabbix_agent import config  # noqa: PLC0415  so that the help is quick
+
+    if settings.metadata:
+        return "Next: create the autoregistration action in Zabbix, once (docs/SERVER.md)"
+    name = config.host_name(config.read(agent.config, agent.kind))
+    add = f"zbx-nvidia add-host {shlex.quote(name)} --address ADDRESS"
+    if settings.psk:
+        add += " with the key, as above"
+    return f"Next, where you reach the front end of Zabbix: zbx-nvidia install-template, then {add}"
 
 
 def _finish(result: InstallResult, *, dry_run: bool) -> None:

@@ -108,6 +108,7 @@ def add_host(  # noqa: PLR0913  one for each option
     wait: bool | None,
     overwrite: bool,
     dry_run: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     r"""Add a GPU host, or add what an existing host lacks.
@@ -132,6 +133,7 @@ def add_host(  # noqa: PLR0913  one for each option
         raise UsageError("--proxy and --proxy-group exclude each other: give only one")
     if bool(psk_identity) != bool(psk_file):
         raise UsageError("--psk-identity and --psk-file belong together: give both")
+    from zbx_nvidia.host import installation  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.template import TEMPLATE_NAMES  # noqa: PLC0415  so that the help is quick
 
@@ -151,21 +153,28 @@ def add_host(  # noqa: PLR0913  one for each option
         psk=_key(psk_file) if psk_file else "",
     )
     with connect() as zabbix:
-        show_and_apply([hosts.plan_host(zabbix, wanted, overwrite=overwrite)], dry_run=dry_run, as_json=as_json)
+        plans = [hosts.plan_host(zabbix, wanted, overwrite=overwrite)]
+        applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
         if not (dry_run or as_json) and (sys.stdout.isatty() if wait is None else wait):
             _wait_for_value(zabbix, name)
+            click.echo("Next: choose who is notified of its alerts (docs/NOTIFICATIONS.md)")
+        elif applied and not as_json and ("add", "host") in [(one.action, one.kind) for one in plans[0].changes]:
+            doctor = f"{installation.command()} doctor --server-only --host {shlex.quote(name)}"
+            click.echo(f"Next, in a few minutes: {doctor} --url {zabbix.url} --token-file FILE")
 
 
 def _wait_for_value(zabbix: Connection, name: str) -> None:
     """Wait until the first document has come, and say where to look then."""
     from zbx_nvidia.catalog.metrics import TIMESTAMP  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.host import installation  # noqa: PLC0415  as above
     from zbx_nvidia.server import hosts  # noqa: PLC0415  as above
 
     start = time.monotonic()
     while not hosts.has_value(zabbix, name, TIMESTAMP.item_key):
         passed = time.monotonic() - start
         if passed > LONGEST_WAIT:
-            command = f"zbx-nvidia doctor --server-only --url {zabbix.url} --token-file FILE --host {shlex.quote(name)}"
+            doctor = f"{installation.command()} doctor --server-only --host {shlex.quote(name)}"
+            command = f"{doctor} --url {zabbix.url} --token-file FILE"
             raise ServerError(f"no value has come in {LONGEST_WAIT:.0f} s: run `{command}`, and the doctor on the host")
         if sys.stderr.isatty():
             click.echo(f"\rWaiting for the first value, for {passed:.0f} s ", nl=False, err=True)

@@ -31,15 +31,17 @@ variant_option = click.option(
 @plan_options
 @connection_options
 def install_template(  # noqa: PLR0913  one for each option
-    connect: Connect, *, variant: str, overwrite: bool, prune: bool, dry_run: bool, as_json: bool
+    connect: Connect, *, variant: str, overwrite: bool, prune: bool, dry_run: bool, verbose: bool, as_json: bool
 ) -> None:
     r"""Install the template on a Zabbix server, or update it.
 
-    Prints what will change, and changes it. A second run changes nothing. An existing template keeps the values of its
-    macros, everything that was added to it, and whether its items, triggers and discovery rules are enabled. A default
-    that changed with the version is reported, not applied. Other edits need --overwrite to be reverted, and the next
-    version overwrites them: make such changes on a host, or in a template of your own. A user of type Admin needs write
-    access to the template group Templates/Applications. Only a Super admin can create that group.
+    Prints what will change, and changes it: the counts first, then the parts of values that differ, for at most 20
+    added and 20 changed objects. --verbose prints everything. A second run changes nothing. An existing template keeps
+    the values of its macros, everything that was added to it, and whether its items, triggers and discovery rules are
+    enabled. A default that changed with the version is reported, not applied. Other edits need --overwrite to be
+    reverted, and the next version overwrites them: make such changes on a host, or in a template of your own. A user of
+    type Admin needs write access to the template group Templates/Applications. Only a Super admin can create that
+    group.
 
     Zabbix 7.4 and newer get fields for the Host Wizard too. If such a server refuses these, the command warns and uses
     the file for 7.0.
@@ -57,7 +59,13 @@ def install_template(  # noqa: PLR0913  one for each option
             templates.plan_newest(zabbix, render, warn, overwrite=overwrite, prune=prune)
             for render in _renderers(variant)
         ]
-        show_and_apply(plans, dry_run=dry_run, as_json=as_json)
+        applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
+    new = any((change.action, change.kind) == ("add", "template") for plan in plans for change in plan.changes)
+    if applied and new and not as_json:
+        from zbx_nvidia.host import installation  # noqa: PLC0415  so that the help is quick
+
+        active = " --variant active" if variant == "active" else " --address ADDRESS-OF-ITS-AGENT"
+        click.echo(f"Next, for each GPU host: {installation.command()} add-host NAME{active}")
 
 
 @click.command()
@@ -65,7 +73,9 @@ def install_template(  # noqa: PLR0913  one for each option
 @click.option("--force", is_flag=True, help="Remove it from its hosts too, with their items and history.")
 @plan_options
 @connection_options
-def uninstall_template(connect: Connect, *, variant: str, force: bool, dry_run: bool, as_json: bool) -> None:
+def uninstall_template(  # noqa: PLR0913  one for each option
+    connect: Connect, *, variant: str, force: bool, dry_run: bool, verbose: bool, as_json: bool
+) -> None:
     r"""Remove the template from a Zabbix server.
 
     A template that hosts have is only removed with --force. Its template group stays, since others may use it.
@@ -80,7 +90,7 @@ def uninstall_template(connect: Connect, *, variant: str, force: bool, dry_run: 
     with connect() as zabbix:
         series = versions.dialect(zabbix.version)
         plans = [templates.plan_uninstall(zabbix, render(series), force=force) for render in _renderers(variant)]
-        show_and_apply(plans, dry_run=dry_run, as_json=as_json)
+        show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
 
 
 def _renderers(variant: str) -> list[Callable[[str], str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import zipimport
 from pathlib import Path
@@ -18,6 +19,11 @@ def archive() -> Path | None:
     """The archive that this program runs from; None if it runs from none."""
     loader: object = zbx_nvidia.__loader__
     return Path(loader.archive) if isinstance(loader, zipimport.zipimporter) else None
+
+
+def command() -> str:
+    """How people start this program, for messages."""
+    return f"python3 {shlex.quote(sys.argv[0])}" if archive() else "zbx-nvidia"
 
 
 def own() -> Path:

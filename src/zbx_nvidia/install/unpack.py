@@ -7,6 +7,7 @@ started without `site`, it starts faster than in a virtual environment. In the t
     lib/VERSION/   the packages, one directory for each archive, so that a new one disturbs no running process
     share/man/     the manual pages
     .unpacked      the version that the scripts start
+    .links         what was created elsewhere (links.py)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import NamedTuple
 import zbx_nvidia
 from zbx_nvidia.errors import HostError, UsageError
 from zbx_nvidia.host import installation
+from zbx_nvidia.install import links, record
 
 # In the archive: files for share/ of the target. Everything else is for Python.
 SHARED = "share/"
@@ -39,10 +41,11 @@ class UnpackResult(NamedTuple):
     changed: bool
     version: str
     warnings: tuple[str, ...]
+    linked: tuple[Path, ...]
 
 
-def unpack(
-    source: Path, target: Path, *, python: str = "", replace: bool = False, dry_run: bool = False
+def unpack(  # noqa: PLR0913  one for each option
+    source: Path, target: Path, *, python: str = "", replace: bool = False, link: bool = False, dry_run: bool = False
 ) -> UnpackResult:
     """Unpack the archive, compile it and try it; only then let the scripts start it.
 
@@ -53,6 +56,7 @@ def unpack(
         target: The directory.
         python: The interpreter for the scripts; this one if empty.
         replace: Whether to replace something else in the target.
+        link: Whether to link the program and its manual pages; a target that has links always keeps them complete.
         dry_run: Whether to change nothing.
     """
     target = target.absolute().resolve()
@@ -63,18 +67,51 @@ def unpack(
     warnings = tuple(_warnings(Path(python)))
     try:
         present = _present(target, replace=replace)
-        if present == version and _complete(target, wanted, python):
-            return UnpackResult(changed=False, version=version, warnings=warnings)
-        if not dry_run:
-            # Everybody can read what is written here, whatever the umask of the caller.
-            old = os.umask(0o022)
-            try:
+        names = _linked(source) if link or links.recorded(target) else []
+        links.check(target, names)
+        changed = present != version or not _complete(target, wanted, python)
+        # Everybody can read what is written here, whatever the umask of the caller.
+        old = os.umask(0o022)
+        try:
+            if changed and not dry_run:
                 _renew(source, target, wanted, python, version, present)
-            finally:
-                os.umask(old)
+            linked = links.create(target, names, dry_run=dry_run) if names else ()
+        finally:
+            os.umask(old)
     except OSError as error:
         raise HostError(f"{error.filename or target}: {error.strerror or error}; nothing was replaced") from error
-    return UnpackResult(changed=True, version=version, warnings=warnings)
+    return UnpackResult(changed, version, warnings, linked)
+
+
+def remove(target: Path, *, dry_run: bool = False) -> tuple[Path, ...]:
+    """Remove an unpacked program and its links. Returns what was removed, or would be in a dry run.
+
+    Raises:
+        UsageError: The directory holds something else.
+        HostError: A Zabbix agent of this host is configured to run the program, or it cannot be removed.
+    """
+    target = target.absolute().resolve()
+    if not target.exists():
+        return ()
+    if not (target / installation.MARK).is_file():
+        raise UsageError(f"{target} was not written by unpack: remove it yourself")
+    if _used(target):
+        raise HostError(f"a Zabbix agent runs the program in {target}: run `{target}/bin/zbx-nvidia uninstall-agent`")
+    removed = (*links.present(target), target)
+    if not dry_run:
+        try:
+            links.remove(target)
+            shutil.rmtree(target)
+        except OSError as error:
+            raise HostError(f"{error.filename or target}: {error.strerror or error}") from error
+    return removed
+
+
+def _used(target: Path) -> bool:
+    """Whether a file that install-agent has written names a program of the target."""
+    known = record.load()
+    written = [Path(entry.path) for entry in known.entries if entry.kind == "whole"] if known else []
+    return any(f"{target}/bin/" in path.read_text("utf-8", "replace") for path in written if path.is_file())
 
 
 # -- present and wanted state -----------------------------------------------------------------------------------------
@@ -93,6 +130,12 @@ def _present(target: Path, *, replace: bool) -> str:
         if any(target.iterdir()):
             raise UsageError(f"{target} is not empty: give another directory, or --replace to replace it")
     return ""
+
+
+def _linked(source: Path) -> list[str]:
+    """The files of the target that get a link: the program and the manual pages."""
+    with zipfile.ZipFile(source) as packed:
+        return [links.PROGRAM, *(name for name in packed.namelist() if name.startswith(f"{SHARED}man/"))]
 
 
 def _scripts(source: Path, python: str, folder: Path) -> dict[str, str]:

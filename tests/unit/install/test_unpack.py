@@ -42,7 +42,7 @@ def small(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("small") / "zbx-nvidia.pyz"
     with zipfile.ZipFile(pyz) as old, zipfile.ZipFile(target, "w") as new:
         for member in old.infolist():
-            if member.filename.startswith(("zbx_nvidia/", "click/", "__main__", "entry_points")):
+            if member.filename.startswith(("zbx_nvidia/", "click/", "share/", "__main__", "entry_points")):
                 new.writestr(member, old.read(member))
     return target
 
@@ -163,6 +163,28 @@ def test_only_the_archive_unpacks() -> None:
     assert done.stderr == "Error: nothing to unpack: run this as python3 zbx-nvidia.pyz unpack\n"
 
 
+def with_prefix(
+    pyz: Path, prefix: Path, *arguments: str | Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the archive with another place than /usr/local for its links."""
+    code = (
+        f"import pathlib, sys; sys.path.insert(0, {str(pyz)!r}); sys.argv[0] = 'zbx-nvidia'; "
+        f"from zbx_nvidia.install import links; links.PREFIX = pathlib.Path({str(prefix)!r}); "
+        "from zbx_nvidia.cli.main import main; main()"
+    )
+    return run(sys.executable, "-I", "-S", "-c", code, *arguments, env=env)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Everything below a folder: of a link where it leads, of a file what it holds."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else ("" if path.is_dir() else path.read_text())
+        for path in folder.rglob("*")
+    }
+
+
 # -- on a host --------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +284,88 @@ def test_what_is_not_its_own_it_does_not_touch_unasked(small: Path, tmp_path: Pa
     assert unpacked(small, venv, "--replace").startswith("Unpacked ")
     assert not (venv / "pyvenv.cfg").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"venv", "other", "plain"}
+
+
+# -- links ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_command_and_manual_are_found_and_removed_again(small: Path, tmp_path: Path) -> None:
+    prefix, target = tmp_path / "local", tmp_path / "opt" / "there"
+    pages = {f"share/man/{path.parent.name}/{path.name}" for path in (REPOSITORY / "docs/man").rglob("*.[18]")}
+    # One of the directories is there, as on some distributions, and has a page of somebody else.
+    (prefix / "share/man/man8").mkdir(parents=True)
+    (prefix / "share/man/man8/other.8").write_text("precious")
+    before = tree(prefix)
+    dry = with_prefix(small, prefix, "unpack", target, "--link", "--dry-run")
+    assert f"Would link {prefix}/bin/zbx-nvidia and 13 manual pages in {prefix}/share/man." in dry.stdout
+    assert tree(prefix) == before
+    done = with_prefix(small, prefix, "unpack", target, "--link", env={**os.environ, "PATH": f"{prefix}/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Next, as root: zbx-nvidia install-agent --server ADDRESS-OF-ZABBIX\n")
+    made = tree(prefix)
+    links = {name: where for name, where in made.items() if where and name not in before}
+    assert links == {name: str(target / name) for name in {"bin/zbx-nvidia", *pages}}
+    assert run(prefix / "bin/zbx-nvidia", "--version").stdout.startswith("zbx-nvidia, version ")
+    assert (prefix / "share/man/man1/zbx-nvidia-install-agent.1").read_text().startswith(".TH ZBX")
+    # A page that was lost comes back, with or without the option.
+    (prefix / "share/man/man1/zbx-nvidia.1").unlink()
+    assert f"Linked 1 manual page in {prefix}" in with_prefix(small, prefix, "unpack", target).stdout
+    assert with_prefix(small, prefix, "unpack", target, "--link").stdout.endswith("already: nothing to do.\n")
+    assert tree(prefix) == made
+    # A dry run removes nothing. The installed program removes itself.
+    assert "Would remove" in with_prefix(small, prefix, "unpack", target, "--remove", "--dry-run").stdout
+    assert tree(prefix) == made
+    done = run(target / "bin" / "zbx-nvidia", "unpack", target, "--remove")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"Removed {target}\n")
+    assert not target.exists()
+    assert tree(prefix) == before
+    assert with_prefix(small, prefix, "unpack", target, "--remove").stdout.endswith("nothing to do.\n")
+
+
+def test_link_of_somebody_else_is_not_replaced(small: Path, tmp_path: Path) -> None:
+    prefix, target = tmp_path / "local", tmp_path / "there"
+    link = prefix / "bin" / "zbx-nvidia"
+    link.parent.mkdir(parents=True)
+    # Of pipx, say, and a link that leads nowhere.
+    for where in ("/opt/pipx/venvs/zbx-nvidia/bin/zbx-nvidia", sys.executable):
+        link.symlink_to(where)
+        refused = with_prefix(small, prefix, "unpack", target, "--link")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr == (
+            f"Error: {link} is not a link into {target}: remove it, or omit --link; nothing was replaced\n"
+        )
+        assert not target.exists()
+        assert str(link.readlink()) == where
+        link.unlink()
+
+
+@pytest.mark.slow
+def test_link_that_somebody_has_replaced_since_stays(small: Path, tmp_path: Path) -> None:
+    prefix, target = tmp_path / "local", tmp_path / "there"
+    link = prefix / "bin" / "zbx-nvidia"
+    link.parent.mkdir(parents=True)
+    # Made by hand: it is taken over.
+    link.symlink_to(target / "bin" / "zbx-nvidia")
+    assert with_prefix(small, prefix, "unpack", target, "--link").returncode == 0
+    link.unlink()
+    link.write_text("precious")
+    assert with_prefix(small, prefix, "unpack", target, "--remove").returncode == 0
+    assert not target.exists()
+    assert link.read_text() == "precious"
+
+
+def test_only_what_was_unpacked_is_removed(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    refused = packed(small, "unpack", tmp_path, "--remove")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(f"{tmp_path} was not written by unpack: remove it yourself\n")
+    assert (tmp_path / "file").read_text() == "precious"
+    assert packed(small, "unpack", tmp_path, "--remove", "--link").returncode == 2
+
+
+# -- other places -----------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_folder_will_do(small: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_it_waits_and_names_the_page(front: Front, capsys: pytest.CaptureFixture
 def test_where_none_comes_it_says_whom_to_ask(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "LONGEST_WAIT", 0.05)
     front.answers = {**as_zabbix("7.0.22"), "item.get": result([{"lastclock": "0"}])}
-    command = f"`zbx-nvidia doctor --server-only --url {front.url} --token-file FILE --host 'gpu 01'`"
+    command = f"`zbx-nvidia doctor --server-only --host 'gpu 01' --url {front.url} --token-file FILE`"
     with connect(front.url, LOGIN) as zabbix, pytest.raises(ServerError, match="no value has come in 0 s") as refused:
         hosts._wait_for_value(zabbix, "gpu 01")  # noqa: SLF001  as above
     assert command in str(refused.value)
