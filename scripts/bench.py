@@ -46,9 +46,7 @@ def measure(agent: str, gpus: int, collector: str) -> dict[str, Any]:
     for index in range(gpus, 8):
         profile = re.sub(rf"^\[gpu {index}\]\n(?:(?!\[).*\n)*", "", profile, flags=re.MULTILINE)
     environment = ("--env", "NVML_PROFILE=h100x8", "--env", f"COLLECTOR={collector}")
-    # The service with its default configuration, not with the short times of the test containers.
-    defaults = ("--volume", "/dev/null:/etc/zbx-nvidia/agent.conf:ro")
-    container = docker("run", "--detach", "--rm", "--init", *environment, *defaults, IMAGE, agent).strip()
+    container = docker("run", "--detach", "--rm", "--init", *environment, IMAGE, agent).strip()
     try:
         docker(
             "exec",

@@ -21,6 +21,8 @@ from rich.table import Table
 from zbx_nvidia.server.connection import Credentials, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zbx_nvidia.server.connection import Connection
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +32,8 @@ HOSTS = {"workstation": "oneshot", "gpu-server": "resident"}  # host -> mode of 
 INSTALLED = "/opt/zbx-nvidia/bin/zbx-nvidia"
 KEY = "/etc/zabbix/zbx-nvidia.psk"
 USER, PASSWORD = "Admin", "zabbix"  # Zabbix's first login; the front end listens on loopback only
-PATIENCE = 150  # seconds to wait for all values; it took 25
+PATIENCE = 600  # seconds to wait for all values; with the default times, they take two or three minutes
+RELOAD = 10  # seconds between two requests to read new items: by itself, Zabbix 6.0 does that once a minute
 COLUMNS = {  # the catalog's key: heading, unit, divisor
     "temperature": ("Temperature", "°C", 1),
     "fan_speed": ("Fan", "%", 1),
@@ -50,7 +53,7 @@ def compose(series: str, port: int, *arguments: str) -> subprocess.CompletedProc
     return subprocess.run(
         ["docker", "compose", "--project-name", PROJECT, *arguments],
         cwd=ROOT,
-        env={**os.environ, "ZABBIX_SERIES": series, "ZABBIX_WEB_PORT": str(port)},
+        env={**os.environ, "ZABBIX_SERIES": series, "ZABBIX_WEB_PORT": str(port), "ZBX_NVIDIA_SETTINGS": ""},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -132,11 +135,15 @@ def uuids(items: dict[str, str], key: str = "temperature") -> list[str]:
     return sorted(gpus, key=lambda uuid: int(items.get(f"nvidia.gpu.index[{uuid}]", 0)))
 
 
-def wait_for_values(zabbix: Connection) -> dict[str, dict[str, str]]:
+def wait_for_values(zabbix: Connection, reload: Callable[[], object]) -> dict[str, dict[str, str]]:
     """Waits until every GPU that a host counts has values."""
-    start = time.monotonic()
+    start = reloaded = time.monotonic()
     reported = ""
+    reload()
     while True:
+        if time.monotonic() - reloaded > RELOAD:
+            reload()
+            reloaded = time.monotonic()
         items = {host: values(zabbix, host) for host in HOSTS}
         counted = {host: int(float(items[host].get("nvidia.host.gpu_count", 0))) for host in HOSTS}
         progress = ", ".join(f"{host} {len(uuids(items[host]))} of {counted[host] or '?'}" for host in HOSTS)
@@ -187,16 +194,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         encrypt(series, port, Path(folder))
         for host in HOSTS:
-            # Polled every ten seconds, so that graphs move while somebody looks; the default is a minute. A demo that
-            # already runs may have another key, hence --overwrite.
+            # A demo that already runs may have another key, hence --overwrite.
             product(
                 url,
                 "add-host",
                 host,
                 "--address",
                 host,
-                "--macro",
-                "NVIDIA.INTERVAL=10s",
                 "--psk-identity",
                 host,
                 "--psk-file",
@@ -206,7 +210,10 @@ def main() -> None:
             )
     say("Waiting for the first values")
     with connect(url, Credentials(user=USER, password=PASSWORD)) as zabbix:
-        values_of = wait_for_values(zabbix)
+        values_of = wait_for_values(
+            zabbix,
+            lambda: compose(series, port, "exec", "--no-TTY", "server", "zabbix_server", "-R", "config_cache_reload"),
+        )
     show(values_of)
     print(f"\nThe front end: {url}   user {USER}, password {PASSWORD}   (Monitoring > Hosts)")
     print("The connections to both hosts are encrypted with a pre-shared key from zbx-nvidia install-agent --psk.")

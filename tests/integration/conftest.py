@@ -174,7 +174,7 @@ def running(series: str) -> Iterator[Stack]:
     names = (os.environ.get("ZBX_NVIDIA_TEST_PROJECT", "zbx-nvidia-test"), os.environ.get("PYTEST_XDIST_WORKER", ""))
     project = "-".join((*filter(None, names), series.replace(".", "")))
     # Port 0: Docker takes a free one.
-    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 docker compose"
+    compose = f"env ZABBIX_SERIES={series} ZABBIX_WEB_PORT=0 ZBX_NVIDIA_SETTINGS=-test docker compose"
     compose_file = str(ROOT / "docker-compose.yml")
     log = ROOT / "build" / "integration" / f"{project}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.integration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Demo = Callable[[], subprocess.CompletedProcess[str]]
+    Start = Callable[[], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(params=SERIES)
-def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
-    """What starts the demo, beside one that a developer may look at, and ends it without removing the images."""
+def demo(request: pytest.FixtureRequest) -> Iterator[tuple[Start, str]]:
+    """What starts the demo, beside one that a developer may look at, and its project; images stay at the end."""
     series = request.param
     project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-demo-{series.replace('.', '')}"
     # Ports apart: both look for a free one at the same time.
@@ -45,13 +45,14 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
 
     end()  # that of a killed run
     try:
-        yield start
+        yield start, project
     finally:
         end()
 
 
-def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: Demo) -> None:
-    first = demo()
+def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: tuple[Start, str]) -> None:
+    start, project = demo
+    first = start()
     assert not first.returncode, first.stdout + first.stderr
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in first.stdout.splitlines() if "│" in line]
     assert [(host, gpu) for host, gpu, *_ in rows] == [
@@ -65,6 +66,12 @@ def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: Demo) -> No
         assert re.fullmatch(r"\d+ GiB", memory)
         assert re.fullmatch(r"\d+ W", power)
     assert re.search(r"^The front end: http://127\.0\.0\.1:\d+ ", first.stdout, re.MULTILINE)
-    second = demo()
+    # What it shows are the product's times: an XID keeps its alert for a day, not for the minute of the tests.
+    for service in ("server", "gpu-server"):
+        command = ["docker", "exec", f"{project}-{service}-1", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]
+        running = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        assert "zabbix" in running
+        assert "-test.conf" not in running
+    second = start()
     assert not second.returncode, second.stdout + second.stderr
     assert second.stdout.count("│\n") == len(rows)
