@@ -15,7 +15,7 @@ WIDTH = 80
 WORDS = {"add": "added", "update": "changed", "remove": "removed"}
 SIGNS = {"add": "+", "update": "~", "remove": "-"}
 KEPT = {"--overwrite": "as set on the server", "--prune": "not part of this version"}
-FEW = 5  # objects that need no counts above them
+FEW = 5  # objects that need no counts above them; places of one object that are shown without --verbose
 LISTED = 20  # objects added, and changed, without --verbose; what is removed is always listed
 CONTEXT = 16  # characters of a common beginning or end that stay at least
 CUT = "..."
@@ -37,16 +37,25 @@ def as_lines(plan: Plan, width: int = WIDTH, *, verbose: bool = False) -> Iterat
         shown = list(changed) if verbose or action == "remove" else list(changed)[:LISTED]
         for kind, name in shown:
             yield _clip(f"  {SIGNS[action]} {kind} {name}", width)
-            for change in changed[kind, name]:
-                if change.field:
-                    yield from (_in_full if verbose else _difference)(change, width)
-                elif change.new:
-                    yield from _wrapped(change.new, width, "      ")
+            yield from _details(changed[kind, name], width, verbose=verbose)
         if len(changed) > len(shown):
             yield f"  {SIGNS[action]} and {len(changed) - len(shown)} more: --verbose lists them"
     yield from _kept(plan, width, verbose=verbose)
     if not plan.changes:
         yield "  nothing changes"
+
+
+def _details(changes: list[Change], width: int, *, verbose: bool) -> Iterator[str]:
+    for change in changes:
+        if change.field:
+            yield from (_in_full if verbose else _difference)(change, width)
+    # What it contains, or where it is: a tag may be on a hundred items.
+    contents = [change.new for change in changes if not change.field and change.new]
+    shown = contents if verbose else contents[:FEW]
+    for text in shown:
+        yield from _wrapped(text, width, "      ")
+    if len(contents) > len(shown):
+        yield f"      and {len(contents) - len(shown)} more"
 
 
 def _by_object(changes: list[Change]) -> dict[str, dict[tuple[str, str], list[Change]]]:
@@ -65,8 +74,9 @@ def _by_object(changes: list[Change]) -> dict[str, dict[tuple[str, str], list[Ch
 def _counts(objects: dict[str, dict[tuple[str, str], list[Change]]], width: int) -> Iterator[str]:
     for action, changed in objects.items():
         counts: dict[str, int] = {}
-        for kind, _ in changed:
-            counts[kind] = counts.get(kind, 0) + 1
+        for (kind, _), changes in changed.items():
+            # The same tag on two items is added twice; two fields of an item are one change.
+            counts[kind] = counts.get(kind, 0) + (1 if action == "update" else len(changes))
         text = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
         lead = f"  {WORDS[action]}:".ljust(12)
         yield from textwrap.wrap(lead + text, width, subsequent_indent=" " * 12)

@@ -112,6 +112,13 @@ def test_counts_come_first_then_what_differs() -> None:
     assert sum(line.startswith("  - item NVIDIA: Old ") for line in lines) == LISTED + 1
 
 
+def test_tag_that_many_items_get_is_shown_once() -> None:
+    plan = Plan("template", "T", [Change("add", "item tag", "a: b", new=f"on item {number}") for number in range(8)])
+    lines = list(as_lines(plan))
+    assert lines[1:] == ["  + item tag a: b", *(f"      on item {number}" for number in range(5)), "      and 3 more"]
+    assert list(as_lines(plan, verbose=True))[-1] == "      on item 7"
+
+
 def test_wide_terminal_shows_a_difference_in_one_line() -> None:
     lines = list(as_lines(UPDATE, 160))
     old, new = (f"... raise {{$NVIDIA.TEMP.{word}}} for this host. ..." for word in ("MARGIN", "DISTANCE"))
