@@ -155,10 +155,12 @@ def add_host(  # noqa: PLR0913  one for each option
     with connect() as zabbix:
         plans = [hosts.plan_host(zabbix, wanted, overwrite=overwrite)]
         applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
+        new = applied and not as_json and ("add", "host") in [(one.action, one.kind) for one in plans[0].changes]
         if not (dry_run or as_json) and (sys.stdout.isatty() if wait is None else wait):
             _wait_for_value(zabbix, name)
-            click.echo("Next: choose who is notified of its alerts (docs/NOTIFICATIONS.md)")
-        elif applied and not as_json and ("add", "host") in [(one.action, one.kind) for one in plans[0].changes]:
+            if new:
+                click.echo("Next: choose who is notified of its alerts (docs/NOTIFICATIONS.md)")
+        elif new:
             doctor = f"{installation.command()} doctor --server-only --host {shlex.quote(name)}"
             click.echo(f"Next, in a few minutes: {doctor} --url {zabbix.url} --token-file FILE")
 
