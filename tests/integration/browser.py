@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from tests.conftest import PATIENCE
 from tests.integration.conftest import ROOT
@@ -24,7 +24,7 @@ CHROMIUM = "/usr/bin/chromium"
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PICTURES = ROOT / "build/pictures"
 # High enough for whole pages: what is not in sight, Zabbix does not draw.
-SIZE = {"width": 1920, "height": 3000}
+SIZE: ViewportSize = {"width": 1920, "height": 3000}
 WIDGET = ".dashboard-grid-widget"
 HEADING = "h4"
 # Whatever shows a value: a cell, a line of a graph by its legend, a tile, a picture, a row of a table.
@@ -115,7 +115,7 @@ def title(widget: Locator) -> str:
 
 
 @contextlib.contextmanager
-def front_end(stack: Stack, **size: int) -> Iterator[FrontEnd]:
+def front_end(stack: Stack) -> Iterator[FrontEnd]:
     """A browser that is logged in."""
     if not Path(CHROMIUM).exists():
         raise RuntimeError(f"no {CHROMIUM}: run `make test-integration`, which installs it")
@@ -123,7 +123,7 @@ def front_end(stack: Stack, **size: int) -> Iterator[FrontEnd]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**options)
         try:
-            page = browser.new_context(viewport={**SIZE, **size}).new_page()
+            page = browser.new_context(viewport=SIZE).new_page()
             page.set_default_timeout(1000 * PATIENCE)
             page.goto(f"{stack.url}/index.php")
             page.fill("#name", stack.user)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 )
 @plan_options
 @connection_options
-def install_dashboard(connect: Connect, *, groups: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def install_dashboard(
+    connect: Connect, *, groups: tuple[str, ...], dry_run: bool, verbose: bool, as_json: bool
+) -> None:
     r"""Install the dashboard of all GPUs of all hosts, or update it.
 
     Every user of the front end can see it, with the hosts that they may see. A second run changes nothing. It replaces
@@ -47,7 +49,7 @@ def install_dashboard(connect: Connect, *, groups: tuple[str, ...], dry_run: boo
 
     with connect() as zabbix:
         plan = dashboards.plan(zabbix, NAME, tuple(dict.fromkeys(groups)), _pages(zabbix))
-        show_and_apply([plan], dry_run=dry_run, as_json=as_json)
+        show_and_apply([plan], dry_run=dry_run, verbose=verbose, as_json=as_json)
         if not (dry_run or as_json):
             click.echo(f"Open {dashboards.address(zabbix, NAME)}")
 
@@ -55,7 +57,7 @@ def install_dashboard(connect: Connect, *, groups: tuple[str, ...], dry_run: boo
 @click.command()
 @plan_options
 @connection_options
-def uninstall_dashboard(connect: Connect, *, dry_run: bool, as_json: bool) -> None:
+def uninstall_dashboard(connect: Connect, *, dry_run: bool, verbose: bool, as_json: bool) -> None:
     r"""Remove the dashboard of all GPUs of all hosts.
 
     \b
@@ -67,7 +69,8 @@ def uninstall_dashboard(connect: Connect, *, dry_run: bool, as_json: bool) -> No
     from zbx_nvidia.template.fleet import NAME  # noqa: PLC0415  as above
 
     with connect() as zabbix:
-        show_and_apply([dashboards.plan_removal(zabbix, NAME, _pages(zabbix))], dry_run=dry_run, as_json=as_json)
+        plan = dashboards.plan_removal(zabbix, NAME, _pages(zabbix))
+        show_and_apply([plan], dry_run=dry_run, verbose=verbose, as_json=as_json)
 
 
 def _pages(zabbix: Connection) -> Callable[[list[str]], list[dict[str, Any]]]:
