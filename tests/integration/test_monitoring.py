@@ -37,7 +37,7 @@ from tests.integration.watched import (
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS
-from zbx_nvidia.catalog.metrics import GPU_METRICS, LIVE
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, LIVE
 from zbx_nvidia.template import TEMPLATE_NAMES, dashboard, fleet, render
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import BY_REF
@@ -247,8 +247,9 @@ def front(monitored: Any) -> Iterator[FrontEnd]:
         yield seen
 
 
-def has_what_it_shows(widget: dashboard.Widget, found: dict[str, Any]) -> bool:
-    """Whether a widget shows anything of a machine with this document."""
+def has_what_it_shows(widget: dashboard.Widget, found: dict[str, Any], host: str) -> bool:
+    """Whether a widget shows anything of a host with this document."""
+    off = {group.name for group in GROUPS if not group.on} - set(SWITCHED_ON[host])
     readings = {key for gpu in found["gpus"].values() for key in gpu} | {"present"}
     if widget.kind in {"item", "problems", "problemsbysv"}:
         return True
@@ -256,6 +257,8 @@ def has_what_it_shows(widget: dashboard.Widget, found: dict[str, Any]) -> bool:
         (graph,) = (graph for graph in GRAPHS if graph.key == widget.what)
         return all((BY_REF[line.metric].counter or BY_REF[line.metric].key) in readings for line in graph.lines)
     metric = BY_REF[widget.what]
+    if metric.group in off:
+        return False
     if metric.entity == "gpu":
         return (metric.counter or metric.key) in readings
     return any(metric.key in one for one in found.get({"user": "users"}.get(metric.entity, metric.entity), {}).values())
@@ -270,16 +273,17 @@ def test_every_page_shows_what_the_machine_has_and_no_error(monitored: Any, fron
     assert front.pages() == list(form)
     for number, (name, widgets) in enumerate(form.items()):
         front.turn_to(number)
-        # On an axis of time, a graph prototype draws one graph for each GPU.
-        wanted = {widget.title for widget in widgets if widget.title and has_what_it_shows(widget, found)}
+        wanted = {widget.title for widget in widgets if widget.title and has_what_it_shows(widget, found, host)}
         wanted -= {"Problems"}
-        assert any(has_what_it_shows(widget, found) for widget in widgets), name
+        assert any(has_what_it_shows(widget, found, host) for widget in widgets), name
 
         def lacking(wanted: set[str] = wanted) -> set[str]:
             return wanted - {widget.title for widget in front.widgets() if widget.filled}
 
         monitored.until(lacking)
-        graphs = [widget for widget in widgets if widget.kind == "graphprototype" and has_what_it_shows(widget, found)]
+        graphs = [
+            widget for widget in widgets if widget.kind == "graphprototype" and has_what_it_shows(widget, found, host)
+        ]
         assert sum(": " in widget.title for widget in front.widgets()) >= len(graphs)
         front.picture(f"{host}-{number}")
 

@@ -214,7 +214,6 @@ ALERTS = (
         event="Fatal NVSwitch error (SXid): {ITEM.LASTVALUE1}",
         expression="length(last(@host.sxid_recent))>0",
         depends=("driver",),
-        opdata="Current value: {ITEM.LASTVALUE1}",
         why="An NVSwitch has reported an SXid error that it calls fatal. Traffic between GPUs was lost, and the "
         "applications that used them have ended.",
         action="Look up the code in NVIDIA's Fabric Manager User Guide. Drain the host, then reset its GPUs and "

@@ -263,9 +263,9 @@ class _Builder:
     # -- triggers and graphs -----------------------------------------------------------------------------------------
 
     def _trigger(self, alert: Alert) -> Tree:
-        event, opdata = alert.event, alert.opdata or "{#PLACE}"
+        event, opdata = alert.event, alert.opdata
         if alert.entity != "host":
-            event, opdata = for_gpu(event), for_gpu(opdata)
+            event, opdata = for_gpu(event), for_gpu(opdata) or "{#PLACE}"
         prefix, place = TRIGGER_PREFIXES[alert.entity], [] if alert.entity == "host" else _PLACE
         named = self._named(alert)
         return {

@@ -203,11 +203,11 @@ def test_nonsense_in_one_reading_harms_no_other(eight: Machine, well: Answer) ->
     """Infinity, where NVML's header allows a double."""
     eight.set("gpu 1", {"field.194": "DOUBLE 1 / 0"})
     answer = get(eight.env)
-    without = {key: value for key, value in well.by_index[1].items() if key != "temperature_slowdown_margin"}
-    assert answer.by_index[1] == without
-    (problem,) = answer.errors
-    assert problem["metric"] == "temperature_slowdown_margin"
-    assert (problem["code"], problem["message"]) == (0, "not a value: inf")
+    lost = {"temperature_slowdown_margin", "temperature_headroom"}  # the second is worked out from the first
+    assert answer.by_index[1] == {key: value for key, value in well.by_index[1].items() if key not in lost}
+    assert {problem["metric"] for problem in answer.errors} == lost
+    for problem in answer.errors:
+        assert (problem["code"], problem["message"]) == (0, "not a value: inf")
     assert_unharmed(answer, well, 1)
 
 
@@ -294,12 +294,16 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
         ("t4", {"memory_free": 2**63 - 1}, {"memory"}),
         ("t4", {"memory_reserved": 2**64}, {"memory_reserved"}),
         ("t4", {"memory_total": 0}, {"memory"}),
-        ("t4", {"temperature": 0x7FFFFFFF}, {"temperature"}),
-        ("t4", {"temperature": 0xFFFFFFFF, "temperature_v": "!FUNCTION_NOT_FOUND"}, {"temperature"}),
-        ("t4", {"temperature_threshold_slowdown": 0xFFFFFFFF}, {"temperature_slowdown"}),
+        ("t4", {"temperature": 0x7FFFFFFF}, {"temperature", "temperature_headroom"}),
+        (
+            "t4",
+            {"temperature": 0xFFFFFFFF, "temperature_v": "!FUNCTION_NOT_FOUND"},
+            {"temperature", "temperature_headroom"},
+        ),
+        ("t4", {"temperature_threshold_slowdown": 0xFFFFFFFF}, {"temperature_slowdown", "temperature_headroom"}),
         ("t4", {"temperature_threshold_shutdown": 0}, {"temperature_shutdown"}),
-        ("h100x8", {"margin_temperature": 0x7FFFFFFF}, {"temperature_margin"}),
-        ("h100x8", {"tlimit_slowdown": 0x7FFFFFFF}, {"temperature_slowdown_margin"}),
+        ("h100x8", {"margin_temperature": 0x7FFFFFFF}, {"temperature_margin", "temperature_headroom"}),
+        ("h100x8", {"tlimit_slowdown": 0x7FFFFFFF}, {"temperature_slowdown_margin", "temperature_headroom"}),
         ("h100x8", {"field.193": f"UNSIGNED_LONG_LONG {2**64}"}, {"temperature_shutdown_margin"}),
         ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
         ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
