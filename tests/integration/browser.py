@@ -27,8 +27,14 @@ PICTURES = ROOT / "build/pictures"
 SIZE: ViewportSize = {"width": 1920, "height": 3000}
 WIDGET = ".dashboard-grid-widget"
 HEADING = "h4"
-# Whatever shows a value: a cell, a line of a graph by its legend, a tile, a picture, a row of a table.
-CONTENT = ".svg-honeycomb-cell, .svg-graph-legend-item, .item-value, .dashboard-widget-item, img, tbody tr"
+# Whatever shows a value: a cell, a line of a graph, an arc, a tile, a picture, a row of a table.
+CONTENT = (
+    ".svg-honeycomb-cell, .svg-graph-line, [class*=svg-graph-point], .svg-pie-chart-arc-container, .item-value, "
+    ".dashboard-widget-item, img, tbody tr"
+)
+LOOK = """(widgets, [heading, content]) => widgets.map(widget => [
+    widget.querySelector(heading)?.innerText ?? '', !!widget.querySelector(content), widget.innerText
+])"""
 PHP_ERROR = re.compile(r"Undefined |Fatal error|Invalid parameter|No permissions|Cannot ")
 
 
@@ -67,8 +73,9 @@ class FrontEnd:
         Raises:
             AssertionError: One of them shows an error.
         """
-        rows = [self._page.locator(WIDGET).nth(place) for place in range(self._page.locator(WIDGET).count())]
-        seen = [Seen(title(row), row.locator(CONTENT).count() > 0, row.inner_text()) for row in rows]
+        # In one go: while a page is drawn, widgets come and go.
+        rows = self._page.locator(WIDGET).evaluate_all(LOOK, [HEADING, CONTENT])
+        seen = [Seen(*row) for row in rows]
         for widget in seen:
             assert not PHP_ERROR.search(widget.text), widget
         assert not self._page.locator(".msg-bad").count(), self._page.locator(".msg-bad").all_inner_texts()
@@ -77,21 +84,20 @@ class FrontEnd:
     def colors(self, heading: str) -> dict[str, str]:
         """The color of each cell of a honeycomb, by its label."""
         cells = self._widget(heading).locator(".svg-honeycomb-cell")
-        return {
-            cells.nth(place).inner_text().splitlines()[0]: str(
-                cells.nth(place).evaluate("cell => cell.style.getPropertyValue('--fill')")
-            ).strip()
-            for place in range(cells.count())
-        }
+        pairs = cells.evaluate_all(
+            "cells => cells.map(cell => [cell.querySelector('div').innerText, cell.style.getPropertyValue('--fill')])"
+        )
+        return {text.splitlines()[0]: color.strip() for text, color in pairs}
 
     def click(self, heading: str, label: str) -> None:
         """Click the cell of that label."""
-        self._widget(heading).locator(".svg-honeycomb-cell", has_text=label).locator("path").first.click()
+        # The cell grows under the pointer, so that it never comes to rest.
+        self._widget(heading).locator(".svg-honeycomb-cell", has_text=label).first.click(force=True)
         self._settle()
 
     def text(self, heading: str) -> str:
         """What a widget says."""
-        return self._widget(heading).inner_text()
+        return self._widget(heading).first.inner_text()
 
     def picture(self, name: str) -> None:
         """Keep what is seen, for a person to look at."""
@@ -107,11 +113,6 @@ class FrontEnd:
     def _settle(self) -> None:
         self._page.wait_for_load_state("networkidle")
         self._page.wait_for_function("!document.querySelector('.is-loading')")
-
-
-def title(widget: Locator) -> str:
-    """The heading of a widget."""
-    return widget.locator(HEADING).first.inner_text()
 
 
 @contextlib.contextmanager
