@@ -37,6 +37,7 @@ class Alert(NamedTuple):
             evaluate only readings that this one has too.
         opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
             "" for where the GPU sits.
+        url: A page that explains it, which the menu of the problem links to; "" for none.
         why: What it means.
         action: What the operator should do.
     """
@@ -53,6 +54,7 @@ class Alert(NamedTuple):
     recovery: str = ""
     depends: tuple[str, ...] = ()
     opdata: str = ""
+    url: str = ""
 
 
 # Replays per minute that a sound link may have, by its highest generation in the period: an idle card lowers that,
@@ -64,6 +66,7 @@ _REPLAYS = (
 )
 
 
+_XID_PAGE = "https://docs.nvidia.com/deploy/xid-errors/"
 # The recent XID codes without the commas around them.
 _CODES = r'{{ITEM.LASTVALUE1}.regsub("^,(.*),$","\1")}'
 
@@ -417,6 +420,7 @@ ALERTS = (
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESTART}")=1 and last(@gpu.xid_restart_last)>=0',
         depends=("driver",),
         opdata="Last: {ITEM.LASTVALUE2}",
+        url=_XID_PAGE,
         why="The driver has reported an error for which NVIDIA requires a restart of the host.",
         action="Drain the host and restart it. If the error returns, check the seating, power and cables of the card, "
         "then replace it.",
@@ -428,6 +432,7 @@ ALERTS = (
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_reset_last)>=0',
         depends=("driver", "xid_restart"),
         opdata="Last: {ITEM.LASTVALUE2}",
+        url=_XID_PAGE,
         why="The driver has reported an error for which NVIDIA requires a GPU reset.",
         action="Drain the GPU. Run `zbx-nvidia-agent release`, `nvidia-smi -r`, then `systemctl restart zbx-nvidia`, "
         "which resolves this alert unless the service reads the kernel log. Or restart the host.",
@@ -439,6 +444,7 @@ ALERTS = (
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_support_last)>=0',
         depends=("driver", "xid_reset"),
         opdata="Last: {ITEM.LASTVALUE2}",
+        url=_XID_PAGE,
         why="The driver has reported an error that is not an application's fault, and that a reset alone does not fix.",
         action="Look up the code at docs.nvidia.com/deploy/xid-errors. Run NVIDIA's field diagnostics, then contact "
         "support. Then run `systemctl restart zbx-nvidia`, which resolves this alert unless the service reads the "
@@ -452,6 +458,7 @@ ALERTS = (
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3',
         depends=("driver", "fabric", "xid_reset"),
         opdata="Fabric: {ITEM.LASTVALUE2}",
+        url=_XID_PAGE,
         why="The driver tore down channels and reported no other error, and the GPU is not in the fabric of its "
         "NVSwitches.",
         action="Run `systemctl status nvidia-fabricmanager`. Its version must be that of the driver. Restart it, then "
@@ -463,6 +470,7 @@ ALERTS = (
         event="XID event, no immediate action (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1',
         depends=("driver", "xid_reset"),
+        url=_XID_PAGE,
         why="The driver has handled a fault. Examples: it remapped a faulty memory row (63), or an error hit a single "
         "application (94).",
         action="63: reset the GPU at the next opportunity. 94: restart the application. Others: look up the code at "

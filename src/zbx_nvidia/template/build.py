@@ -53,6 +53,10 @@ _PLACE = [
     {"tag": "serial", "value": "{#SERIAL}"},
     {"tag": "slot", "value": "{#SLOT}"},
 ]
+_OVERRIDDEN = (
+    "The overrides leave out the items of what a card does not support, which its row names in {#LACKS}, and of groups "
+    "that a macro $NVIDIA.GROUP.* switches off."
+)
 _UNSWITCHED = frozenset({"", "health"})  # without these no alert could be trusted
 
 
@@ -249,7 +253,7 @@ class _Builder:
             # come and go, and have no problems.
             "lifetime": "30d" if entity == "gpu" else "7d",
             "enabled_lifetime_type": "DISABLE_NEVER",
-            "description": description,
+            "description": f"{description} {_OVERRIDDEN}",
             "item_prototypes": [],
             "trigger_prototypes": [],
             "graph_prototypes": [],
@@ -276,6 +280,7 @@ class _Builder:
             "name": named["name"],
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
+            "url": alert.url,
             "priority": alert.severity,
             # One line: an export adds a line break to a text that has one, and would differ for ever. And macros
             # without braces: Zabbix would put their values in.

@@ -36,6 +36,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "recovery_expression": "",
         "event_name": "",
         "opdata": "",
+        "url": "",
         "description": "",
         "dependencies": [],
         "manual_close": "NO",

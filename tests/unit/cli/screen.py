@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # What the program may send: cursor to the top, clear the line or all below, colors, the other screen, the cursor.
 _SEQUENCE = re.compile(r"\x1b\[(\??[0-9;]*)([HKJmhl])")
+# At a Ctrl-C, a terminal throws away what it has not sent yet, and a sequence can be cut.
+_CUT = re.compile(r"\x1b(\[\??[0-9;]*)?(?=\^C)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -60,6 +62,9 @@ class Screen:
         while text:
             if match := _SEQUENCE.match(text):
                 self._obey(*match.groups())
+                text = text[match.end() :]
+                continue
+            if match := _CUT.match(text):
                 text = text[match.end() :]
                 continue
             character, text = text[0], text[1:]
