@@ -77,7 +77,7 @@ _WIDGET_TYPES = {
 # 7.0 numbers references, and widgets can refer to one another.
 _FIELD_NAMES = {"6.0": {"itemid.0": "itemid", "graphid.0": "graphid", "show.0": "show", "show.1": "show"}, "7.0": {}}
 _WIDGET_ORDER: dict[str, Callable[[Tree], Any]] = {
-    "6.0": lambda widget: widget["type"],
+    "6.0": lambda widget: (widget["type"], widget.get("name", "")),
     "7.0": lambda widget: (int(widget.get("x", 0)), int(widget.get("y", 0))),
 }
 # The order of fields in an export: 6.0 sorts by the API's numbers for their types first, 7.0 by name alone.
