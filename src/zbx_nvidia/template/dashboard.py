@@ -122,10 +122,8 @@ PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
         "Overview": (*_tiles(0, 0, _QUARTER // 3 * 2, 6), *_prototypes(("headroom", "utilization"), 2, 8, 4, 2)),
         "Memory and power": _prototypes(("memory", "power"), 0, 8, 4, 2),
-        "Clocks and fan": _prototypes(("clocks", "fan"), 0, 8, 4, 2),
-        "Throttling": _prototypes(("throttling",), 0, 8, 4, 2),
-        "Errors and links": _prototypes(("ecc", "nvlink", "pcie"), 0, 8, 4, 2),
-        "Activity": _prototypes(("codec", "gpm"), 0, 8, 4, 2),
+        "Clocks, fan and throttling": _prototypes(("clocks", "fan", "throttling"), 0, 8, 4, 2),
+        "Activity, errors and links": _prototypes(("codec", "gpm", "ecc", "nvlink", "pcie"), 0, 8, 4, 2),
     },
     "7.0": {
         "Overview": (

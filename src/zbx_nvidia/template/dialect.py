@@ -82,7 +82,8 @@ _WIDGET_ORDER: dict[str, Callable[[Tree], Any]] = {
 }
 # The order of fields in an export: 6.0 sorts by the API's numbers for their types first, 7.0 by name alone.
 _FIELD_ORDER = {"6.0": {"INTEGER": 0, "STRING": 1, "ITEM": 4, "GRAPH_PROTOTYPE": 7}, "7.0": {}}
-_FIELDS_UNKNOWN = {"6.0": ("reference",), "7.0": ()}
+# The beginnings of names.
+_FIELDS_UNKNOWN: dict[str, tuple[str, ...]] = {"6.0": ("reference", "thresholds."), "7.0": ()}
 
 # The properties that contain child objects, and the kind of these.
 _CHILDREN = {
@@ -172,7 +173,7 @@ def _widget(widget: Tree, series: str) -> Tree:
     fields = [
         {**field, "name": _FIELD_NAMES[series].get(field["name"], field["name"])}
         for field in widget["fields"]
-        if field["name"] not in _FIELDS_UNKNOWN[series]
+        if not field["name"].startswith(_FIELDS_UNKNOWN[series])
     ]
     widget["fields"] = sorted(
         fields, key=lambda field: (_FIELD_ORDER[series].get(field["type"], 0), _natural(field["name"]))
