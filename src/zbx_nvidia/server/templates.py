@@ -285,7 +285,7 @@ def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Cha
         old, new = before.get(field, default), after.get(field, default)
         if field in merge.LISTS:
             yield from _elements(kind, name, field, old or [], new or [])
-        elif field == "overrides" and _in_steps(old) == _in_steps(new):
+        elif field in _IN_ANY_ORDER and _IN_ANY_ORDER[field](old) == _IN_ANY_ORDER[field](new):
             continue
         elif old != new:
             yield Change("update", kind, name, field, _text(old), _text(new))
@@ -303,6 +303,30 @@ def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON
         operations = sorted(override.get("operations", []), key=json.dumps)
         ordered.append({**override, "filter": {**condition, "conditions": conditions}, "operations": operations})
     return ordered
+
+
+def _as_drawn(pages: Any) -> list[Object]:  # noqa: ANN401  JSON
+    """A dashboard's pages with the fields of each widget in one order.
+
+    6.0 exports fields of one type in the order of its database: a second import was seen to change that.
+    """
+    return [
+        {
+            **page,
+            "widgets": sorted(
+                (
+                    {**widget, "fields": sorted(widget.get("fields", []), key=json.dumps)}
+                    for widget in page.get("widgets", [])
+                ),
+                key=json.dumps,
+            ),
+        }
+        for page in pages or []
+    ]
+
+
+# What 6.0 exports in no order of its own, by field.
+_IN_ANY_ORDER = {"overrides": _in_steps, "pages": _as_drawn}
 
 
 def _elements(kind: str, name: str, field: str, before: list[Object], after: list[Object]) -> Iterator[Change]:

@@ -145,3 +145,20 @@ def test_another_order_of_overrides_is_no_change() -> None:
     assert changes(before, after) == []
     (change,) = changes([*after[:2], override("10", "d", "A")])
     assert (change.action, change.name, change.field) == ("update", "GPU discovery", "overrides")
+
+
+def test_another_order_of_the_fields_of_a_widget_is_no_change() -> None:
+    """6.0 exports those of one type in the order of its database."""
+    two, four = ({"type": "INTEGER", "name": "show", "value": value} for value in "24")
+    places = {"type": "INTEGER", "name": "decimal_places", "value": "0"}
+
+    def changes(old: list[dict[str, str]], new: list[dict[str, str]]) -> list[Any]:
+        before, after = (
+            {"name": "GPUs", "pages": [{"widgets": [{"type": "ITEM", "fields": fields}]}]} for fields in (old, new)
+        )
+        updated = {"before": before, "after": after}
+        return list(templates._changes({"dashboards": {"updated": [updated]}}))  # noqa: SLF001  what a server answers
+
+    assert changes([places, two, four], [two, places, four]) == []
+    (change,) = changes([places, two], [places, four])
+    assert (change.kind, change.field) == ("dashboard", "pages")
