@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,8 @@ def doctor(  # noqa: PLR0913  one for each option
       sudo zbx-nvidia doctor --url https://zabbix.example.com/zabbix \
         --token-file ~/.zabbix-token --host gpu01
     """
-    from zbx_nvidia.doctor.checks import first_fault  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.cli import terminal  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.doctor.checks import first_fault  # noqa: PLC0415  as above
     from zbx_nvidia.doctor.host_state import HostState  # noqa: PLC0415  as above
     from zbx_nvidia.doctor.run import run  # noqa: PLC0415  as above
 
@@ -70,7 +70,7 @@ def doctor(  # noqa: PLR0913  one for each option
         click.echo(json.dumps(as_data(findings, fault, server_asked=connect is not None), indent=2))
     else:
         root = host is None or host.root
-        width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+        width = terminal.width(WIDTH)
         asked = connect is not None
         for line in as_lines(findings, fault, server_asked=asked, root=root, width=width, verbose=verbose):
             click.echo(line)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -32,14 +30,15 @@ def plan_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def show_and_apply(plans: list[Plan], *, dry_run: bool, verbose: bool, as_json: bool) -> bool:
     """Prints the plans and, if none has a refusal, applies them. Returns whether it has changed anything."""
-    from zbx_nvidia.cli.preview import WIDTH, as_lines  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.cli import terminal  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.cli.preview import WIDTH, as_lines  # noqa: PLC0415  as above
     from zbx_nvidia.server.plan import as_data  # noqa: PLC0415  as above
 
     refusals = [plan.refusal for plan in plans if plan.refusal]
     changed = any(plan.changes for plan in plans)
     apply = changed and not dry_run and not refusals
     if not as_json:
-        width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+        width = terminal.width(WIDTH)
         for plan in plans:
             click.echo("\n".join(as_lines(plan, width, verbose=verbose)))
     if apply:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # s after which a document says its age: a service that is alive writes at least once a minute, except with a long
 # interval.
 _AGED = 60
-# s after which the document of a service is not shown: the service has ended. As zbx-nvidia-agent has it.
-_OLD = 300
 _LATEST = 10**11  # Unix time of which the clock of any machine can make a date
 _EVERY = "2"  # s between two drawings of --watch
 
@@ -155,6 +153,7 @@ def _of_service() -> Reading | None:
     The driver is left alone then: the service may have released it, may wait for a call that hangs, or may let the
     cards sleep.
     """
+    from zbx_nvidia.collector.main import OLD  # noqa: PLC0415  as above
     from zbx_nvidia.collector.resident import config  # noqa: PLC0415  as above
 
     try:
@@ -163,7 +162,7 @@ def _of_service() -> Reading | None:
     except UsageError:
         return None
     age = time.time() - document["timestamp"]
-    if abs(age) > _OLD:
+    if abs(age) > OLD:
         return _of_driver(
             f"{_aged(age)}: {path} is not shown, but the driver. Run `sudo systemctl restart zbx-nvidia`."
         )

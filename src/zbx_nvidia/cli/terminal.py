@@ -56,6 +56,11 @@ def _size() -> os.terminal_size:
     return shutil.get_terminal_size()
 
 
+def width(default: int) -> int:
+    """The columns of the terminal that standard output is; without one the default."""
+    return shutil.get_terminal_size((default, 0)).columns if sys.stdout.isatty() else default
+
+
 def moves() -> bool:
     """Whether the cursor of standard output can be moved."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in _DUMB

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Collection
 
 # s after which a service's document is not believed: one that is alive writes while it waits at least once a minute.
-_OLD = 300
+OLD = 300
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent serve [--config FILE] [--check | --clean]
@@ -112,7 +112,7 @@ def _aside(path: str) -> Status | None:
         with open(path, "rb") as file:
             document = json.load(file)
         # That of a service that was killed stays where no unit removes it.
-        if abs(time.time() - document["timestamp"]) > _OLD:
+        if abs(time.time() - document["timestamp"]) > OLD:
             return None
         code = document["status"]["code"]
     except (OSError, ValueError, LookupError, TypeError):

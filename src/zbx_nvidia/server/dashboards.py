@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.errors import ServerError
+from zbx_nvidia.server.hosts import host_groups
 from zbx_nvidia.server.plan import Change, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from zbx_nvidia.server.connection import Connection
 
@@ -18,7 +18,7 @@ PUBLIC = "0"
 _WIDGET = ("type", "name", "x", "y", "width", "height")
 
 
-def plan(zabbix: Connection, name: str, groups: Sequence[str], pages: Callable[[list[str]], list[Object]]) -> Plan:
+def plan(zabbix: Connection, name: str, groups: tuple[str, ...], pages: Callable[[list[str]], list[Object]]) -> Plan:
     """The changes that make the dashboard as wanted.
 
     A dashboard of that name is ours if a widget of it is: another one is left alone.
@@ -29,7 +29,7 @@ def plan(zabbix: Connection, name: str, groups: Sequence[str], pages: Callable[[
         groups: names of the host groups whose hosts it shows.
         pages: makes its pages from the IDs of these groups.
     """
-    wanted = pages(_groups(zabbix, groups))
+    wanted = pages(list(host_groups(zabbix, groups).values()))
     there = _dashboard(zabbix, name)
     if there is None:
         count = sum(len(page["widgets"]) for page in wanted)
@@ -75,15 +75,6 @@ def _dashboard(zabbix: Connection, name: str) -> Object | None:
     request = {"filter": {"name": name}, "output": ["dashboardid", "name"], "selectPages": "extend"}
     rows: list[Object] = zabbix.call("dashboard.get", request)
     return rows[0] if rows else None
-
-
-def _groups(zabbix: Connection, names: Sequence[str]) -> list[str]:
-    rows = zabbix.call("hostgroup.get", {"filter": {"name": list(names)}, "output": ["groupid", "name"]})
-    found = {row["name"]: str(row["groupid"]) for row in rows}
-    for name in names:
-        if name not in found:
-            raise ServerError(f"no host group {name!r}, or this user may not see it: add a host first, or give --group")
-    return [found[name] for name in names]
 
 
 def _is_ours(there: Object, wanted: list[Object]) -> bool:

@@ -89,7 +89,7 @@ def has_value(zabbix: Connection, name: str, key: str) -> bool:
 
 def _new(zabbix: Connection, wanted: Wanted, templateid: str, monitored: Object) -> Plan:
     names = wanted.groups or (wanted.default_group,)
-    groups = _groups(zabbix, wanted.groups) if wanted.groups else _groups(zabbix, names, required=False)
+    groups = host_groups(zabbix, wanted.groups) if wanted.groups else host_groups(zabbix, names, required=False)
     changes = [Change("add", "host group", name) for name in names if name not in groups]
     changes.append(Change("add", "host", wanted.name, new=_summary(wanted, names)))
     request: Object = {
@@ -187,7 +187,7 @@ def _existing(  # noqa: PLR0913  ids are looked up once
 def _add_groups(zabbix: Connection, wanted: Wanted, host: Object, update: _Update) -> None:
     present = host[versions.host_groups_property(zabbix.version)]
     ids = [group["groupid"] for group in present]
-    for name, groupid in _groups(zabbix, wanted.groups).items():
+    for name, groupid in host_groups(zabbix, wanted.groups).items():
         if groupid not in ids:
             update.add("host group", name)
             ids.append(groupid)
@@ -347,8 +347,14 @@ def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
     return linked
 
 
-def _groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:
-    """The ids of host groups by name."""
+def host_groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:
+    """The ids of host groups by name.
+
+    Args:
+        zabbix: the server.
+        names: of the groups, as they are written.
+        required: whether each must exist; the message names the most similar ones.
+    """
     if not names:
         return {}
     request = {"output": ["groupid", "name"]}  # 7.0 returns the id only on request

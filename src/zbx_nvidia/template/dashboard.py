@@ -30,7 +30,7 @@ NAME = "NVIDIA GPUs"
 
 # A line for each GPU of the largest hosts.
 _LINES = 16
-_WHOLE, _HALF, _THIRD, _QUARTER, _EIGHTH = 72, 36, 24, 18, 9
+_WHOLE, _HALF, _THIRD, _QUARTER, _SIXTH, _EIGHTH = 72, 36, 24, 18, 12, 9
 _NARROW = 22
 _NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
 
@@ -66,7 +66,6 @@ class Widget(NamedTuple):
 _CONSTANT: dict[str, Fields] = {
     "problems": problems(),
     "problemsbysv": [("INTEGER", "show_type", "1"), ("INTEGER", "layout", "1")],  # one number a severity, in a column
-    "selected": [],
 }
 
 
@@ -120,7 +119,7 @@ _COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percen
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
-        "Overview": (*_tiles(0, 0, _QUARTER // 3 * 2, 6), *_prototypes(("headroom", "utilization"), 2, 8, 4, 2)),
+        "Overview": (*_tiles(0, 0, _SIXTH, 6), *_prototypes(("headroom", "utilization"), 2, 8, 4, 2)),
         "Memory and power": _prototypes(("memory", "power"), 0, 8, 4, 2),
         "Clocks, fan and throttling": _prototypes(("clocks", "fan", "throttling"), 0, 8, 4, 2),
         "Activity, errors and links": _prototypes(("codec", "gpm", "ecc", "nvlink", "pcie"), 0, 8, 4, 2),
@@ -230,10 +229,11 @@ def _reference(page: int, place: int) -> str:
 
 def _widget(widgets: tuple[Widget, ...], place: int, template: str, page: int) -> Tree:
     widget = widgets[place]
-    fields = _fields(widget, template)
     if widget.kind == "selected":
         (comb,) = (other for other, one in enumerate(widgets) if one[:2] == ("honeycomb", widget.what))
         fields = selected(_reference(page, comb))
+    else:
+        fields = _fields(widget, template)
     return {
         "type": "svggraph" if widget.kind == "selected" else widget.kind,
         "name": widget.title,

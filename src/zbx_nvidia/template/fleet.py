@@ -62,12 +62,19 @@ def _ranking(title: str, ref: str, order: str, place: int, top: int) -> _Widget:
     return _Widget("tophosts", title, place * 18, top, 18, 5, fields, of_groups=True)
 
 
+def _of_all_hosts(pattern: str) -> Fields:
+    """The data set of all items of that name, in shades of one color."""
+    return [
+        ("STRING", "ds.0.hosts.0", "*"),
+        ("STRING", "ds.0.items.0", pattern),
+        ("STRING", "ds.0.color", COLORS[1]),
+    ]
+
+
 def _by_host(title: str, ref: str, x: int, top: int, height: int) -> _Widget:
     """A graph with an area for each host, one on top of the other: their upper edge is the sum. In 6.0, lines."""
     fields: Fields = [
-        ("STRING", "ds.0.hosts.0", "*"),
-        ("STRING", "ds.0.items.0", HOST_PREFIX + BY_REF[ref].name),
-        ("STRING", "ds.0.color", COLORS[1]),
+        *_of_all_hosts(HOST_PREFIX + BY_REF[ref].name),
         ("INTEGER", "ds.0.stacked", "1"),
         ("STRING", "lefty_min", "0"),
         ("INTEGER", "righty", "0"),
@@ -79,9 +86,7 @@ def _by_host(title: str, ref: str, x: int, top: int, height: int) -> _Widget:
 def _every(title: str, ref: str, x: int, top: int) -> _Widget:
     """A graph with a line for each GPU of each host."""
     fields: Fields = [
-        ("STRING", "ds.0.hosts.0", "*"),
-        ("STRING", "ds.0.items.0", item_pattern(BY_REF[ref])),
-        ("STRING", "ds.0.color", COLORS[1]),
+        *_of_all_hosts(item_pattern(BY_REF[ref])),
         ("INTEGER", "ds.0.fill", "0"),
         ("INTEGER", "righty", "0"),
         ("INTEGER", "legend", "0"),
@@ -92,9 +97,7 @@ def _every(title: str, ref: str, x: int, top: int) -> _Widget:
 def _total(title: str, ref: str, x: int, top: int) -> _Widget:
     """A ring of all hosts with their total in the middle."""
     fields: Fields = [
-        ("STRING", "ds.0.hosts.0", "*"),
-        ("STRING", "ds.0.items.0", HOST_PREFIX + BY_REF[ref].name),
-        ("STRING", "ds.0.color", COLORS[1]),
+        *_of_all_hosts(HOST_PREFIX + BY_REF[ref].name),
         ("INTEGER", "draw_type", "1"),
         ("INTEGER", "total_show", "1"),
         ("INTEGER", "decimal_places", "0"),

@@ -17,15 +17,18 @@ _GOOD, _FAIR, _POOR, _BAD = "66BB6A", "FFEE58", "FFA726", "EF5350"
 # Without a verdict: a busy GPU is as well as an idle one.
 _CALM, _BUSY, _FULL = "ECEFF1", "B3E5FC", "4FC3F7"
 
+_ANY_IS_BAD = (("0", _GOOD), ("1", _BAD))
+_NONE_IS_BAD = (("0", _BAD), ("1", _GOOD))
+_DEGREES_LEFT = (("-100", _BAD), ("5", _POOR), ("10", _FAIR), ("15", _GOOD))
 # From which value on a metric has a color. Below the first one a widget has none.
 _THRESHOLDS: dict[str, tuple[tuple[str, str], ...]] = {
-    "status.code": (("0", _GOOD), ("1", _BAD)),
-    "host.gpus_present": (("0", _BAD), ("1", _GOOD)),
-    "host.gpus_lost": (("0", _GOOD), ("1", _BAD)),
-    "host.gpus_sick": (("0", _GOOD), ("1", _BAD)),
-    "host.temperature_headroom": (("-100", _BAD), ("5", _POOR), ("10", _FAIR), ("15", _GOOD)),
-    "gpu.present": (("0", _BAD), ("1", _GOOD)),
-    "gpu.temperature_headroom": (("-100", _BAD), ("5", _POOR), ("10", _FAIR), ("15", _GOOD)),
+    "status.code": _ANY_IS_BAD,
+    "host.gpus_present": _NONE_IS_BAD,
+    "host.gpus_lost": _ANY_IS_BAD,
+    "host.gpus_sick": _ANY_IS_BAD,
+    "host.temperature_headroom": _DEGREES_LEFT,
+    "gpu.present": _NONE_IS_BAD,
+    "gpu.temperature_headroom": _DEGREES_LEFT,
     "gpu.utilization": (("0", _CALM), ("5", _BUSY), ("80", _FULL)),
     "gpu.memory_used_percent": (("0", _CALM), ("10", _BUSY), ("80", _FULL), ("98", _POOR)),
 }
@@ -45,7 +48,8 @@ def item_pattern(metric: Metric) -> str:
 
     That of a GPU ends in its short UUID, "[1a2b3c4d]"; that of a part of a GPU does not.
     """
-    return f"{ {'gpu': 'GPU *]', 'user': 'User *', 'mig': 'GPU * MIG *'}[metric.entity] }: {metric.name}"
+    beginning = {"gpu": "GPU *]", "user": "User *", "mig": "GPU * MIG *"}[metric.entity]
+    return f"{beginning}: {metric.name}"
 
 
 def honeycomb(ref: str, label: str) -> Fields:

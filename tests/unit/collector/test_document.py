@@ -13,6 +13,7 @@ from tests.golden.documents import path_of
 from tests.unit.collector.collector import checked
 from zbx_nvidia.catalog import metrics, status
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT
+from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
 from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 from zbx_nvidia.collector import document, oneshot
@@ -335,6 +336,12 @@ def test_what_the_gpus_of_a_host_are_together() -> None:
     totals = {key: host[key] for key in ("utilization", "power", "temperature_headroom", "gpus_held_idle")}
     assert totals == {"utilization": 16.67, "power": 130.75, "temperature_headroom": 7, "gpus_held_idle": 1}
     assert not {"utilization", "power", "temperature_headroom", "gpus_held_idle"} & made_of(card(0))["host"].keys()
+
+
+def test_held_is_what_the_alert_on_idle_gpus_takes_for_held() -> None:
+    """The collector imports no macros: each poll would pay for them."""
+    (macro,) = (macro for macro in MACROS if macro.name == "$NVIDIA.IDLE.MEMORY")
+    assert float(macro.value) == document._HELD  # noqa: SLF001  it is written a second time there
 
 
 def test_the_place_of_a_card_is_said_as_far_as_it_is_known() -> None:
