@@ -345,13 +345,15 @@ def test_held_is_what_the_alert_on_idle_gpus_takes_for_held() -> None:
 
 
 def test_the_place_of_a_card_is_said_as_far_as_it_is_known() -> None:
-    """GeForce cards all report module 1 and have no serial number; a T4 reports module 0."""
+    """GeForce cards all report module 1 and have no serial number; a T4 reports module 0. A number that two cards have is
+    no place."""
     geforce, t4 = {"module_id": 1}, {"module_id": 0, "serial": "17"}
     places = [
         (row["{#SLOT}"], row["{#PLACE}"])
         for cards in (
             (card(0, **geforce), card(1, **geforce)),
             (card(0, **t4),),
+            (card(0, module_id=1, serial="17"), card(1, module_id=1, serial="18")),
             (card(0, module_id=3, serial="17"), card(1, module_id=4, serial="18", chassis_serial="C", tray=2)),
         )
         for row in made_of(*cards)["discovery"]["gpus"]
@@ -360,6 +362,8 @@ def test_the_place_of_a_card_is_said_as_far_as_it_is_known() -> None:
         ("none", "00000000:00:00.0"),
         ("none", "00000000:01:00.0"),
         ("none", "00000000:00:00.0, serial number 17"),
+        ("none", "00000000:00:00.0, serial number 17"),
+        ("none", "00000000:01:00.0, serial number 18"),
         ("module 3", "00000000:00:00.0, module 3, serial number 17"),
         ("chassis C, tray 2, module 4", "00000000:01:00.0, chassis C, tray 2, module 4, serial number 18"),
     ]
