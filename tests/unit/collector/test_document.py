@@ -345,8 +345,10 @@ def test_held_is_what_the_alert_on_idle_gpus_takes_for_held() -> None:
 
 
 def test_the_place_of_a_card_is_said_as_far_as_it_is_known() -> None:
-    """GeForce cards all report module 1 and have no serial number; a T4 reports module 0. A number that two cards have is
-    no place."""
+    """GeForce cards all report module 1 and have no serial number; a T4 reports module 0.
+
+    A number that two cards have is no place.
+    """
     geforce, t4 = {"module_id": 1}, {"module_id": 0, "serial": "17"}
     places = [
         (row["{#SLOT}"], row["{#PLACE}"])
