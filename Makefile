@@ -20,7 +20,7 @@ demo: venv wheel engine ## start a real Zabbix with simulated GPUs on this machi
 demo-down: ## remove the demo
 	@scripts/demo-down.sh
 
-UNIT_PROGRAMS = scripts/system-packages.sh systemd valgrind fish mandoc zsh
+UNIT_PROGRAMS = scripts/system-packages.sh systemd valgrind fish mandoc zsh && scripts/nvidia-smi.sh
 
 test: test-all-unit test-integration ## run all checks and tests
 

@@ -11,14 +11,6 @@ has_plugins() {
     docker compose version --short 2>/dev/null | grep -q '^v\?[2-9]' && docker buildx version >/dev/null 2>&1
 }
 
-# The Debian mirror of this machine, which may be a private one.
-debian_mirror() {
-    local uri
-    # shellcheck disable=SC2016  # apt expands $(REPO_URI), not the shell
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | head -n 1)
-    echo "${uri:-http://deb.debian.org/debian}"
-}
-
 # bookworm's docker-compose is 1.29, which has no `docker compose`. trixie's packages can be installed on bookworm
 # without others. The pin keeps all other packages of the machine on bookworm.
 add_trixie() {

@@ -45,3 +45,11 @@ apt_install() {
     quietly apt-install as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends --no-remove install "$@"
 }
+
+# The Debian mirror of this machine, which may be a private one.
+debian_mirror() {
+    local uri
+    # shellcheck disable=SC2016  # apt expands $(REPO_URI), not the shell
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | head -n 1)
+    echo "${uri:-http://deb.debian.org/debian}"
+}

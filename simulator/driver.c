@@ -59,6 +59,24 @@ static bool same_file(const struct stat *a, const struct stat *b) {
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* To the file that NVML_SIMULATOR_DEBUG names by an absolute path, or to standard error if it has another value. */
+static void report(const char *fault) {
+    const char *where = getenv("NVML_SIMULATOR_DEBUG");
+    if (!where)
+        return;
+    char folder[4096] = "";
+    const bool relative = driver.path[0] != '/' && getcwd(folder, sizeof folder);
+    FILE *file = where[0] == '/' ? fopen(where, "ae") : stderr;
+    if (!file)
+        return;
+    if (relative)
+        fprintf(file, "%s (a relative path, looked for in %s)\n", fault, folder);
+    else
+        fprintf(file, "%s\n", fault);
+    if (file != stderr)
+        fclose(file);
+}
+
 /* Reads the profile if it has changed. If the new one is invalid or missing, the old one stays valid. */
 static void refresh(void) {
     struct stat now = {0};
@@ -73,8 +91,8 @@ static void refresh(void) {
         driver.profile = profile;
         driver.generation++;
         pthread_cond_broadcast(&driver.changed);
-    } else if (getenv("NVML_SIMULATOR_DEBUG")) {
-        fprintf(stderr, "%s\n", message);
+    } else {
+        report(message);
     }
 }
 

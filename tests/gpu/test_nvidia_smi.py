@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.gpu.smi import COLUMNS, readings
-from tests.unit.collector.collector import Answer, get
-from zbx_nvidia.catalog.metrics import CHAR, GPU_METRICS
+from tests.gpu.smi import differences, known, readings
+from tests.unit.collector.collector import get
+from zbx_nvidia.catalog.metrics import GPU_METRICS
 
 pytestmark = pytest.mark.gpu
 
@@ -49,7 +49,6 @@ MOVES = {
     "clock_graphics": 300 * 10**6,
     "clock_video": 300 * 10**6,
 }
-ROUNDING = {"B": 2**20, "W": 0.01}  # nvidia-smi prints whole MiB and hundredths of a watt
 ATTEMPTS = 5  # a card that wakes or falls asleep between the looks changes all its clocks
 
 
@@ -64,36 +63,20 @@ def smi(*arguments: str) -> str:
     return run.stdout
 
 
-def cards() -> dict[str, dict[str, Any]]:
-    """Readings of nvidia-smi by UUID and key of the document, in the document's units; what it lacks is left out."""
-    known = smi("--help-query-gpu")
-    asked = {key: column for key, column in COLUMNS.items() if f'"{column}"' in known}
-    assert {"uuid", "temperature", "power", "memory_used"} <= asked.keys()
+def cards() -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """What nvidia-smi was asked for, and its readings, in the terms of the document."""
+    asked = known(smi("--help-query-gpu"))
     table = smi(f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader")
-    return {row["uuid"]: row for row in readings(table.splitlines(), asked)}
-
-
-def differences(answer: Answer, seen: dict[str, dict[str, Any]]) -> list[str]:
-    assert answer.document["gpus"].keys() == seen.keys() == answer.document["presence"].keys()
-    found = []
-    for uuid, card in seen.items():
-        ours = answer.document["gpus"][uuid]
-        for metric in GPU_METRICS:
-            mine, theirs = ours.get(metric.key), card.get(metric.key)
-            if metric.smi not in COLUMNS.values() or mine == theirs:
-                continue
-            room = MOVES.get(metric.key, 0) + ROUNDING.get(metric.unit, 0)
-            if mine is None or theirs is None or metric.kind == CHAR or abs(mine - theirs) > room:
-                found.append(f"{uuid} {metric.key}: {mine}, {metric.smi}: {theirs}")
-    return found
+    return asked, readings(table.splitlines(), asked)
 
 
 def test_document_says_what_nvidia_smi_says() -> None:
     for _ in range(ATTEMPTS):
-        seen = cards()
+        asked, seen = cards()
         answer = get(os.environ)
         assert answer.code == 0, answer.message
-        if not (found := differences(answer, seen)):
+        assert answer.document["presence"].keys() == {card["uuid"] for card in seen}
+        if not (found := differences(answer.document["gpus"], seen, asked, MOVES)):
             break
         time.sleep(1)
     assert found == []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.unit.collector.collector import get
 
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory
@@ -207,6 +208,20 @@ def test_no_profile_at_all(machine: MachineFactory, nvml: ClientFactory) -> None
     ask = nvml(node, init=False)
     assert ask("nvmlInit()") == "NVMLError_Unknown"
     assert ask.errors() == f"{node.path}: No such file or directory\n"
+
+
+def test_the_fault_of_a_profile_reaches_a_file(machine: MachineFactory, tmp_path: Path) -> None:
+    """A collection's standard error is nobody's."""
+    node = machine("t4")
+    node.set("gpu 0", temprature=40)
+    log = tmp_path / "faults"
+    answer = get({**node.env, "NVML_SIMULATOR_DEBUG": str(log)})
+    assert "999" in answer.message
+    assert f"{node.path}:" in log.read_text()
+    assert "temprature" in log.read_text()
+    log.unlink()
+    get({**node.env, "NVML_SIMULATOR_PROFILE": "t4.profile", "NVML_SIMULATOR_DEBUG": str(log)})
+    assert "t4.profile: No such file or directory (a relative path, looked for in " in log.read_text()
 
 
 def test_the_number_of_gpus(machine: MachineFactory, nvml: ClientFactory) -> None:

@@ -318,6 +318,7 @@ LACKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_values_move_and_hold_together_through_an_hour(
     machine: MachineFactory, nvml: ClientFactory, profile: str
