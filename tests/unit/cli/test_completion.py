@@ -136,6 +136,7 @@ def _fish(line: str, env: dict[str, str]) -> str:
     return f"{line.rpartition(' ')[0]} {word.partition(chr(9))[0]} "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_tab_key_completes(completed: dict[str, str], case: str) -> None:
     line, added = CASES[case]

@@ -39,6 +39,7 @@ def code(command: str, *arguments: str, env: dict[str, str] | None = None) -> in
     return done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_and_wrong_usage(command: str) -> None:
     assert code(command, "--help") == 0

@@ -61,6 +61,7 @@ def assert_seven_are_complete(answer: Answer, well: Answer, stuck: int) -> None:
     assert answer.document["host"]["gpus_lost"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -103,6 +104,7 @@ def test_one_gpu_of_eight_hangs(
     assert len(healed.document["presence"]) == 8
 
 
+@pytest.mark.slow
 def test_ten_polls_at_once_leave_one_process(eight: Machine, clocked: ClocksFactory, tmp_path: Path) -> None:
     clocks = clocked(eight, speed=SPEED)
     eight.set("gpu 5", state="hang")
@@ -206,6 +208,7 @@ def test_gpus_are_asked_side_by_side(eight: Machine, clocked: ClocksFactory) -> 
     assert poll.answer().code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_child_that_dies(eight: Machine, well: Answer, tmp_path: Path, number: signal.Signals) -> None:
     eight.set("gpu 5", power_usage="!SLOW(1000) 70000")

@@ -89,6 +89,7 @@ def versions(target: Path) -> set[str]:
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_builds_give_the_same_bytes(pyz: Path, tmp_path: Path) -> None:
     again = build(tmp_path / "zbx-nvidia.pyz")
     assert again.read_bytes() == pyz.read_bytes()
@@ -122,6 +123,7 @@ def test_an_old_python_is_told_so(pyz: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "zbx-nvidia needs Python 3.10 or newer, and this is 3.9\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_starts_from_it(pyz: Path, command: str) -> None:
     done = packed(pyz, command, "--help")
@@ -148,6 +150,7 @@ def test_it_reads_the_driver_prints_yaml_and_speaks_http(
     assert "https://127.0.0.1:1 cannot be reached: Connection refused" in refused.stderr
 
 
+@pytest.mark.slow
 def test_its_doctor_looks_at_what_was_unpacked(pyz: Path) -> None:
     done = packed(pyz, "doctor", "--json")
     (program,) = [check for check in json.loads(done.stdout)["checks"] if check["id"] == "program"]
@@ -188,6 +191,7 @@ def tree(folder: Path) -> dict[str, str]:
 # -- on a host --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_unpacked_it_runs_for_a_user_without_a_home(there: Path, tmp_path: Path, machine: MachineFactory) -> None:
     assert {path.name for path in (there / "bin").iterdir()} == set(SCRIPTS)
     for path in (there, *there.rglob("*")):
@@ -268,6 +272,7 @@ def test_a_version_that_does_not_start_changes_nothing(small: Path, tmp_path: Pa
     assert run(target / "bin" / "zbx-nvidia-agent", "--version").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_its_own_it_does_not_touch_unasked(small: Path, tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
@@ -368,6 +373,7 @@ def test_only_what_was_unpacked_is_removed(small: Path, tmp_path: Path) -> None:
 # -- other places -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_empty_folder_will_do(small: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     assert unpacked(small, tmp_path / "there").startswith("Unpacked ")
@@ -381,6 +387,7 @@ def test_a_folder_that_cannot_be_made(small: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_python_that_nobody_else_may_use_is_warned_of(small: Path, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)

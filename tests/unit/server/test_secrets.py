@@ -96,6 +96,7 @@ def test_a_marker_in_a_chain_would_be_found() -> None:
     assert any(TOKEN in text for text in told(error))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["6.0.14", "7.0.22"])
 @pytest.mark.parametrize(
     "method", ["apiinfo.version", "user.login", "user.checkAuthentication", "host.get", "host.create"]

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.unit.template.files import template_text
 from zbx_nvidia.cli.main import main
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import templates, versions
 from zbx_nvidia.server.connection import Credentials, connect
-from zbx_nvidia.template import SERIES, render
+from zbx_nvidia.template import SERIES
 
 TOKEN = "0f0e0d0c"  # noqa: S105  of no real account; nothing else contains it, so that nothing else is redacted
 COMPARE, IMPORT = "configuration.importcompare", "configuration.import"
@@ -69,6 +70,7 @@ class Zabbix:
         return CliRunner().invoke(main, ["install-template", *options], env=environment, prog_name="zbx-nvidia")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "file"), [("6.4", "6.0"), ("7.0", "7.0"), ("7.2", "7.0"), ("7.4", "7.4"), ("8.0", "7.4")]
 )
@@ -111,6 +113,7 @@ def test_a_file_that_only_the_import_refuses_is_replaced(front: Any, answers: An
     assert zabbix.sent == [(COMPARE, "7.4"), (IMPORT, "7.4"), (COMPARE, "7.0"), (IMPORT, "7.0")]
 
 
+@pytest.mark.slow
 def test_two_variants_warn_once(front: Any, answers: Any) -> None:
     done = Zabbix(front, answers, "7.4", {(COMPARE, "7.4"): CONSTANT}).run("--variant", "both", "--dry-run")
     assert done.stderr.count("\n") == 1
@@ -250,6 +253,6 @@ def test_an_older_file_that_would_revert_an_edit_is_not_imported(front: Any, ans
 
 
 @pytest.mark.parametrize("variant", ["passive", "active"])
-def test_what_is_rendered_for_a_server_names_its_version(variant: str) -> None:
+def test_what_is_for_a_server_names_its_version(variant: str) -> None:
     for _, series in versions.DIALECTS:
-        assert f"version: '{series}'" in render(series, variant)[:60]
+        assert f"version: '{series}'" in template_text(series, variant)[:60]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import json
 import re
 import subprocess
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.unit.template.files import exported, template_text
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
@@ -27,16 +26,6 @@ from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES, TRIGGER_PREFIXES
 
 ROOT = Path(__file__).parents[3]
 COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
-
-
-# The parser in C, where there is one, takes a tenth of the time.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@functools.cache
-def exported(series: str, variant: str) -> dict[str, Any]:
-    tree: dict[str, Any] = yaml.load(render(series, variant), Loader=LOADER)["zabbix_export"]  # noqa: S506  a safe one
-    return tree
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
@@ -64,11 +53,18 @@ def triggers(export: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in walk(export) if "expression" in node and "uuid" in node]
 
 
+@pytest.mark.slow
 def test_generated_files_are_what_the_catalog_generates() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("series", "variant"), COMBINATIONS)
+def test_what_a_server_gets_is_the_file(series: str, variant: str) -> None:
+    assert render(series, variant) == template_text(series, variant)
 
 
 def test_the_wheel_carries_the_files_of_the_repository() -> None:
@@ -110,17 +106,17 @@ def test_uuids_of_all_series_are_the_same() -> None:
 def test_every_reference_is_answered(export: dict[str, Any]) -> None:
     template = export["templates"][0]
     keys = {node["key"] for node in walk(template) if "key" in node and "uuid" in node}
+    known = {(trigger["name"], trigger["expression"]) for trigger in triggers(export)}
     named = 0
     for trigger in triggers(export):
-        for text in (trigger["expression"], trigger.get("recovery_expression", ""), trigger.get("event_name", "")):
-            assert "@" not in text
-            for host, key in re.findall(r"[(]/([^/]*)/(nvidia[a-z0-9_.]*(?:\[[^\]]*\])?)", text):
+        for part in (trigger["expression"], trigger.get("recovery_expression", ""), trigger.get("event_name", "")):
+            assert "@" not in part
+            for host, key in re.findall(r"[(]/([^/]*)/(nvidia[a-z0-9_.]*(?:\[[^\]]*\])?)", part):
                 assert host in ("", template["name"])
-                assert key in keys, text
+                assert key in keys, part
                 named += 1
         for dependency in trigger.get("dependencies", []):
-            others = [(other["name"], other["expression"]) for other in triggers(export)]
-            assert (dependency["name"], dependency["expression"]) in others
+            assert (dependency["name"], dependency["expression"]) in known
     assert named > 20
     for node in walk(template):
         if set(node) == {"host", "key"}:
@@ -137,9 +133,9 @@ def test_every_reference_is_answered(export: dict[str, Any]) -> None:
 def test_every_macro_has_a_default(export: dict[str, Any]) -> None:
     template = export["templates"][0]
     there = {macro["macro"] for macro in template["macros"]}
-    text = yaml.safe_dump([template["items"], template["discovery_rules"], export["triggers"]], allow_unicode=True)
+    users = json.dumps([template["items"], template["discovery_rules"], export["triggers"]])
     # A macro with context falls back to the one without.
-    used = {f"{{{name}}}" for name in re.findall(r"\{(\$NVIDIA[A-Z0-9_.]*)", text)}
+    used = {f"{{{name}}}" for name in re.findall(r"\{(\$NVIDIA[A-Z0-9_.]*)", users)}
     assert used == there
 
 

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import copy
-import functools
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
+from tests.unit.template.files import exported, template_text
 from tests.unit.template.wizard_format import problems, without_additions
 from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GROUPS
-from zbx_nvidia.template import VARIANTS, render
+from zbx_nvidia.template import VARIANTS
 from zbx_nvidia.template.build import ALL_MACROS, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Tree = dict[str, Any]
-
-
-@functools.cache
-def exported(series: str, variant: str) -> Tree:
-    tree: Tree = yaml.load(render(series, variant), Loader=LOADER)["zabbix_export"]  # noqa: S506  a safe one
-    return tree
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_rules_hold(variant: str) -> None:
-    assert problems(render("7.4", variant), exported("7.4", variant)) == []
+    assert problems(template_text("7.4", variant), exported("7.4", variant)) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_without_its_additions_it_is_the_file_for_7_0_byte_for_byte(variant: str) -> None:
     """That one is imported into a real Zabbix 7.0."""
-    text = render("7.4", variant)
-    assert without_additions(text) == render("7.0", variant)
+    text = template_text("7.4", variant)
+    assert without_additions(text) == template_text("7.0", variant)
     assert text.count("          config:\n") == sum(macro.field is not None for macro in ALL_MACROS) > 60
 
 
@@ -139,7 +131,7 @@ def test_a_fault_is_found(fault: str) -> None:
     ],
 )
 def test_a_fault_in_the_text_is_found(line: str, replacement: str, message: str) -> None:
-    text = render("7.4", "passive")
+    text = template_text("7.4", "passive")
     wrong = text.replace(f" {line}\n", f" {replacement}\n", 1)
     assert wrong != text
     assert any(message in problem for problem in problems(wrong, exported("7.4", "passive")))
@@ -155,15 +147,15 @@ def test_a_fault_in_the_text_is_found(line: str, replacement: str, message: str)
     ],
 )
 def test_another_difference_from_the_file_for_7_0_is_found(change: Callable[[str], str]) -> None:
-    text = render("7.4", "passive")
+    text = template_text("7.4", "passive")
     assert change(text) != text
-    assert without_additions(change(text)) != render("7.0", "passive")
+    assert without_additions(change(text)) != template_text("7.0", "passive")
 
 
 @pytest.mark.parametrize("series", ["6.0", "7.0"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_older_files_have_nothing_of_it(series: str, variant: str) -> None:
-    assert not re.search(r"^ +(wizard_ready|readme|config):", render(series, variant), re.MULTILINE)
+    assert not re.search(r"^ +(wizard_ready|readme|config):", template_text(series, variant), re.MULTILINE)
 
 
 def test_help_is_the_description_of_the_macro() -> None:

@@ -334,6 +334,7 @@ print(most, held, live)
 """
 
 
+@pytest.mark.slow
 def test_samples_are_given_back(machine: MachineFactory, tmp_path: Path) -> None:
     """Those that are too old, those of instances that are gone, and those of calls that fail."""
     node = machine("h100-mig")

@@ -201,6 +201,7 @@ def test_the_worker_ends_when_the_service_is_killed(eight: Machine, serve: Servi
     service.next()
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     """Written and read thousands of times at once."""
     path = tmp_path / "document.json"
@@ -252,6 +253,7 @@ while kills < 300 or middle < 20:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_write_leaves_a_whole_file(tmp_path: Path) -> None:
     """Three hundred times at the least, and until twenty have hit the middle."""
     # In a process of its own: a fork of this one, which has threads, is not to be had.
