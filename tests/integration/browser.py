@@ -33,7 +33,9 @@ CONTENT = (
     ".dashboard-widget-item, img, tbody tr"
 )
 LOOK = """(widgets, [heading, content]) => widgets.map(widget => [
-    widget.querySelector(heading)?.innerText ?? '', !!widget.querySelector(content), widget.innerText
+    widget.querySelector(heading)?.innerText ?? '',
+    [...widget.querySelectorAll(content)].some(part => part.tagName !== 'IMG' || part.naturalWidth > 0),
+    widget.innerText
 ])"""
 PHP_ERROR = re.compile(r"Undefined |Fatal error|Invalid parameter|No permissions|Cannot ")
 
@@ -112,7 +114,9 @@ class FrontEnd:
 
     def _settle(self) -> None:
         self._page.wait_for_load_state("networkidle")
-        self._page.wait_for_function("!document.querySelector('.is-loading')")
+        self._page.wait_for_function(
+            "!document.querySelector('.is-loading') && [...document.images].every(image => image.complete)"
+        )
 
 
 @contextlib.contextmanager
