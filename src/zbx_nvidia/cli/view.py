@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.cli import health
+from zbx_nvidia.cli import health, instances
 from zbx_nvidia.cli.table import Column, Line, Look, Row, Span, bar, filled, fitting, lay_out, width, width_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def lines(document: dict[str, Any], look: Look, *, wide: bool, processes: bool, 
         found += look.wrap(look.clean(text), "bad")
     if wide and (gpus or unwell):
         found += [(), *_identities(gpus, unwell, look)]
+    if divided := instances.lines(document, look, wide=wide):
+        found += [(), *divided]
     if processes and gpus:
         found += [(), *_processes(document, gpus, look)]
     # What a lost card answers is in its row.

@@ -357,6 +357,25 @@ def test_what_identifies_the_cards(calm: MachineFactory) -> None:
     assert shown(host.env, "--wide").lines[11].split() == ["GPU", "PCI", "address", "Serial", "UUID"]
 
 
+def test_mig_instances_have_lines_of_their_own(tmp_path: Path) -> None:
+    document = golden("h100-mig")
+    first = document["discovery"]["mig"][0]["{#MIG}"]
+    document["mig"][first] |= {"memory_used": 42_400_000_000, "gpm_sm": 61.4, "gpm_tensor": 0.2}
+    # Of an instance that a later reading did not find, a document may have the row alone.
+    document["mig"].pop(document["discovery"]["mig"][1]["{#MIG}"])
+    file = tmp_path / "document.json"
+    file.write_text(json.dumps(document))
+    lines = shown(NOWHERE, "--document", str(file)).lines
+    assert lines[lines.index("") + 1 :] == [
+        "GPU   MIG  Profile        Memory    SM  Tensor",
+        "  0   2/0  3g.40gb  39.5/39.5GiB   61%      0%",
+        "  0   9/0  1g.10gb    0.0/9.8GiB",
+        "  0  10/0  1g.10gb    0.0/9.8GiB",
+    ]
+    assert RED + "39.5/39.5GiB" in shown(NOWHERE, "--document", str(file)).raw
+    assert first in "\n".join(shown(NOWHERE, "--document", str(file), "--wide", columns=120).lines)
+
+
 def test_processes_with_their_users(calm: MachineFactory) -> None:
     host = calm("gtx1070")
     host.set(f"gpu 0 process {os.getpid()}", name="/opt/train/train --secret", compute=1, used_memory=2**30)
