@@ -33,6 +33,7 @@ SERIES = tuple(os.environ.get("ZBX_NVIDIA_TEST_SERIES", " ".join(ALL_SERIES)).sp
 PROFILE = "/etc/nvml-simulator/profile"
 SERVICES = ("postgres", "server", "web", "workstation", "gpu-server")
 PAUSE = 1.0  # s between two looks: the tests' own questions are work for the server that they wait for
+RELOAD = 3.0  # s from one reading of the configuration to the next, while a test waits for what depends on it
 ANSWER = 120.0  # s that the front end has for an answer
 
 
@@ -40,15 +41,23 @@ class StackFailure(Exception):  # noqa: N818  what it is, in the words of the re
     """A container or the front end does not work: nothing that the product has done."""
 
 
+WRITES = (".create", ".update", ".delete", ".massadd", ".massremove", ".import")
+
+
 class Api(ZabbixAPI):  # type: ignore[misc]  # untyped
-    """The API of a stack."""
+    """The API of a stack, which tells who must know that something was written."""
+
+    written: Callable[[], None] | None = None
 
     def do_request(self, method: str, params: Any = None) -> Any:
         """Raises StackFailure where no answer comes."""
         try:
-            return super().do_request(method, params)
+            answer = super().do_request(method, params)
         except requests.RequestException as error:  # 502 and 504 of a web server without PHP too
             raise StackFailure(f"the front end gives {method} no answer: {error}") from None
+        if self.written and method.endswith(WRITES) and not method.startswith("task."):
+            self.written()
+        return answer
 
 
 class Stack:
@@ -63,6 +72,7 @@ class Stack:
         self.api: Any = Api(url, timeout=ANSWER)
         self.api.session.trust_env = False
         self.api.login(self.user, self.password)
+        self.api.written = self.reload
 
     # `input` is what subprocess calls it.
     def exec(self, service: str, *command: str, user: str | None = None, input: str | None = None) -> str:  # noqa: A002
@@ -98,6 +108,11 @@ class Stack:
                 complaints.append(str(error))
         return "; ".join(complaints)
 
+    def reload(self) -> None:
+        """Let the server read its configuration now: by itself it does so seldom. One that is stopped will anyway."""
+        command = ["docker", "exec", f"{self.project}-server-1", "zabbix_server", "-R", "config_cache_reload"]
+        subprocess.run(command, capture_output=True, check=False)
+
     def get(self, service: str, key: str) -> str:
         """What the host's agent answers to a passive check."""
         return self.exec(service, "zabbix_get", "-s", "127.0.0.1", "-k", key).rstrip("\n")
@@ -119,20 +134,29 @@ class Stack:
 
     def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         """Ask until the answer is true; that answer."""
-        end = time.monotonic() + PATIENCE
-        while not (answer := predicate()):
-            if time.monotonic() > end:
-                pytest.fail(f"Zabbix {self.series}: waited {PATIENCE:g} s for {what}; the last answer was {answer!r}")
-            time.sleep(PAUSE)
-        return answer
+        for _ in self._looks():
+            if answer := predicate():
+                return answer
+        pytest.fail(f"Zabbix {self.series}: waited {PATIENCE:g} s for {what}; the last answer was {answer!r}")
 
     def until(self, complaints: Callable[[], Collection[str]]) -> None:
         """Ask until there is nothing to complain about."""
+        for _ in self._looks():
+            if not (found := complaints()):
+                return
+        pytest.fail(f"Zabbix {self.series}: after {PATIENCE:g} s: {found}")
+
+    def _looks(self) -> Iterator[None]:
+        """One for each look, while there is patience. The server reads its configuration again between them."""
         end = time.monotonic() + PATIENCE
-        while found := complaints():
-            if time.monotonic() > end:
-                pytest.fail(f"Zabbix {self.series}: after {PATIENCE:g} s: {found}")
+        reload = 0.0
+        yield
+        while time.monotonic() < end:
+            if time.monotonic() > reload:
+                self.reload()
+                reload = time.monotonic() + RELOAD
             time.sleep(PAUSE)
+            yield
 
 
 def edited(profile: str, section: str, values: dict[str, object]) -> str:
@@ -218,7 +242,15 @@ class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerStack:
+    # Not those of most tests first, as xdist would: see below.
+    config.option.loadscopereorder = False
     return OneWorkerPerStack(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest work first, that of a stack for each series: what is on machines fills the third worker."""
+    items.sort(key=lambda item: item.path.name in ON_MACHINES)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -878,7 +878,7 @@ def test_autoregistration(host: Host, watching: Watching) -> None:
         operations=[{"operationtype": "6", "optemplate": [{"templateid": template["templateid"]}]}],
     )["actionids"][0]
     # If a host registers before the server has read the action, the action is not run for the next two minutes.
-    watching.stack.exec("server", "zabbix_server", "-R", "config_cache_reload")
+    watching.stack.reload()
     time.sleep(3)
     host.start("agentd")
     try:
