@@ -43,7 +43,9 @@ OPTIONS = (
         help="File with the user's password. Without it: the environment variable ZABBIX_PASSWORD.",
     ),
     click.option("--ca-file", type=FILE, help="Certificates (PEM) to trust, such as that of your own authority."),
-    click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
+    click.option(
+        "--insecure", is_flag=True, help="Do not check the server's certificate, and send a password over http."
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),

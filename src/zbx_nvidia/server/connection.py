@@ -5,8 +5,8 @@ Seen with pyzabbix 1.3.1, and handled here:
 - Its DEBUG log contains the password and the session, its exceptions contain the server's whole answer, and exceptions
   of requests contain the request with both. So its DEBUG log is switched off, and an error is raised outside the
   `except` clause, not chained to the exception that it explains.
-- It has no time limit and no retries. Only calls that read are retried: the server may have done a write although its
-  answer was lost.
+- It has no time limit, no limit for the size of an answer (see `transport`) and no retries. Only calls that read are
+  retried: the server may have done a write although its answer was lost.
 - `with ZabbixAPI(...)` swallows API errors, so it is not used here.
 - A `.netrc` entry for the host replaces the session with Basic authentication. So `trust_env` is off, and the proxies
   and the CA file of the environment are read explicitly.
@@ -15,6 +15,8 @@ Seen with pyzabbix 1.3.1, and handled here:
 from __future__ import annotations
 
 import contextlib
+import html
+import json
 import logging
 import os
 import re
@@ -25,14 +27,14 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 import requests
 import urllib3
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 
 from zbx_nvidia.errors import RefusedError, ServerError, UsageError
-from zbx_nvidia.server import explain, versions
+from zbx_nvidia.server import explain, shapes, transport, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +48,10 @@ CONNECT_TIMEOUT = 10.0
 # PHP's limit to be 300 s.
 LONG = {"configuration.import": 300.0, "template.delete": 300.0}
 PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt of a call that reads
-BUSY = (502, 503, 504)  # HTTP status with which a reverse proxy says that its backend does not answer
+# HTTP status with which a reverse proxy says that it allows no more requests, or that its backend does not answer.
+BUSY = (429, 502, 503, 504)
+LONGEST_TEXT = 1000  # characters of a server's reason: Zabbix's have up to 300
+LONGEST_PAUSE = 30.0  # s that a server may ask for between two attempts
 READS = ("apiinfo.version", "configuration.export", "configuration.importcompare", "user.checkAuthentication")
 
 logging.getLogger("pyzabbix.api").addFilter(lambda record: record.levelno > logging.DEBUG)
@@ -146,14 +151,15 @@ def connect(
         url: address of the front end.
         login: user to log in as.
         ca_file: certificates to trust, PEM; without it REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or the default of requests.
-        insecure: do not check the server's certificate.
+        insecure: do not check the server's certificate, and send a password over http.
         timeout: seconds to wait for each answer; `LONG` has the calls that may take longer.
     """
     url = front_end(url)
-    session = requests.Session()
+    if login.password:
+        _protected(url, insecure=insecure)
+    session = transport.Session()
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(url)
-    session.max_redirects = 0  # requests would turn the POST into a GET, or send the password to another address
     session.verify = _trusted(ca_file, insecure=insecure)
     with session:
         api = ZabbixAPI(url, session=session)
@@ -164,6 +170,20 @@ def connect(
             yield connection
         finally:
             connection.log_out()
+
+
+def _protected(url: str, *, insecure: bool) -> None:
+    """Refuses to send a password that others can read on its way, unless that is what the user wants."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost" or host.startswith("127.") or host == "::1":
+        return
+    if not insecure:
+        raise UsageError(
+            f"--url {url}: over http, others on the network can read the password: use https, or an API token, "
+            "which can be revoked, or give --insecure to send it all the same"
+        )
+    logger.warning("warning: --insecure: over http, others on the network can read the password")
 
 
 def _trusted(ca_file: Path | None, *, insecure: bool) -> bool | str:
@@ -221,7 +241,8 @@ class Connection:
     def log_in(self) -> None:
         """Finds the version and checks the credentials."""
         text = str(self.call("apiinfo.version"))
-        numbers = re.match(r"(\d+)\.(\d+)", text)
+        # With what a release may have after it, such as 8.0.0alpha1.
+        numbers = re.fullmatch(r"(\d{1,3})\.(\d{1,3})[.0-9a-z]{0,20}", text)
         if not numbers:
             raise ServerError(explain.not_a_front_end(self.url, "its version is not a number"))
         self.version = (int(numbers[1]), int(numbers[2]))
@@ -255,11 +276,17 @@ class Connection:
         """Calls a method of the API and returns its result; retries one that only reads."""
         if isinstance(params, dict) and params.get("tls_psk"):
             self._sent.add(str(params["tls_psk"]))
-        return self._attempt(
+        result = self._attempt(
             method,
             lambda: self._api.do_request(method, params)["result"],
             pauses=PAUSES if _reads(method) else (),
         )
+        with shapes.in_form(self.answers(method)):
+            return shapes.checked(self.answers(method), method, params, result)
+
+    def answers(self, method: str) -> str:
+        """How a line about an answer begins."""
+        return f"Zabbix at {self.url} answers {method}"
 
     def _attempt(self, method: str, request: Callable[[], Any], pauses: tuple[float, ...] = ()) -> Any:  # noqa: ANN401
         """Makes a request, and raises any failure as one line, not chained to the exception that it explains."""
@@ -270,20 +297,20 @@ class Connection:
             try:
                 result = request()
             except (requests.RequestException, ZabbixAPIException) as error:
-                may_pass = _may_pass(error)
+                may_pass, asked = _may_pass(error), _asked_pause(error)
                 refused = isinstance(error, ZabbixAPIException) and error.error is not None
                 problem = (RefusedError if refused else ServerError)(self._explain(method, error))
-            except (KeyError, TypeError, AttributeError):
-                # JSON, but not JSON-RPC: pyzabbix does not check for that.
-                may_pass = False
+            except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+                # JSON, but not JSON-RPC: pyzabbix does not check for that. Or a version that is none to it.
+                may_pass, asked = False, 0.0
                 problem = ServerError(explain.not_a_front_end(self.url, "its answer is JSON, but not JSON-RPC"))
             else:
                 logger.debug("%s: answered in %.2f s", method, time.monotonic() - start)
                 return result
             logger.debug("%s: failed after %.2f s", method, time.monotonic() - start)
-            if pause is None or not may_pass:
+            if pause is None or not may_pass or asked > LONGEST_PAUSE:
                 break
-            time.sleep(pause)
+            time.sleep(max(pause, asked))
         raise problem
 
     def _limit(self, method: str) -> float:
@@ -292,10 +319,12 @@ class Connection:
 
     def _explain(self, method: str, error: requests.RequestException | ZabbixAPIException) -> str:
         """The error in one line. The server's text goes through `_redact`: it may contain a secret that was sent."""
+        if isinstance(error, transport.TooLargeError):
+            return explain.too_large(self.url, method, transport.LARGEST)
         if isinstance(error, requests.RequestException):
             if error.response is None:
                 return explain.no_answer(self.url, method, error, timeout=self._limit(method), reads=_reads(method))
-            return self._redact(explain.status(self.url, method, error.response))
+            return self._redact(explain.status(self.url, method, error.response, reads=_reads(method)))
         if error.error is None:  # pyzabbix could not read the answer, which is the exception's text
             return explain.not_an_api(self.url, str(error.args[0]))
         who = f"user {self._user!r}" if self._user else "the token"
@@ -303,10 +332,13 @@ class Connection:
         return explain.refusal(self.url, method, reason, who=who, unauthorized=self._unauthorized())
 
     def _redact(self, text: str) -> str:
-        for secret in (self._login.token, self._login.password, str(self._api.auth), *self._sent):
-            if secret:
-                text = text.replace(secret, "***")
-        return " ".join(text.split())
+        """A server's text in one line, without what a terminal would obey and without the secrets that were sent."""
+        secrets = {self._login.token, self._login.password, str(self._api.auth), *self._sent} - {""}
+        forms = {form for secret in secrets for form in _written(secret)}
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, "***")
+        line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+        return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
 
     def _unauthorized(self) -> str:
         """What the front end's "Not authorized" means at this point."""
@@ -321,6 +353,22 @@ class Connection:
         return "the session has ended: run the command again"
 
 
+def _written(secret: str) -> set[str]:
+    """A secret as a server may repeat it: as it is, in JSON, in JSON of PHP, in an address, and as Python shows it."""
+    escaped = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        escaped,
+        escaped.replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        repr(secret)[1:-1],
+        html.escape(secret),
+    }
+
+
 def _reads(method: str) -> bool:
     """Whether a method changes nothing on the server."""
     return method.endswith(".get") or method in READS
@@ -333,3 +381,10 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, requests.ConnectionError) and not isinstance(
         error, requests.exceptions.SSLError | requests.Timeout
     )
+
+
+def _asked_pause(error: Exception) -> float:
+    """The seconds after which the server wants to be asked again; 0 if it says nothing of it."""
+    response = getattr(error, "response", None)
+    text = "" if response is None else response.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch(r"\d{1,9}", text) else 0.0

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
+import urllib3
 
+API = "api_jsonrpc.php"
+# HTTP status of a reverse proxy whose backend may be at work, or has just been.
+PASSED_ON = (requests.codes.bad_gateway, requests.codes.gateway_timeout)
+MAY_BE_DONE = ", but may have done it (run this again to see)"
 NO_TEMPLATE_GROUP = (
     "the template's group does not exist, or this user cannot see it, and only a Super admin can create it: "
     "run this once as a Super admin, or use an Admin with write access to the group"
@@ -49,14 +55,42 @@ def not_a_front_end(url: str, observed: str) -> str:
     )
 
 
-def status(url: str, method: str, response: requests.Response) -> str:
+def status(url: str, method: str, response: requests.Response, *, reads: bool) -> str:
     """The web server answers with an HTTP status."""
     if response.is_redirect:
-        return f"{url} redirects to {response.headers['Location']}: give the address of the front end there as --url"
+        return _redirect(url, response.headers["Location"])
     line = f"HTTP {response.status_code} {response.reason}"
     if response.status_code in {requests.codes.not_found, requests.codes.method_not_allowed}:
         return not_a_front_end(url, line)
-    return f"{url} answers {method} with {line}: see the web server's error log"
+    if response.status_code == requests.codes.unauthorized:
+        return f"{url} answers {method} with {line}: a login stands in front of Zabbix: {_let_through(url)}"
+    if response.status_code == requests.codes.too_many_requests:
+        when = response.headers.get("Retry-After", "")
+        allowed = f"it allows the next request in {when} s" if when.isdecimal() else "it allows few requests"
+        return f"{url} answers {method} with {line}: {allowed}: wait, or raise the limit of the proxy for this host"
+    done = "" if reads or response.status_code not in PASSED_ON else MAY_BE_DONE
+    return f"{url} answers {method} with {line}{done}: see the web server's error log"
+
+
+def _redirect(url: str, location: str) -> str:
+    """An answer that names another address, without its query, which may hold what only this session may know."""
+    there = urlsplit(location)
+    bare = urlunsplit((there.scheme, there.netloc, there.path, "", ""))
+    if there.path.endswith("/" + API) or there.path.rstrip("/") in {"", urlsplit(url).path}:
+        return f"{url} redirects to {bare}: give the address of the front end there as --url"
+    return (
+        f"{url} redirects to {bare}: give the address of the front end there as --url, "
+        f"or if that is a login in front of Zabbix, {_let_through(url)}"
+    )
+
+
+def _let_through(url: str) -> str:
+    return f"let POST requests to {urlsplit(url).path}/{API} through: the API checks the token itself"
+
+
+def too_large(url: str, method: str, largest: int) -> str:
+    """The answer has no end, or is larger than any answer of Zabbix."""
+    return f"{url} answers {method} with more than {largest // 2**20} MiB: this is no answer of Zabbix: check --url"
 
 
 def no_answer(url: str, method: str, error: requests.RequestException, *, timeout: float, reads: bool) -> str:
@@ -70,8 +104,11 @@ def no_answer(url: str, method: str, error: requests.RequestException, *, timeou
     if isinstance(reason, ssl.SSLError):
         return f"{url}: the TLS handshake failed: {reason.reason}: check scheme and port of --url"
     if isinstance(error, requests.ReadTimeout):
-        done = "" if reads else ", but may have done it (run this again to see)"
+        done = "" if reads else MAY_BE_DONE
         return f"{url} did not answer {method} within {timeout:g} s{done}: raise --timeout, or check the server's load"
+    if isinstance(next(iter(error.args), None), urllib3.exceptions.ProtocolError):  # it had been reached
+        done = "" if reads else MAY_BE_DONE
+        return f"{url} broke off its answer to {method}{done}: check the web server's error log"
     text = "no answer in time" if isinstance(error, requests.Timeout) else getattr(reason, "strerror", None)
     text = text or type(reason).__name__
     if isinstance(error, requests.exceptions.ProxyError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from zbx_nvidia.errors import RefusedError, ServerError
-from zbx_nvidia.server import merge, versions
+from zbx_nvidia.server import merge, shapes, versions
 from zbx_nvidia.server.plan import Change, Kept, Plan
 
 if TYPE_CHECKING:
@@ -95,19 +95,22 @@ def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrit
     document = copy.deepcopy(file)
     server: Object | None = None
     if existing:
-        server = json.loads(
-            zabbix.call("configuration.export", {"format": "json", "options": {"templates": [existing["templateid"]]}})
-        )["zabbix_export"]
-        if not overwrite:
-            kept += merge.keep_values(document, server)
-        if not prune:
-            kept += _keep_additions(zabbix, document, server)
+        options = {"format": "json", "options": {"templates": [existing["templateid"]]}}
+        exported = zabbix.answers("configuration.export")
+        server = shapes.parsed(exported, zabbix.call("configuration.export", options))["zabbix_export"]
+        with shapes.in_form(exported):
+            if not overwrite:
+                kept += merge.keep_values(document, server)
+            if not prune:
+                kept += _keep_additions(zabbix, document, server)
     request = {
         "format": "json",
         "source": json.dumps({"zabbix_export": document}),
         "rules": import_rules(zabbix.version, prune=prune, create_groups=create_groups),
     }
-    changes = list(_changes(zabbix.call("configuration.importcompare", request)))
+    difference = zabbix.call("configuration.importcompare", request)
+    with shapes.in_form(zabbix.answers("configuration.importcompare")):
+        changes = list(_changes(difference))
     refusal = _emptied(zabbix, document["templates"][0]) if changes else ""
     if server and not refusal and not overwrite:
         refusal = _edited(zabbix, template, server["templates"][0], changes)

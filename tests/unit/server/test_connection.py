@@ -216,13 +216,15 @@ def test_slow_answer_to_a_write_may_have_been_done(front: Any) -> None:
 
 @pytest.mark.parametrize("method", ["configuration.import", "template.delete"])
 def test_what_changes_every_host_may_take_longer(front: Any, answers: Any, method: str) -> None:
+    done = {"templateids": ["1"]} if method.endswith("delete") else True
+
     def takes_longer(*_: object) -> Any:
         time.sleep(SHORT + 0.5)
-        return answers["result"](True)
+        return answers["result"](done)
 
     front.answers |= {method: takes_longer, "host.get": late}
     with connect(front.url, TOKEN, timeout=SHORT) as zabbix:
-        assert zabbix.call(method) is True
+        assert zabbix.call(method) == done
         with pytest.raises(ServerError, match=f"did not answer host.get within {SHORT} s"):
             zabbix.call("host.get")
 
@@ -234,12 +236,51 @@ def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pr0xy-secret" not in line
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_read_is_tried_again(front: Any, answers: Any, status: int) -> None:
-    busy = [(status, {}, b""), (status, {}, b""), answers["result"](["found"])]
+    busy = [(status, {}, b""), (status, {}, b""), answers["result"]([{"hostid": "7"}])]
     front.answers["host.get"] = lambda *_: busy.pop(0)
     with connect(front.url, TOKEN) as zabbix:
-        assert zabbix.call("host.get") == ["found"]
+        assert zabbix.call("host.get") == [{"hostid": "7"}]
+
+
+@pytest.mark.parametrize(("header", "pauses"), [("7", [7.0]), ("600", []), ("soon", [0.01])])
+def test_a_limit_of_requests_is_waited_for(
+    front: Any, answers: Any, monkeypatch: pytest.MonkeyPatch, header: str, pauses: list[float]
+) -> None:
+    """So long as the server says, unless that is longer than a person waits."""
+    slept: list[float] = []
+    monkeypatch.setattr("zbx_nvidia.server.connection.time.sleep", slept.append)
+    busy = [(429, {"Retry-After": header}, b""), answers["result"]([])]
+    front.answers["host.get"] = lambda *_: busy.pop(0)
+    with connect(front.url, TOKEN) as zabbix:
+        if pauses:
+            assert zabbix.call("host.get") == []
+        else:
+            with pytest.raises(ServerError, match=r"HTTP 429 .*: it allows the next request in 600 s"):
+                zabbix.call("host.get")
+    assert slept == pauses
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_write_whose_answer_a_proxy_lost_may_have_been_done(front: Any, status: int) -> None:
+    front.answers["host.create"] = (status, {}, b"")
+    assert ", but may have done it (run this again to see): " in failure(front.url, method="host.create")
+    front.answers["host.get"] = (status, {}, b"")
+    assert "may have done it" not in failure(front.url, method="host.get")
+
+
+def test_a_login_in_front_is_named_as_that(front: Any) -> None:
+    front.every = (401, {"WWW-Authenticate": "Basic"}, b"")
+    assert failure(front.url) == (
+        f"{front.url} answers apiinfo.version with HTTP 401 Unauthorized: a login stands in front of Zabbix: "
+        "let POST requests to /zabbix/api_jsonrpc.php through: the API checks the token itself"
+    )
+    front.every = (302, {"Location": "https://login.example.com/authorize?state=s3cret"}, b"")
+    line = failure(front.url)
+    assert "redirects to https://login.example.com/authorize: " in line
+    assert "if that is a login in front of Zabbix, let POST requests to /zabbix/api_jsonrpc.php through" in line
+    assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("method", ["host.create", "configuration.import", "template.delete", "user.login"])
@@ -255,7 +296,11 @@ def test_write_on_a_broken_connection_is_not_tried_again(front: Any) -> None:
         raise ConnectionResetError
 
     front.answers["host.create"] = leave
-    assert "cannot be reached" in failure(front.url, method="host.create")
+    line = failure(front.url, method="host.create")
+    assert line == (
+        f"{front.url} broke off its answer to host.create, but may have done it (run this again to see): "
+        "check the web server's error log"
+    )
     assert front.methods().count("host.create") == 1
 
 
@@ -320,6 +365,17 @@ def test_password_in_the_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
         front_end("https://robot:s3cret@z.example.com")
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_password_over_http_to_another_host_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    url = "http://zabbix.invalid/zabbix"
+    with pytest.raises(UsageError, match="over http, others on the network can read the password: use https"):
+        failure(url, PASSWORD)
+    assert "cannot be reached" in failure(url, PASSWORD, insecure=True)
+    assert "warning: --insecure: over http, others on the network can read the password" in caplog.messages
+    assert "cannot be reached" in failure(url, TOKEN)
+    for near in ("http://localhost:1", "http://[::1]:1", "http://127.0.0.2:1"):
+        assert "cannot be reached" in failure(near, PASSWORD)
 
 
 # Credentials
