@@ -21,7 +21,7 @@ import sys
 import tempfile
 import zipfile
 from configparser import ConfigParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import zbx_nvidia
@@ -219,9 +219,18 @@ def _renew(source: Path, target: Path, wanted: dict[str, str], python: str, vers
 def _extract(source: Path, folder: Path, *, shared: bool) -> None:
     """Extract the files of one kind, with modes of our own."""
     with zipfile.ZipFile(source) as packed:
-        for member in packed.infolist():
+        members = packed.infolist()
+        # Nothing is written outside, whoever has packed it. Python's own extraction would write it elsewhere.
+        if astray := [member.filename for member in members if not _is_inside(member.filename)]:
+            raise HostError(f"{source} has a file for another place, {astray[0]!r}: get it again; nothing was replaced")
+        for member in members:
             if member.filename.startswith(SHARED) == shared and not member.is_dir():
                 _write(folder / member.filename, packed.read(member))
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _compile(folder: Path, final: Path, wanted: dict[str, str], python: str) -> None:

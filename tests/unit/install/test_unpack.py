@@ -273,6 +273,18 @@ def test_a_version_that_does_not_start_changes_nothing(small: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["../outside", "share/man/../../../outside", "/{place}/outside"])
+def test_a_file_for_another_place_is_refused(small: Path, tmp_path: Path, name: str) -> None:
+    bad = changed(small, tmp_path / "bad.pyz", "", b"")
+    with zipfile.ZipFile(bad, "a") as archive:
+        archive.writestr(name.format(place=tmp_path), "x")
+    done = packed(bad, "unpack", tmp_path / "there")
+    assert done.returncode == 1
+    assert "has a file for another place" in done.stderr
+    assert list(tmp_path.iterdir()) == [bad]
+
+
+@pytest.mark.slow
 def test_what_is_not_its_own_it_does_not_touch_unasked(small: Path, tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
