@@ -696,7 +696,7 @@ def test_one_fault_is_one_problem(monitored: Any) -> None:
             time.sleep(15 + POLL)
             found = named()
         assert len(found) == len(wanted), found
-        assert "GSP: timeout of a remote procedure call (119), GPU reset required (recent codes 119," in found[0]
+        assert "GSP: timeout of a remote procedure call (119), GPU reset required (recent codes 119" in found[0]
         for (gpu, words), name in zip(wanted.items(), found, strict=True):
             assert name.startswith(f"GPU {gpu} ")
             assert words in name
