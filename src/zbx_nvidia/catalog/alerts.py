@@ -99,8 +99,8 @@ def _grew(counter: str, period: str, limit: str, per: int = 1) -> str:
     return f"{growth}>{limit}*(last(@timestamp)-last(@timestamp,{then}))"
 
 
-# Replays per minute that a sound link may have, by its highest generation of late: an idle card lowers that, while most
-# of the replays are older. In two hours there is always a value.
+# Replays per minute that a sound link may have, by its highest generation in two hours, which always have a value: an
+# idle card lowers that, while most of the replays are older.
 _GENERATION = "max(@gpu.pcie_generation,2h)"
 _REPLAYS = (
     "{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
