@@ -397,8 +397,8 @@ ALERTS = (
         entity="gpu", key="remap_pending", severity=WARNING, scope="notice",
         name="Row remapping pending",
         event="Row remapping pending",
-        # Over several polls, because Zabbix may evaluate “Row remapping failed” a little later.
-        expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1",
+        # Over several polls, and not if it has failed: Zabbix may evaluate “Row remapping failed” a little later.
+        expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1 and last(@gpu.remap_failure)=0",
         depends=("driver", "remap_failure"),
         why="The next GPU reset replaces a faulty memory row.",
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
