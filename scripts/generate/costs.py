@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scripts.generate.page import HEAD, PER_HOUR, ROOT
+from scripts.generate.page import HEAD, ROOT
+from scripts.generate.stored import PATH, per_hour
 from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.template.build import HISTORY, TRENDS
 from zbx_nvidia.template.expressions import metrics_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Bytes, measured on Zabbix 7.0.22 with PostgreSQL 17 and 20 hosts of the simulated h100x8, the memory by Zabbix's own
 # items zabbix[rcache,...], zabbix[vcache,...] and zabbix[wcache,...].
@@ -38,7 +43,15 @@ def costs() -> str:
             f"triggers. Resident mode adds up to {len(SAMPLED_METRICS) - len(BUFFERED_METRICS)} items and "
             f"{sum('@gpu.xid' in alert.expression for alert in ALERTS)} triggers per GPU.\n"
         ),
-        "The values are counted at one poll per minute, while nothing changes that is stored on change.\n",
+        (
+            "The values are those that Zabbix stores of a simulated card at work, at one poll per minute, counted over "
+            "two hours. Most readings are stored when they change and once an hour, and lines of graphs each 3 min. "
+            "A card at rest has fewer. In resident mode, peaks and activity change with each poll.\n"
+        ),
+        (
+            "Stored each poll is what alerts evaluate over a period, and what reports average: utilization, memory, "
+            "power, processes. Average nothing else: Zabbix counts each stored value alike, however long it lasted.\n"
+        ),
         "| Machine | Items | Triggers | Values per hour | Items, all on | Triggers, all on | Values per hour, all on |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -46,18 +59,18 @@ def costs() -> str:
         document = json.loads(path.read_text(encoding="utf-8"))
         cells = []
         for everything in (False, True):
-            rows = _items_of_a_gpu(document, everything=everything)
-            refs = {metric.ref for metric in rows}
+            rows = items_of_a_gpu(document, everything=everything)
+            refs = {metric.ref for metric in (*HOST_METRICS, *rows)}
             triggers = sum(
                 alert.entity == "gpu" and {metric.ref for metric in metrics_in(alert.expression)} <= refs
                 for alert in ALERTS
             )
-            cells += [len(rows), triggers, round(sum(PER_HOUR[metric.storage] for metric in rows))]
+            cells += [len(rows), triggers, round(values_per_hour(path.stem, rows))]
         parts.append(f"| {path.stem} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
     return "\n".join([*parts, "", *sizes()]) + "\n"
 
 
-def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> list[Metric]:
+def items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> list[Metric]:
     """What is discovered of the first GPU of a document, by default or with all groups on."""
     readings = next(iter(document["gpus"].values()))
     on = {group.name for group in GROUPS if group.on or everything}
@@ -68,14 +81,20 @@ def _items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> li
     ]
 
 
+def values_per_hour(profile: str, rows: Sequence[Metric]) -> float:
+    """How many values of these items Zabbix stores per hour while the simulated card works."""
+    moves = json.loads(PATH.read_text(encoding="utf-8"))[profile]
+    return sum(per_hour(metric, moves) for metric in rows)
+
+
 def sizes() -> list[str]:
     """What a server needs for many hosts, estimated from what a few were seen to need."""
     document = json.loads((ROOT / "tests/golden/h100x8.json").read_text(encoding="utf-8"))
     gpus = len(document["gpus"])
-    rows = [*HOST_METRICS, *_items_of_a_gpu(document) * gpus]
+    rows = [*HOST_METRICS, *items_of_a_gpu(document) * gpus]
     items = len(rows) + 1
-    per_hour = sum(PER_HOUR[metric.storage] for metric in rows)
-    trends = sum(min(1.0, PER_HOUR[metric.storage]) for metric in rows if metric.kind in {"UNSIGNED", "FLOAT"})
+    values = values_per_hour("h100x8", rows)
+    trends = sum(1 / 24 if heartbeat(metric) == "1d" else 1 for metric in rows if metric.kind in {"UNSIGNED", "FLOAT"})
     lines = [
         "## The server's size\n",
         (
@@ -103,8 +122,8 @@ def sizes() -> list[str]:
         count = hosts * items
         needs = (BASE + count * CONFIGURATION, count * INDEX, count * TREND, count * VALUES)
         caches = [_cache(need, default) for need, default in zip(needs, DEFAULTS.values(), strict=True)]
-        disk = (hosts * per_hour * 24 * HISTORY * STORED_VALUE, hosts * trends * 24 * TRENDS * STORED_TREND)
-        cells = [f"{hosts:,}", f"{count:,}", f"{hosts * per_hour / 3600:,.0f}", *caches]
+        disk = (hosts * values * 24 * HISTORY * STORED_VALUE, hosts * trends * 24 * TRENDS * STORED_TREND)
+        cells = [f"{hosts:,}", f"{count:,}", f"{hosts * values / 3600:,.0f}", *caches]
         lines.append("| " + " | ".join([*cells, *(f"{size / 1e9:,.0f} GB" for size in disk)]) + " |")
     return lines
 

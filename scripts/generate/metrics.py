@@ -7,6 +7,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Enti
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
+from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.collector.document import LIMIT
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import key
@@ -62,7 +63,7 @@ def _table(rows: tuple[Metric, ...]) -> str:
     for metric in rows:
         call = ", ".join(f"`{name}`" for name in metric.call.split(", ") if name)
         smi = f"`{metric.smi}`" if metric.smi else ""
-        cells = (metric.name, f"`{key(metric)}`", metric.unit, STORED[metric.storage], call, smi, metric.text)
+        cells = (metric.name, f"`{key(metric)}`", metric.unit, STORED[heartbeat(metric)], call, smi, metric.text)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,12 @@ one that is gone stay at the last reading.
 A function over a period with a single value returns that value. So after a gap, or on a new host, one reading would
 look like a whole period. What must last for a period is therefore also compared as it was one period ago
 (``last(x,#1:now-period)``), which is unknown on a new host. That stands last, so that {ITEM.LASTVALUE1} stays the same.
+
+Most readings are stored on change and once an hour. Of such a one, functions over a period see what was stored in it,
+and are unknown if that is nothing; ``last(x,#1:now-period)`` is what it was then, whenever it was stored. So what must
+last is asked of it now, then, and of what was stored in between, if there is anything: the same as of each poll. Zabbix
+evaluates a trigger when one of its items gets a value. So each that depends on time or on a macro has one that gets one
+each poll: those of a GPU have its presence, which `template.expressions` adds.
 """
 
 from __future__ import annotations
@@ -57,15 +63,6 @@ class Alert(NamedTuple):
     url: str = ""
 
 
-# Replays per minute that a sound link may have, by its highest generation in the period: an idle card lowers that,
-# while most of the replays are older.
-_GENERATION = "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})"
-_REPLAYS = (
-    "{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
-    f"*(({_GENERATION}<3)*0.15*{_GENERATION}+({_GENERATION}>=3)*0.06*power(2,{_GENERATION}))"
-)
-
-
 _XID_PAGE = "https://docs.nvidia.com/deploy/xid-errors/"
 # The recent XID codes without the commas around them.
 _CODES = r'{{ITEM.LASTVALUE1}.regsub("^,(.*),$","\1")}'
@@ -74,6 +71,41 @@ _CODES = r'{{ITEM.LASTVALUE1}.regsub("^,(.*),$","\1")}'
 def _lasting(function: str, ref: str, period: str, is_so: str) -> str:
     """True if a reading fulfills a condition for a whole period: a single value in the period is not enough."""
     return f"{function}(@{ref},{period}){is_so} and last(@{ref},#1:now-{period}){is_so}"
+
+
+def _unchanged(function: str, ref: str, period: str, is_so: str) -> str:
+    """The same of a reading that is stored on change."""
+    return f"last(@{ref}){is_so} and {_since(function, ref, period, is_so)}"
+
+
+def _since(function: str, ref: str, period: str, is_so: str) -> str:
+    """The part of it that looks back: `function` is `max` for an upper limit, and `min` for a lower one."""
+    return f"last(@{ref},#1:now-{period}){is_so} and (count(@{ref},{period})=0 or {function}(@{ref},{period}){is_so})"
+
+
+def _ever(ref: str, period: str) -> str:
+    """True if a flag that is stored on change was 1 in a period."""
+    return f'last(@{ref},#1:now-{period})=1 or count(@{ref},{period},"eq",1)>0'
+
+
+def _grew(counter: str, period: str, limit: str, per: int = 1) -> str:
+    """True if a counter that is stored on change grew by more than a limit per so many seconds, averaged over a period.
+
+    By the time between the documents, which is longer than the period if none came at its beginning. A counter that
+    began again is below its old value for a period.
+    """
+    then = f"#1:now-{period}"
+    growth = f"(last(@{counter})-last(@{counter},{then}))" + (f"*{per}" if per > 1 else "")
+    return f"{growth}>{limit}*(last(@timestamp)-last(@timestamp,{then}))"
+
+
+# Replays per minute that a sound link may have, by its highest generation in two hours, which always have a value: an
+# idle card lowers that, while most of the replays are older.
+_GENERATION = "max(@gpu.pcie_generation,2h)"
+_REPLAYS = (
+    "{$NVIDIA.PCIE.REPLAYS}*last(@gpu.pcie_width)"
+    f"*(({_GENERATION}<3)*0.15*{_GENERATION}+({_GENERATION}>=3)*0.06*power(2,{_GENERATION}))"
+)
 
 
 ALERTS = (
@@ -168,6 +200,8 @@ ALERTS = (
         expression=(
             "last(@host.gpu_count)<{$NVIDIA.GPU.EXPECTED}"
             " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<{$NVIDIA.GPU.EXPECTED}"
+            # It comes with each poll.
+            " and last(@timestamp)>0"
         ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -200,11 +234,10 @@ ALERTS = (
         entity="host", key="driver_version", severity=WARNING, scope="notice",
         name="Unexpected driver version",
         event="Driver version {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.DRIVER}",
-        # The status is there because it comes with each poll: the version is stored on change and once a day, and
-        # Zabbix evaluates a trigger when one of its items gets a value.
+        # Whether the driver is available comes with each poll; the version is stored on change and once a day.
         expression=(
             '"{$NVIDIA.EXPECTED.DRIVER}"<>"" and last(@host.driver_version)<>"{$NVIDIA.EXPECTED.DRIVER}"'
-            " and last(@status.code)=0"
+            " and last(@status.driver)=1"
         ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -272,8 +305,8 @@ ALERTS = (
             "max(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}"
             " and (min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})>0"
-            " or max(@gpu.throttle_sw_thermal,{$NVIDIA.TEMP.PERIOD})=1"
-            " or max(@gpu.throttle_hw_thermal,{$NVIDIA.TEMP.PERIOD})=1)"
+            f" or {_ever('gpu.throttle_sw_thermal', '{$NVIDIA.TEMP.PERIOD}')}"
+            f" or {_ever('gpu.throttle_hw_thermal', '{$NVIDIA.TEMP.PERIOD}')})"
             " and last(@gpu.temperature_margin,#1:now-{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}"
         ),
@@ -294,10 +327,10 @@ ALERTS = (
         event="{ITEM.LASTVALUE2}, but the fan is at {ITEM.LASTVALUE1} for {$NVIDIA.FAN.PERIOD}",
         # A10G cards, passively cooled, report a fan at 0 %: a fan that never ran has not stopped.
         expression=(
-            "max(@gpu.fan_speed,{$NVIDIA.FAN.PERIOD})=0"
+            "last(@gpu.fan_speed)=0"
             " and min(@gpu.temperature,{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
             " and count(@gpu.fan_turned,{$NVIDIA.FAN.MEMORY})>0"
-            " and last(@gpu.fan_speed,#1:now-{$NVIDIA.FAN.PERIOD})=0"
+            f" and {_since('max', 'gpu.fan_speed', '{$NVIDIA.FAN.PERIOD}', '=0')}"
             " and last(@gpu.temperature,#1:now-{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
         ),
         recovery="last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
@@ -332,7 +365,11 @@ ALERTS = (
         entity="gpu", key="ecc_corrected", severity=WARNING, scope="notice",
         name="High rate of corrected ECC errors",
         event="{ITEM.LASTVALUE1} corrected ECC errors per hour, limit {$NVIDIA.ECC.CORRECTED.MAX}",
-        expression="avg(@gpu.ecc_corrected_rate,{$NVIDIA.ECC.CORRECTED.PERIOD})>{$NVIDIA.ECC.CORRECTED.MAX}",
+        # The rate is named so that it can be shown; it is never below 0.
+        expression="last(@gpu.ecc_corrected_rate)>=0 and "
+        + _grew(
+            "gpu.ecc_corrected_volatile", "{$NVIDIA.ECC.CORRECTED.PERIOD}", "{$NVIDIA.ECC.CORRECTED.MAX}", per=3600
+        ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The memory wears out. No data is lost yet.",
@@ -360,8 +397,8 @@ ALERTS = (
         entity="gpu", key="remap_pending", severity=WARNING, scope="notice",
         name="Row remapping pending",
         event="Row remapping pending",
-        # Over several polls, because Zabbix may evaluate “Row remapping failed” a little later.
-        expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1",
+        # Over several polls, and not if it has failed: Zabbix may evaluate “Row remapping failed” a little later.
+        expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1 and last(@gpu.remap_failure)=0",
         depends=("driver", "remap_failure"),
         why="The next GPU reset replaces a faulty memory row.",
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
@@ -401,9 +438,9 @@ ALERTS = (
         name="GPU has not joined the NVLink fabric",
         event="GPU has not joined the NVLink fabric: state {ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2}",
         expression=(
-            "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
-            " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
-            " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)"
+            "(last(@gpu.fabric_state)<3 or last(@gpu.fabric_status)>0)"
+            f" and ({_since('max', 'gpu.fabric_state', '{$NVIDIA.FABRIC.PERIOD}', '<3')}"
+            f" or {_since('min', 'gpu.fabric_status', '{$NVIDIA.FABRIC.PERIOD}', '>0')})"
         ),
         recovery="last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
         depends=("driver",),
@@ -480,7 +517,7 @@ ALERTS = (
         entity="gpu", key="hw_thermal", severity=AVERAGE, scope="performance",
         name="Thermal throttling (hardware)",
         event="Thermal throttling (hardware) for {$NVIDIA.THROTTLE.PERIOD}",
-        expression=_lasting("min", "gpu.throttle_hw_thermal", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
+        expression=_unchanged("min", "gpu.throttle_hw_thermal", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_hw_thermal)=0",
         depends=("driver",),
         why="The GPU is too hot. It runs at half its clocks or less.",
@@ -490,7 +527,7 @@ ALERTS = (
         entity="gpu", key="power_brake", severity=AVERAGE, scope="performance",
         name="Power throttling (power brake)",
         event="Power throttling (power brake) for {$NVIDIA.THROTTLE.PERIOD}",
-        expression=_lasting("min", "gpu.throttle_power_brake", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
+        expression=_unchanged("min", "gpu.throttle_power_brake", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_power_brake)=0",
         depends=("driver",),
         why="The host requests lower clocks: a power supply has failed or is overloaded.",
@@ -500,7 +537,7 @@ ALERTS = (
         entity="gpu", key="sw_thermal", severity=WARNING, scope="performance",
         name="Thermal throttling (software)",
         event="Thermal throttling (software) for {$NVIDIA.THROTTLE.SW.PERIOD}",
-        expression=_lasting("min", "gpu.throttle_sw_thermal", "{$NVIDIA.THROTTLE.SW.PERIOD}", "=1"),
+        expression=_unchanged("min", "gpu.throttle_sw_thermal", "{$NVIDIA.THROTTLE.SW.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_sw_thermal)=0",
         depends=("driver", "hw_thermal"),
         why="The GPU is at its maximum operating temperature. The driver lowers its clocks.",
@@ -528,7 +565,7 @@ ALERTS = (
         entity="gpu", key="pcie_width", severity=WARNING, scope="performance",
         name="PCIe link width reduced",
         event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
-        expression=_lasting("max", "gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)"),
+        expression=_unchanged("max", "gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)"),
         recovery="last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -540,11 +577,11 @@ ALERTS = (
         name="PCIe link slow under load",
         event="PCIe link at generation {ITEM.LASTVALUE1} of {ITEM.LASTVALUE2} under load",
         expression=(
-            "max(@gpu.pcie_generation,{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
+            "last(@gpu.pcie_generation)<last(@gpu.pcie_generation_max)"
             " and min(@gpu.utilization,{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
             # A desktop that plays a video is busy in a low performance state; its link need not be fast.
-            " and max(@gpu.performance_state,{$NVIDIA.PCIE.PERIOD})<=2"
-            " and last(@gpu.pcie_generation,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_generation_max)"
+            f" and {_unchanged('max', 'gpu.performance_state', '{$NVIDIA.PCIE.PERIOD}', '<=2')}"
+            f" and {_since('max', 'gpu.pcie_generation', '{$NVIDIA.PCIE.PERIOD}', '<last(@gpu.pcie_generation_max)')}"
             " and last(@gpu.utilization,#1:now-{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
         ),
         recovery="last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
@@ -557,7 +594,9 @@ ALERTS = (
         entity="gpu", key="pcie_replays", severity=WARNING, scope="performance",
         name="High PCIe replay rate",
         event=f"{{ITEM.LASTVALUE1}} PCIe replays per minute, limit {{?{_REPLAYS}}}",
-        expression=f"avg(@gpu.pcie_replay_rate,{{$NVIDIA.PCIE.PERIOD}})>{_REPLAYS}",
+        # The rate is named so that it can be shown; it is never below 0.
+        expression="last(@gpu.pcie_replay_rate)>=0 and "
+        + _grew("gpu.pcie_replays", "{$NVIDIA.PCIE.PERIOD}", _REPLAYS, per=60),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="More packets are sent again than on a sound link of this speed (DCGM's limit per lane and minute).",
@@ -671,7 +710,7 @@ ALERTS = (
         entity="gpu", key="license", severity=WARNING, scope="availability",
         name="vGPU without a license",
         event="vGPU without a license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
-        expression=_lasting("max", "gpu.license_state", "{$NVIDIA.LICENSE.PERIOD}", "<5"),
+        expression=_unchanged("max", "gpu.license_state", "{$NVIDIA.LICENSE.PERIOD}", "<5"),
         recovery="last(@gpu.license_state)=5",
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -727,7 +766,9 @@ ALERTS = (
         entity="gpu", key="nvlink_crc", severity=AVERAGE, scope="performance",
         name="High NVLink CRC error rate",
         event="{ITEM.LASTVALUE1} NVLink CRC errors per second, limit {$NVIDIA.NVLINK.CRC}",
-        expression="avg(@gpu.nvlink_crc_rate,{$NVIDIA.NVLINK.PERIOD})>{$NVIDIA.NVLINK.CRC}",
+        # The rate is named so that it can be shown; it is never below 0.
+        expression="last(@gpu.nvlink_crc_rate)>=0 and "
+        + _grew("gpu.nvlink_crc", "{$NVIDIA.NVLINK.PERIOD}", "{$NVIDIA.NVLINK.CRC}"),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Packets arrive damaged and are sent again. The link is slow.",

@@ -4,6 +4,7 @@
 from typing import NamedTuple
 
 from zbx_nvidia.catalog.metrics import (
+    AVERAGED,
     CHAR,
     FLOAT,
     GPU_METRICS,
@@ -99,12 +100,12 @@ ENTITIES = (
             ),
             Metric(
                 key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", reader="memory", field="used",
-                call="nvmlDeviceGetMemoryInfo_v2",
+                storage=AVERAGED, call="nvmlDeviceGetMemoryInfo_v2",
                 text="Allocated memory of the instance.",
             ),
             Metric(
                 key="memory_used_percent", name="Memory used, in %", kind=FLOAT, unit="%", reader="memory",
-                field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
+                storage=AVERAGED, field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
                 text="Used memory in percent of the total of the instance.",
             ),
             Metric(
@@ -148,14 +149,15 @@ ENTITIES = (
                 text="Whether the vGPU has its license; without one it is slowed down.", component="license",
             ),
             Metric(
-                key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", reader="memory_used",
+                key="memory_used", name="Memory used", kind=UNSIGNED, storage=AVERAGED, unit="B", reader="memory_used",
                 call="nvmlVgpuInstanceGetFbUsage",
                 text="Frame buffer memory that the vGPU uses.", component="memory",
             ),
             *(
                 Metric(
                     key=f"utilization_{field}" if field != "gpu" else "utilization", name=f"{word} utilization",
-                    kind=UNSIGNED, unit="%", reader="utilization", field=field, call="nvmlDeviceGetVgpuUtilization",
+                    kind=UNSIGNED, storage=AVERAGED, unit="%", reader="utilization", field=field,
+                    call="nvmlDeviceGetVgpuUtilization",
                     text=f"Usage of the {what} of the card by the vGPU, in the latest sample.", component=field,
                 )
                 for field, word, what in (
@@ -174,7 +176,7 @@ ENTITIES = (
         metrics=_part(
             "user", "users",
             Metric(
-                key="memory", name="GPU memory used", kind=UNSIGNED, unit="B",
+                key="memory", name="GPU memory used", kind=UNSIGNED, storage=AVERAGED, unit="B",
                 call="nvmlDeviceGetComputeRunningProcesses_v3",
                 text="Memory that the user's processes use on all GPUs.", component="memory",
             ),
@@ -184,10 +186,12 @@ ENTITIES = (
             ),
             Metric(
                 key="gpus", name="GPUs in use", kind=UNSIGNED, call="nvmlDeviceGetComputeRunningProcesses_v3",
+                storage=AVERAGED,
                 text="Number of GPUs with processes of the user.",
             ),
             Metric(
-                key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", reader="utilization",
+                key="utilization", name="GPU utilization", kind=UNSIGNED, storage=AVERAGED, unit="%",
+                reader="utilization",
                 call="nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
                 text=_OF_USER, component="gpu",
             ),

@@ -13,9 +13,10 @@ UNSIGNED = "UNSIGNED"
 CHAR = "CHAR"  # at most 255 characters
 TEXT = "TEXT"  # at most 65,535
 
-# How a value is stored.
-LIVE = "live"  # each poll
-SLOW = "slow"  # when it changes, and once an hour: a setting that a graph shows as a line
+# How a value is stored; `storage` has the times. What needs no more is SLOW: most values are zeros that never change.
+LIVE = "live"  # each poll: an alert evaluates what was stored over a period
+AVERAGED = "averaged"  # each poll: reports average it, and the mean of what is stored on change is not that over time
+SLOW = "slow"  # when it changes, and once an hour
 STATIC = "static"  # when it changes, and once a day: an identity
 
 
@@ -105,7 +106,7 @@ class Metric(NamedTuple):
         reader: The method of `driver.Device` (or of what an `Entity` is) that reads it, and the token that `{#LACKS}`
             carries when the card cannot serve it. All metrics of one reader are there or lacking together.
         field: The field of what the reader returns; "" when it returns the value itself.
-        storage: `LIVE`, `SLOW` or `STATIC`.
+        storage: `LIVE`, `AVERAGED`, `SLOW` or `STATIC`.
         valuemap: Name of the value map, or "".
         call: The NVML call behind it.
         smi: The field of `nvidia-smi --query-gpu` that shows the same, or "".
@@ -123,7 +124,7 @@ class Metric(NamedTuple):
     entity: str = "gpu"
     unit: str = ""
     group: str = ""
-    storage: str = LIVE
+    storage: str = SLOW
     valuemap: str = ""
     reader: str = ""
     field: str = ""
@@ -146,7 +147,7 @@ class Metric(NamedTuple):
 
 
 TIMESTAMP = Metric(
-    entity="", key="timestamp", name="Document time", kind=UNSIGNED, unit="unixtime",
+    entity="", key="timestamp", name="Document time", kind=UNSIGNED, storage=LIVE, unit="unixtime",
     text="Time at which the document was made.",
 )  # fmt: skip
 
@@ -155,6 +156,7 @@ HOST_METRICS = (
     TIMESTAMP,
     Metric(
         entity="status", key="driver", name="Driver available", kind=UNSIGNED, valuemap="NVIDIA yes or no",
+        storage=LIVE,
         call="nvmlInitWithFlags",
         text="1 if at least one GPU was read, or the driver was released on purpose.",
     ),
@@ -177,7 +179,7 @@ HOST_METRICS = (
         component="inventory",
     ),
     Metric(
-        entity="collector", key="duration", name="Collection duration", kind=FLOAT, unit="s",
+        entity="collector", key="duration", name="Collection duration", kind=FLOAT, storage=LIVE, unit="s",
         text="Time from the start of the process (oneshot) or of the reading (resident) to the document.",
     ),
     Metric(
@@ -190,7 +192,7 @@ HOST_METRICS = (
         text="CPU time of these calls, including waits for XIDs. The rest of the collector's CPU time is its own.",
     ),
     Metric(
-        entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED,
+        entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED, storage=LIVE,
         text="Readings that failed with an error other than “not supported”: no permission, or an unknown error. "
         "Readings of lost and sick GPUs do not count.",
     ),
@@ -219,6 +221,7 @@ HOST_METRICS = (
     ),
     Metric(
         entity="host", key="gpus_lost", name="GPUs lost", kind=UNSIGNED, call="nvmlDeviceGetHandleByIndex_v2",
+        storage=LIVE,
         text="GPUs that the driver counts but cannot reach (fallen off the bus, reset required).",
     ),
     Metric(
@@ -227,7 +230,7 @@ HOST_METRICS = (
         text="Index, slot and UUID of each lost GPU, as far as known. Empty if no GPU is lost.",
     ),
     Metric(
-        entity="host", key="gpus_sick", name="GPUs sick", kind=UNSIGNED,
+        entity="host", key="gpus_sick", name="GPUs sick", kind=UNSIGNED, storage=LIVE,
         text="GPUs that answer every reading with an error, or not at all.",
     ),
     Metric(
@@ -240,16 +243,17 @@ HOST_METRICS = (
         text="Temperature headroom of the GPU that is closest to its slowdown.", component="temperature",
     ),
     Metric(
-        entity="host", key="utilization", name="Mean GPU utilization", kind=FLOAT, unit="%",
+        entity="host", key="utilization", name="Mean GPU utilization", kind=FLOAT, storage=AVERAGED, unit="%",
         call="nvmlDeviceGetUtilizationRates",
         text="GPU utilization, averaged over all GPUs that report it.", component="gpu",
     ),
     Metric(
         entity="host", key="power", name="Total power draw", kind=FLOAT, unit="W", call="nvmlDeviceGetPowerUsage",
+        storage=AVERAGED,
         text="Power draw of all GPUs that report it, together.", component="power",
     ),
     Metric(
-        entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=UNSIGNED,
+        entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=UNSIGNED, storage=AVERAGED,
         call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetMemoryInfo_v2",
         text="GPUs with more than 10 % of their memory in use and a utilization of 0 %.", component="processes",
     ),
@@ -360,6 +364,7 @@ GPU_METRICS = (
     # -- utilization -----------------------------------------------------------------------------------------------
     Metric(
         key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", group="utilization", reader="utilization",
+        storage=LIVE,
         field="gpu", call="nvmlDeviceGetUtilizationRates", smi="utilization.gpu",
         text="Percentage of the last sample period in which at least one kernel ran. It does not say how much of the "
         "GPU the kernel used.",
@@ -399,6 +404,7 @@ GPU_METRICS = (
     ),
     Metric(
         key="memory_used", name="Memory used", kind=UNSIGNED, unit="B", group="memory", reader="memory", field="used",
+        storage=AVERAGED,
         call="nvmlDeviceGetMemoryInfo_v2", smi="memory.used",
         text="Allocated memory. Before driver branch r510 it includes the reserved memory.",
     ),
@@ -409,6 +415,7 @@ GPU_METRICS = (
     ),
     Metric(
         key="memory_used_percent", name="Memory used, in %", kind=FLOAT, unit="%", group="memory", reader="memory",
+        storage=LIVE,
         field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
         text="Used memory in percent of the total.",
     ),
@@ -432,6 +439,7 @@ GPU_METRICS = (
     # -- temperature -----------------------------------------------------------------------------------------------
     Metric(
         key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", group="temperature", reader="temperature",
+        storage=LIVE,
         call="nvmlDeviceGetTemperatureV", smi="temperature.gpu",
         text="Temperature of the GPU die.",
     ),
@@ -455,6 +463,7 @@ GPU_METRICS = (
     ),
     Metric(
         key="temperature_margin", name="Temperature margin (T.Limit)", kind=FLOAT, unit="°C", group="temperature",
+        storage=LIVE,
         reader="temperature_margin", call="nvmlDeviceGetMarginTemperature", smi="temperature.gpu.tlimit",
         text="Degrees left to the thermal limit of the card; can be negative. It is not the slowdown temperature "
         "minus the temperature.",
@@ -471,6 +480,7 @@ GPU_METRICS = (
     ),
     Metric(
         key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
+        storage=LIVE,
         reader="temperature_memory", call="nvmlDeviceGetFieldValues", smi="temperature.memory",
         text="Temperature of the HBM stacks (NVML field 82). NVML does not report it for GeForce cards.",
     ),
@@ -511,7 +521,7 @@ GPU_METRICS = (
     ),
     # -- power -----------------------------------------------------------------------------------------------------
     Metric(
-        key="power", name="Power draw", kind=FLOAT, unit="W", group="power", reader="power",
+        key="power", name="Power draw", kind=FLOAT, storage=AVERAGED, unit="W", group="power", reader="power",
         call="nvmlDeviceGetPowerUsage", smi="power.draw",
         text="Power draw of the whole board. On Ampere (except GA100) and newer, averaged over one second.",
     ),
@@ -522,7 +532,7 @@ GPU_METRICS = (
         text="The lowest of all power limits in force.",
     ),
     Metric(
-        key="power_percent", name="Power draw, in % of the limit", kind=FLOAT, unit="%", group="power",
+        key="power_percent", name="Power draw, in % of the limit", kind=FLOAT, storage=LIVE, unit="%", group="power",
         reader="power_percent", call="nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit",
         text="Power draw in percent of the enforced limit. 100 % is normal under load.",
     ),
@@ -654,6 +664,7 @@ GPU_METRICS = (
         Metric(
             key=f"ecc_{kind}_{span}", name=f"ECC errors {kind} ({span})", kind=UNSIGNED, group="ecc",
             reader=f"ecc_{kind}_{span}", call="nvmlDeviceGetTotalEccErrors", smi=f"ecc.errors.{kind}.{span}.total",
+            storage=LIVE if (kind, span) == ("uncorrected", "volatile") else SLOW,
             text=f"{what} {since}",
         )
         for kind, what in (
@@ -709,6 +720,7 @@ GPU_METRICS = (
     ),
     Metric(
         key="remap_pending", name="Row remapping pending", kind=UNSIGNED, group="ecc", valuemap="NVIDIA yes or no",
+        storage=LIVE,
         reader="remapped_rows", field="pending", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.pending",
         text="1 if the next GPU reset replaces a row.",
     ),
@@ -783,16 +795,16 @@ GPU_METRICS = (
     *(
         Metric(
             key=f"nvlink_{key}", name=f"NVLink {name}", kind=UNSIGNED, group="nvlink", reader=f"nvlink_{key}",
-            call="nvmlDeviceGetFieldValues",
+            call="nvmlDeviceGetFieldValues", storage=storage,
             text=f"{text} over all links (NVML field {field}).{since}",
         )
-        for key, name, field, text, since in (
-            ("replays", "replay errors", "52", "Packets sent again,", " Before NVLink 5."),
-            ("crc", "CRC errors", "38 and 45", "Packets with a wrong checksum,", " Before NVLink 5."),
-            ("recoveries", "recovery errors", "59; NVLink 5: 215", "Link recoveries by new training,", ""),
-            ("receive_errors", "receive errors", "208", "Packets received with errors,", " NVLink 5."),
-            ("effective_errors", "effective errors", "219", "Errors left after error correction,", " NVLink 5."),
-            ("recoveries_failed", "failed recoveries", "214", "Link recoveries that failed,", " NVLink 5."),
+        for key, name, field, storage, text, since in (
+            ("replays", "replay errors", "52", LIVE, "Packets sent again,", " Before NVLink 5."),
+            ("crc", "CRC errors", "38 and 45", SLOW, "Packets with a wrong checksum,", " Before NVLink 5."),
+            ("recoveries", "recovery errors", "59; NVLink 5: 215", LIVE, "Link recoveries by new training,", ""),
+            ("receive_errors", "receive errors", "208", SLOW, "Packets received with errors,", " NVLink 5."),
+            ("effective_errors", "effective errors", "219", LIVE, "Errors left after error correction,", " NVLink 5."),
+            ("recoveries_failed", "failed recoveries", "214", LIVE, "Link recoveries that failed,", " NVLink 5."),
         )
     ),
     Metric(
@@ -890,12 +902,12 @@ GPU_METRICS = (
         )
         for key, storage, text in (
             ("total", SLOW, "Memory that confidential computing protects. 0 if it is off."),
-            ("used", LIVE, "Allocated part of the protected memory."),
+            ("used", SLOW, "Allocated part of the protected memory."),
         )
     ),
     # -- processes -------------------------------------------------------------------------------------------------
     Metric(
-        key="processes", name="Processes", kind=UNSIGNED, group="processes", reader="processes",
+        key="processes", name="Processes", kind=UNSIGNED, storage=LIVE, group="processes", reader="processes",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
         "nvmlDeviceGetMPSComputeRunningProcesses_v3",
         text="Processes that use the card: compute, graphics, or through MPS.",
@@ -949,7 +961,7 @@ def _rate(  # noqa: PLR0913  one argument a column
         text=text,
         counter=source,
         factor=factor,
-        storage=LIVE,
+        storage=SLOW,
     )
 
 
@@ -1003,6 +1015,7 @@ GPU_RATES = (
 # Written by the template from the document's `presence`, not read from a Device.
 PRESENT = Metric(
     key="present", name="Presence", kind=UNSIGNED, group="health", valuemap="NVIDIA presence", call="nvmlDeviceGetUUID",
+    storage=LIVE,
     text="1 if a card with this UUID answers. 0 if it does not, although the driver does.",
 )  # fmt: skip
 

@@ -15,9 +15,10 @@ from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import COLLECTION, MACROS, SWITCH, Field, Macro
-from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, LIVE, PRESENT, SLOW, STATIC, Group, Metric
+from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Group, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
+from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.template import dashboard, wizard
 from zbx_nvidia.template.expressions import (
     BY_REF,
@@ -45,7 +46,6 @@ GROUP = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applicat
 _OBJECTS = {"gpu": "$.gpus['{#UUID}']", **{entity.name: entity.path for entity in ENTITIES}}
 # Days for which the server keeps values and hourly trends.
 HISTORY, TRENDS = 31, 365
-_HEARTBEAT = {SLOW: "1h", STATIC: "1d"}
 _COMPONENT = {"": "health", **{group.name: group.component for group in GROUPS}}
 # Which card a problem is about, and where it sits. Items need none of it: they would carry it hundreds of times.
 _PLACE = [
@@ -373,9 +373,8 @@ def _reading(metric: Metric) -> list[Tree]:
 
 
 def _heartbeat(metric: Metric) -> list[Tree]:
-    if metric.storage == LIVE:
-        return []
-    return [{"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": [_HEARTBEAT[metric.storage]]}]
+    time = heartbeat(metric)
+    return [{"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": [time]}] if time else []
 
 
 def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:

@@ -125,15 +125,6 @@ def test_a_row_is_complete(metric: Metric) -> None:
     assert re.fullmatch(r"nvidia\.[a-z0-9_.]+", metric.item_key)
 
 
-def test_what_alerts_count_is_stored_each_poll_or_soon() -> None:
-    """Functions over a period see nothing of a value that is stored once a day, unless the period is long."""
-    long = {f"{{{macro.name}}}" for macro in MACROS if re.fullmatch(r"[1-9]\d+d", macro.value)}
-    assert long
-    for alert in ALERTS:
-        for ref, period in re.findall(r"(?:min|max|avg|count|change)\(@([a-z_.]+),?([^)]*)", alert.expression):
-            assert REFS[ref].storage == "live" or period in long, f"{alert.key}: {ref}"
-
-
 def test_what_has_to_last_is_asked_for_at_the_beginning_of_its_period_too() -> None:
     """One value after a gap, or on a new host, is all that is in the period then."""
     lasting = [alert for alert in ALERTS if "avg(" not in alert.expression and "PERIOD" in alert.expression]

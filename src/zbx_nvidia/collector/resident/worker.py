@@ -190,8 +190,9 @@ class Reader(threading.Thread):
             every_one = () if self._idle else self._every
             for place, (readers, every) in enumerate(every_one):
                 if now >= self._due[place]:
-                    # From now on, and not from when it was due: what was missed while the driver slept is not made up.
-                    self._due[place] = now + every
+                    # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake
+                    # for each costs more than the samples.
+                    self._due[place] = (now // every + 1) * every
                     self._sample(readers, now)
             if self._number != served:
                 served = self._number

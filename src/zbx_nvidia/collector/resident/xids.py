@@ -97,7 +97,8 @@ class Watcher(threading.Thread):
             self.tried.set()
             try:
                 while not self._end.is_set():
-                    code = watch.wait(_PATIENCE)
+                    # All waits end at the same times as the samples are taken: what a machine does at once costs half.
+                    code = watch.wait(_PATIENCE - int(time.monotonic() * 1000) % _PATIENCE)
                     self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
