@@ -141,8 +141,8 @@ ALERTS = (
         opdata="Lost: {ITEM.LASTVALUE1}",
         why="The driver counts a GPU that it cannot reach, and that was never seen here. It has fallen off the bus or "
         "needs a reset.",
-        action="Drain the host and reboot it. If the GPU is lost again, check its seating, power and cables, then "
-        "replace it.",
+        action="If the alert names a fix, such as “reset it”, start with it. Otherwise drain the host and reboot it. If "
+        "the GPU is lost again, check its seating, power and cables, then replace it.",
     ),
     Alert(
         entity="host", key="sick", severity=HIGH, scope="availability",
@@ -158,7 +158,8 @@ ALERTS = (
         depends=("driver",),
         opdata="Sick: {ITEM.LASTVALUE1}",
         why="A GPU is present, but answers every reading with an error, or not at all.",
-        action="Run `dmesg | grep -E 'NVRM|Xid'` on the host. Drain the host, then reset the GPU or reboot the host.",
+        action="If the alert names a fix, such as a power cable, start with it. Otherwise run `dmesg | grep -E "
+        "'NVRM|Xid'` on the host, drain the host, then reset the GPU or reboot the host.",
     ),
     Alert(
         entity="host", key="count", severity=HIGH, scope="availability",
@@ -174,6 +175,24 @@ ALERTS = (
         why="The driver counts fewer GPUs than this host should have.",
         action="Compare `nvidia-smi -L` with `lspci -d 10de:`. If lspci does not list a card, check its seating and "
         "power.",
+    ),
+    Alert(
+        entity="host", key="bound", severity=HIGH, scope="availability",
+        name="Fewer GPUs than on the bus",
+        event="The driver counts {ITEM.LASTVALUE1} of {?last(@host.gpus_bound)} GPUs on the bus",
+        # As above. A lost GPU is still counted, so this is one that never came up.
+        expression=(
+            "max(@host.gpu_count,{$NVIDIA.POLLS})<last(@host.gpus_bound)"
+            " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_bound)"
+            " and nodata(@host.gpus_bound,{$NVIDIA.NODATA})=0"
+        ),
+        # Where the bus can no longer be seen, as in a container, nothing is known.
+        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or nodata(@host.gpus_bound,{$NVIDIA.NODATA})=1",
+        depends=("driver", "count"),
+        opdata="Counted: {ITEM.LASTVALUE1}",
+        why="A GPU on the bus is bound to the driver nvidia, but the driver does not count it. It failed to start.",
+        action="Run `dmesg | grep NVRM` and compare `nvidia-smi -L` with `lspci -k -d 10de:`. Reboot the host. If the "
+        "GPU is missing again, check its seating and power.",
     ),
     Alert(
         entity="host", key="slow", severity=WARNING, scope="performance",
@@ -193,7 +212,7 @@ ALERTS = (
         expression=_lasting("min", "collector.error_count", "{$NVIDIA.SLOW.PERIOD}", ">0"),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
-        why="The driver returns errors other than “not supported”: no permission, or an unknown error.",
+        why="The driver returns errors other than “not supported” and “no permission”.",
         action="Run `zbx-nvidia show` on the host, as the user of the agent. It lists the readings and their errors.",
     ),
     Alert(

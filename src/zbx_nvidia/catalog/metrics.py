@@ -191,8 +191,8 @@ HOST_METRICS = (
     ),
     Metric(
         entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED,
-        text="Readings that failed with an error other than “not supported”: no permission, or an unknown error. "
-        "Readings of lost and sick GPUs do not count.",
+        text="Readings that failed with an error other than “not supported” and “no permission”. Readings of lost and "
+        "sick GPUs do not count.",
     ),
     Metric(
         entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,
@@ -233,6 +233,15 @@ HOST_METRICS = (
     Metric(
         entity="host", key="sick", name="Sick GPU details", kind=CHAR, storage=SLOW,
         text="Index, slot and UUID of each sick GPU, as far as known. Empty if no GPU is sick.",
+    ),
+    Metric(
+        entity="host", key="gpus_refused", name="GPUs refused", kind=UNSIGNED, storage=SLOW,
+        call="nvmlDeviceGetHandleByIndex_v2",
+        text="GPUs that the agent's user or container may not use. They raise no alert.",
+    ),
+    Metric(
+        entity="host", key="gpus_bound", name="GPUs bound to the driver", kind=UNSIGNED,
+        text="GPUs on the bus whose driver is nvidia, from sysfs. Absent in containers and where sysfs is not visible.",
     ),
     Metric(
         entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
