@@ -141,8 +141,8 @@ ALERTS = (
         opdata="Lost: {ITEM.LASTVALUE1}",
         why="The driver counts a GPU that it cannot reach, and that was never seen here. It has fallen off the bus or "
         "needs a reset.",
-        action="If the alert names a fix, such as “reset it”, start with it. Otherwise drain the host and reboot it. If "
-        "the GPU is lost again, check its seating, power and cables, then replace it.",
+        action="If the alert names a fix, such as “reset it”, start with it. Otherwise drain the host and reboot it. "
+        "If the GPU is lost again, check its seating, power and cables, then replace it.",
     ),
     Alert(
         entity="host", key="sick", severity=HIGH, scope="availability",

@@ -10,7 +10,6 @@ frozen GPUs. A child that hangs holds a lock, so that there is never more than o
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import select
@@ -18,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
-from zbx_nvidia.collector.document import Collection, failed
+from zbx_nvidia.collector.document import Collection, Problem, failed
 from zbx_nvidia.collector.protocol import (
     CHUNK,
     AllAsked,
@@ -33,16 +32,13 @@ from zbx_nvidia.collector.protocol import (
 )
 
 if TYPE_CHECKING:
-    import _socket
+    from collections.abc import Callable
 
     from zbx_nvidia.catalog.status import Status
     from zbx_nvidia.collector.protocol import Message
 
 # zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
 DEADLINE = 2.5
-# How long a collection that is still running, but not stuck, is waited for: two servers may ask at the same time.
-LOCK_WAIT = 0.3
-_LOCK_PAUSE = 0.01
 _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
@@ -163,19 +159,31 @@ def _child(pipe: int, *, links: bool) -> None:
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
             # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
+            from zbx_nvidia.collector import lock  # noqa: PLC0415
             from zbx_nvidia.collector.collect import collect, read_links, read_once  # noqa: PLC0415
 
-            lock = _lock("links" if links else "get")
-            if lock is None:
+            held = lock.take("links" if links else "get")
+            if held is None:
                 sender.send(Stuck())
             else:
-                collect(sender.send, read_links if links else read_once)
+                collect(_with(sender, held.remark), read_links if links else read_once)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
             sender.send(Broken(f"{type(error).__name__}: {error}"))
         sender.send(Done())
     finally:
         # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to report it.
         os._exit(0)
+
+
+def _with(sender: Sender, remark: str) -> Callable[[Message], None]:
+    """Sends messages, with a remark among the problems of the host."""
+
+    def send(message: Message) -> None:
+        if remark and isinstance(message, HostRead):
+            message = message._replace(problems=[*message.problems, Problem("", "lock", 0, remark)])
+        sender.send(message)
+
+    return send
 
 
 def _let_go(pipe: int) -> int:
@@ -211,40 +219,10 @@ def ends(what: str, patience: float) -> bool:
         what: `get` or `links`.
         patience: In s.
     """
-    lock = _lock(what, patience)
-    if lock is None:
+    from zbx_nvidia.collector import lock  # noqa: PLC0415  the parent of a poll does without
+
+    held = lock.take(what, patience, anybody=True)
+    if held is None:
         return False
-    lock.close()
+    held.close()
     return True
-
-
-def _lock(what: str, patience: float = LOCK_WAIT) -> _socket.socket | None:
-    """Take the lock that one collection of a kind and of this installation holds at a time on this host.
-
-    It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
-    the process is gone. A lock on a file would not do: where the program lies on a network file system, flock() fails
-    (NFS asks for a file open for writing) or holds for the whole cluster (Lustre), and one stuck GPU would silence all.
-
-    Returns:
-        The lock, held as long as the object lives; None when another collection holds it.
-    """
-    # socket.socket costs 3 ms more, for what the standard library builds around this.
-    import _socket  # noqa: PLC0415  the parent does without
-
-    # Run from zbx-nvidia.pyz, this file is no file, but the archive is.
-    program = os.stat(getattr(__spec__.loader, "archive", __file__))
-    lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    until = time.monotonic() + patience
-    while True:
-        try:
-            # A leading NUL: a name that is in no directory.
-            lock.bind(f"\0zbx-nvidia-agent/{what}/{program.st_dev}/{program.st_ino}")
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            if time.monotonic() >= until:
-                lock.close()
-                return None
-            time.sleep(_LOCK_PAUSE)
-        else:
-            return lock
