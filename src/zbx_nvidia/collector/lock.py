@@ -11,6 +11,7 @@ name of ours on this host is looked at.
 
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 import _socket  # socket.socket costs 3 ms more, for what the standard library builds around this
+import contextlib
 import errno
 import os
 import time
@@ -20,6 +21,7 @@ _PAUSE = 0.01
 _CREDENTIALS = 12  # bytes: PID, UID and GID
 _NAMES = "/proc/net/unix"
 _LARGEST = 8 << 20  # bytes of that list: a host has some thousand sockets
+_LISTENS = "00010000"  # flag of a socket in that list
 _RIVALS = 256  # names that are looked at; more, and somebody means harm
 
 
@@ -99,13 +101,25 @@ def _holder(name: str) -> tuple[int, int] | None:
         asking.connect(name)
         word = asking.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS)
     except BlockingIOError:
-        # Its queue is full. Ours is never: somebody else fills it, or it is another's.
-        return None
+        # Its queue is full: of one that hangs for hours after some polls, or of another's at once.
+        return _holder_in_proc(name)
     except OSError:
         return None
     finally:
         asking.close()
     return int.from_bytes(word[:4], "little"), int.from_bytes(word[4:8], "little")
+
+
+def _holder_in_proc(name: str) -> tuple[int, int] | None:
+    """The same from /proc, which shows the sockets of our own processes, and to root those of all."""
+    inodes = {line.split()[6] for line in _sockets() if line.endswith(f" @{name[1:]}") and line.split()[3] == _LISTENS}
+    links = {f"socket:[{inode}]" for inode in inodes}
+    for pid in filter(str.isdigit, os.listdir("/proc")) if links else ():
+        with contextlib.suppress(OSError):
+            folder = f"/proc/{pid}/fd"
+            if any(os.readlink(f"{folder}/{number}") in links for number in os.listdir(folder)):
+                return int(pid), os.stat(f"/proc/{pid}").st_uid
+    return None
 
 
 def _bound_beside(name: str) -> _socket.socket | None:
@@ -126,13 +140,18 @@ def _bound_beside(name: str) -> _socket.socket | None:
 
 def _names(prefix: str) -> list[str]:
     """Names of sockets on this host that begin so, but for the usual one."""
-    wanted = "@" + prefix[1:] + "/"
+    wanted = f"@{prefix[1:]}/"
+    names = {line.rpartition(" ")[2] for line in _sockets()}
+    return ["\0" + name[1:] for name in sorted(names) if name.startswith(wanted)]
+
+
+def _sockets() -> list[str]:
+    """Lines of the kernel's list of sockets with names."""
     try:
         with open(_NAMES, encoding="ascii", errors="replace") as file:
-            lines = file.read(_LARGEST).splitlines()
+            return file.read(_LARGEST).splitlines()
     except OSError:
         return []
-    return ["\0" + line.rpartition(" ")[2][1:] for line in lines if line.rpartition(" ")[2].startswith(wanted)]
 
 
 def _user(uid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -52,7 +53,7 @@ class Holder:
             text=True,
         )
 
-    def __enter__(self) -> Holder:
+    def __enter__(self) -> Holder:  # noqa: PYI034  Self is newer than the oldest Python
         assert self.process.stdout
         assert self.process.stdout.readline() == "held\n"
         return self
@@ -89,6 +90,19 @@ def test_a_collection_of_our_own_counts(machine: MachineFactory) -> None:
     with Holder(node.env, 0):
         answer = get(node.env)
     assert (answer.code, answer.document["gpus"]) == (1001, {})
+
+
+def test_one_that_hangs_for_a_long_time_still_counts(machine: MachineFactory) -> None:
+    """Each poll that asks for it waits in its queue for ever, and the queue has an end."""
+    node = machine("t4")
+    name = "\0" + python(NAME, node.env)
+    with Holder(node.env, 0), contextlib.ExitStack() as asking:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                link = asking.enter_context(socket.socket(socket.AF_UNIX))
+                link.setblocking(False)
+                link.connect(name)
+        assert get(node.env).code == 1001
 
 
 BESIDE = """
