@@ -919,8 +919,8 @@ GPU_METRICS = (
         key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
         text="The largest processes on the card: PID, name, type (C: compute, G: graphics, M: MPS), memory in B, "
-        "user, container or Slurm job, MIG GPU instance. Arguments only if the service is configured for them. "
-        "Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, in %.",
+        "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured for "
+        "them. Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

@@ -279,7 +279,7 @@ def _process(gpu: dict[str, Any], entry: dict[str, Any], look: Look) -> dict[str
         "Memory": _number(entry, "memory", "MiB", _MIB),
         "SM": _number(entry, "utilization", "%"),
         "MIG": entry.get("mig", ""),
-        "Container": entry.get("container", ""),
+        "Container": entry.get("pod", entry.get("container", entry.get("unit", ""))),
         "Job": entry.get("job", ""),
         "Name": " ".join(str(entry[key]) for key in ("name", "arguments") if key in entry),
     }
