@@ -210,6 +210,7 @@ ALERTS = (
         "Only if the card reports a limit: V100 and A100 do, Hopper and newer do not.",
     ),
     Row("Fewer GPUs than on the bus", ("bound",)),
+    Row("Host too busy to read its GPUs", ("busy",)),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
     Row("Power brake", ("power_brake",), "No alert at the power limit: a card at work is at its limit."),

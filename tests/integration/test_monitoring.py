@@ -413,6 +413,11 @@ FULL_BUS = """\
 #!/bin/sh
 "$0.real" "$@" | sed "s/\\"gpu_count\\": *1/&,\\"gpus_bound\\":2/"
 """
+# What the collector says when it gets no processor; unit tests show when it does.
+BUSY_HOST = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"code\\": *0,\\"name\\":/\\"code\\":1005,\\"name\\":/"
+"""
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
@@ -430,6 +435,7 @@ FAULTS = {
     ),
     "bound": Fault("workstation", program=FULL_BUS, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
+    "busy": Fault("workstation", program=BUSY_HOST, alone=True),
     "errors": Fault("workstation", gpu={"temperature": "!UNKNOWN"}, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
     "sxid": Fault("gpu-server", log="nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zbx_nvidia.catalog.status import HOST_BUSY
+
 # Severities, by the names of Zabbix's export format.
 INFO = "INFO"
 WARNING = "WARNING"
@@ -204,6 +206,18 @@ ALERTS = (
         why="Reading the GPUs takes almost as long as the Timeout of the agent. Beyond that, there is no data.",
         action="Run `nvidia-smi -pm 1` to keep the driver loaded. Check the load of the host, and for a GPU that "
         "answers slowly.",
+    ),
+    Alert(
+        entity="host", key="busy", severity=WARNING, scope="performance",
+        name="Host too busy to read its GPUs",
+        event="Host too busy to read its GPUs",
+        expression=f"min(@status.code,{{$NVIDIA.POLLS}})={HOST_BUSY.code} and last(@status.code)={HOST_BUSY.code}",
+        recovery=f"last(@status.code)<>{HOST_BUSY.code}",
+        depends=("nodata", "stale"),
+        opdata="{ITEM.LASTVALUE1}",
+        why="The collector waited for a processor until its deadline. This says nothing of the driver or the GPUs.",
+        action="Check the load of the host with `uptime`. Raise `Timeout` of the agent and `--deadline` of the "
+        "collector, or run the resident collector.",
     ),
     Alert(
         entity="host", key="errors", severity=WARNING, scope="notice",

@@ -156,7 +156,7 @@ HOST_METRICS = (
     Metric(
         entity="status", key="driver", name="Driver available", kind=UNSIGNED, valuemap="NVIDIA yes or no",
         call="nvmlInitWithFlags",
-        text="1 if at least one GPU was read, or the driver was released on purpose.",
+        text="1 if at least one GPU was read, the driver was released on purpose, or the host was too busy to tell.",
     ),
     Metric(
         entity="status", key="code", name="Driver status", kind=UNSIGNED, valuemap="NVIDIA driver status",
@@ -919,8 +919,9 @@ GPU_METRICS = (
         key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
         text="The largest processes on the card: PID, name, type (C: compute, G: graphics, M: MPS), memory in B, "
-        "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured for "
-        "them. Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, in %.",
+        "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured "
+        "for them. Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, "
+        "in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

@@ -65,6 +65,12 @@ RELEASED = Status(
     "The driver was released on purpose (zbx-nvidia-agent release). The service reopens it by itself",
 )
 
+HOST_BUSY = Status(
+    1005,
+    "Host is busy",
+    "The collector got no processor in time, so this says nothing of the driver. Check the load of the host",
+)
+
 STATUSES = (
     OK,
     NO_PERMISSION,
@@ -79,6 +85,7 @@ STATUSES = (
     COLLECTOR_FAILED,
     STALLED,
     RELEASED,
+    HOST_BUSY,
 )
 
 # What to do for a single GPU that gives no readings, by NVML's return code, where the alert's own advice is wrong.

@@ -12,7 +12,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
-from zbx_nvidia.catalog.status import ADVICE, NO_PERMISSION, OK, RELEASED, Status
+from zbx_nvidia.catalog.status import ADVICE, HOST_BUSY, NO_PERMISSION, OK, RELEASED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,8 @@ MAX_ERRORS = 40
 MAX_PROCESSES = 16
 MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
-_ANSWERS = (OK, RELEASED)
+# While these say that it is not the driver's fault, or that all is well.
+_ANSWERS = (OK, RELEASED, HOST_BUSY)
 _GONE = frozenset({"lost", "refused"})
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
@@ -149,7 +150,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
             ],
         },
         "status": {
-            # Also while some GPUs have not answered, and while the driver is released on purpose.
+            # Also while some GPUs have not answered, while the driver is released on purpose, and on a busy host.
             "driver": int(found.status in _ANSWERS or bool(found.gpus)),
             "code": found.status.code,
             "name": found.status.name,
@@ -164,7 +165,8 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
     silent, remarks = _silent(found), found.remarks or {}
     lost = [_describe(gpu) for gpu in gpus if gpu.state == "lost"]
     sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [
-        f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index)))) for index in silent
+        f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index))))
+        for index in (silent if found.status is not HOST_BUSY else ())
     ]
     document["host"] = {
         # Of switches nothing is known but by a service that reads the kernel log. The alarm on it needs a value: one

@@ -30,6 +30,7 @@ from zbx_nvidia.collector.protocol import (
     Sender,
     Stuck,
 )
+from zbx_nvidia.collector.scheduling import waited_for_processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def run(deadline: float = DEADLINE, *, links: bool = False, age: float | None = 
         _child(writing, links=links)
     os.close(writing)
     try:
-        return _listen(reading, started, deadline)
+        return _listen(reading, started, deadline, child)
     finally:
         os.close(reading)
 
@@ -81,7 +82,7 @@ def process_age() -> float:
 # -- the parent ------------------------------------------------------------------------------------------------------
 
 
-def _listen(pipe: int, started: float, deadline: float) -> Collection:
+def _listen(pipe: int, started: float, deadline: float, child: int) -> Collection:
     """Take messages until the child closes the pipe or the time is over."""
     receiver = Receiver()
     messages: list[Message] = []
@@ -96,10 +97,15 @@ def _listen(pipe: int, started: float, deadline: float) -> Collection:
         messages += receiver.feed(chunk)
         if messages and isinstance(messages[-1], Done):
             break
-    return _result(messages, time.monotonic() - started, deadline, closed=closed)
+    duration = time.monotonic() - started
+    done = closed or (bool(messages) and isinstance(messages[-1], Done))
+    busy = not done and waited_for_processor((os.getpid(), child), duration)
+    return _result(messages, duration, deadline, closed=closed, busy=busy)
 
 
-def _result(messages: list[Message], duration: float, deadline: float, *, closed: bool) -> Collection:
+def _result(
+    messages: list[Message], duration: float, deadline: float, *, closed: bool, busy: bool = False
+) -> Collection:
     if (failure := _failure(messages)) is not None:
         return failed(*failure, duration)
     host: HostRead | None = None
@@ -115,7 +121,7 @@ def _result(messages: list[Message], duration: float, deadline: float, *, closed
     if not done and closed:
         status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
     elif not done:
-        status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
+        status, detail = states.HOST_BUSY if busy else states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
     if host is None:
         return failed(status, detail, duration)
     if status is not states.OK:
