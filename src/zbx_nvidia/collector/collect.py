@@ -76,13 +76,22 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send(HostRead(0, {**versions, **on_bus()}, count, system.slots(), problems, spent()))
     uids: set[int] = set()
     threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
-    for thread in threads:
-        thread.start()
+    waiting = []
+    for index, thread in enumerate(threads):
+        try:
+            thread.start()
+        except RuntimeError:
+            # The limit of the user's processes is reached: one after the other, when all others are read.
+            waiting.append(index)
+            continue
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
         # cost twice the CPU time. One that does not is not waited for.
         thread.join(HEAD_START)
-    for thread in threads:
-        thread.join()
+    for index, thread in enumerate(threads):
+        if index not in waiting:
+            thread.join()
+    for index in waiting:
+        _report(index, send, read, uids)
     send(AllAsked(0, names(uids)))
 
 

@@ -33,7 +33,7 @@ from zbx_nvidia.collector.protocol import (
 from zbx_nvidia.collector.scheduling import waited_for_processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from zbx_nvidia.catalog.status import Status
     from zbx_nvidia.collector.protocol import Message
@@ -82,7 +82,7 @@ def process_age() -> float:
 # -- the parent ------------------------------------------------------------------------------------------------------
 
 
-def _listen(pipe: int, started: float, deadline: float, child: int) -> Collection:
+def _listen(pipe: int, started: float, deadline: float, child: int = 0) -> Collection:
     """Take messages until the child closes the pipe or the time is over."""
     receiver = Receiver()
     messages: list[Message] = []
@@ -204,18 +204,36 @@ def _let_go(pipe: int) -> int:
     os.setsid()
     os.chdir("/")
     pipe = fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in range(_STREAMS):
+    for stream, null in enumerate(_nowhere()):
         os.dup2(null, stream)
-    # What is open, and not all that could be: closing 65,536 descriptors one by one, as Python does where glibc is
-    # older than 2.34 (RHEL 8), costs 5 ms.
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
+    for descriptor in _open_files():
         if descriptor >= _STREAMS and descriptor != pipe:
             # One of them was that of the listing itself.
             with contextlib.suppress(OSError):
                 os.close(descriptor)
     return pipe
+
+
+def _nowhere() -> tuple[int, ...]:
+    """Descriptors for the standard streams: nothing to read, and nobody who reads."""
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        # A chroot or container without /dev: a pipe without another end does as well.
+        reading, writing = os.pipe()
+        return (reading, writing, writing)
+    return (null,) * _STREAMS
+
+
+def _open_files() -> Iterable[int]:
+    """What is open, and not all that could be: closing 65,536 descriptors one by one costs 5 ms.
+
+    Python does that where glibc is older than 2.34 (RHEL 8).
+    """
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # no /proc
+        return range(_STREAMS, os.sysconf("SC_OPEN_MAX"))
 
 
 def ends(what: str, patience: float) -> bool:

@@ -152,7 +152,10 @@ def names(uids: Iterable[int]) -> dict[int, str]:
     if not wanted:
         return found
     look_up = threading.Thread(target=look_up_names, args=(wanted, found), daemon=True)
-    look_up.start()
+    try:
+        look_up.start()
+    except RuntimeError:  # the limit of the user's processes is reached: numbers will do
+        return {}
     look_up.join(NAMES_WAIT)
     return dict(found)
 

@@ -14,6 +14,8 @@ from zbx_nvidia.collector.scheduling import waited_for_processor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from zbx_nvidia.collector.protocol import Message
+
 
 def process(folder: Path, pid: int, *threads: tuple[str, float]) -> None:
     """In a /proc: the state of each thread, and for how many seconds it has waited for a processor."""
@@ -50,8 +52,9 @@ def test_what_the_kernel_does_not_tell_is_no_excuse(tmp_path: Path) -> None:
 def test_a_busy_host_does_not_accuse_the_driver_or_a_gpu() -> None:
     host = HostRead(0, {}, 2, [], [], (0.0, 0.0))
     read = GpuRead(0, Gpu(0, "ok", {"uuid": "GPU-0"}, {}, (), ()))
-    for messages in ([], [host], [host, read]):
-        found = oneshot._result(list(messages), 2.5, 2.5, closed=False, busy=True)  # noqa: SLF001  a real one needs load
+    stages: tuple[list[Message], ...] = ([], [host], [host, read])
+    for messages in stages:
+        found = oneshot._result(messages, 2.5, 2.5, closed=False, busy=True)  # noqa: SLF001  a real one needs load
         assert found.status == status.HOST_BUSY
         made = document.build(found)
         assert made["status"]["driver"] == 1
