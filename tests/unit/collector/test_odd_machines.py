@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.collector.collector import get
+from tests.unit.collector.collector import get, python
 from zbx_nvidia.catalog.status import OK
 from zbx_nvidia.collector import document
 from zbx_nvidia.collector.document import Collection, Gpu
@@ -124,6 +125,27 @@ def test_a_container_counts_only_its_own_gpus(tmp_path: Path) -> None:
 def test_where_the_bus_cannot_be_seen_nothing_is_known(tmp_path: Path) -> None:
     assert system.bound(str(tmp_path / "no"), listed(tmp_path / "proc", "0000:01:00.0")) is None
     assert system.bound(bus(tmp_path / "sys", one="0x030200"), str(tmp_path / "no")) is None
+
+
+POLL = """
+import sys
+from zbx_nvidia.collector.main import get
+from zbx_nvidia.driver import system
+system.bound.__defaults__ = (sys.argv[1], sys.argv[2])
+print(get(600.0), end="")
+"""
+
+
+def test_three_gpus_of_four(machine: MachineFactory, tmp_path: Path) -> None:
+    """lspci shows four, and one of them never came up."""
+    there = bus(tmp_path / "sys", a="0x030200", b="0x030200", c="0x030200", d="0x030200")
+    every = listed(tmp_path / "proc", *(f"0000:0{number}:00.0" for number in range(4)))
+    document = json.loads(python(POLL, machine("l40s-3-of-4").env, there, every))
+    assert (document["host"]["gpu_count"], document["host"]["gpus_bound"]) == (3, 4)
+    assert document["status"]["message"].startswith("The driver counts 3 of 4 GPUs that are bound to it.")
+    without = get(machine("l40s-3-of-4").env).document
+    assert "gpus_bound" not in without["host"]
+    assert without["status"]["message"] == "All is well"
 
 
 def found(count: int, **host: Any) -> Collection:
