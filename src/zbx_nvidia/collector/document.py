@@ -221,7 +221,7 @@ def distinct(gpus: list[Gpu]) -> list[Gpu]:
         known: dict[str, Any] = {
             key: gpu.readings[key] for key in ("name", "pci", "serial", "uuid") if key in gpu.readings
         }
-        problem = Problem(uuid, "uuid", 0, f"same UUID as GPU {first[uuid]}, its readings are left out")
+        problem = Problem("", "", 0, f"same UUID as GPU {first[uuid]}, its readings are left out")
         found.append(gpu._replace(state="sick", readings=known, parts={}, lacks=(), problems=(problem,)))
     return found
 
