@@ -140,9 +140,10 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
             "duration": round(found.duration, 4),
             **_spent(found),
             # A card that is lost or sick is a matter of its own, and would drown all others. What is forbidden stays
-            # forbidden, such as the memory of the whole GPU to a container with one MIG instance.
+            # forbidden, such as the memory of the whole GPU to a container with one MIG instance. But a service that
+            # may not see XIDs must not be silent about it.
             "error_count": sum(
-                problem.code != NO_PERMISSION.code
+                problem.code != NO_PERMISSION.code or problem.metric == "xid"
                 for problem in (*found.problems, *(problem for gpu in healthy for problem in gpu.problems))
             ),
             "errors": [
