@@ -191,8 +191,8 @@ HOST_METRICS = (
     ),
     Metric(
         entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED,
-        text="Readings that failed with an error other than “not supported” and “no permission”. Readings of lost and "
-        "sick GPUs do not count.",
+        text="Readings that failed with an error other than “not supported” and “no permission”; XID errors that may "
+        "not be watched do count. Readings of lost and sick GPUs do not.",
     ),
     Metric(
         entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,

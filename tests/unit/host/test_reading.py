@@ -23,6 +23,7 @@ OTHERS = {
     "collector/processes.py": "the kernel",
     "collector/resident/config.py": "/etc/zbx-nvidia, or what the user of the command names",
     "collector/resident/worker_process.py": "the kernel",
+    "collector/scheduling.py": "the kernel",
     "doctor/driver_checks.py": "the kernel",
     "doctor/host_state.py": "the kernel",
     "driver/system.py": "the kernel",
