@@ -141,14 +141,21 @@ static nvmlReturn_t handle_of(const struct call *call, int gpu, nvmlDevice_t *de
     return result;
 }
 
+/* A GPU's own section can name the function, as for every other call: its handle is refused. */
+static nvmlReturn_t handle_at(const struct call *call, const char *function, unsigned int index, nvmlDevice_t *device) {
+    const struct entry *const entry = profile_find(call->profile, (int)index, function);
+    const nvmlReturn_t ordered = entry ? call_obey(entry) : NVML_SUCCESS;
+    return ordered == NVML_SUCCESS ? handle_of(call, (int)index, device) : ordered;
+}
+
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device) {
     BEGIN_SYSTEM(device && index < gpu_count(&call));
-    return call_end(&call, handle_of(&call, (int)index, device));
+    return call_end(&call, handle_at(&call, __func__, index, device));
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByIndex(unsigned int index, nvmlDevice_t *device) {
     BEGIN_SYSTEM(device && index < gpu_count(&call));
-    return call_end(&call, handle_of(&call, (int)index, device));
+    return call_end(&call, handle_at(&call, __func__, index, device));
 }
 
 /* A lost or sick GPU does not return its UUID or serial number, so it cannot be found by these. */

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
+CASES = REPOSITORY / "tests" / "cases"  # machines that show a fault, after reports of people
 
 MEASURES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")  # by these coverage.py starts in a process
 
@@ -192,6 +193,8 @@ def machine(tmp_path: Path, simulator_library: Path, profiles: Path) -> MachineF
 
     def make(profile: str, *, clock: float | None = None) -> Machine:
         source = profiles / f"{profile}.profile"
+        if not source.exists() and (CASES / source.name).exists():
+            source = CASES / source.name
         if not source.exists():
             known = ", ".join(sorted(path.stem for path in profiles.glob("*.profile")))
             pytest.fail(f"{source} does not exist; there are {known}", pytrace=False)

@@ -177,7 +177,17 @@ METRICS = (
     Row("Recovery action", ("gpu.recovery_action",)),
     Row("InfoROM", ("gpu.inforom",)),
     Row("GSP firmware", ("gpu.gsp_firmware",)),
-    Row("GPU count, GPU lost", ("host.gpu_count", "host.gpus_lost", "host.gpus_sick", "gpu.present")),
+    Row(
+        "GPU count, GPU lost",
+        (
+            "host.gpu_count",
+            "host.gpus_lost",
+            "host.gpus_sick",
+            "host.gpus_refused",
+            "host.gpus_bound",
+            "gpu.present",
+        ),
+    ),
     Row(
         "The collector's own health",
         (
@@ -199,6 +209,8 @@ ALERTS = (
         ("memory_temperature",),
         "Only if the card reports a limit: V100 and A100 do, Hopper and newer do not.",
     ),
+    Row("Fewer GPUs than on the bus", ("bound",)),
+    Row("Host too busy to read its GPUs", ("busy",)),
     Row("Hardware thermal slowdown", ("hw_thermal",)),
     Row("Software thermal slowdown", ("sw_thermal",)),
     Row("Power brake", ("power_brake",), "No alert at the power limit: a card at work is at its limit."),

@@ -408,6 +408,16 @@ SLOW_CLOCK = """\
 #!/bin/sh
 "$0.real" "$@" | sed "s/\\"timestamp\\": *[0-9]*/\\"timestamp\\":$(($(date +%s) - 240))/"
 """
+# The bus of a container shows no card of the simulator: as if it had one more than the driver counts.
+FULL_BUS = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"gpu_count\\": *1/&,\\"gpus_bound\\":2/"
+"""
+# What the collector says when it gets no processor; unit tests show when it does.
+BUSY_HOST = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"code\\": *0,\\"name\\":/\\"code\\":1005,\\"name\\":/"
+"""
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
@@ -423,8 +433,10 @@ FAULTS = {
         macros={"{$NVIDIA.GPU.EXPECTED}": "8", "{$NVIDIA.GPU.MEMORY}": "#1"},
         alone=True,
     ),
+    "bound": Fault("workstation", program=FULL_BUS, macros={"{$NVIDIA.GPU.MEMORY}": "#1"}, alone=True),
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
-    "errors": Fault("workstation", gpu={"temperature": "!NO_PERMISSION"}, alone=True),
+    "busy": Fault("workstation", program=BUSY_HOST, alone=True),
+    "errors": Fault("workstation", gpu={"temperature": "!UNKNOWN"}, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
     "sxid": Fault("gpu-server", log="nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"),
     "missing": Fault("gpu-server", machine={"gpu_count": 7}, alone=True),

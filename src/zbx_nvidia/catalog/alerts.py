@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zbx_nvidia.catalog.status import HOST_BUSY
+
 # Severities, by the names of Zabbix's export format.
 INFO = "INFO"
 WARNING = "WARNING"
@@ -173,8 +175,8 @@ ALERTS = (
         opdata="Lost: {ITEM.LASTVALUE1}",
         why="The driver counts a GPU that it cannot reach, and that was never seen here. It has fallen off the bus or "
         "needs a reset.",
-        action="Drain the host and reboot it. If the GPU is lost again, check its seating, power and cables, then "
-        "replace it.",
+        action="If the alert names a fix, such as “reset it”, start with it. Otherwise drain the host and reboot it. "
+        "If the GPU is lost again, check its seating, power and cables, then replace it.",
     ),
     Alert(
         entity="host", key="sick", severity=HIGH, scope="availability",
@@ -190,7 +192,8 @@ ALERTS = (
         depends=("driver",),
         opdata="Sick: {ITEM.LASTVALUE1}",
         why="A GPU is present, but answers every reading with an error, or not at all.",
-        action="Run `dmesg | grep -E 'NVRM|Xid'` on the host. Drain the host, then reset the GPU or reboot the host.",
+        action="If the alert names a fix, such as a power cable, start with it. Otherwise run `dmesg | grep -E "
+        "'NVRM|Xid'` on the host, drain the host, then reset the GPU or reboot the host.",
     ),
     Alert(
         entity="host", key="count", severity=HIGH, scope="availability",
@@ -210,6 +213,24 @@ ALERTS = (
         "power.",
     ),
     Alert(
+        entity="host", key="bound", severity=HIGH, scope="availability",
+        name="Fewer GPUs than on the bus",
+        event="The driver counts {ITEM.LASTVALUE1} of {?last(@host.gpus_bound)} GPUs on the bus",
+        # As above. A lost GPU is still counted, so this is one that never came up.
+        expression=(
+            "max(@host.gpu_count,{$NVIDIA.POLLS})<last(@host.gpus_bound)"
+            " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_bound)"
+            " and nodata(@host.gpus_bound,{$NVIDIA.NODATA})=0"
+        ),
+        # Where the bus can no longer be seen, as in a container, nothing is known.
+        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or nodata(@host.gpus_bound,{$NVIDIA.NODATA})=1",
+        depends=("driver", "count"),
+        opdata="Counted: {ITEM.LASTVALUE1}",
+        why="A GPU on the bus is bound to the driver nvidia, but the driver does not count it. It failed to start.",
+        action="Run `dmesg | grep NVRM` and compare `nvidia-smi -L` with `lspci -k -d 10de:`. Reboot the host. If the "
+        "GPU is missing again, check its seating and power.",
+    ),
+    Alert(
         entity="host", key="slow", severity=WARNING, scope="performance",
         name="Collection is slow",
         event="Collection takes {ITEM.LASTVALUE1}, more than {$NVIDIA.SLOW} s",
@@ -221,13 +242,25 @@ ALERTS = (
         "answers slowly.",
     ),
     Alert(
+        entity="host", key="busy", severity=WARNING, scope="performance",
+        name="Host too busy to read its GPUs",
+        event="Host too busy to read its GPUs",
+        expression=f"min(@status.code,{{$NVIDIA.POLLS}})={HOST_BUSY.code} and last(@status.code)={HOST_BUSY.code}",
+        recovery=f"last(@status.code)<>{HOST_BUSY.code}",
+        depends=("nodata", "stale"),
+        opdata="{ITEM.LASTVALUE1}",
+        why="The collector waited for a processor until its deadline. This says nothing of the driver or the GPUs.",
+        action="Check the load of the host with `uptime`. Raise `Timeout` of the agent and `--deadline` of the "
+        "collector, or run the resident collector.",
+    ),
+    Alert(
         entity="host", key="errors", severity=WARNING, scope="notice",
         name="Failed readings",
         event="Failed readings: {ITEM.LASTVALUE1}",
         expression=_lasting("min", "collector.error_count", "{$NVIDIA.SLOW.PERIOD}", ">0"),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
-        why="The driver returns errors other than “not supported”: no permission, or an unknown error.",
+        why="The driver returns errors other than “not supported” and “no permission”.",
         action="Run `zbx-nvidia show` on the host, as the user of the agent. It lists the readings and their errors.",
     ),
     Alert(

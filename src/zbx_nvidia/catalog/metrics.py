@@ -158,7 +158,7 @@ HOST_METRICS = (
         entity="status", key="driver", name="Driver available", kind=UNSIGNED, valuemap="NVIDIA yes or no",
         storage=LIVE,
         call="nvmlInitWithFlags",
-        text="1 if at least one GPU was read, or the driver was released on purpose.",
+        text="1 if at least one GPU was read, the driver was released on purpose, or the host was too busy to tell.",
     ),
     Metric(
         entity="status", key="code", name="Driver status", kind=UNSIGNED, valuemap="NVIDIA driver status",
@@ -193,8 +193,8 @@ HOST_METRICS = (
     ),
     Metric(
         entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED, storage=LIVE,
-        text="Readings that failed with an error other than “not supported”: no permission, or an unknown error. "
-        "Readings of lost and sick GPUs do not count.",
+        text="Readings that failed with an error other than “not supported” and “no permission”; XID errors that may "
+        "not be watched do count. Readings of lost and sick GPUs do not.",
     ),
     Metric(
         entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,
@@ -236,6 +236,15 @@ HOST_METRICS = (
     Metric(
         entity="host", key="sick", name="Sick GPU details", kind=CHAR, storage=SLOW,
         text="Index, slot and UUID of each sick GPU, as far as known. Empty if no GPU is sick.",
+    ),
+    Metric(
+        entity="host", key="gpus_refused", name="GPUs refused", kind=UNSIGNED, storage=SLOW,
+        call="nvmlDeviceGetHandleByIndex_v2",
+        text="GPUs that the agent's user or container may not use. They raise no alert.",
+    ),
+    Metric(
+        entity="host", key="gpus_bound", name="GPUs bound to the driver", kind=UNSIGNED,
+        text="GPUs on the bus whose driver is nvidia, from sysfs. Absent in containers and where sysfs is not visible.",
     ),
     Metric(
         entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
@@ -922,8 +931,9 @@ GPU_METRICS = (
         key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
         text="The largest processes on the card: PID, name, type (C: compute, G: graphics, M: MPS), memory in B, "
-        "user, container or Slurm job, MIG GPU instance. Arguments only if the service is configured for them. "
-        "Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, in %.",
+        "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured "
+        "for them. Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, "
+        "in %.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

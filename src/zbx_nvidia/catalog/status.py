@@ -31,6 +31,14 @@ DRIVER_NOT_LOADED = Status(
 LIBRARY_NOT_FOUND = Status(
     12, "Library not found", "libnvidia-ml.so.1 cannot be loaded. Install the NVIDIA driver's NVML library"
 )
+NO_POWER = Status(
+    8, "No auxiliary power", "A GPU has too little power. Switch the host off and connect the GPU's power cable"
+)
+NO_GPU = Status(
+    28,
+    "No GPU bound to the driver",
+    "No GPU is bound to the driver nvidia. Run lspci -k -d 10de: to see which driver has it",
+)
 VERSION_MISMATCH = Status(
     18,
     "Driver and library versions differ",
@@ -57,19 +65,34 @@ RELEASED = Status(
     "The driver was released on purpose (zbx-nvidia-agent release). The service reopens it by itself",
 )
 
+HOST_BUSY = Status(
+    1005,
+    "Host is busy",
+    "The collector got no processor in time, so this says nothing of the driver. Check the load of the host",
+)
+
 STATUSES = (
     OK,
     NO_PERMISSION,
+    NO_POWER,
     DRIVER_NOT_LOADED,
     LIBRARY_NOT_FOUND,
     VERSION_MISMATCH,
+    NO_GPU,
     UNKNOWN,
     DEADLINE_EXCEEDED,
     STILL_STUCK,
     COLLECTOR_FAILED,
     STALLED,
     RELEASED,
+    HOST_BUSY,
 )
+
+# What to do for a single GPU that gives no readings, by NVML's return code, where the alert's own advice is wrong.
+ADVICE = {
+    NO_POWER.code: "connect its power cable",
+    16: "reset it",  # RESET_REQUIRED
+}
 
 BY_CODE = {status.code: status for status in STATUSES}
 

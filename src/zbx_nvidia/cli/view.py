@@ -77,14 +77,17 @@ def lines(document: dict[str, Any], look: Look, *, wide: bool, processes: bool, 
     found += _gpus(gpus, [failed[gpu.get("uuid")] for gpu in gpus], unwell, look)
     for text in rest:
         found += look.wrap(look.clean(text), "bad")
+    if refused := host.get("gpus_refused"):
+        words = f"{refused} of {host['gpu_count']} GPUs refused: this user or container may not use them"
+        found += look.wrap(words, "warn")
     if wide and (gpus or unwell):
         found += [(), *_identities(gpus, unwell, look)]
     if divided := instances.lines(document, look, wide=wide):
         found += [(), *divided]
     if processes and gpus:
         found += [(), *_processes(document, gpus, look)]
-    # What a lost card answers is in its row.
-    errors = [error for error in errors if error["metric"] or not unwell]
+    # What a lost card answers is in its row, and a refused one is counted above.
+    errors = [error for error in errors if error["metric"] or not (unwell or refused)]
     return [*found, *_errors(errors, look)]
 
 
@@ -281,7 +284,7 @@ def _process(gpu: dict[str, Any], entry: dict[str, Any], look: Look) -> dict[str
         "Memory": _number(entry, "memory", "MiB", _MIB),
         "SM": _number(entry, "utilization", "%"),
         "MIG": entry.get("mig", ""),
-        "Container": entry.get("container", ""),
+        "Container": entry.get("pod", entry.get("container", entry.get("unit", ""))),
         "Job": entry.get("job", ""),
         "Name": " ".join(str(entry[key]) for key in ("name", "arguments") if key in entry),
     }

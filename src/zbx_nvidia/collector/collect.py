@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
+from zbx_nvidia.catalog.status import NO_PERMISSION
 from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
@@ -72,16 +73,25 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     except NvmlError as error:
         send(Failed(error.code, error.message))
         return
-    send(HostRead(0, versions, count, system.slots(), problems, spent()))
+    send(HostRead(0, {**versions, **on_bus()}, count, system.slots(), problems, spent()))
     uids: set[int] = set()
     threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
-    for thread in threads:
-        thread.start()
+    waiting = []
+    for index, thread in enumerate(threads):
+        try:
+            thread.start()
+        except RuntimeError:
+            # The limit of the user's processes is reached: one after the other, when all others are read.
+            waiting.append(index)
+            continue
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
         # cost twice the CPU time. One that does not is not waited for.
         thread.join(HEAD_START)
-    for thread in threads:
-        thread.join()
+    for index, thread in enumerate(threads):
+        if index not in waiting:
+            thread.join()
+    for index in waiting:
+        _report(index, send, read, uids)
     send(AllAsked(0, names(uids)))
 
 
@@ -119,7 +129,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
         arguments: Whether to include the arguments of the programs that use it.
 
     Returns:
-        What it answered; lost and sick are states, not exceptions.
+        What it answered; lost, sick and refused are states, not exceptions.
     """
     readings: dict[str, Any] = {}
     lacks: list[str] = []
@@ -148,7 +158,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
-        return _unwell(index, "sick", readings, error)
+        return _unwell(index, "refused" if error.code == NO_PERMISSION.code else "sick", readings, error)
     if "uuid" not in readings or (problems and not alive):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
     return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
@@ -183,6 +193,8 @@ def read_links(index: int) -> Gpu:
                 readings.update(_named(_METRICS[reader], getattr(device, reader)()))
         links = _links(device)
     except Refused as error:
+        if error.code == NO_PERMISSION.code and "uuid" not in readings:
+            return _unwell(index, "refused", readings, error)
         problems.append(Problem("", "links", error.code, error.message))
     except Lost as error:
         return _unwell(index, "lost", readings, error)
@@ -201,7 +213,7 @@ def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set
 
 
 def read_host() -> tuple[dict[str, str], list[Problem]]:
-    """Versions by catalog key, and what of them could not be read."""
+    """Versions by catalog key, and what of them could not be read. `on_bus` has what may change."""
     versions: dict[str, str] = {}
     problems: list[Problem] = []
     for key, read in _HOST_READERS.items():
@@ -212,6 +224,12 @@ def read_host() -> tuple[dict[str, str], list[Problem]]:
         except Refused as error:
             problems.append(Problem("", key, error.code, error.message))
     return versions, problems
+
+
+def on_bus() -> dict[str, Any]:
+    """What the bus shows of the GPUs, by catalog key."""
+    there = system.bound()
+    return {} if there is None else {"gpus_bound": len(there)}
 
 
 def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says

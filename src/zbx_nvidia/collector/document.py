@@ -12,7 +12,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
-from zbx_nvidia.catalog.status import OK, RELEASED, Status
+from zbx_nvidia.catalog.status import ADVICE, HOST_BUSY, NO_PERMISSION, OK, RELEASED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,9 @@ MAX_ERRORS = 40
 MAX_PROCESSES = 16
 MAX_USERS = 32
 _CHAR = 255  # characters that Zabbix keeps of a CHAR value
-_ANSWERS = (OK, RELEASED)
+# While these say that it is not the driver's fault, or that all is well.
+_ANSWERS = (OK, RELEASED, HOST_BUSY)
+_GONE = frozenset({"lost", "refused"})
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
@@ -70,7 +72,8 @@ class Gpu(NamedTuple):
 
     Attributes:
         position: Its place in the driver's order (NVML's index).
-        state: `ok`, `lost` (the driver has lost it) or `sick` (it answers every reading with an error).
+        state: `ok`, `lost` (the driver has lost it), `sick` (it answers every reading with an error) or `refused` (this
+            user or container may not use it).
         readings: Values by catalog key, in base units. Void unless `ok`, but for what identifies the card.
         parts: Its parts by the name of their entity; without an entity whose parts the driver refuses to list.
         lacks: Readers that the card cannot serve.
@@ -125,7 +128,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
     Returns:
         The document as an object; `render` makes text of it.
     """
-    gpus = sorted(found.gpus, key=lambda gpu: gpu.position)
+    gpus = distinct(found.gpus)
     healthy = [gpu for gpu in gpus if gpu.state == "ok"]
     problems = [*found.problems, *(problem for gpu in gpus for problem in gpu.problems)]
     document: dict[str, Any] = {
@@ -136,18 +139,23 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
             "mode": found.mode,
             "duration": round(found.duration, 4),
             **_spent(found),
-            # A card that is lost or sick is a matter of its own, and would drown all others.
-            "error_count": len(found.problems) + sum(len(gpu.problems) for gpu in healthy),
+            # A card that is lost or sick is a matter of its own, and would drown all others. What is forbidden stays
+            # forbidden, such as the memory of the whole GPU to a container with one MIG instance. But a service that
+            # may not see XIDs must not be silent about it.
+            "error_count": sum(
+                problem.code != NO_PERMISSION.code or problem.metric == "xid"
+                for problem in (*found.problems, *(problem for gpu in healthy for problem in gpu.problems))
+            ),
             "errors": [
                 problem._replace(message=_words(problem.message))._asdict() for problem in problems[:MAX_ERRORS]
             ],
         },
         "status": {
-            # Also while some GPUs have not answered, and while the driver is released on purpose.
+            # Also while some GPUs have not answered, while the driver is released on purpose, and on a busy host.
             "driver": int(found.status in _ANSWERS or bool(found.gpus)),
             "code": found.status.code,
             "name": found.status.name,
-            "message": _words(". ".join(part for part in (found.detail, found.status.remedy) if part)),
+            "message": _words(". ".join(part for part in (found.detail, _remedy(found)) if part)),
         },
     }
     if found.gpu_count is None:
@@ -158,7 +166,8 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
     silent, remarks = _silent(found), found.remarks or {}
     lost = [_describe(gpu) for gpu in gpus if gpu.state == "lost"]
     sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [
-        f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index)))) for index in silent
+        f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index))))
+        for index in (silent if found.status is not HOST_BUSY else ())
     ]
     document["host"] = {
         # Of switches nothing is known but by a service that reads the kernel log. The alarm on it needs a value: one
@@ -170,12 +179,13 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         "lost": _words("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
         "gpus_sick": len(sick),
         "sick": _words("; ".join(sick)),
+        "gpus_refused": sum(gpu.state == "refused" for gpu in gpus),
         **_totals([gpu.readings for gpu in healthy]),
     }
     if not silent:
         # A card that merely has not answered yet must not count as gone: without `presence` nothing is concluded.
         document["presence"] = {
-            gpu.readings["uuid"]: 1 for gpu in gpus if gpu.state != "lost" and "uuid" in gpu.readings
+            gpu.readings["uuid"]: 1 for gpu in gpus if gpu.state not in _GONE and "uuid" in gpu.readings
         }
         document["host"]["gpus_present"] = len(document["presence"])
     document["gpus"] = {}
@@ -198,6 +208,36 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
             if known and not silent:
                 document["discovery"][entity.section] = [_part_row(gpu, part) for gpu, part in there.values()]
     return document
+
+
+def distinct(gpus: list[Gpu]) -> list[Gpu]:
+    """The GPUs in the driver's order. Of two with one UUID the second is sick: the document has room for one."""
+    first: dict[str, int] = {}
+    found = []
+    for gpu in sorted(gpus, key=lambda gpu: gpu.position):
+        uuid = gpu.readings.get("uuid")
+        if uuid is None or gpu.state != "ok" or first.setdefault(uuid, gpu.position) == gpu.position:
+            found.append(gpu)
+            continue
+        known: dict[str, Any] = {
+            key: gpu.readings[key] for key in ("name", "pci", "serial", "uuid") if key in gpu.readings
+        }
+        problem = Problem("", "", 0, f"same UUID as GPU {first[uuid]}, its readings are left out")
+        found.append(gpu._replace(state="sick", readings=known, parts={}, lacks=(), problems=(problem,)))
+    return found
+
+
+def _remedy(found: Collection) -> str:
+    """The words of the status, unless the driver answers but has not all GPUs."""
+    bound = found.host.get("gpus_bound")
+    if found.status is not OK or found.gpu_count is None:
+        return found.status.remedy
+    if bound is not None and found.gpu_count < bound:
+        return (
+            f"The driver counts {found.gpu_count} of {bound} GPUs that are bound to it. Check dmesg for NVRM lines. "
+            "Compare nvidia-smi -L with lspci -k -d 10de:"
+        )
+    return found.status.remedy if found.gpu_count else "The driver answers, but has no GPU"
 
 
 def _totals(gpus: list[dict[str, Any]]) -> dict[str, float]:
@@ -227,8 +267,7 @@ def build_links(found: Collection, clock: "Callable[[], float]" = time.time) -> 
     """
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     whole = build(found, clock)
-    there = sorted(found.gpus, key=lambda gpu: gpu.position)
-    gpus = [gpu for gpu in there if gpu.state == "ok" and gpu.parts.get(entity.name)]
+    gpus = [gpu for gpu in distinct(found.gpus) if gpu.state == "ok" and gpu.parts.get(entity.name)]
     document = {part: whole[part] for part in ("version", "timestamp", "collector", "status")}
     # Lists, not addresses: 144 times a UUID would be a tenth of all that fits.
     document[entity.section] = {
@@ -376,7 +415,8 @@ def _describe(gpu: Gpu) -> str:
     known = [gpu.readings[key] for key in ("name", "pci", "uuid", "serial") if key in gpu.readings]
     # A card without a UUID cannot be distinguished from another, and no error came with it.
     reason = gpu.problems[-1].message if gpu.problems else "no UUID"
-    return f"GPU {gpu.position}: " + ", ".join([*known, reason])
+    advice = ADVICE.get(gpu.problems[-1].code, "") if gpu.problems else ""
+    return f"GPU {gpu.position}: " + ", ".join(filter(None, [*known, reason, advice]))
 
 
 def _empty_slots(found: Collection, gpus: list[Gpu]) -> list[str]:

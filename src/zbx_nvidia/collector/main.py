@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # s after which a service's document is not believed: one that is alive writes while it waits at least once a minute.
 OLD = 300
+LARGEST = 16 << 20  # bytes of that document
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent serve [--config FILE] [--check | --clean]
@@ -107,10 +108,11 @@ def _aside(path: str) -> Status | None:
     import time  # noqa: PLC0415  as above
 
     from zbx_nvidia.catalog.status import RELEASED, STALLED, STILL_STUCK  # noqa: PLC0415  as above
+    from zbx_nvidia.collector.reading import read  # noqa: PLC0415  as above
 
     try:
-        with open(path, "rb") as file:
-            document = json.load(file)
+        # Also where a link leads: people choose this path, and the agent's user is not root.
+        document = json.loads(read(path, LARGEST, links=True))
         # That of a service that was killed stays where no unit removes it.
         if abs(time.time() - document["timestamp"]) > OLD:
             return None

@@ -10,7 +10,6 @@ frozen GPUs. A child that hangs holds a lock, so that there is never more than o
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import select
@@ -18,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
-from zbx_nvidia.collector.document import Collection, failed
+from zbx_nvidia.collector.document import Collection, Problem, failed
 from zbx_nvidia.collector.protocol import (
     CHUNK,
     AllAsked,
@@ -31,18 +30,16 @@ from zbx_nvidia.collector.protocol import (
     Sender,
     Stuck,
 )
+from zbx_nvidia.collector.scheduling import waited_for_processor
 
 if TYPE_CHECKING:
-    import _socket
+    from collections.abc import Callable, Iterable
 
     from zbx_nvidia.catalog.status import Status
     from zbx_nvidia.collector.protocol import Message
 
 # zabbix_agentd gives a UserParameter 3 s (Timeout=3); half a second is left for a machine under load.
 DEADLINE = 2.5
-# How long a collection that is still running, but not stuck, is waited for: two servers may ask at the same time.
-LOCK_WAIT = 0.3
-_LOCK_PAUSE = 0.01
 _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 
@@ -65,7 +62,7 @@ def run(deadline: float = DEADLINE, *, links: bool = False, age: float | None = 
         _child(writing, links=links)
     os.close(writing)
     try:
-        return _listen(reading, started, deadline)
+        return _listen(reading, started, deadline, child)
     finally:
         os.close(reading)
 
@@ -85,7 +82,7 @@ def process_age() -> float:
 # -- the parent ------------------------------------------------------------------------------------------------------
 
 
-def _listen(pipe: int, started: float, deadline: float) -> Collection:
+def _listen(pipe: int, started: float, deadline: float, child: int = 0) -> Collection:
     """Take messages until the child closes the pipe or the time is over."""
     receiver = Receiver()
     messages: list[Message] = []
@@ -100,10 +97,15 @@ def _listen(pipe: int, started: float, deadline: float) -> Collection:
         messages += receiver.feed(chunk)
         if messages and isinstance(messages[-1], Done):
             break
-    return _result(messages, time.monotonic() - started, deadline, closed=closed)
+    duration = time.monotonic() - started
+    done = closed or (bool(messages) and isinstance(messages[-1], Done))
+    busy = not done and waited_for_processor((os.getpid(), child), duration)
+    return _result(messages, duration, deadline, closed=closed, busy=busy)
 
 
-def _result(messages: list[Message], duration: float, deadline: float, *, closed: bool) -> Collection:
+def _result(
+    messages: list[Message], duration: float, deadline: float, *, closed: bool, busy: bool = False
+) -> Collection:
     if (failure := _failure(messages)) is not None:
         return failed(*failure, duration)
     host: HostRead | None = None
@@ -119,7 +121,7 @@ def _result(messages: list[Message], duration: float, deadline: float, *, closed
     if not done and closed:
         status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
     elif not done:
-        status, detail = states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
+        status, detail = states.HOST_BUSY if busy else states.DEADLINE_EXCEEDED, f"No answer in {deadline:g} s"
     if host is None:
         return failed(status, detail, duration)
     if status is not states.OK:
@@ -163,19 +165,31 @@ def _child(pipe: int, *, links: bool) -> None:
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
             # which is to be held for a moment only: on a busy host the import takes longer than another would wait.
+            from zbx_nvidia.collector import lock  # noqa: PLC0415
             from zbx_nvidia.collector.collect import collect, read_links, read_once  # noqa: PLC0415
 
-            lock = _lock("links" if links else "get")
-            if lock is None:
+            held = lock.take("links" if links else "get")
+            if held is None:
                 sender.send(Stuck())
             else:
-                collect(sender.send, read_links if links else read_once)
+                collect(_with(sender, held.remark), read_links if links else read_once)
         except BaseException as error:  # noqa: BLE001  a traceback would go nowhere: the streams are closed
             sender.send(Broken(f"{type(error).__name__}: {error}"))
         sender.send(Done())
     finally:
         # No nvmlShutdown: leaving closes every device, and it could hang with nobody left to report it.
         os._exit(0)
+
+
+def _with(sender: Sender, remark: str) -> Callable[[Message], None]:
+    """Sends messages, with a remark among the problems of the host."""
+
+    def send(message: Message) -> None:
+        if remark and isinstance(message, HostRead):
+            message = message._replace(problems=[*message.problems, Problem("", "lock", 0, remark)])
+        sender.send(message)
+
+    return send
 
 
 def _let_go(pipe: int) -> int:
@@ -190,18 +204,36 @@ def _let_go(pipe: int) -> int:
     os.setsid()
     os.chdir("/")
     pipe = fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in range(_STREAMS):
+    for stream, null in enumerate(_nowhere()):
         os.dup2(null, stream)
-    # What is open, and not all that could be: closing 65,536 descriptors one by one, as Python does where glibc is
-    # older than 2.34 (RHEL 8), costs 5 ms.
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
+    for descriptor in _open_files():
         if descriptor >= _STREAMS and descriptor != pipe:
             # One of them was that of the listing itself.
             with contextlib.suppress(OSError):
                 os.close(descriptor)
     return pipe
+
+
+def _nowhere() -> tuple[int, ...]:
+    """Descriptors for the standard streams: nothing to read, and nobody who reads."""
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        # A chroot or container without /dev: a pipe without another end does as well.
+        reading, writing = os.pipe()
+        return (reading, writing, writing)
+    return (null,) * _STREAMS
+
+
+def _open_files() -> Iterable[int]:
+    """What is open, and not all that could be: closing 65,536 descriptors one by one costs 5 ms.
+
+    Python does that where glibc is older than 2.34 (RHEL 8).
+    """
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # no /proc
+        return range(_STREAMS, os.sysconf("SC_OPEN_MAX"))
 
 
 def ends(what: str, patience: float) -> bool:
@@ -211,40 +243,10 @@ def ends(what: str, patience: float) -> bool:
         what: `get` or `links`.
         patience: In s.
     """
-    lock = _lock(what, patience)
-    if lock is None:
+    from zbx_nvidia.collector import lock  # noqa: PLC0415  the parent of a poll does without
+
+    held = lock.take(what, patience, anybody=True)
+    if held is None:
         return False
-    lock.close()
+    held.close()
     return True
-
-
-def _lock(what: str, patience: float = LOCK_WAIT) -> _socket.socket | None:
-    """Take the lock that one collection of a kind and of this installation holds at a time on this host.
-
-    It is the name of a socket: nothing needs to be writable, nothing stays behind, and the kernel gives it back when
-    the process is gone. A lock on a file would not do: where the program lies on a network file system, flock() fails
-    (NFS asks for a file open for writing) or holds for the whole cluster (Lustre), and one stuck GPU would silence all.
-
-    Returns:
-        The lock, held as long as the object lives; None when another collection holds it.
-    """
-    # socket.socket costs 3 ms more, for what the standard library builds around this.
-    import _socket  # noqa: PLC0415  the parent does without
-
-    # Run from zbx-nvidia.pyz, this file is no file, but the archive is.
-    program = os.stat(getattr(__spec__.loader, "archive", __file__))
-    lock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    until = time.monotonic() + patience
-    while True:
-        try:
-            # A leading NUL: a name that is in no directory.
-            lock.bind(f"\0zbx-nvidia-agent/{what}/{program.st_dev}/{program.st_ino}")
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            if time.monotonic() >= until:
-                lock.close()
-                return None
-            time.sleep(_LOCK_PAUSE)
-        else:
-            return lock

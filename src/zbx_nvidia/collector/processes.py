@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.collector.owner import owner
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, NvmlError
 
@@ -29,10 +30,6 @@ _NAMESPACED = 515
 # User names may come from a directory server, which may be away: nobody waits for it longer than this.
 NAMES_WAIT = 0.25
 
-# What the names of container runtimes for their control groups end in; people and tools say its first 12 digits.
-_ID = 64
-_SHORT_ID = 12
-_HEXADECIMAL = frozenset("0123456789abcdef")
 # Characters that are shown of a program's arguments: there is no limit to those of some.
 _ARGUMENTS = 200
 
@@ -103,8 +100,8 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
         arguments: Whether to include those of the program.
 
     Returns:
-        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `uid`, `container`,
-        `job`, and `age` in s.
+        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `uid`, what `owner`
+        finds, and `age` in s.
     """
     entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
     with contextlib.suppress(NvmlError):
@@ -148,31 +145,6 @@ def _of_proc(folder: str) -> dict[str, Any]:
     return found
 
 
-def owner(cgroups: str) -> dict[str, str]:
-    """The container or the Slurm job that a process belongs to, from the text of its /proc/PID/cgroup.
-
-    Docker, containerd, CRI-O and Podman name a control group by the container's id, LXC by its name, Slurm by the job.
-    """
-    # No regular expressions: to compile these three costs as much as reading the processes of eight GPUs.
-    found: dict[str, str] = {}
-    for line in cgroups.splitlines():
-        parts = line.rpartition(":")[2].split("/")
-        slurm = False
-        for before, part in zip(("", *parts), parts, strict=False):
-            name = part.removesuffix(".scope")
-            last = name.rpartition("-")[2]
-            if len(last) == _ID and _HEXADECIMAL.issuperset(last):
-                found.setdefault("container", last[:_SHORT_ID])
-            elif name.startswith("lxc.payload."):
-                found.setdefault("container", name.removeprefix("lxc.payload."))
-            elif before == "lxc" and name:
-                found.setdefault("container", name)
-            elif slurm and name.startswith("job_") and name[4:].isdigit():
-                found.setdefault("job", name[4:])
-            slurm = slurm or name.startswith("slurm")
-    return found
-
-
 def names(uids: Iterable[int]) -> dict[int, str]:
     """Names of users, of those who can be looked up in time."""
     found: dict[int, str] = {}
@@ -180,7 +152,10 @@ def names(uids: Iterable[int]) -> dict[int, str]:
     if not wanted:
         return found
     look_up = threading.Thread(target=look_up_names, args=(wanted, found), daemon=True)
-    look_up.start()
+    try:
+        look_up.start()
+    except RuntimeError:  # the limit of the user's processes is reached: numbers will do
+        return {}
     look_up.join(NAMES_WAIT)
     return dict(found)
 

@@ -59,7 +59,7 @@ class HostRead(NamedTuple):
 
     Attributes:
         number: Of the round; 0 for a process that reads once.
-        versions: Of driver, NVML and CUDA, by catalog key.
+        versions: Of driver, NVML and CUDA, and GPUs on the bus, by catalog key.
         gpu_count: GPUs that the driver counts.
         slots: PCI addresses that the kernel module has bound.
         problems: Readings of the host in error.
@@ -67,7 +67,7 @@ class HostRead(NamedTuple):
     """
 
     number: int
-    versions: dict[str, str]
+    versions: dict[str, Any]
     gpu_count: int
     slots: list[str]
     problems: list[Problem]

@@ -145,7 +145,7 @@ def psk(host: HostState) -> Result:
         raise NO_KEY_FILE(file=file, mode=host.mode)
     if not system.may_read(file, user):
         raise KEY_CLOSED(user=user, file=file)
-    if problem := config.key_problem(file.read_text(encoding="ascii", errors="replace")):
+    if problem := config.key_problem(config.key_text(file)):
         raise BAD_KEY(problem, file=file, problem=problem)
     mode = file.stat().st_mode & 0o777
     if mode & 0o004:

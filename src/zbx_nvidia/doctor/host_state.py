@@ -20,6 +20,7 @@ from zbx_nvidia.doctor.checks import State
 from zbx_nvidia.doctor.service_commands import Service
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import installation, paths, permissions, system
+from zbx_nvidia.host.reading import read
 from zbx_nvidia.zabbix_agent import config as configuration
 from zbx_nvidia.zabbix_agent import find, processes
 from zbx_nvidia.zabbix_agent.passive_check import PORT
@@ -237,8 +238,8 @@ class HostState(State):
     def written(self) -> dict[str, Any] | None:
         """What the service has written last."""
         try:
-            document = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
+            document = json.loads(read(self.file))
+        except (OSError, ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
 

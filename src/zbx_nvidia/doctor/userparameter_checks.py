@@ -12,7 +12,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import AGENT, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, HostState, document_in, target_of
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import system
+from zbx_nvidia.host import reading, system
 from zbx_nvidia.zabbix_agent import config, find, key_rules
 from zbx_nvidia.zabbix_agent.config import KINDS
 
@@ -99,7 +99,7 @@ def _unread_file(host: HostState) -> Path | None:
         try:
             if path in read or not path.is_file() or path.stat().st_size > LARGEST:
                 continue
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = reading.read(path, LARGEST, links=True).decode("utf-8", "replace")
         except OSError:
             continue
         if re.search(rf"^\s*(UserParameter|Alias)\s*=\s*{re.escape(DOCUMENT)}\s*[,:]", text, re.MULTILINE):

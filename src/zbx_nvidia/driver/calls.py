@@ -157,6 +157,17 @@ def number(value: int) -> int:
     return value
 
 
+def amount(value: int, most: int = 64) -> int:
+    """A number of things to ask for one by one, unless a broken driver names one that no machine has.
+
+    Raises:
+        Refused: It is above `most`.
+    """
+    if not 0 <= value <= most:
+        raise Refused(0, f"not a count: {value}")
+    return value
+
+
 def first(*choices: Callable[[], T]) -> T:
     """Value of the first choice that is not Absent: the new call, then the older ones. Any other error is raised."""
     for choice in choices[:-1]:

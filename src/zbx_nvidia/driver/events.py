@@ -27,6 +27,7 @@ class XidWatch:
     def __init__(self, index: int) -> None:
         handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
         self.uuid = text(pynvml.nvmlDeviceGetUUID, handle)
+        self._source = handle
         if not call(pynvml.nvmlDeviceGetSupportedEventTypes, handle) & pynvml.nvmlEventTypeXidCriticalError:
             raise Absent(0, "no XID events")
         self._set = call(pynvml.nvmlEventSetCreate)
@@ -37,18 +38,27 @@ class XidWatch:
             raise
 
     def wait(self, milliseconds: int) -> int | None:
-        """Code of the next XID; None if none came in time. nvmlEventSetWait_v2.
+        """Code of the next XID; None if none came in time. nvmlEventSetWait_v2. `source` then knows whose it is.
 
         Raises:
             Refused: The driver does not allow further waiting.
             Lost: The device is gone.
         """
         try:
-            return int(call(pynvml.nvmlEventSetWait_v2, self._set, milliseconds).eventData)
+            event = call(pynvml.nvmlEventSetWait_v2, self._set, milliseconds)
         except Refused as error:
             if error.code == pynvml.NVML_ERROR_TIMEOUT:
                 return None
             raise
+        self._source = event.device
+        return int(event.eventData)
+
+    def source(self) -> str:
+        """UUID of the card that the last XID came from. It is another one if cards have moved since.
+
+        nvmlDeviceGetUUID, which may hang: the card has just reported an error.
+        """
+        return text(pynvml.nvmlDeviceGetUUID, self._source)
 
     def close(self) -> None:
         """Free the event set. nvmlEventSetFree."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.readings import Fabric, NvLink
 
@@ -185,7 +185,7 @@ class LinkReaders(Card):
         links = self._field(fields.NVLINKS)
         if links == 0:
             raise Absent(0, "no NVLink")
-        return links
+        return amount(links)
 
     def _link_is_up(self, link: int) -> int:
         try:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import call, number
+from zbx_nvidia.driver.calls import amount, call, number
 
 _PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
+_MOST_PROCESSES = 65_536  # on one GPU
 _NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbors
 _NO_INSTANCE = 0xFFFFFFFF
 
@@ -116,11 +117,11 @@ def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None,
     if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
         call(check, code)
     # Room for processes that start before the second call.
-    count.value = 2 * count.value + 5
+    count.value = 2 * amount(count.value, _MOST_PROCESSES) + 5
     room = ctypes.create_string_buffer(count.value * stride)
     call(check, call(function, handle, ctypes.byref(count), room))
     infos = []
-    for place in range(count.value):
+    for place in range(min(count.value, len(room) // stride)):
         info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
         memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
         infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import native
-from zbx_nvidia.driver.calls import Absent, Refused, call, clean, number
+from zbx_nvidia.driver.calls import Absent, Refused, amount, call, clean, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fields import MICRO
 from zbx_nvidia.driver.parts import MigInstance, Vgpu
@@ -58,7 +58,7 @@ class SharingReaders(Card):
         if not self.mig_mode():
             return []
         instances = []
-        for index in range(call(pynvml.nvmlDeviceGetMaxMigDeviceCount, self._handle)):
+        for index in range(amount(call(pynvml.nvmlDeviceGetMaxMigDeviceCount, self._handle))):
             try:
                 instances.append(MigInstance(call(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, self._handle, index)))
             except Refused as error:

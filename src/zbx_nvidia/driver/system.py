@@ -6,9 +6,12 @@ import os
 
 import pynvml
 
-from zbx_nvidia.driver.calls import call, number, text
+from zbx_nvidia.driver.calls import amount, call, number, text
 
 SLOTS = "/proc/driver/nvidia/gpus"
+BOUND = "/sys/bus/pci/drivers/nvidia"
+_MOST_GPUS = 256  # each is a thread
+_DISPLAY = "0x03"  # class of a PCI device; the driver has NVSwitches too, which are bridges
 
 
 def start() -> None:
@@ -43,7 +46,7 @@ def cuda_version() -> str:
 
 def gpu_count() -> int:
     """Number of GPUs that the driver counts, lost ones included. nvmlDeviceGetCount."""
-    return number(call(pynvml.nvmlDeviceGetCount))
+    return amount(number(call(pynvml.nvmlDeviceGetCount)), _MOST_GPUS)
 
 
 def process_name(pid: int) -> str:
@@ -51,6 +54,25 @@ def process_name(pid: int) -> str:
     # NVML's text begins with the path. After it, a program that sets its own title can have written anything.
     words = text(pynvml.nvmlSystemGetProcessName, pid).split()
     return words[0].rpartition("/")[2] or words[0]
+
+
+def bound(folder: str = BOUND, proc: str = SLOTS) -> list[str] | None:
+    """PCI addresses of the GPUs that are bound to the driver nvidia, in NVML's spelling; None if that cannot be seen.
+
+    Both sysfs and /proc must have them: containers see all of the host's sysfs, but only their own GPUs in /proc.
+    """
+    try:
+        known = {f"{name:0>16}".upper() for name in os.listdir(proc)}
+        found = []
+        for name in os.listdir(folder):
+            if ":" not in name:
+                continue
+            with open(f"{folder}/{name}/class", encoding="ascii") as file:
+                if file.read(8).startswith(_DISPLAY):
+                    found.append(f"{name:0>16}".upper())
+    except (OSError, ValueError):
+        return None
+    return sorted(known.intersection(found))
 
 
 def slots(folder: str = SLOTS) -> list[str]:

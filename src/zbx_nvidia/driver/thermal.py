@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, call, first, number
+from zbx_nvidia.driver.calls import Absent, amount, call, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.parts import Fan
 
@@ -129,7 +129,7 @@ class ThermalReaders(Card):
 
     def _fan_speeds(self) -> tuple[int, ...]:
         try:
-            count = call(pynvml.nvmlDeviceGetNumFans, self._handle)
+            count = amount(call(pynvml.nvmlDeviceGetNumFans, self._handle))
         except Absent:
             return (number(call(pynvml.nvmlDeviceGetFanSpeed, self._handle)),)
         if count == 0:

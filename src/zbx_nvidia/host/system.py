@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zbx_nvidia.errors import HostError
+from zbx_nvidia.host.reading import read
 
 PATIENCE = 60.0  # s for a command, unless the caller gives another limit
 # A root shell of `su` or `sudo` may lack the sbin directories, where agents and systemd's tools are.
@@ -163,7 +164,7 @@ def _command(values: dict[str, str]) -> tuple[str, ...]:
     for part in values.get("EnvironmentFiles", "").split(" ("):
         path = Path(part.rpartition(") ")[2] or part)
         if path.is_absolute() and path.is_file():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in read(path, links=True).decode("utf-8", "replace").splitlines():
                 name, equals, value = line.strip().partition("=")
                 if equals and not name.startswith(("#", ";")):
                     variables[name] = " ".join(_words(value))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import permissions
+from zbx_nvidia.host.reading import read
 
 READABLE = 0o644
 PRIVATE = 0o600
@@ -57,7 +58,7 @@ def state(path: Path) -> State | None:
     """
     try:
         about = path.stat()
-        data = path.read_bytes()
+        data = read(path, links=True)
     except FileNotFoundError:
         return None
     except IsADirectoryError:

@@ -337,7 +337,7 @@ class _Work(_Running):
             return
         if not path.is_file():
             raise HostError(f"{path} is not a file, or a link to none: remove it, then run this again to make a key")
-        problem = config.key_problem(path.read_text(encoding="ascii", errors="replace"))
+        problem = config.key_problem(config.key_text(path))
         if problem:
             raise HostError(f"{path}: the key is {problem}: remove the file, then run this again to make a key")
         if not readable_by(path, self.agent.user):

@@ -16,6 +16,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.collector.resident import config
 from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import paths, system
+from zbx_nvidia.host.reading import read
 from zbx_nvidia.install import steps
 from zbx_nvidia.install.steps import Action, Command, OnRollback
 
@@ -165,10 +166,10 @@ def _written(where: Path, since: float) -> None:
 def _ours(where: Path, since: float = 0.0) -> bool:
     """Whether there is a resident document of this version, newer than `since`."""
     try:
-        collector = json.loads(where.read_text(encoding="ascii"))["collector"]
+        collector = json.loads(read(where))["collector"]
         # The clock of the file system may be a tick behind.
         young = where.stat().st_mtime >= since - 0.1
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return bool(young and collector.get("version") == __version__ and collector.get("mode") == "resident")
 

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import zbx_nvidia
 from zbx_nvidia.errors import HostError, UsageError
 from zbx_nvidia.host import installation
+from zbx_nvidia.host.reading import read
 from zbx_nvidia.install import links, record
 
 # In the archive: files for share/ of the target. Everything else is for Python.
@@ -111,7 +112,7 @@ def _used(target: Path) -> bool:
     """Whether a file that install-agent has written names a program of the target."""
     known = record.load()
     written = [Path(entry.path) for entry in known.entries if entry.kind == "whole"] if known else []
-    return any(f"{target}/bin/" in path.read_text("utf-8", "replace") for path in written if path.is_file())
+    return any(f"{target}/bin/".encode() in read(path, links=True) for path in written if path.is_file())
 
 
 # -- present and wanted state -----------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zbx_nvidia.errors import HostError
+from zbx_nvidia.host import reading
 
 AGENTD = "agentd"
 AGENT2 = "agent2"
 KINDS = (AGENTD, AGENT2)
 DEPTH = 10  # of nested includes; both agents stop there
+LONGEST_KEY_FILE = 65_536  # bytes; a key has 512 at most
 LONGEST = 2048  # bytes in a line, for both agents
 
 DEFAULT_NAMES = {"", "Zabbix server"}  # as in the configuration files of the packages
@@ -108,7 +110,7 @@ def read(path: Path | str, kind: str) -> Configuration:
     """
     reader = _Reader(Path(path).absolute(), kind)
     try:
-        data = reader.main.read_bytes()
+        data = reading.read(reader.main, links=True)
     except OSError as error:
         raise HostError(f"{path}: the configuration of the Zabbix agent cannot be read: {error.strerror}") from None
     reader.parse(reader.main, data, 1)
@@ -126,6 +128,15 @@ def host_name(configuration: Configuration) -> str:
     """The name that this host probably has in Zabbix."""
     name = configuration.last("Hostname").split(",")[0].strip()
     return socket.gethostname() if name in DEFAULT_NAMES else name
+
+
+def key_text(path: Path) -> str:
+    """The contents of the file of a key, which the agent's user may write.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return reading.read(path, LONGEST_KEY_FILE, links=True).decode("ascii", "replace")
 
 
 def key_problem(text: str) -> str:
@@ -188,7 +199,7 @@ class _Reader:
         self.includes.append(Include(value, file, number, folder, pattern, tuple(files)))
         for path in files:
             try:
-                data = path.read_bytes()
+                data = reading.read(path, links=True)
             except OSError as error:
                 self.problems.append(f"{where}: {path}: {error.strerror}")
             else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.host import system
+from zbx_nvidia.host.reading import read
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
@@ -63,10 +64,7 @@ def lines(agent: Agent, configuration: Configuration) -> list[str]:
 def tail(path: Path) -> list[str]:
     """The last lines of a file; none if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL))
-            return file.read().decode("utf-8", "replace").splitlines()
+        return read(path, tail=TAIL).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 

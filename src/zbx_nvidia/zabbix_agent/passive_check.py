@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
+from zbx_nvidia.zabbix_agent import config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +147,7 @@ def _refused(where: str, psk: Psk, why: object) -> str:
 
 def _key(psk: Psk) -> bytes:
     try:
-        return bytes.fromhex(psk.file.read_text(encoding="ascii").strip())
+        return bytes.fromhex(config.key_text(psk.file).strip())
     except OSError as error:
         raise HostError(f"{psk.file}: the key cannot be read: {error.strerror}") from None
     except ValueError:

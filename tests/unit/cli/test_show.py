@@ -559,3 +559,22 @@ def test_json_is_what_the_agent_gets(calm: MachineFactory) -> None:
     done = piped(calm("gtx1070").env, "--json")
     assert done.stdout == json.dumps(json.loads(done.stdout), separators=(",", ":")) + "\n"
     assert set(golden("gtx1070")) == set(json.loads(done.stdout))
+
+
+def test_a_gpu_that_this_container_may_not_use_is_counted_and_no_fault(calm: MachineFactory) -> None:
+    found = shown(calm("lxc-one-of-two").env)
+    assert found.code == 0
+    assert "1 of 2 GPUs refused: this user or container may not use them" in found.lines
+    assert "Insufficient Permissions" not in "\n".join(found.lines)
+
+
+def test_two_cards_with_one_uuid_are_named_once(calm: MachineFactory) -> None:
+    text = "\n".join(shown(calm("dup-uuid").env).lines)
+    assert text.count("same UUID as GPU 0") == 1
+    assert "failed" not in text
+
+
+def test_markup_in_the_name_of_a_card_is_text(calm: MachineFactory) -> None:
+    node = calm("t4")
+    node.set("gpu 0", name="NVIDIA [/b][link=x]T4")
+    assert "[/b][link=x]T4" in "\n".join(shown(node.env, columns=160).lines)

@@ -42,7 +42,7 @@ PROBLEMS = st.builds(Problem, st.text(), st.sampled_from(GPU_READERS), st.intege
 
 @st.composite
 def gpus(draw: st.DrawFn, position: int) -> Gpu:
-    state = draw(st.sampled_from(["ok", "ok", "lost", "sick"]))
+    state = draw(st.sampled_from(["ok", "ok", "lost", "sick", "refused"]))
     keys = draw(st.sets(st.sampled_from(sorted(READINGS))))
     readings: dict[str, Any] = {key: draw(READINGS[key]) for key in sorted(keys)}
     if state == "ok" or draw(st.booleans()):
@@ -94,7 +94,7 @@ def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
     host = answer.document.get("host")
     if host and "presence" in answer.document:
         healthy = len(answer.document["gpus"])
-        assert healthy + host["gpus_lost"] + host["gpus_sick"] == host["gpu_count"]
+        assert healthy + host["gpus_lost"] + host["gpus_sick"] + host["gpus_refused"] == host["gpu_count"]
         assert [row["{#INDEX}"] for row in answer.document["discovery"]["gpus"]] == [
             str(gpu.position) for gpu in sorted(found.gpus) if gpu.state == "ok"
         ]

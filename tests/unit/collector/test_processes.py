@@ -118,28 +118,6 @@ def test_the_drivers_with_longer_entries_are_read_right(machine: MachineFactory)
 # -- /proc -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("cgroup", "owner"),
-    [
-        ("0::/user.slice/user-1000.slice/session-3.scope\n", {}),
-        (f"0::/system.slice/docker-{CONTAINER}.scope\n", {"container": "3f4b2c1d9e8a"}),
-        (f"12:memory:/docker/{CONTAINER}\n1:name=systemd:/docker/{CONTAINER}\n", {"container": "3f4b2c1d9e8a"}),
-        (
-            f"0::/kubepods.slice/kubepods-pod1f5f1573_3e36.slice/cri-containerd-{CONTAINER}.scope\n",
-            {"container": "3f4b2c1d9e8a"},
-        ),
-        (f"0::/machine.slice/libpod-{CONTAINER}.scope/container\n", {"container": "3f4b2c1d9e8a"}),
-        ("0::/lxc.payload.worker7/system.slice\n", {"container": "worker7"}),
-        ("0::/system.slice/slurmstepd.scope/job_4711/step_0/user/task_0\n", {"job": "4711"}),
-        ("9:memory:/slurm/uid_1000/job_815/step_batch\n", {"job": "815"}),
-        ("0::/system.slice/job_4711.service\n", {}),
-        ("", {}),
-    ],
-)
-def test_owner(cgroup: str, owner: dict[str, str]) -> None:
-    assert processes.owner(cgroup) == owner
-
-
 def test_what_proc_tells(tmp_path: Path) -> None:
     folder = tmp_path / "77"
     folder.mkdir()

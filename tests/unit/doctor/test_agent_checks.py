@@ -19,7 +19,7 @@ from zbx_nvidia.doctor.checks import AGENT, FAULT, GOOD, NOTE, SERVER, UNCHECKED
 from zbx_nvidia.doctor.host_state import Collected, HostState
 from zbx_nvidia.doctor.run import CHECKS, HOST, REFUSED
 from zbx_nvidia.errors import HostError
-from zbx_nvidia.host import system
+from zbx_nvidia.host import reading, system
 from zbx_nvidia.zabbix_agent import verify
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
 from zbx_nvidia.zabbix_agent.find import Agent, NotRootsError
@@ -261,14 +261,14 @@ def test_a_file_that_this_user_may_not_read_is_no_fault_of_the_agent(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (host.folder / "d/secret.conf").symlink_to(host.folder / "d/nvidia.conf")
-    usual = Path.read_bytes
+    usual = reading.read
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, *, links: bool) -> bytes:
         if path.name == "secret.conf":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return usual(path)
+        return usual(path, links=links)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(reading, "read", read)
     monkeypatch.setattr(host.state, "root", False)
     assert host.result("config").fault == "unreadable"
     (host.folder / "d/wrong.conf").write_text("nonsense\n")

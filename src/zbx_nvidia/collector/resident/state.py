@@ -16,6 +16,7 @@ from zbx_nvidia.catalog import status as states
 from zbx_nvidia.collector import document
 from zbx_nvidia.collector.document import Collection, Problem
 from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead, Ready, XidsSeen
+from zbx_nvidia.collector.resident.cards import Cards
 from zbx_nvidia.collector.resident.config import worker_arguments
 from zbx_nvidia.collector.resident.events import (
     Answer,
@@ -98,6 +99,7 @@ class ServiceState:
         self._next = 0.0  # when the next round is due
         self._asked: dict[int, float] = {}  # GPUs that owe an answer, and since when; HOST is the worker as a whole
         self._lost_since: float | None = None
+        self._cards = Cards()
         self._idle_since: float | None = None  # since when no GPU has had work
         self._released_until: float | None = None
         self._log_complaint = ""
@@ -216,6 +218,8 @@ class ServiceState:
 
     def _on_host(self, host: HostRead) -> None:
         self._xids.counted(host.gpu_count)
+        self._cards.counted(host)
+        self._on_cards()
         if self._round is not None and host.number == self._round.number:
             self._host = host
             for index in range(host.gpu_count):
@@ -223,8 +227,14 @@ class ServiceState:
                     # Since the round began: a document must not wait for one after the other.
                     self._asked.setdefault(index, self._round.started)
 
+    def _on_cards(self) -> None:
+        if self._cards.moved:
+            self._xids.moved()
+
     def _on_gpu(self, now: float, read: GpuRead) -> None:
         gpu = read.gpu
+        self._cards.read(gpu)
+        self._on_cards()
         self._log(*self._xids.placed(gpu))
         self._asked.pop(gpu.position, None)
         if self._round is not None and read.number == self._round.number:
@@ -275,6 +285,8 @@ class ServiceState:
             if self._idle(now):
                 self._next = min(self._next, now + self._config.interval)
             self._idle_since = None
+        if self._cards.moved and not owing and self._arguments is not None:
+            self._next = now  # the worker watches other cards than there are
         self._pause = FIRST_PAUSE
         log_problem = [Problem("", "kernel_log", 0, self._log_complaint)] if self._log_complaint else []
         collection = Collection(
@@ -317,6 +329,7 @@ class ServiceState:
         self._arguments = arguments
         self._blocked_since = None
         self._ready = self._ending = False
+        self._cards = Cards()
         self._asked = {HOST: now}
 
     def _on_blocked(self, now: float) -> None:
@@ -403,6 +416,9 @@ class ServiceState:
             return
         if library_replaced:
             self._log("the driver's library was replaced: the worker is restarted")
+            self._end_worker(now)
+        elif self._cards.moved:
+            self._log(f"{self._cards.moved}: the worker is restarted")
             self._end_worker(now)
         elif worker_arguments(self._config) != self._arguments:
             self._end_worker(now)

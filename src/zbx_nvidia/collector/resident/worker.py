@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
-from zbx_nvidia.collector.collect import HEAD_START, fault, read_gpu, read_host, sick, uids_of, with_instances
+from zbx_nvidia.collector.collect import HEAD_START, fault, on_bus, read_gpu, read_host, sick, uids_of, with_instances
 from zbx_nvidia.collector.document import Problem
 from zbx_nvidia.collector.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.collector.protocol import (
@@ -122,7 +122,7 @@ def _answer(
         slots = system.slots()
         waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
         taken, cpu = spent()
-        sender.send(HostRead(number, versions, count, slots, problems, (taken, cpu + waited - before)))
+        sender.send(HostRead(number, {**versions, **on_bus()}, count, slots, problems, (taken, cpu + waited - before)))
         for index in range(count):
             readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))

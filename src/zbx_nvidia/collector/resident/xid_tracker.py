@@ -72,6 +72,10 @@ class XidTracker:
             self._gpu_count = gpu_count
             self._uuids = {index: uuid for index, uuid in self._uuids.items() if index in self._named}
 
+    def moved(self) -> None:
+        """Indices have moved while the worker ran: which card has which, only its successor knows."""
+        self._uuids.clear()
+
     def reported(self, reports: Iterable[XidReport]) -> list[str]:
         """Take reports of watchers; returns lines for the log."""
         lines = []

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
 _PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
 _HURRY = 1.0  # s between two reports of a watcher that has seen XIDs
+_ASKED_AGAIN = 1.0  # s between two questions for the card that an XID came from: there are storms of XIDs
+_SOURCE_WAIT = 0.25  # s that such a question is waited for: the card may hang
 
 
 class Tally:
@@ -80,6 +82,8 @@ class Watcher(threading.Thread):
         self._index = index
         self._watch = watch
         self._end = threading.Event()
+        self._asking: threading.Thread | None = None
+        self._asked_at = -_ASKED_AGAIN
 
     def run(self) -> None:
         """Wait until `stop`; start again whenever the GPU went away during the wait."""
@@ -102,6 +106,7 @@ class Watcher(threading.Thread):
                     self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:
+                        self._take_source(watch)
                         self._tally.add(code)
                     self._report_soon()
             except Exception as error:  # noqa: BLE001  as above
@@ -110,6 +115,30 @@ class Watcher(threading.Thread):
             with contextlib.suppress(NvmlError):
                 watch.close()
         self._report_soon(0.0)
+        if self._asking is not None:
+            self._asking.join()  # the worker must not leave while a call is under way
+
+    def _take_source(self, watch: Any) -> None:  # noqa: ANN401  of the driver
+        """Ask which card the last XID came from: a card that was plugged in may have this index since the watch began.
+
+        In a thread of its own, because the card may hang; then the XID counts for the card that had the index before.
+        """
+        now = time.monotonic()
+        if now - self._asked_at < _ASKED_AGAIN or (self._asking is not None and self._asking.is_alive()):
+            return
+        self._asked_at = now
+        found: list[str] = []
+
+        def ask() -> None:
+            with contextlib.suppress(NvmlError):
+                found.append(watch.source())
+
+        self._asking = threading.Thread(target=ask, daemon=True)
+        self._asking.start()
+        self._asking.join(_SOURCE_WAIT)
+        if found and found[0] != self.uuid:
+            self._report_soon(0.0)  # what has come before was the other card's
+            self.uuid = found[0]
 
     def _report_soon(self, pause: float = _HURRY) -> None:
         """Report what there is, if anything, unless it has reported a moment ago."""

@@ -78,6 +78,13 @@ def test_what_must_not_be_closed_is_open() -> None:
     assert set(service["DeviceAllow"]) >= {"char-195 rw", "char-nvidia rw", "char-nvidia-caps rw"}
 
 
+def test_it_gets_a_processor_beside_many_busy_processes() -> None:
+    """Not by Nice=, which systemd may not lower in a container without rights: the service would not start."""
+    service = unit()["Service"]
+    assert int(service["CPUWeight"][0]) > 100
+    assert "Nice" not in service
+
+
 def test_a_stuck_process_is_left_alone_and_found_again() -> None:
     service = unit()["Service"]
     assert service["KillMode"] == ["process"]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 INTERVAL, STALL, WINDOW = 5.0, 10.0, 60.0
 MAX_TURNS = 10  # of the loop at one time
+MAX_MESSAGES = 1000  # at one time
 EPOCH = 1.7e9  # Unix time when the clock was 0
 
 
@@ -61,6 +62,9 @@ class World:
         now: Its clock, in s.
         hung: Positions of GPUs whose calls do not come back; HOST for the driver as a whole.
         lost: Positions of GPUs that the driver has lost.
+        moved: How many cards were plugged in before all others.
+        nameless: Whether a lost GPU no longer has a UUID.
+        slots: What the kernel module lists.
         busy: Whether the GPUs have work.
         driver: Why NVML does not answer; None while it does.
         blocked: Whether a worker of an earlier service holds the lock.
@@ -78,6 +82,9 @@ class World:
         self.gpu_count = gpu_count
         self.hung: set[int] = set()
         self.lost: set[int] = set()
+        self.moved = 0
+        self.nameless = False
+        self.slots: list[str] = []
         self.busy = True
         self.driver: Failed | Broken | None = None
         self.version = __version__
@@ -133,7 +140,10 @@ class World:
 
     def _settle(self) -> None:
         """As the loop does: what has come is taken in one by one, and what is due is done after each."""
+        turns = 0
         while (actions := self.state.advance(self.now)) or self._coming:
+            turns += 1
+            assert turns < MAX_MESSAGES, "it must not spin"
             self._do(actions)
             if self._coming:
                 self._hear(self._coming.pop(0))
@@ -159,6 +169,11 @@ class World:
         self._coming = [WorkerClosed()]
         self._gone(how)
         self.leap(0)
+
+    def restart(self) -> None:
+        """A new service on the same machine."""
+        self.die("signal 9")
+        self.leap(INTERVAL)
 
     def release(self, seconds: float) -> None:
         self._hear(Release(seconds, not self._alive and not self.blocked))
@@ -240,7 +255,7 @@ class World:
             return
         reports, self.reports = self.reports, []
         self._coming.append(XidsSeen(tuple(reports)))
-        self._coming.append(HostRead(number, {"driver_version": "580"}, self.gpu_count, [], [], (0.0, 0.0)))
+        self._coming.append(HostRead(number, {"driver_version": "580"}, self.gpu_count, self.slots, [], (0.0, 0.0)))
         for position in range(self.gpu_count):
             if position in self.hung:
                 self._owed.setdefault(position, number)
@@ -249,7 +264,9 @@ class World:
         self._coming.append(AllAsked(number, {1000: "ada"}))
 
     def _gpu(self, position: int) -> Gpu:
-        uuid = f"GPU-{position}"
+        uuid = f"GPU-{position + self.moved}"
+        if position in self.lost and self.nameless:
+            return Gpu(position, "lost", {}, {}, (), (Problem("", "", 15, "GPU is lost"),))
         if position in self.lost:
             return Gpu(position, "lost", {"uuid": uuid}, {}, (), (Problem(uuid, "", 15, "GPU is lost"),))
         readings = {"uuid": uuid, "pci": f"00000000:{position + 1:02X}:00.0", "utilization": 40 * self.busy}
