@@ -218,12 +218,12 @@ ALERTS = (
         event="The driver counts {ITEM.LASTVALUE1} of {?last(@host.gpus_bound)} GPUs on the bus",
         # As above. A lost GPU is still counted, so this is one that never came up.
         expression=(
-            "max(@host.gpu_count,{$NVIDIA.POLLS})<last(@host.gpus_bound)"
+            "last(@host.gpu_count)<last(@host.gpus_bound)"
             " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_bound)"
-            " and nodata(@host.gpus_bound,{$NVIDIA.NODATA})=0"
+            " and nodata(@host.gpus_bound,2h)=0 and last(@timestamp)>0"
         ),
-        # Where the bus can no longer be seen, as in a container, nothing is known.
-        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or nodata(@host.gpus_bound,{$NVIDIA.NODATA})=1",
+        # Where the bus can no longer be seen, as in a container, nothing is known. It is stored every hour.
+        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or nodata(@host.gpus_bound,2h)=1",
         depends=("driver", "count"),
         opdata="Counted: {ITEM.LASTVALUE1}",
         why="A GPU on the bus is bound to the driver nvidia, but the driver does not count it. It failed to start.",
@@ -245,7 +245,9 @@ ALERTS = (
         entity="host", key="busy", severity=WARNING, scope="performance",
         name="Host too busy to read its GPUs",
         event="Host too busy to read its GPUs",
-        expression=f"min(@status.code,{{$NVIDIA.POLLS}})={HOST_BUSY.code} and last(@status.code)={HOST_BUSY.code}",
+        # It is the highest code. The time of the document comes with each poll.
+        expression=_unchanged("min", "status.code", "{$NVIDIA.SLOW.PERIOD}", f"={HOST_BUSY.code}")
+        + " and last(@timestamp)>0",
         recovery=f"last(@status.code)<>{HOST_BUSY.code}",
         depends=("nodata", "stale"),
         opdata="{ITEM.LASTVALUE1}",
