@@ -19,6 +19,29 @@ SLOW = "slow"  # when it changes, and once an hour: a setting that a graph shows
 STATIC = "static"  # when it changes, and once a day: an identity
 
 
+# What a number can be, by its unit. A row that differs has its own; beyond it, a driver has answered nonsense.
+_RANGES = {
+    "%": (0, 100),
+    "°C": (0, 150),
+    "W": (0, 10_000),
+    "Hz": (0, 100_000_000_000),  # GDDR7 counts 14 GHz
+    "!rpm": (0, 100_000),
+    "!fps": (0, 1_000_000),
+    "B": (0, 1 << 62),  # counters of NVLink, too
+    "Bps": (0, 100_000_000_000_000),  # all NVLinks of a GPU
+    "J": (0, 1 << 62),
+    "s": (0, 1 << 62),
+    "unixtime": (0, 1 << 62),
+    "": (0, 1 << 62),
+}
+# By value map: what is on or off is nothing else. Other lists of values grow with the driver.
+_RANGES_OF_MAPS = dict.fromkeys(("NVIDIA on or off", "NVIDIA yes or no", "NVIDIA presence"), (0, 1))
+_MARGIN = (-200, 200)  # °C
+_GENERATIONS = (1, 10)
+_LANES = (1, 32)
+_NVLINKS = (0, 255)
+
+
 class Group(NamedTuple):
     """A family of metrics, switched off at discovery by its macro.
 
@@ -114,6 +137,8 @@ class Metric(NamedTuple):
         counter: For what Zabbix works out: the key of the metric that it takes. "" for what is in the document.
         factor: What the change per second is multiplied by.
         only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
+        limits: The lowest and the highest number that it can be, unless those of its value map or unit hold.
+        of: Keys of the metrics that it is calculated from: without one of them that was out of its range, it is none.
     """
 
     key: str
@@ -133,6 +158,15 @@ class Metric(NamedTuple):
     counter: str = ""
     factor: int = 1
     only: str = ""
+    limits: tuple[float, float] | None = None
+    of: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The lowest and the highest number that it can be; None for a text."""
+        if self.kind in {CHAR, TEXT}:
+            return None
+        return self.limits or _RANGES_OF_MAPS.get(self.valuemap) or _RANGES[self.unit]
 
     @property
     def item_key(self) -> str:
@@ -236,6 +270,7 @@ HOST_METRICS = (
     ),
     Metric(
         entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
+        limits=_MARGIN,
         call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
         text="Temperature headroom of the GPU that is closest to its slowdown.", component="temperature",
     ),
@@ -246,6 +281,7 @@ HOST_METRICS = (
     ),
     Metric(
         entity="host", key="power", name="Total power draw", kind=FLOAT, unit="W", call="nvmlDeviceGetPowerUsage",
+        limits=(0, 1_000_000),
         text="Power draw of all GPUs that report it, together.", component="power",
     ),
     Metric(
@@ -411,6 +447,7 @@ GPU_METRICS = (
         key="memory_used_percent", name="Memory used, in %", kind=FLOAT, unit="%", group="memory", reader="memory",
         field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
         text="Used memory in percent of the total.",
+        of=("memory_total", "memory_used"),
     ),
     Metric(
         key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details", storage=SLOW,
@@ -440,6 +477,8 @@ GPU_METRICS = (
         reader="temperature_headroom", call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
         text="Degrees left until the card lowers its clocks to protect itself, by its own limit; negative beyond it. "
         "The same scale for every card.",
+        limits=_MARGIN,
+        of=("temperature", "temperature_slowdown", "temperature_margin", "temperature_slowdown_margin"),
     ),
     Metric(
         key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
@@ -458,16 +497,19 @@ GPU_METRICS = (
         reader="temperature_margin", call="nvmlDeviceGetMarginTemperature", smi="temperature.gpu.tlimit",
         text="Degrees left to the thermal limit of the card; can be negative. It is not the slowdown temperature "
         "minus the temperature.",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_slowdown_margin", name="Slowdown margin (T.Limit)", kind=FLOAT, unit="°C",
         group="temperature", storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card lowers its clocks to protect itself (NVML field 194).",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_shutdown_margin", name="Shutdown margin (T.Limit)", kind=FLOAT, unit="°C",
         group="temperature", storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card switches itself off (NVML field 193).",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
@@ -489,6 +531,7 @@ GPU_METRICS = (
         storage=SLOW, reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card starts to lower its clocks (NVML field 196).",
         component="temperature",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_memory_max_margin", name="Memory maximum margin (T.Limit)", kind=FLOAT, unit="°C",
@@ -496,6 +539,7 @@ GPU_METRICS = (
         storage=SLOW, reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
         text="Margin of the memory temperature at which the card lowers its clocks (NVML field 195).",
         component="temperature",
+        limits=_MARGIN,
     ),
     # -- fan -------------------------------------------------------------------------------------------------------
     Metric(
@@ -503,6 +547,7 @@ GPU_METRICS = (
         call="nvmlDeviceGetFanSpeed_v2", smi="fan.speed",
         text="Speed that the card requests from its fastest fan, not a measured one; can exceed 100 %. Passively "
         "cooled cards have none.",
+        limits=(0, 200),
     ),
     Metric(
         key="fan_rpm", name="Fan speed, in rpm", kind=UNSIGNED, unit="!rpm", group="fan", reader="fan_rpm",
@@ -525,6 +570,7 @@ GPU_METRICS = (
         key="power_percent", name="Power draw, in % of the limit", kind=FLOAT, unit="%", group="power",
         reader="power_percent", call="nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit",
         text="Power draw in percent of the enforced limit. 100 % is normal under load.",
+        limits=(0, 1000), of=("power", "power_limit"),
     ),
     Metric(
         key="energy", name="Energy consumption", kind=FLOAT, unit="J", group="power", reader="energy",
@@ -592,6 +638,7 @@ GPU_METRICS = (
         valuemap="NVIDIA performance state", reader="performance_state", call="nvmlDeviceGetPerformanceState",
         smi="pstate",
         text="P0 is the fastest state, P15 the slowest.",
+        limits=(0, 15),
     ),
     *(
         Metric(
@@ -732,21 +779,25 @@ GPU_METRICS = (
         key="pcie_generation", name="PCIe link generation", kind=UNSIGNED, group="pcie", reader="pcie_generation",
         call="nvmlDeviceGetCurrPcieLinkGeneration", smi="pcie.link.gen.current",
         text="Current PCIe generation of the link. Idle cards lower it to save power.",
+        limits=_GENERATIONS,
     ),
     Metric(
         key="pcie_generation_max", name="PCIe link generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_generation_max", call="nvmlDeviceGetMaxPcieLinkGeneration", smi="pcie.link.gen.max",
         text="Highest generation that card and slot both support. Not in virtual machines, which do not see the slot.",
+        limits=_GENERATIONS,
     ),
     Metric(
         key="pcie_width", name="PCIe link width", kind=UNSIGNED, group="pcie", reader="pcie_width",
         call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
         text="Lanes in use.",
+        limits=_LANES,
     ),
     Metric(
         key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
         text="Most lanes that card and slot both support. Not in virtual machines, which do not see the slot.",
+        limits=_LANES,
     ),
     Metric(
         key="pcie_replays", name="PCIe replays", kind=UNSIGNED, group="pcie", reader="pcie_replays",
@@ -758,12 +809,14 @@ GPU_METRICS = (
         key="nvlink_up", name="NVLinks up", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="nvlink", field="up",
         call="nvmlDeviceGetNvLinkState",
         text="NVLinks that carry data. A GeForce card without a bridge has NVLinks, but none is up.",
+        limits=_NVLINKS,
     ),
     Metric(
         key="nvlink_links", name="NVLinks present", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink",
         field="links",
         call="nvmlDeviceGetFieldValues",
         text="NVLinks that the chip has (NVML field 91).",
+        limits=_NVLINKS,
     ),
     Metric(
         key="nvlink_down", name="NVLinks down", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink", field="down",

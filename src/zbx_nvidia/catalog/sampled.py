@@ -75,7 +75,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"sampled_pcie_{word}", name=f"PCIe throughput {word}", kind=FLOAT, unit="Bps", group="peaks",
             reader=f"sampled_pcie_{word}", field=AVERAGE, call="nvmlDeviceGetPcieThroughput", component="pcie",
-            text="Average of the samples of the last minute, of 20 ms each.",
+            text="Average of the samples of the last minute, of 20 ms each.", limits=(0, 1_000_000_000_000),
         )
         for word in ("sent", "received")
     ),
@@ -83,7 +83,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"gpm_{key}", name=name, kind=FLOAT, unit="%", group="gpm", reader=f"gpm_{key}",
             call="nvmlGpmMetricsGet", component="memory" if key == "memory" else "",
-            text=f"{text} {_GPM}",
+            text=f"{text} {_GPM}", limits=(0, 101),  # the driver rounds
         )
         for key, name, text in (
             ("graphics", "Graphics engine activity", "Percentage of time in which any compute or graphics work ran."),

@@ -16,6 +16,7 @@ from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_R
 from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
+from zbx_nvidia.collector.ranges import let_in
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
@@ -45,6 +46,8 @@ def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
 
 
 _METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
+_ROWS = {metric.key: metric for metric in (*GPU_METRICS, *BUFFERED_METRICS)}
+_PART_ROWS = {entity.name: {metric.key: metric for metric in entity.metrics} for entity in ENTITIES}
 _PART_METRICS = {
     entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
     for entity in ENTITIES
@@ -144,6 +147,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
             else:
                 readings.update(_named(_METRICS[reader], values))
                 alive = alive or reader not in _SAYS_NOTHING
+        let_in(readings, _ROWS, problems)
         parts = _read_parts(device, problems)
     except Lost as error:
         return _unwell(index, "lost", readings, error)
@@ -181,7 +185,7 @@ def read_links(index: int) -> Gpu:
         for reader in _LINK_IDENTITY:
             with contextlib.suppress(Absent):
                 readings.update(_named(_METRICS[reader], getattr(device, reader)()))
-        links = _links(device)
+        links = _links(device, problems)
     except Refused as error:
         problems.append(Problem("", "links", error.code, error.message))
     except Lost as error:
@@ -230,7 +234,7 @@ def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part
     parts = {}
     for entity, read in _PARTS.items():
         try:
-            parts[entity] = read(device)
+            parts[entity] = read(device, problems)
         except Absent:
             parts[entity] = ()
         except Refused as error:
@@ -239,14 +243,14 @@ def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part
     return parts
 
 
-def _fans(device: Device) -> tuple[Part, ...]:
+def _fans(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     fans = device.fans()
     if len(fans) < _SEVERAL_FANS:
         return ()
-    return tuple(_part("fan", fan, {"{#FAN}": str(place)}) for place, fan in enumerate(fans))
+    return tuple(_part("fan", fan, {"{#FAN}": str(place)}, problems) for place, fan in enumerate(fans))
 
 
-def _mig(device: Device) -> tuple[Part, ...]:
+def _mig(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
     found = []
     for instance in device.mig_instances():
@@ -256,18 +260,18 @@ def _mig(device: Device) -> tuple[Part, ...]:
                 "{#GI}": str(instance.gpu_instance()),
                 "{#CI}": str(instance.compute_instance()),
             }
-            part = _part("mig", instance, macros)
+            part = _part("mig", instance, macros, problems)
             found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
     return tuple(found)
 
 
-def _vgpus(device: Device) -> tuple[Part, ...]:
+def _vgpus(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The vGPUs of a host; one that goes while it is read is left out."""
     found = []
     for vgpu in device.vgpu_instances():
         with contextlib.suppress(NvmlError):
             macros = {"{#VGPU}": vgpu.uuid()}
-            part = _part("vgpu", vgpu, macros)
+            part = _part("vgpu", vgpu, macros, problems)
             known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
             named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
             found.append(part._replace(macros={**macros, **named}))
@@ -275,14 +279,16 @@ def _vgpus(device: Device) -> tuple[Part, ...]:
 
 
 # Entity -> what reads those of a GPU.
-_PARTS: dict[str, Callable[[Device], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
+_PARTS: dict[str, Callable[[Device, list[Problem]], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
 
 
-def _links(device: Device) -> tuple[Part, ...]:
+def _links(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     try:
         links = device.links()
     except Absent:
         return ()
+    for link, readings in enumerate(links):
+        let_in(readings, _PART_ROWS["link"], problems, f"link {link} ")
     readers = _PART_METRICS["link"]
     return tuple(
         Part({"{#LINK}": str(link)}, readings, tuple(reader for reader in readers if reader not in readings))
@@ -290,7 +296,7 @@ def _links(device: Device) -> tuple[Part, ...]:
     )
 
 
-def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
+def _part(entity: str, thing: object, macros: dict[str, str], problems: list[Problem]) -> Part:
     """Read a part of a GPU by the readers of its entity."""
     readings: dict[str, Any] = {}
     lacks = []
@@ -301,6 +307,7 @@ def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
             lacks.append(reader)
         except NvmlError:
             continue
+    let_in(readings, _PART_ROWS[entity], problems, f"{entity} ")
     return Part(macros, readings, tuple(lacks))
 
 

@@ -30,11 +30,14 @@ _LINK_ERRORS = {
 
 
 class LinkReaders(Card):
-    """PCIe, NVLink and fabric of a GPU. A sum over NVLinks is NotNow while one link returns no count."""
+    """PCIe, NVLink and fabric of a GPU.
+
+    A sum over NVLinks is NotNow while one link returns no count, what is said of a PCIe link while it is down.
+    """
 
     def pcie_generation(self) -> int:
         """Generation of PCIe in use. nvmlDeviceGetCurrPcieLinkGeneration. nvidia-smi: pcie.link.gen.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle)))
 
     def pcie_generation_max(self) -> int:
         """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration.
@@ -42,11 +45,11 @@ class LinkReaders(Card):
         nvidia-smi: pcie.link.gen.max.
         """
         self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle)))
 
     def pcie_width(self) -> int:
         """Number of lanes in use. nvmlDeviceGetCurrPcieLinkWidth. nvidia-smi: pcie.link.width.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle)))
 
     def pcie_width_max(self) -> int:
         """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth.
@@ -54,7 +57,7 @@ class LinkReaders(Card):
         nvidia-smi: pcie.link.width.max.
         """
         self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle)))
 
     def pcie_replays(self) -> int:
         """Number of packets sent again. nvmlDeviceGetPcieReplayCounter. nvidia-smi -q: Replays Since Reset."""
@@ -218,3 +221,10 @@ class LinkReaders(Card):
         if len(counts) < links:
             raise NotNow(0, "not every link gives its count")
         return sum(counts)
+
+
+def _of_link(value: int) -> int:
+    """Generation or lanes of a PCIe link, which has at least one."""
+    if value == 0:
+        raise NotNow(0, "no PCIe link")
+    return value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, call, clean, first, number, text
+from zbx_nvidia.driver.calls import Absent, Refused, call, clean, first, number, text
 from zbx_nvidia.driver.readings import Memory, VgpuUtilization
 
 if TYPE_CHECKING:
@@ -138,4 +138,6 @@ def memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
     if total == 0:
         # Devices that share the host's memory have no frame buffer, and some of them report 0.
         raise Absent(0, "no frame buffer")
+    if max(used, free) > total:
+        raise Refused(0, f"impossible value: {used} B used and {free} B free of {total} B")
     return Memory(total, used, free, round(100 * used / total, 2))

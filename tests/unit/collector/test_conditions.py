@@ -331,6 +331,96 @@ def test_number_that_is_no_value(
     assert not [number for number in numbers(after.document["gpus"]) if number in forbidden or abs(number) > 2**50]
 
 
+@pytest.mark.parametrize(
+    ("profile", "values", "dropped", "reported"),
+    [
+        (
+            "h100x8",
+            {"utilization_gpu": 127622, "utilization_memory": 2619},
+            {"utilization", "utilization_memory", "sampled_utilization_peak"},
+            {
+                "utilization": "impossible value: 127622 %, not in 0 to 100",
+                "utilization_memory": "impossible value: 2619 %, not in 0 to 100",
+            },
+        ),
+        (
+            "t4",
+            {"temperature": 511},
+            {"temperature", "temperature_headroom"},
+            {"temperature": "impossible value: 511 °C, not in 0 to 150"},
+        ),
+        (
+            "t4",
+            {"temperature": -5},
+            {"temperature", "temperature_headroom"},
+            {"temperature": "impossible value: -5 °C, not in 0 to 150"},
+        ),
+        (
+            "t4",
+            {"power_usage": 2147483648},
+            {"power", "power_percent", "sampled_power_peak"},
+            {"power": "impossible value: 2147483.648 W, not in 0 to 10000"},
+        ),
+        ("t4", {"encoder_utilization": 101}, {"utilization_encoder"}, None),
+        ("t4", {"decoder_utilization": 99999}, {"utilization_decoder"}, None),
+        ("t4", {"clock_sm": 4_000_000}, {"clock_sm", "sampled_clock_sm_peak"}, None),
+        ("t4", {"performance_state": 99}, {"performance_state"}, None),
+        ("t4", {"pcie_link_width": 255, "pcie_link_generation": 200}, {"pcie_width", "pcie_generation"}, None),
+        ("h100x8", {"margin_temperature": 4095}, {"temperature_margin", "temperature_headroom"}, None),
+        ("gtx1070", {"fan_speed": 255}, {"fan_speed"}, {"fan_speed": "impossible value: 255 %, not in 0 to 200"}),
+        ("t4", {"memory_used": 2**40, "memory_free": 0}, {"memory_used", "memory_total", "memory_used_percent"}, None),
+    ],
+)
+def test_number_that_cannot_be(
+    machine: MachineFactory, profile: str, values: dict[str, Any], dropped: set[str], reported: dict[str, str] | None
+) -> None:
+    """It is reported with the number, and not stored; nor is what is calculated from it. Its item stays."""
+    before = get(machine(profile, clock=CLOCK).env)
+    strange = machine(profile, clock=CLOCK)
+    strange.set("gpu 0", values)
+    after = get(strange.env)
+    lost = before.by_index[0].keys() - after.by_index[0].keys()
+    assert dropped <= lost
+    assert {key.rpartition("_")[0] for key in lost - dropped} <= {"sampled_utilization", "sampled_power", "memory"} | {
+        "sampled_clock_sm"
+    }
+    assert not {reader for reader in after.lacks() - before.lacks() if not reader.startswith("sampled_")}
+    assert after.document["collector"]["error_count"] == len(after.errors) >= 1
+    assert after.document["host"]["gpus_sick"] == 0
+    if reported is not None:
+        assert [problem["message"] for problem in after.errors] == list(reported.values())
+    assert {problem["gpu"] for problem in after.errors} == {before.by_index[0]["uuid"]}
+    assert {problem["code"] for problem in after.errors} == {0}
+    others = [index for index in before.by_index if index]
+    assert [after.by_index[index] for index in others] == [before.by_index[index] for index in others]
+    host = after.document["host"]
+    assert host.get("utilization", 0) <= 100
+    assert host.get("power", 0) < 10_000
+
+
+def test_a_part_with_a_number_that_cannot_be(machine: MachineFactory) -> None:
+    strange = machine("rtx4080s", clock=CLOCK)
+    strange.set("gpu 0", {"fan_speed.1": 255})
+    answer = get(strange.env)
+    uuid = answer.by_index[0]["uuid"]
+    assert [sorted(answer.document["fans"][f"{uuid}/{fan}"]) for fan in range(3)] == [
+        ["rpm", "speed"],
+        ["rpm"],
+        ["rpm", "speed"],
+    ]
+    assert [problem["metric"] for problem in answer.errors] == ["fan_speed", "fan speed"]
+
+
+@pytest.mark.parametrize("key", ["pcie_link_width", "pcie_link_generation"])
+def test_a_pcie_link_that_is_down_is_neither_lacking_nor_a_number(machine: MachineFactory, key: str) -> None:
+    before = get(machine("t4", clock=CLOCK).env)
+    strange = machine("t4", clock=CLOCK)
+    strange.set("gpu 0", {key: 0})
+    after = get(strange.env)
+    assert before.by_index[0].keys() - after.by_index[0].keys() == {key.replace("_link", "")}
+    assert (after.lacks(), after.errors) == (before.lacks(), [])
+
+
 def numbers(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
         for part in value.values():
