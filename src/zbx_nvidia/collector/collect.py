@@ -247,7 +247,7 @@ def _fans(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     fans = device.fans()
     if len(fans) < _SEVERAL_FANS:
         return ()
-    return tuple(_part("fan", fan, {"{#FAN}": str(place)}, problems) for place, fan in enumerate(fans))
+    return tuple(_part("fan", fan, {"{#FAN}": str(fan.place)}, problems) for fan in fans)
 
 
 def _mig(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
@@ -305,8 +305,9 @@ def _part(entity: str, thing: object, macros: dict[str, str], problems: list[Pro
             readings.update(_named(metrics, getattr(thing, reader)()))
         except Absent:
             lacks.append(reader)
-        except NvmlError:
-            continue
+        except NvmlError as error:
+            if entity == "fan":  # others come and go, and their errors with them
+                problems.append(Problem("", f"{entity} {macros['{#FAN}']} {reader}", error.code, error.message))
     let_in(readings, _PART_ROWS[entity], problems, f"{entity} ")
     return Part(macros, readings, tuple(lacks))
 

@@ -306,7 +306,6 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
         ("h100x8", {"tlimit_slowdown": 0x7FFFFFFF}, {"temperature_slowdown_margin", "temperature_headroom"}),
         ("h100x8", {"field.193": f"UNSIGNED_LONG_LONG {2**64}"}, {"temperature_shutdown_margin"}),
         ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
-        ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
         ("t4", {"power_usage": 0xFFFFFFFF}, {"power", "power_percent", "sampled_power"}),
         ("t4", {"enforced_power_limit": 0xFFFFFFFF}, {"power_limit", "power_percent"}),
         ("t4", {"enforced_power_limit": 0}, {"power_percent"}),
@@ -487,6 +486,40 @@ def test_fans_one_by_one(machine: MachineFactory) -> None:
         f"{uuid}/{fan}": {"speed": speed, "rpm": rpm} for fan, (speed, rpm) in enumerate(fans)
     }
     assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "reported"),
+    [
+        ("!NOT_SUPPORTED", ["0", "1"], []),
+        ("4294967295", ["0", "1"], []),
+        ("!INVALID_ARGUMENT", ["0", "1"], []),
+        ("!UNKNOWN", ["0", "1", "2"], [("fan 2 speed", 999)]),
+    ],
+)
+def test_a_fan_that_does_not_answer_takes_no_other(
+    machine: MachineFactory, value: str, rows: list[str], reported: list[tuple[str, int]]
+) -> None:
+    well = get(machine("rtx4080s", clock=CLOCK).env)
+    broken = machine("rtx4080s", clock=CLOCK)
+    broken.set("gpu 0", {"fan_speed.2": value})
+    answer = get(broken.env)
+    uuid = answer.by_index[0]["uuid"]
+    assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == rows
+    assert answer.document["fans"][f"{uuid}/1"] == well.document["fans"][f"{uuid}/1"]
+    assert answer.by_index[0] == well.by_index[0]
+    assert (answer.lacks(), answer.rows) == (well.lacks(), well.rows)
+    assert [(problem["metric"], problem["code"]) for problem in answer.errors] == reported
+
+
+@pytest.mark.parametrize(("error", "lacking", "reported"), [("NOT_SUPPORTED", True, 0), ("UNKNOWN", False, 2)])
+def test_no_fan_answers(machine: MachineFactory, error: str, *, lacking: bool, reported: int) -> None:
+    broken = machine("rtx4080s", clock=CLOCK)
+    broken.set("gpu 0", nvmlDeviceGetFanSpeed_v2=f"!{error}")
+    answer = get(broken.env)
+    assert ("fan_speed" in answer.lacks()) == lacking
+    assert "fan_speed" not in answer.by_index[0]
+    assert len([problem for problem in answer.errors if problem["metric"].startswith("fan_")]) == reported
 
 
 def test_only_fan_has_no_row_of_its_own(machine: MachineFactory) -> None:
