@@ -367,6 +367,16 @@ ALERTS = (
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
     ),
     Alert(
+        entity="gpu", key="repair_pending", severity=WARNING, scope="notice",
+        name="Repair pending",
+        event="Repair pending: memory channel {ITEM.LASTVALUE1}, TPC {ITEM.LASTVALUE2}",
+        expression="last(@gpu.repair_channel_pending)=1 or last(@gpu.repair_tpc_pending)=1",
+        depends=("driver",),
+        opdata="Channel: {ITEM.LASTVALUE1}, TPC: {ITEM.LASTVALUE2}",
+        why="The next GPU reset repairs a memory channel or a group of multiprocessors (TPC) with spare parts.",
+        action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
+    ),
+    Alert(
         entity="gpu", key="remap_many", severity=AVERAGE, scope="notice",
         name="Too many remapped rows",
         event="{ITEM.LASTVALUE1} rows remapped for uncorrected errors, limit {$NVIDIA.REMAP.MAX}",
@@ -400,17 +410,34 @@ ALERTS = (
         entity="gpu", key="fabric", severity=HIGH, scope="availability",
         name="GPU has not joined the NVLink fabric",
         event="GPU has not joined the NVLink fabric: state {ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2}",
+        # Not supported (0) from the start is no fault: so report cards without NVSwitches. After another state, it is.
         expression=(
-            "(max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3 or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
+            "max(@gpu.fabric_state,{$NVIDIA.FABRIC.MEMORY})>0"
+            " and (max(@gpu.fabric_state,{$NVIDIA.FABRIC.PERIOD})<3"
+            " or min(@gpu.fabric_status,{$NVIDIA.FABRIC.PERIOD})>0)"
             " and (last(@gpu.fabric_state,#1:now-{$NVIDIA.FABRIC.PERIOD})<3"
             " or last(@gpu.fabric_status,#1:now-{$NVIDIA.FABRIC.PERIOD})>0)"
         ),
         recovery="last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
         depends=("driver",),
         opdata="State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
-        why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches.",
+        why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches. If the state is “Not "
+        "supported”, the GPU was in a fabric before, and has left it.",
         action="Run `systemctl status nvidia-fabricmanager`. Its version must be that of the driver. Restart it, then "
         "reset the GPUs.",
+    ),
+    Alert(
+        entity="gpu", key="fabric_health", severity=AVERAGE, scope="availability",
+        name="NVLink fabric unhealthy",
+        event="NVLink fabric unhealthy: {ITEM.LASTVALUE1}",
+        expression='find(@gpu.fabric_faults,,"regexp","{$NVIDIA.FABRIC.FAULTS}")=1 and last(@gpu.fabric_state)=3',
+        depends=("driver", "fabric"),
+        why="The driver reports a fault of the NVLink fabric, as this GPU sees it. Jobs on several GPUs are slow or "
+        "fail.",
+        action="Run `nvidia-smi -q -d FABRIC`. Bandwidth degraded, too few NVLinks: run `nvidia-smi nvlink -s` and "
+        "check the links that are down. Route or recovery: read the log of the fabric manager on the host or on the "
+        "NVLink switches. Configuration or partition: check the settings of the fabric manager. If it stays, reset the "
+        "GPU.",
     ),
     Alert(
         entity="gpu", key="xid_restart", severity=HIGH, scope="availability",
@@ -455,7 +482,8 @@ ALERTS = (
         name="XID 45 without other errors: check the fabric manager",
         event="XID 45 without other errors, and the GPU is not in its fabric: check the fabric manager",
         # A killed process leaves it too, on any card: so only if the fabric state is bad.
-        expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3',
+        expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3'
+        " and max(@gpu.fabric_state,{$NVIDIA.FABRIC.MEMORY})>0",
         depends=("driver", "fabric", "xid_reset"),
         opdata="Fabric: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
@@ -699,15 +727,33 @@ ALERTS = (
     Alert(
         entity="gpu", key="nvlink_errors", severity=WARNING, scope="notice",
         name="NVLink errors",
-        event="NVLink errors: {ITEM.LASTVALUE1} replays, {ITEM.LASTVALUE2} recoveries",
-        expression=(
-            'changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
-            ' or changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
-        ),
+        event="NVLink errors: {ITEM.LASTVALUE1} replays",
+        expression='changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
         depends=("driver",),
-        opdata="Replays: {ITEM.LASTVALUE1}, recoveries: {ITEM.LASTVALUE2}",
-        why="Packets were sent again, or a link was trained again.",
+        opdata="Replays: {ITEM.LASTVALUE1}",
+        why="Packets were sent again.",
         action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="gpu", key="nvlink_recoveries", severity=WARNING, scope="notice",
+        name="NVLink trained again",
+        event="NVLink trained again: {ITEM.LASTVALUE1} recoveries",
+        # Not with the replays: NVLink 5 has none.
+        expression='changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
+        depends=("driver",),
+        opdata="Recoveries: {ITEM.LASTVALUE1}",
+        why="A link had too many errors, and was trained again.",
+        action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="gpu", key="nvlink_slow", severity=WARNING, scope="performance",
+        name="NVLink slower than its version",
+        event="NVLink slower than its version: links {ITEM.LASTVALUE1}",
+        expression="length(last(@gpu.nvlink_slow))>0",
+        depends=("driver",),
+        why="The link is up, but runs at a lower speed than links of its version.",
+        action="Run `nvidia-smi nvlink -s`. Drain the host and reset the GPUs. If the link stays slow, check the "
+        "bridge or baseboard, and run NVIDIA's field diagnostics.",
     ),
     Alert(
         entity="gpu", key="nvlink5_errors", severity=AVERAGE, scope="availability",

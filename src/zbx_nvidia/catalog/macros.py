@@ -363,6 +363,12 @@ MACROS = (
         "Regular expression for the codes of XID errors that raise an alert for information only.",
         None,
     ),
+    Macro(
+        "$NVIDIA.FABRIC.FAULTS", ".",
+        "Regular expression for the faults of the NVLink fabric that raise an alert, such as “bandwidth|unhealthy”. A "
+        "dot: all.",
+        None,
+    ),
     # These must fit the history that Zabbix stores.
     Macro(
         "$NVIDIA.GPU.MEMORY", "30d",
@@ -372,6 +378,12 @@ MACROS = (
     Macro(
         "$NVIDIA.NVLINK.MEMORY", "30d",
         "How long an NVLink that is gone counts as down. Not longer than Zabbix keeps the history of its items.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.FABRIC.MEMORY", "30d",
+        "How long a GPU that was in an NVLink fabric is expected there. Not longer than Zabbix keeps the history of "
+        "its items.",
         None,
     ),
     Macro(

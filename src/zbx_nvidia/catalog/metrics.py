@@ -343,6 +343,11 @@ GPU_METRICS = (
         "newer.",
     ),
     Metric(
+        key="pdi", name="Chip identity (PDI)", kind=CHAR, group="details", storage=STATIC, reader="pdi",
+        call="nvmlDeviceGetPdi",
+        text="Identity of the chip, in hexadecimal. Driver branch r580 and newer.", component="inventory",
+    ),
+    Metric(
         key="chassis_serial", name="Chassis serial number", kind=CHAR, group="inventory", storage=STATIC,
         reader="platform", field="chassis", call="nvmlDeviceGetPlatformInfo",
         text="Serial number of the chassis that the board sits in. Blackwell and newer, driver branch r570 and newer.",
@@ -591,6 +596,12 @@ GPU_METRICS = (
         component="power",
     ),
     Metric(
+        key="power_memory", name="Power draw of the memory", kind=FLOAT, unit="W", group="details",
+        reader="power_memory", call="nvmlDeviceGetFieldValues",
+        text="Power draw of the memory alone, averaged by the card over one second (NVML field 185 with the scope of "
+        "the memory). Data center cards since Hopper.", component="power",
+    ),
+    Metric(
         key="power_limit_requested", name="Power limit requested", kind=FLOAT, unit="W", group="limits", storage=SLOW,
         reader="power_limit_requested", call="nvmlDeviceGetPowerManagementLimit", smi="power.limit",
         text="Power limit that an administrator has set.", component="power",
@@ -725,6 +736,17 @@ GPU_METRICS = (
         reader="memory_unrepairable", call="nvmlDeviceGetUnrepairableMemoryFlag_v1",
         text="1 if the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
     ),
+    *(
+        Metric(
+            key=f"repair_{key}_pending", name=f"{name} repair pending", kind=UNSIGNED, group="ecc", storage=SLOW,
+            valuemap="NVIDIA yes or no", reader="repairs", field=key, call="nvmlDeviceGetRepairStatus",
+            text=f"1 if the next reset of the GPU repairs {what}. Ampere and newer, driver branch r580 and newer.",
+        )
+        for key, name, what in (
+            ("channel", "Memory channel", "a memory channel"),
+            ("tpc", "TPC", "a group of multiprocessors (TPC)"),
+        )
+    ),
     Metric(
         key="retired_pages_single", name="Retired pages (single-bit errors)", kind=UNSIGNED, group="ecc",
         storage=SLOW, reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
@@ -823,6 +845,17 @@ GPU_METRICS = (
         call="nvmlDeviceGetNvLinkState",
         text="Numbers of the NVLinks that carry no data. Empty if all are up.",
     ),
+    Metric(
+        key="nvlink_speed", name="NVLink speed", kind=FLOAT, unit="Bps", group="nvlink", storage=SLOW,
+        reader="nvlink_speed", field="lowest", call="nvmlDeviceGetFieldValues",
+        text="Speed of the slowest NVLink that is up, in one direction (NVML field 164).",
+    ),
+    Metric(
+        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink_speed",
+        field="slow", call="nvmlDeviceGetFieldValues",
+        text="Numbers of the NVLinks that are up, but slower than their version (NVML field 166). Empty if there are "
+        "none.",
+    ),
     *(
         Metric(
             # A whole number, but Zabbix writes one above 1e17 with an exponent, which is no unsigned value: at full
@@ -851,12 +884,32 @@ GPU_METRICS = (
     Metric(
         key="fabric_state", name="Fabric state", kind=UNSIGNED, group="nvlink", valuemap="NVIDIA fabric state",
         reader="fabric", field="state", call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.state",
-        text="Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.",
+        text="Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer, with NVLinks.",
     ),
     Metric(
         key="fabric_status", name="Fabric status", kind=UNSIGNED, group="nvlink", reader="fabric", field="status",
         call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.status",
         text="NVML return code of joining the fabric. 0 is success.",
+    ),
+    Metric(
+        key="fabric_health", name="Fabric health", kind=UNSIGNED, group="nvlink", storage=SLOW,
+        valuemap="NVIDIA fabric health", reader="fabric_health", field="summary", call="nvmlDeviceGetGpuFabricInfoV",
+        text="Summary of the health of the NVLink fabric, as this GPU sees it. Blackwell and newer.",
+    ),
+    Metric(
+        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", storage=SLOW, reader="fabric_health",
+        field="faults", call="nvmlDeviceGetGpuFabricInfoV",
+        text="What is wrong with the NVLink fabric, from its health mask. Empty if nothing is.",
+    ),
+    Metric(
+        key="fabric_clique", name="Fabric clique", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="fabric_place",
+        field="clique", call="nvmlDeviceGetGpuFabricInfoV",
+        text="Number of the part of the fabric in which GPUs reach each other. Only in a fabric of several machines.",
+    ),
+    Metric(
+        key="fabric_cluster", name="Fabric cluster", kind=CHAR, group="nvlink", storage=STATIC, reader="fabric_place",
+        field="cluster", call="nvmlDeviceGetGpuFabricInfoV",
+        text="UUID of the fabric. Only in a fabric of several machines.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
     Metric(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, Refused, call, clean, first, number, text
+from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError, Refused, call, clean, first, number, text
 from zbx_nvidia.driver.readings import Memory, VgpuUtilization
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class Vgpu:
 
     Args:
         instance: NVML's number of it.
-        sample: Its newest utilization of nvmlDeviceGetVgpuUtilization, or None.
+        sample: Its newest utilization of nvmlDeviceGetVgpuUtilization, None if it has none yet, or what the driver
+            answered instead of samples.
     """
 
     def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
@@ -174,8 +175,10 @@ class Vgpu:
 
     def utilization(self) -> VgpuUtilization:
         """Shares of the card, in %. nvmlDeviceGetVgpuUtilization. nvidia-smi vgpu -u."""
+        if isinstance(self._sample, NvmlError):
+            raise self._sample
         if self._sample is None:
-            raise Absent(0, "no sample")
+            raise NotNow(0, "no sample")
         shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
         return VgpuUtilization(*(number(share.uiVal) for share in shares))
 

@@ -230,7 +230,7 @@ def test_no_status_code_stands_twice() -> None:
 
 
 def test_coverage_names_what_exists_and_gives_a_reason_for_what_does_not() -> None:
-    assert len(coverage.METRICS) == 66
+    assert len(coverage.METRICS) == 83
     assert len(coverage.ALERTS) >= 24
     for rows, known in ((coverage.METRICS, set(REFS)), (coverage.ALERTS, set(BY_KEY))):
         assert len({row.name for row in rows}) == len(rows)
