@@ -80,8 +80,8 @@ UUIDS = {
     ),
 }
 # Values that the simulated machines have in addition to their profiles, so that every alert has its items: a GTX 1070
-# retires no pages and is no vGPU; an H100 has no absolute limit for its memory, no NVLink 5, no fabric health, no repairs. Process 1 really exists
-# on the host, so that /proc lists it.
+# retires no pages and is no vGPU; an H100 has no absolute limit for its memory, no NVLink 5, no fabric health, no
+# repairs. Process 1 really exists on the host, so that /proc lists it.
 BASE: dict[str, dict[str, dict[str, object]]] = {
     "workstation": {
         "gpu 0": {

@@ -35,6 +35,7 @@ _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if
 _OF_THE_MACHINE = frozenset({"confidential"})
 _SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
 _SEVERAL_FANS = 2
+_NO_PERMISSION = 4  # NVML_ERROR_NO_PERMISSION
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
@@ -47,6 +48,12 @@ def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
 
 _METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
 _ROWS = {metric.key: metric for metric in (*GPU_METRICS, *BUFFERED_METRICS)}
+# What must be asked of the card: not a setting, nor what the driver itself counts.
+_STATES = frozenset(
+    metric.reader
+    for metric in _ROWS.values()
+    if metric.reader not in _SAYS_NOTHING and metric.group not in {"modes", "processes", "process_list", "sessions"}
+)
 _PART_ROWS = {entity.name: {metric.key: metric for metric in entity.metrics} for entity in ENTITIES}
 _PART_METRICS = {
     entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
@@ -153,9 +160,20 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
         return _unwell(index, "sick", readings, error)
-    if "uuid" not in readings or (problems and not alive):
+    if "uuid" not in readings or (problems and not alive) or _mostly_fails(readings, problems):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
     return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
+
+
+def _mostly_fails(readings: dict[str, Any], problems: list[Problem]) -> bool:
+    """Whether more readers fail than answer, of those that say how a card is.
+
+    A card whose system processor (GSP) is dead was seen to fail 46 readings, while the driver still answered for its
+    ECC counters. A refusal for lack of permission, or a value that cannot be, is not a sick card's.
+    """
+    failed = {problem.metric for problem in problems if problem.code not in {0, _NO_PERMISSION}} & _STATES
+    answered = {_ROWS[key].reader for key in readings} & _STATES
+    return len(failed) > len(answered)
 
 
 def sick(index: int, error: Exception) -> Gpu:

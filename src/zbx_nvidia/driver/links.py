@@ -135,7 +135,10 @@ class LinkReaders(Card):
         )
 
     def nvlink_speed(self) -> LinkSpeed:
-        """Speed of the NVLinks that are up, in B/s. Fields NVLINK_GET_VERSION, NVLINK_GET_SPEED. nvidia-smi nvlink -s."""
+        """Speed of the NVLinks that are up, in B/s. Fields NVLINK_GET_VERSION, NVLINK_GET_SPEED.
+
+        nvidia-smi nvlink -s.
+        """
         links = self._links()
         asked = [(field.field_id, link) for link in range(links) for field in (fields.LINK_VERSION, fields.LINK_SPEED)]
         answers = call(pynvml.nvmlDeviceGetFieldValues, self._handle, asked)

@@ -137,6 +137,10 @@ def _v3_stride() -> int:
     return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
 
 
+def _instance(number: int) -> int | None:
+    return None if number == _NO_INSTANCE else int(number)
+
+
 def _entries(name: str, handle: Any, stride: int) -> list[Running]:  # noqa: ANN401  of pynvml
     function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as in raw
     count = ctypes.c_uint(0)
@@ -153,9 +157,5 @@ def _entries(name: str, handle: Any, stride: int) -> list[Running]:  # noqa: ANN
     for place in range(count.value):
         info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
         memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
-        instances = (
-            None if instance == _NO_INSTANCE else int(instance)
-            for instance in (info.gpuInstanceId, info.computeInstanceId)
-        )
-        infos.append((int(info.pid), memory, *instances))
+        infos.append((int(info.pid), memory, _instance(info.gpuInstanceId), _instance(info.computeInstanceId)))
     return infos

@@ -168,6 +168,42 @@ def test_sick_gpu_that_knows_who_it_is(eight: Machine, well: Answer) -> None:
     assert_unharmed(answer, well, 7)
 
 
+GSP_DEAD = (
+    *("temperature", "margin_temperature", "power_usage", "utilization_gpu", "memory_used", "memory_total", "clock_sm"),
+    *("memory_reserved", "clock_mem", "clock_graphics", "clock_video", "performance_state", "clocks_event_reasons"),
+    *("encoder_utilization", "decoder_utilization", "jpg_utilization", "ofa_utilization", "total_energy"),
+    *("enforced_power_limit", "power_limit", "bar1_used", "bar1_total", "pcie_replay_counter"),
+    "nvmlDeviceGetFieldValues",
+)
+
+
+def test_a_gpu_that_mostly_fails_is_sick(eight: Machine, well: Answer) -> None:
+    """Its system processor (GSP) is dead. The driver still answers for ECC."""
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD, "!UNKNOWN"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 1
+    assert well.by_index[3]["uuid"] in answer.document["host"]["sick"]
+    assert "Unknown Error" in answer.document["host"]["sick"]
+    assert answer.document["collector"]["error_count"] == 0
+    assert_unharmed(answer, well, 3)
+
+
+@pytest.mark.parametrize("error", ["NO_PERMISSION", "NOT_SUPPORTED"])
+def test_a_gpu_of_which_much_is_refused_is_not_sick(eight: Machine, well: Answer, error: str) -> None:
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD, f"!{error}"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert answer.by_index[3]["ecc_mode"] == well.by_index[3]["ecc_mode"]
+
+
+def test_a_gpu_of_which_some_readings_fail_is_not_sick(eight: Machine, well: Answer) -> None:
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD[:8], "!UNKNOWN"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert answer.document["collector"]["error_count"] > 8
+    assert answer.by_index[3]["energy"] == well.by_index[3]["energy"]
+
+
 def test_gpu_without_a_uuid_cannot_be_told_from_another(eight: Machine, well: Answer) -> None:
     eight.set("gpu 3", uuid="!NOT_SUPPORTED")
     answer = get(eight.env)
@@ -235,7 +271,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     # Sick cards are a matter of their own, and do not count here.
     assert answer.document["collector"]["error_count"] == 0
     # One call that goes well, and they are not sick but refuse the rest.
-    eight.set("gpu *", nvmlDeviceGetPersistenceMode=None)
+    eight.set("gpu *", {**all_calls("NO_PERMISSION", identity=False), "nvmlDeviceGetPersistenceMode": None})
     answer = get(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS
