@@ -252,7 +252,7 @@ ALERTS = (
     Row("Retired pages", ("retired_pending", "retired_many")),
     Row("Memory unrepairable", ("memory_unrepairable",)),
     Row("PCIe replay rate", ("pcie_replays",)),
-    Row("PCIe generation, width downgrade", ("pcie_width", "pcie_generation")),
+    Row("PCIe generation, width downgrade", ("pcie_width", "pcie_width_slot", "pcie_generation")),
     Row("NVLink errors", ("nvlink_errors", "nvlink_recoveries", "nvlink5_errors", "nvlink_crc")),
     Row("NVLink slower than its version", ("nvlink_slow",)),
     Row("Fabric health", ("fabric_health",)),

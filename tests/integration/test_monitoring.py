@@ -458,6 +458,9 @@ FAULTS = {
     "sw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x20}),
     "memory_temperature": Fault("gpu-server", gpu={"memory_temperature": 93}),
     "pcie_width": Fault("gpu-server", gpu={"pcie_link_width": 8}),
+    "pcie_width_slot": Fault(
+        "gpu-server", gpu={"max_pcie_link_width": 32}, gpu_macros={"$NVIDIA.EXPECTED.PCIE.WIDTH": "-1"}
+    ),
     "pcie_generation": Fault("gpu-server", gpu={"pcie_link_generation": 1, "utilization_gpu": 90}),
     "pcie_replays": Fault("gpu-server", gpu={"pcie_replay_counter": "counter(0, 10)"}, machine=RUNNING),
     "nvlink_down": Fault("gpu-server", gpu={"nvlink_state.4": 0}),

@@ -555,13 +555,35 @@ ALERTS = (
     Alert(
         entity="gpu", key="pcie_width", severity=WARNING, scope="performance",
         name="PCIe link width reduced",
-        event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
-        expression=_lasting("max", "gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)"),
-        recovery="last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
+        event="PCIe link at x{ITEM.LASTVALUE1}, fewer lanes than before or than expected",
+        # The maximum that the driver reports can be that of the card alone: two cards at x8 in the slots of a consumer
+        # board would have this alert for ever. Stored on change, as the NVLinks.
+        expression=(
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}<=0 and last(@gpu.pcie_width)<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
+            " or last(@gpu.pcie_width)<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
+        ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
+        why="The link uses fewer lanes than within the last 30 days, or than `{$NVIDIA.EXPECTED.PCIE.WIDTH}`. "
+        "Transfers are slow.",
+        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts. If the slot has no "
+        "more lanes, set `{$NVIDIA.EXPECTED.PCIE.WIDTH}` for the UUID of the card.",
+    ),
+    Alert(
+        entity="gpu", key="pcie_width_slot", severity=WARNING, scope="performance",
+        name="PCIe link narrower than card and slot",
+        event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
+        expression=(
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}=-1 and last(@gpu.pcie_width)<last(@gpu.pcie_width_max)"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
+        ),
+        depends=("driver", "pcie_width"),
+        opdata="Current value: {ITEM.LASTVALUE1}",
         why="The link uses fewer lanes than card and slot support. Transfers are slow.",
-        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts.",
+        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts. If the slot has no "
+        "more lanes, set `{$NVIDIA.EXPECTED.PCIE.WIDTH}` for the UUID of the card.",
     ),
     Alert(
         entity="gpu", key="pcie_generation", severity=WARNING, scope="performance",

@@ -91,6 +91,13 @@ MACROS = (
         Field(EXPECTED, "VBIOS version", "^[0-9A-Za-z.]*$"),
     ),
     Macro(
+        "$NVIDIA.EXPECTED.PCIE.WIDTH", "0",
+        "Number of PCIe lanes that each GPU should use, such as 16. Fewer raise an alert. 0: as many as it has used "
+        "within {$NVIDIA.PCIE.MEMORY}. -1: as many as card and slot both support, too. For a single GPU, set this "
+        'macro with its UUID as context: {$NVIDIA.EXPECTED.PCIE.WIDTH:"GPU-..."}.',
+        Field(EXPECTED, "PCIe lanes of each GPU", "^(-1|[0-9]+)$"),
+    ),
+    Macro(
         "$NVIDIA.EXPECTED.ECC", "-1",
         "ECC mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
         Field(EXPECTED, "ECC mode", MODE),
@@ -378,6 +385,12 @@ MACROS = (
     Macro(
         "$NVIDIA.NVLINK.MEMORY", "30d",
         "How long an NVLink that is gone counts as down. Not longer than Zabbix keeps the history of its items.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.PCIE.MEMORY", "30d",
+        "How long a GPU is expected to use as many PCIe lanes as it has used before. Not longer than Zabbix keeps the "
+        "history of its items.",
         None,
     ),
     Macro(

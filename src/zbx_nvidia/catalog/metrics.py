@@ -812,13 +812,14 @@ GPU_METRICS = (
     Metric(
         key="pcie_width", name="PCIe link width", kind=UNSIGNED, group="pcie", reader="pcie_width",
         call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
-        text="Lanes in use.",
+        text="Lanes in use.", storage=SLOW,
         limits=_LANES,
     ),
     Metric(
         key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
-        text="Most lanes that card and slot both support. Not in virtual machines, which do not see the slot.",
+        text="Most lanes that card and slot both support, as far as driver and kernel know the slot. Not in virtual "
+        "machines, which do not see it.",
         limits=_LANES,
     ),
     Metric(

@@ -6,8 +6,8 @@ from typing import NoReturn
 
 import pynvml
 
-from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, first, number
+from zbx_nvidia.driver import fields, native, system
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, clean, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fabric import faults_of
 from zbx_nvidia.driver.fields import MEGA
@@ -48,24 +48,26 @@ class LinkReaders(Card):
         return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle)))
 
     def pcie_generation_max(self) -> int:
-        """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration.
+        """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration, sysfs.
 
         nvidia-smi: pcie.link.gen.max.
         """
         self._require_slot()
-        return _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle)))
+        both = _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle)))
+        return min(both, self._port()[0] or both)
 
     def pcie_width(self) -> int:
         """Number of lanes in use. nvmlDeviceGetCurrPcieLinkWidth. nvidia-smi: pcie.link.width.current."""
         return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle)))
 
     def pcie_width_max(self) -> int:
-        """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth.
+        """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth, sysfs.
 
         nvidia-smi: pcie.link.width.max.
         """
         self._require_slot()
-        return _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle)))
+        both = _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle)))
+        return min(both, self._port()[1] or both)
 
     def pcie_replays(self) -> int:
         """Number of packets sent again. nvmlDeviceGetPcieReplayCounter. nvidia-smi -q: Replays Since Reset."""
@@ -236,6 +238,12 @@ class LinkReaders(Card):
                 lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v3_t()),
                 lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v2_t()),
             ),
+        )
+
+    def _port(self) -> tuple[int | None, int | None]:
+        """What the port above the card can, as far as it is known."""
+        return self._once(
+            "port", lambda: system.port_above(clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId))
         )
 
     def _require_slot(self) -> None:
