@@ -161,6 +161,19 @@ ALERTS = (
         action="Run `dmesg | grep -E 'NVRM|Xid'` on the host. Drain the host, then reset the GPU or reboot the host.",
     ),
     Alert(
+        entity="host", key="recovery_imex", severity=HIGH, scope="availability",
+        name="IMEX domain must be recovered",
+        event="IMEX domain must be recovered, say {ITEM.LASTVALUE1} GPUs",
+        expression="min(@host.gpus_imex,{$NVIDIA.POLLS})>0",
+        recovery="last(@host.gpus_imex)=0",
+        depends=("driver",),
+        opdata="GPUs: {ITEM.LASTVALUE1}",
+        why="The service that shares GPU memory between the hosts of an NVLink domain (IMEX) has failed. No reset of a "
+        "GPU helps.",
+        action="Run `nvidia-imex-ctl -N` to find the host that is not ready. End the jobs of the domain. Then run "
+        "`sudo systemctl restart nvidia-imex` on its hosts.",
+    ),
+    Alert(
         entity="host", key="count", severity=HIGH, scope="availability",
         name="Fewer GPUs than expected",
         event="{ITEM.LASTVALUE1} of {$NVIDIA.GPU.EXPECTED} expected GPUs found",
@@ -311,11 +324,13 @@ ALERTS = (
         entity="gpu", key="recovery", severity=HIGH, scope="availability",
         name="Recovery action required",
         event="Recovery action required: {ITEM.LASTVALUE1}",
-        expression="last(@gpu.recovery_action)>0",
+        # 5 is not about this GPU, but about the domain of several hosts: “IMEX domain must be recovered”.
+        expression="last(@gpu.recovery_action)>0 and last(@gpu.recovery_action)<>5",
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The driver reports that the GPU needs this action to work again.",
-        action="Drain the host and do what the event says: reset the GPU with `nvidia-smi -r`, or reboot the host.",
+        action="Drain the host and do what the event says. Reset the GPU: `nvidia-smi -r`. Drain peer-to-peer traffic: "
+        "end the jobs on all GPUs that are connected with it. Reset the bus, or reboot: `reboot`.",
     ),
     Alert(
         entity="gpu", key="ecc_uncorrected", severity=AVERAGE, scope="availability",
@@ -493,6 +508,41 @@ ALERTS = (
         "reset the GPUs.",
     ),
     Alert(
+        entity="gpu", key="xid_repeated", severity=HIGH, scope="availability",
+        name="XID errors again and again",
+        event="XID errors that require action came back {$NVIDIA.REPEAT.XIDS} times or more within "
+        "{$NVIDIA.REPEAT.TIME}",
+        # Counted in polls: a burst is one.
+        expression=(
+            'changecount(@gpu.xid_reset,{$NVIDIA.REPEAT.TIME},"inc")'
+            '+changecount(@gpu.xid_restart,{$NVIDIA.REPEAT.TIME},"inc")'
+            '+changecount(@gpu.xid_support,{$NVIDIA.REPEAT.TIME},"inc")>={$NVIDIA.REPEAT.XIDS}'
+            " and {$NVIDIA.REPEAT.XIDS}>0"
+        ),
+        depends=("driver",),
+        url=_XID_PAGE,
+        why="What was done about the first errors did not help.",
+        action="Take the card out of service, run NVIDIA's field diagnostics, and contact support.",
+    ),
+    Alert(
+        entity="gpu", key="xid_hardware", severity=WARNING, scope="notice",
+        name="XID errors of applications on one GPU only",
+        event="XID errors of applications on this GPU only, {$NVIDIA.REPEAT.APPLICATION} times or more within "
+        "{$NVIDIA.REPEAT.TIME}",
+        # A developer's own machine has few GPUs, and its errors are the program's.
+        expression=(
+            'changecount(@gpu.xid_application,{$NVIDIA.REPEAT.TIME},"inc")>={$NVIDIA.REPEAT.APPLICATION}'
+            " and {$NVIDIA.REPEAT.APPLICATION}>0 and max(@host.xid_application_gpus,{$NVIDIA.REPEAT.TIME})<=1"
+            " and last(@host.gpu_count)>3"
+        ),
+        depends=("driver",),
+        url=_XID_PAGE,
+        why="Errors such as 13 or 31 are most often an application's fault. If one GPU of several has them again and "
+        "again, it is most likely the hardware.",
+        action="Run the same application on another GPU. If it has no errors there, drain the GPU and run NVIDIA's "
+        "field diagnostics.",
+    ),
+    Alert(
         entity="gpu", key="xid_info", severity=INFO, scope="notice",
         name="XID event, no immediate action",
         event="XID event, no immediate action (recent codes " + _CODES + ")",
@@ -539,17 +589,34 @@ ALERTS = (
         name="Memory temperature near its limit",
         event="Memory at {ITEM.LASTVALUE1}, {?last(@gpu.temperature_memory_max)-last(@gpu.temperature_memory)} °C "
         "below its limit",
-        expression=_lasting(
+        expression="{$NVIDIA.TEMP.MEMORY.MAX}=0 and " + _lasting(
             "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}",
             ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
         ),
         recovery=(
-            "max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
+            "{$NVIDIA.TEMP.MEMORY.MAX}>0 or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks because its memory is hot.",
+        action="Check fans, airflow and room temperature.",
+    ),
+    Alert(
+        entity="gpu", key="memory_hot", severity=WARNING, scope="performance",
+        name="Memory temperature above the limit that was set",
+        event="Memory at {ITEM.LASTVALUE1}, limit {$NVIDIA.TEMP.MEMORY.MAX} °C",
+        # Cards since Hopper report no limit of their own.
+        expression="{$NVIDIA.TEMP.MEMORY.MAX}>0 and " + _lasting(
+            "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}", ">={$NVIDIA.TEMP.MEMORY.MAX}"
+        ),
+        recovery=(
+            "{$NVIDIA.TEMP.MEMORY.MAX}=0"
+            " or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})<{$NVIDIA.TEMP.MEMORY.MAX}-{$NVIDIA.TEMP.HYST}"
+        ),
+        depends=("driver",),
+        opdata="Current value: {ITEM.LASTVALUE1}",
+        why="The memory is hotter than `{$NVIDIA.TEMP.MEMORY.MAX}`.",
         action="Check fans, airflow and room temperature.",
     ),
     Alert(
@@ -800,6 +867,17 @@ ALERTS = (
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Packets arrive damaged and are sent again. The link is slow.",
         action="Drain the host. Check the bridge or baseboard, and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="host", key="xid_application", severity=INFO, scope="notice",
+        name="XID errors of an application on several GPUs",
+        event="XID 13 or 31 on {ITEM.LASTVALUE1} GPUs at the same time",
+        expression="{$NVIDIA.REPEAT.GPUS}>0 and last(@host.xid_application_gpus)>={$NVIDIA.REPEAT.GPUS}",
+        depends=("driver",),
+        opdata="GPUs: {ITEM.LASTVALUE1}",
+        url=_XID_PAGE,
+        why="Several GPUs report errors of applications within 10 minutes. The cause is a job, and not the hardware.",
+        action="Look at the log of the job that runs on these GPUs.",
     ),
 )  # fmt: skip
 

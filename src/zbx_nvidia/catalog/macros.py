@@ -199,6 +199,12 @@ MACROS = (
         Field(THRESHOLDS, "Distance to the temperature limit, in °C", NUMBER),
     ),
     Macro(
+        "$NVIDIA.TEMP.MEMORY.MAX", "0",
+        "Temperature of the memory of a GPU, in °C, at which an alert is raised. 0: {$NVIDIA.TEMP.MARGIN} below the "
+        "limit that the card reports; cards since Hopper report none.",
+        Field(THRESHOLDS, "Memory temperature, in °C", COUNT),
+    ),
+    Macro(
         "$NVIDIA.FAN.HOT", "70",
         "Temperature of a GPU, in °C, above which its fan must run. If the fan is off, an alert is raised.",
         Field(THRESHOLDS, "Temperature at which a fan must run, in °C", NUMBER),
@@ -376,7 +382,31 @@ MACROS = (
         "dot: all.",
         None,
     ),
+    Macro(
+        "$NVIDIA.REPEAT.XIDS", "5",
+        "Number of XID errors of a GPU that require action, within {$NVIDIA.REPEAT.TIME}, at which an alert is "
+        "raised. 0: none.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.REPEAT.APPLICATION", "10",
+        "Number of XID errors of applications on a single GPU, within {$NVIDIA.REPEAT.TIME}, at which an alert is "
+        "raised. Only if the host has more than 3 GPUs, and the others are quiet. 0: none.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.REPEAT.GPUS", "0",
+        "Number of GPUs of a host with XID 13 or 31 within 10 minutes at which an alert says that an application is "
+        "the cause. 0: none.",
+        None,
+    ),
     # These must fit the history that Zabbix stores.
+    Macro(
+        "$NVIDIA.REPEAT.TIME", "1d",
+        "Period in which repeated XID errors of a GPU are counted. Not longer than Zabbix keeps the history of its "
+        "items.",
+        None,
+    ),
     Macro(
         "$NVIDIA.GPU.MEMORY", "30d",
         "How long a GPU that is gone counts as missing. Not longer than Zabbix keeps the history of its items.",

@@ -290,6 +290,21 @@ HOST_METRICS = (
         text="GPUs with more than 10 % of their memory in use and a utilization of 0 %.", component="processes",
     ),
     Metric(
+        entity="host", key="gpus_imex", name="GPUs whose IMEX domain must be recovered", kind=UNSIGNED,
+        call="nvmlDeviceGetFieldValues",
+        text="GPUs whose recovery action is 5. Only if a GPU reports its recovery action.",
+    ),
+    Metric(
+        entity="host", key="xid_application_gpus", name="GPUs with XID 13 or 31", kind=UNSIGNED,
+        call="nvmlEventSetWait_v2",
+        text="GPUs with an XID 13 or 31 within 10 minutes. Resident mode only.",
+    ),
+    Metric(
+        entity="host", key="xid_words", name="Last XID error in the kernel log", kind=CHAR, storage=SLOW,
+        text="GPU, code and words of the last XID error in the kernel log: for NVLink whether it is fatal, its "
+        "sub-code and its link. Only if the service reads the kernel log (kernel_log), and after the first error.",
+    ),
+    Metric(
         entity="host", key="sxid_count", name="SXid errors", kind=UNSIGNED,
         text="NVSwitch errors in the kernel log, as far as it goes back. Only if the service reads it (kernel_log).",
     ),
@@ -848,11 +863,11 @@ GPU_METRICS = (
     ),
     Metric(
         key="nvlink_speed", name="NVLink speed", kind=FLOAT, unit="Bps", group="nvlink", storage=SLOW,
-        reader="nvlink_speed", field="lowest", call="nvmlDeviceGetFieldValues",
+        reader="speeds", field="lowest", call="nvmlDeviceGetFieldValues",
         text="Speed of the slowest NVLink that is up, in one direction (NVML field 164).",
     ),
     Metric(
-        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink_speed",
+        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", storage=SLOW, reader="speeds",
         field="slow", call="nvmlDeviceGetFieldValues",
         text="Numbers of the NVLinks that are up, but slower than their version (NVML field 166). Empty if there are "
         "none.",
@@ -894,21 +909,21 @@ GPU_METRICS = (
     ),
     Metric(
         key="fabric_health", name="Fabric health", kind=UNSIGNED, group="nvlink", storage=SLOW,
-        valuemap="NVIDIA fabric health", reader="fabric_health", field="summary", call="nvmlDeviceGetGpuFabricInfoV",
+        valuemap="NVIDIA fabric health", reader="faults", field="summary", call="nvmlDeviceGetGpuFabricInfoV",
         text="Summary of the health of the NVLink fabric, as this GPU sees it. Blackwell and newer.",
     ),
     Metric(
-        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", storage=SLOW, reader="fabric_health",
+        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", storage=SLOW, reader="faults",
         field="faults", call="nvmlDeviceGetGpuFabricInfoV",
         text="What is wrong with the NVLink fabric, from its health mask. Empty if nothing is.",
     ),
     Metric(
-        key="fabric_clique", name="Fabric clique", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="fabric_place",
+        key="fabric_clique", name="Fabric clique", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="clique",
         field="clique", call="nvmlDeviceGetGpuFabricInfoV",
         text="Number of the part of the fabric in which GPUs reach each other. Only in a fabric of several machines.",
     ),
     Metric(
-        key="fabric_cluster", name="Fabric cluster", kind=CHAR, group="nvlink", storage=STATIC, reader="fabric_place",
+        key="fabric_cluster", name="Fabric cluster", kind=CHAR, group="nvlink", storage=STATIC, reader="clique",
         field="cluster", call="nvmlDeviceGetGpuFabricInfoV",
         text="UUID of the fabric. Only in a fabric of several machines.",
     ),

@@ -115,7 +115,7 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
         arguments: Whether to include those of the program.
 
     Returns:
-        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `mig_compute`
+        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `ci`
         (its compute instance), `uid`, `container`, `job`, and `age` in s.
     """
     entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
@@ -126,7 +126,7 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
     if process.gpu_instance is not None:
         entry["mig"] = process.gpu_instance
     if process.compute_instance is not None:
-        entry["mig_compute"] = process.compute_instance
+        entry["ci"] = process.compute_instance
     if local:
         entry.update(_of_proc(f"{folder}/{process.pid}"))
     if local and arguments and (words := _arguments_of(f"{folder}/{process.pid}")):

@@ -136,7 +136,7 @@ class LinkReaders(Card):
             lambda: self._over_calls("crc"),
         )
 
-    def nvlink_speed(self) -> LinkSpeed:
+    def speeds(self) -> LinkSpeed:
         """Speed of the NVLinks that are up, in B/s. Fields NVLINK_GET_VERSION, NVLINK_GET_SPEED.
 
         nvidia-smi nvlink -s.
@@ -207,7 +207,7 @@ class LinkReaders(Card):
             self._links()
         return Fabric(info.state, info.status)
 
-    def fabric_health(self) -> FabricHealth:
+    def faults(self) -> FabricHealth:
         """Health of the fabric as this GPU sees it. nvmlDeviceGetGpuFabricInfoV. nvidia-smi -q: Fabric, Health."""
         info = self._fabric()
         if not info.mask and not info.summary:
@@ -219,7 +219,7 @@ class LinkReaders(Card):
             raise Absent(0, "no information on health")
         return FabricHealth(info.summary, faults_of(info.mask, info.summary))
 
-    def fabric_place(self) -> FabricPlace:
+    def clique(self) -> FabricPlace:
         """Place in a fabric of several machines. nvmlDeviceGetGpuFabricInfoV.
 
         nvidia-smi -q: Fabric, CliqueId, ClusterUUID.

@@ -145,10 +145,12 @@ def _entries(name: str, handle: Any, stride: int) -> list[Running]:  # noqa: ANN
     function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as in raw
     count = ctypes.c_uint(0)
     code = call(function, handle, ctypes.byref(count), None)
-    if code == pynvml.NVML_SUCCESS:  # to a size query, this answer means that the list is empty
-        return []
-    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+    if code not in {pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_INSUFFICIENT_SIZE}:
         call(check, code)
+    # Success as the answer to a size query means that the list is empty. Where it came with a count, the list had
+    # entries.
+    if code == pynvml.NVML_SUCCESS and not count.value:
+        return []
     # Room for processes that start before the second call.
     count.value = 2 * count.value + 5
     room = ctypes.create_string_buffer(count.value * stride)

@@ -57,7 +57,7 @@ def test_a_driver_without_information_on_health(machine: MachineFactory, state: 
     values = {"fabric_health_mask": 0, "fabric_health_summary": 0, "fabric_state": state}
     _, answer = changed(machine, "b200x8", values)
     assert not {"fabric_health", "fabric_faults"} & answer.by_index[1].keys()
-    assert ("fabric_health" in answer.lacks(1)) == lacking
+    assert ("faults" in answer.lacks(1)) == lacking
     assert answer.errors == []
 
 
@@ -65,7 +65,7 @@ def test_place_in_a_fabric_of_several_machines(machine: MachineFactory) -> None:
     uuid = "9a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
     before, answer = changed(machine, "h100x8", {"fabric_cluster_uuid": uuid, "fabric_clique_id": 7})
     assert (answer.by_index[1]["fabric_clique"], answer.by_index[1]["fabric_cluster"]) == (7, uuid)
-    assert "fabric_place" in before.lacks(1), "a machine alone"
+    assert "clique" in before.lacks(1), "a machine alone"
 
 
 def test_a_gpu_that_has_left_its_fabric_does_not_lack_one(machine: MachineFactory) -> None:
@@ -77,7 +77,7 @@ def test_a_gpu_that_has_left_its_fabric_does_not_lack_one(machine: MachineFactor
 
 def test_a_card_without_nvlinks_has_no_fabric(machine: MachineFactory) -> None:
     _, answer = changed(machine, "h100x8", {"fabric_state": 0, "nvlink_count": 0})
-    assert {reader for reader in answer.lacks(1) if reader.startswith(("fabric", "nvlink"))} >= {
+    assert {reader for reader in answer.lacks(1) if reader.startswith(("fabric", "nvlink", "speeds"))} >= {
         "fabric",
         "nvlink",
         "nvlink_sent",
@@ -85,7 +85,7 @@ def test_a_card_without_nvlinks_has_no_fabric(machine: MachineFactory) -> None:
         "nvlink_replays",
         "nvlink_recoveries",
         "nvlink_crc",
-        "nvlink_speed",
+        "speeds",
     }
     assert not [key for key in answer.by_index[1] if key.startswith(("fabric", "nvlink"))]
     assert answer.errors == []
@@ -108,7 +108,7 @@ def test_a_board_whose_nvlinks_are_all_down_does_not_lack_their_counters(machine
 def test_a_card_that_never_had_a_bridge_lacks_the_counters(machine: MachineFactory) -> None:
     answer = get(machine("rtx3090").env)
     assert answer.by_index[0]["nvlink_up"] == 0
-    assert {"nvlink_sent", "nvlink_replays", "nvlink_crc", "nvlink_speed"} <= answer.lacks()
+    assert {"nvlink_sent", "nvlink_replays", "nvlink_crc", "speeds"} <= answer.lacks()
 
 
 def test_errors_are_summed_where_the_driver_has_no_sum(machine: MachineFactory) -> None:
@@ -165,7 +165,7 @@ def test_a_process_has_its_compute_instance(machine: MachineFactory) -> None:
     divided = machine("a100-mig")
     divided.set("gpu 0 process 4242", compute=1, gpu_instance_id=2, compute_instance_id=1, used_memory=1 << 20)
     processes = [entry for gpu in get(divided.env).by_index.values() for entry in gpu["process_list"]]
-    assert [(entry["mig"], entry["mig_compute"]) for entry in processes if entry["pid"] == 4242] == [(2, 1)]
+    assert [(entry["mig"], entry["ci"]) for entry in processes if entry["pid"] == 4242] == [(2, 1)]
 
 
 def test_vgpus_that_have_no_sample_yet_do_not_lack_their_utilization(machine: MachineFactory) -> None:
