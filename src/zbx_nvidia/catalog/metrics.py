@@ -27,7 +27,7 @@ _RANGES = {
     "Hz": (0, 100_000_000_000),  # GDDR7 counts 14 GHz
     "!rpm": (0, 100_000),
     "!fps": (0, 1_000_000),
-    "B": (0, 1 << 62),  # counters of NVLink, too
+    "B": (0, 1 << 62),
     "Bps": (0, 100_000_000_000_000),  # all NVLinks of a GPU
     "J": (0, 1 << 62),
     "s": (0, 1 << 62),
@@ -879,6 +879,7 @@ GPU_METRICS = (
             key=f"nvlink_{key}", name=f"NVLink data {word}", kind=FLOAT, unit="B", group="nvlink",
             reader=f"nvlink_{key}", call="nvmlDeviceGetFieldValues",
             text=f"Payload {word} over all links (NVML field {field}; NVLink 5: {later}). Volta and newer.",
+            limits=(0, 1 << 73),  # the driver counts KiB in 64 bits
         )
         for key, word, field, later in (("sent", "sent", 138, 202), ("received", "received", 139, 204))
     ),

@@ -111,6 +111,12 @@ def test_a_card_that_never_had_a_bridge_lacks_the_counters(machine: MachineFacto
     assert {"nvlink_sent", "nvlink_replays", "nvlink_crc", "speeds"} <= answer.lacks()
 
 
+def test_a_counter_of_many_years_is_possible(machine: MachineFactory) -> None:
+    _, answer = changed(machine, "h100x8", {"nvlink_throughput_data_tx.sum": 1 << 61})
+    assert answer.by_index[1]["nvlink_sent"] == 1 << 71
+    assert answer.errors == []
+
+
 def test_errors_are_summed_where_the_driver_has_no_sum(machine: MachineFactory) -> None:
     totals = dict.fromkeys(("field.52", "field.59", "field.38", "field.45"), "!NOT_SUPPORTED")
     errors = {"nvlink_replay_errors.3": 4, "nvlink_recovery_errors.17": 2, "nvlink_crc_flit_errors.0": 5}
