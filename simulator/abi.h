@@ -312,6 +312,17 @@ typedef struct {
     unsigned int bUnrepairableMemory;
 } nvmlUnrepairableMemoryStatus_v1_t;
 
+typedef struct {
+    unsigned int version;
+    unsigned int bChannelRepairPending;
+    unsigned int bTpcRepairPending;
+} nvmlRepairStatus_v1_t;
+
+typedef struct {
+    unsigned int version;
+    unsigned long long value;
+} nvmlPdi_v1_t;
+
 typedef union {
     double dVal;
     int siVal;

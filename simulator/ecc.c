@@ -127,6 +127,20 @@ EXPORT nvmlReturn_t nvmlDeviceGetRowRemapperHistogram(nvmlDevice_t device, nvmlR
     return call_end(&call, result);
 }
 
+/* What the next reset repairs. */
+EXPORT nvmlReturn_t nvmlDeviceGetRepairStatus(nvmlDevice_t device, nvmlRepairStatus_v1_t *status) {
+    BEGIN_DEVICE(status);
+    if (status->version != NVML_STRUCT_VERSION(RepairStatus, 1))
+        return call_end(&call, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    double n[2];
+    const nvmlReturn_t result = GET_NUMBERS(&call, n, "repair_channel_pending", "repair_tpc_pending");
+    if (result == NVML_SUCCESS) {
+        status->bChannelRepairPending = as_uint(n[0]);
+        status->bTpcRepairPending = as_uint(n[1]);
+    }
+    return call_end(&call, result);
+}
+
 EXPORT nvmlReturn_t nvmlDeviceGetUnrepairableMemoryFlag_v1(nvmlDevice_t device,
                                                            nvmlUnrepairableMemoryStatus_v1_t *status) {
     BEGIN_DEVICE(status);

@@ -14,6 +14,8 @@ static const struct {
 #include "calls.def"
 };
 
+enum { MEMORY = 2 }; /* NVML_POWER_SCOPE_MEMORY */
+
 /* The source of a field. */
 struct source {
     const struct entry *entry;
@@ -30,6 +32,9 @@ static struct source find_field(const struct call *call, const nvmlFieldValue_t 
             source.type = FIELDS[i].type;
             source.key = FIELDS[i].key;
         }
+    /* Power has scopes of its own: the GPU, its module, its memory. */
+    if (field->scopeId && (field->fieldId == NVML_FI_DEV_POWER_AVERAGE || field->fieldId == NVML_FI_DEV_POWER_INSTANT))
+        source.key = field->scopeId == MEMORY ? "power_memory" : NULL;
     char own[32];
     snprintf(own, sizeof own, "field.%u", field->fieldId);
     source.entry = call_find_scoped(call, own, field->scopeId);

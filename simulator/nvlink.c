@@ -237,3 +237,15 @@ EXPORT nvmlReturn_t nvmlDeviceGetPlatformInfo(nvmlDevice_t device, nvmlPlatformI
     }
     return call_end(&call, result);
 }
+
+/* The identity of the chip, which no other board has. */
+EXPORT nvmlReturn_t nvmlDeviceGetPdi(nvmlDevice_t device, nvmlPdi_v1_t *pdi) {
+    BEGIN_DEVICE(pdi);
+    if (pdi->version != NVML_STRUCT_VERSION(Pdi, 1))
+        return call_end(&call, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    double number = 0;
+    const nvmlReturn_t result = call_number(&call, "pdi", &number);
+    if (result == NVML_SUCCESS)
+        pdi->value = as_ull(number);
+    return call_end(&call, result);
+}

@@ -46,6 +46,9 @@ platform_tray = 3
 platform_host_id = 1
 platform_peer_type = 0
 platform_module_id = index + 1
+pdi = 0x5a3c91e07d24 + index
+repair_channel_pending = 0
+repair_tpc_pending = 0
 multi_gpu_board = 0
 num_gpu_cores = 18944
 memory_bus_width = 8192
@@ -103,6 +106,7 @@ fan_count = 0
 
 power_usage = var.power
 power_average = var.power
+power_memory = 30000 + 90000 * var.load
 power_instant = 140000 + 810000 * var.load
 enforced_power_limit = 1000000
 power_limit = 1000000
@@ -213,10 +217,10 @@ field.219 = UNSIGNED_LONG_LONG 0
 field.221 = UNSIGNED_LONG_LONG 0
 fabric_state = 3                # completed
 fabric_status = 0
-fabric_clique_id = 0
-fabric_health_mask = 0x55         # nothing is degraded
+fabric_clique_id = 32766        # invented, like the cluster: a machine alone has zeros
+fabric_health_mask = 0x1aa        # four faults that are none (2 each), and no incorrect configuration (1)
 fabric_health_summary = 1        # healthy
-fabric_cluster_uuid = 00000000-0000-0000-0000-000000000000
+fabric_cluster_uuid = 3f0d8c52-71e6-4b9a-a8d4-60c2f19b7e35
 
 # GPM, % and MiB/s; all estimated
 gpm = 1

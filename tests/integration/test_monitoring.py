@@ -80,8 +80,8 @@ UUIDS = {
     ),
 }
 # Values that the simulated machines have in addition to their profiles, so that every alert has its items: a GTX 1070
-# retires no pages and is no vGPU; an H100 has no absolute limit for its memory and no NVLink 5. Process 1 really exists
-# on the host, so that /proc lists it.
+# retires no pages and is no vGPU; an H100 has no absolute limit for its memory, no NVLink 5, no fabric health, no
+# repairs. Process 1 really exists on the host, so that /proc lists it.
 BASE: dict[str, dict[str, dict[str, object]]] = {
     "workstation": {
         "gpu 0": {
@@ -102,6 +102,10 @@ BASE: dict[str, dict[str, dict[str, object]]] = {
             "temperature_threshold_mem_max": 95,
             "field.214": "UNSIGNED_LONG_LONG 0",
             "field.219": "UNSIGNED_LONG_LONG 0",
+            "fabric_health_mask": 0x1AA,
+            "fabric_health_summary": 1,
+            "repair_channel_pending": 0,
+            "repair_tpc_pending": 0,
         },
         **{f"gpu {gpu} process 1": {"compute": 1, "used_memory": 1 << 20} for gpu in range(8)},
     },
@@ -465,14 +469,33 @@ FAULTS = {
     "power_brake": Fault("gpu-server", gpu={"clocks_event_reasons": 0x80}),
     "sw_thermal": Fault("gpu-server", gpu={"clocks_event_reasons": 0x20}),
     "memory_temperature": Fault("gpu-server", gpu={"memory_temperature": 93}),
+    "memory_hot": Fault("gpu-server", gpu={"memory_temperature": 93}, gpu_macros={"$NVIDIA.TEMP.MEMORY.MAX": "90"}),
+    "recovery_imex": Fault("gpu-server", gpu={"gpu_recovery_action": 5}),
+    # Alone: its code raises no other alert then.
+    "xid_repeated": Fault(
+        "gpu-server",
+        gpu={"xid.1": 119},
+        macros={"{$NVIDIA.XID.RESET}": "none"},
+        gpu_macros={"$NVIDIA.REPEAT.XIDS": "1"},
+        alone=True,
+    ),
+    "xid_hardware": Fault("gpu-server", gpu={"xid.1": 13}, gpu_macros={"$NVIDIA.REPEAT.APPLICATION": "1"}),
+    "xid_application": Fault("gpu-server", gpu={"xid.1": 31}, macros={"{$NVIDIA.REPEAT.GPUS}": "1"}, alone=True),
     "pcie_width": Fault("gpu-server", gpu={"pcie_link_width": 8}),
+    "pcie_width_slot": Fault(
+        "gpu-server", gpu={"max_pcie_link_width": 32}, gpu_macros={"$NVIDIA.EXPECTED.PCIE.WIDTH": "-1"}
+    ),
     "pcie_generation": Fault("gpu-server", gpu={"pcie_link_generation": 1, "utilization_gpu": 90}),
     "pcie_replays": Fault("gpu-server", gpu={"pcie_replay_counter": "counter(0, 10)"}, machine=RUNNING),
     "nvlink_down": Fault("gpu-server", gpu={"nvlink_state.4": 0}),
     "nvlink_errors": Fault("gpu-server", gpu={"nvlink_replay_errors": 1}),
+    "nvlink_recoveries": Fault("gpu-server", gpu={"nvlink_recovery_errors": 1}),
+    "nvlink_slow": Fault("gpu-server", gpu={"nvlink_speed.4": 13_281}),
     "nvlink5_errors": Fault("gpu-server", gpu={"field.219": "UNSIGNED_LONG_LONG 4"}),
     "nvlink_crc": Fault("gpu-server", gpu={"nvlink_crc_data_errors": "counter(0, 500)"}, machine=RUNNING),
     "fabric": Fault("gpu-server", gpu={"fabric_state": 2}),
+    "fabric_health": Fault("gpu-server", gpu={"fabric_health_mask": 0x199, "fabric_health_summary": 2}),
+    "repair_pending": Fault("gpu-server", gpu={"repair_tpc_pending": 1}),
     "vbios": Fault("workstation", macros={"{$NVIDIA.EXPECTED.VBIOS}": "1.2.3"}),
     "ecc_expected": Fault("gpu-server", gpu_macros={"$NVIDIA.EXPECTED.ECC": "0"}),
     "mig_expected": Fault("gpu-server", gpu_macros={"$NVIDIA.EXPECTED.MIG": "1"}),

@@ -196,6 +196,19 @@ ALERTS = (
         "'NVRM|Xid'` on the host, drain the host, then reset the GPU or reboot the host.",
     ),
     Alert(
+        entity="host", key="recovery_imex", severity=HIGH, scope="availability",
+        name="IMEX domain must be recovered",
+        event="IMEX domain must be recovered, say {ITEM.LASTVALUE1} GPUs",
+        expression="min(@host.gpus_imex,{$NVIDIA.POLLS})>0",
+        recovery="last(@host.gpus_imex)=0",
+        depends=("driver",),
+        opdata="GPUs: {ITEM.LASTVALUE1}",
+        why="The service that shares GPU memory between the hosts of an NVLink domain (IMEX) has failed. No reset of a "
+        "GPU helps.",
+        action="Run `nvidia-imex-ctl -N` to find the host that is not ready. End the jobs of the domain. Then run "
+        "`sudo systemctl restart nvidia-imex` on its hosts.",
+    ),
+    Alert(
         entity="host", key="count", severity=HIGH, scope="availability",
         name="Fewer GPUs than expected",
         event="{ITEM.LASTVALUE1} of {$NVIDIA.GPU.EXPECTED} expected GPUs found",
@@ -379,11 +392,13 @@ ALERTS = (
         entity="gpu", key="recovery", severity=HIGH, scope="availability",
         name="Recovery action required",
         event="Recovery action required: {ITEM.LASTVALUE1}",
-        expression="last(@gpu.recovery_action)>0",
+        # 5 is not about this GPU, but about the domain of several hosts: “IMEX domain must be recovered”.
+        expression="last(@gpu.recovery_action)>0 and last(@gpu.recovery_action)<>5",
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The driver reports that the GPU needs this action to work again.",
-        action="Drain the host and do what the event says: reset the GPU with `nvidia-smi -r`, or reboot the host.",
+        action="Drain the host and do what the event says. Reset the GPU: `nvidia-smi -r`. Drain peer-to-peer traffic: "
+        "end the jobs on all GPUs that are connected with it. Reset the bus, or reboot: `reboot`.",
     ),
     Alert(
         entity="gpu", key="ecc_uncorrected", severity=AVERAGE, scope="availability",
@@ -439,6 +454,16 @@ ALERTS = (
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
     ),
     Alert(
+        entity="gpu", key="repair_pending", severity=WARNING, scope="notice",
+        name="Repair pending",
+        event="Repair pending: memory channel {ITEM.LASTVALUE1}, TPC {ITEM.LASTVALUE2}",
+        expression="last(@gpu.repair_channel_pending)=1 or last(@gpu.repair_tpc_pending)=1",
+        depends=("driver",),
+        opdata="Channel: {ITEM.LASTVALUE1}, TPC: {ITEM.LASTVALUE2}",
+        why="The next GPU reset repairs a memory channel or a group of multiprocessors (TPC) with spare parts.",
+        action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
+    ),
+    Alert(
         entity="gpu", key="remap_many", severity=AVERAGE, scope="notice",
         name="Too many remapped rows",
         event="{ITEM.LASTVALUE1} rows remapped for uncorrected errors, limit {$NVIDIA.REMAP.MAX}",
@@ -472,17 +497,33 @@ ALERTS = (
         entity="gpu", key="fabric", severity=HIGH, scope="availability",
         name="GPU has not joined the NVLink fabric",
         event="GPU has not joined the NVLink fabric: state {ITEM.LASTVALUE1}, status {ITEM.LASTVALUE2}",
+        # Not supported (0) from the start is no fault: so report cards without NVSwitches. After another state, it is.
         expression=(
-            "(last(@gpu.fabric_state)<3 or last(@gpu.fabric_status)>0)"
+            "max(@gpu.fabric_state,{$NVIDIA.FABRIC.MEMORY})>0"
+            " and (last(@gpu.fabric_state)<3 or last(@gpu.fabric_status)>0)"
             f" and ({_since('max', 'gpu.fabric_state', '{$NVIDIA.FABRIC.PERIOD}', '<3')}"
             f" or {_since('min', 'gpu.fabric_status', '{$NVIDIA.FABRIC.PERIOD}', '>0')})"
         ),
         recovery="last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
         depends=("driver",),
         opdata="State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
-        why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches.",
+        why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches. If the state is “Not "
+        "supported”, the GPU was in a fabric before, and has left it.",
         action="Run `systemctl status nvidia-fabricmanager`. Its version must be that of the driver. Restart it, then "
         "reset the GPUs.",
+    ),
+    Alert(
+        entity="gpu", key="fabric_health", severity=AVERAGE, scope="availability",
+        name="NVLink fabric unhealthy",
+        event="NVLink fabric unhealthy: {ITEM.LASTVALUE1}",
+        expression='find(@gpu.fabric_faults,,"regexp","{$NVIDIA.FABRIC.FAULTS}")=1 and last(@gpu.fabric_state)=3',
+        depends=("driver", "fabric"),
+        why="The driver reports a fault of the NVLink fabric, as this GPU sees it. Jobs on several GPUs are slow or "
+        "fail.",
+        action="Run `nvidia-smi -q -d FABRIC`. Bandwidth degraded, too few NVLinks: run `nvidia-smi nvlink -s` and "
+        "check the links that are down. Route or recovery: read the log of the fabric manager on the host or on the "
+        "NVLink switches. Configuration or partition: check the settings of the fabric manager. If it stays, reset the "
+        "GPU.",
     ),
     Alert(
         entity="gpu", key="xid_restart", severity=HIGH, scope="availability",
@@ -527,7 +568,8 @@ ALERTS = (
         name="XID 45 without other errors: check the fabric manager",
         event="XID 45 without other errors, and the GPU is not in its fabric: check the fabric manager",
         # A killed process leaves it too, on any card: so only if the fabric state is bad.
-        expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3',
+        expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3'
+        " and max(@gpu.fabric_state,{$NVIDIA.FABRIC.MEMORY})>0",
         depends=("driver", "fabric", "xid_reset"),
         opdata="Fabric: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
@@ -535,6 +577,41 @@ ALERTS = (
         "NVSwitches.",
         action="Run `systemctl status nvidia-fabricmanager`. Its version must be that of the driver. Restart it, then "
         "reset the GPUs.",
+    ),
+    Alert(
+        entity="gpu", key="xid_repeated", severity=HIGH, scope="availability",
+        name="XID errors again and again",
+        event="XID errors that require action came back {$NVIDIA.REPEAT.XIDS} times or more within "
+        "{$NVIDIA.REPEAT.TIME}",
+        # Counted in polls: a burst is one.
+        expression=(
+            'changecount(@gpu.xid_reset,{$NVIDIA.REPEAT.TIME},"inc")'
+            '+changecount(@gpu.xid_restart,{$NVIDIA.REPEAT.TIME},"inc")'
+            '+changecount(@gpu.xid_support,{$NVIDIA.REPEAT.TIME},"inc")>={$NVIDIA.REPEAT.XIDS}'
+            " and {$NVIDIA.REPEAT.XIDS}>0"
+        ),
+        depends=("driver",),
+        url=_XID_PAGE,
+        why="What was done about the first errors did not help.",
+        action="Take the card out of service, run NVIDIA's field diagnostics, and contact support.",
+    ),
+    Alert(
+        entity="gpu", key="xid_hardware", severity=WARNING, scope="notice",
+        name="XID errors of applications on one GPU only",
+        event="XID errors of applications on this GPU only, {$NVIDIA.REPEAT.APPLICATION} times or more within "
+        "{$NVIDIA.REPEAT.TIME}",
+        # A developer's own machine has few GPUs, and its errors are the program's.
+        expression=(
+            'changecount(@gpu.xid_application,{$NVIDIA.REPEAT.TIME},"inc")>={$NVIDIA.REPEAT.APPLICATION}'
+            " and {$NVIDIA.REPEAT.APPLICATION}>0 and max(@host.xid_application_gpus,{$NVIDIA.REPEAT.TIME})<=1"
+            " and last(@host.gpu_count)>3"
+        ),
+        depends=("driver",),
+        url=_XID_PAGE,
+        why="Errors such as 13 or 31 are most often an application's fault. If one GPU of several has them again and "
+        "again, it is most likely the hardware.",
+        action="Run the same application on another GPU. If it has no errors there, drain the GPU and run NVIDIA's "
+        "field diagnostics.",
     ),
     Alert(
         entity="gpu", key="xid_info", severity=INFO, scope="notice",
@@ -583,12 +660,12 @@ ALERTS = (
         name="Memory temperature near its limit",
         event="Memory at {ITEM.LASTVALUE1}, {?last(@gpu.temperature_memory_max)-last(@gpu.temperature_memory)} °C "
         "below its limit",
-        expression=_lasting(
+        expression="{$NVIDIA.TEMP.MEMORY.MAX}=0 and " + _lasting(
             "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}",
             ">last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}",
         ),
         recovery=(
-            "max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
+            "{$NVIDIA.TEMP.MEMORY.MAX}>0 or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
@@ -597,15 +674,54 @@ ALERTS = (
         action="Check fans, airflow and room temperature.",
     ),
     Alert(
-        entity="gpu", key="pcie_width", severity=WARNING, scope="performance",
-        name="PCIe link width reduced",
-        event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
-        expression=_unchanged("max", "gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)"),
-        recovery="last(@gpu.pcie_width)>=last(@gpu.pcie_width_max)",
+        entity="gpu", key="memory_hot", severity=WARNING, scope="performance",
+        name="Memory temperature above the limit that was set",
+        event="Memory at {ITEM.LASTVALUE1}, limit {$NVIDIA.TEMP.MEMORY.MAX} °C",
+        # Cards since Hopper report no limit of their own.
+        expression="{$NVIDIA.TEMP.MEMORY.MAX}>0 and " + _lasting(
+            "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}", ">={$NVIDIA.TEMP.MEMORY.MAX}"
+        ),
+        recovery=(
+            "{$NVIDIA.TEMP.MEMORY.MAX}=0"
+            " or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})<{$NVIDIA.TEMP.MEMORY.MAX}-{$NVIDIA.TEMP.HYST}"
+        ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
+        why="The memory is hotter than `{$NVIDIA.TEMP.MEMORY.MAX}`.",
+        action="Check fans, airflow and room temperature.",
+    ),
+    Alert(
+        entity="gpu", key="pcie_width", severity=WARNING, scope="performance",
+        name="PCIe link width reduced",
+        event="PCIe link at x{ITEM.LASTVALUE1}, fewer lanes than before or than expected",
+        # The maximum that the driver reports can be that of the card alone: two cards at x8 in the slots of a consumer
+        # board would have this alert for ever. Stored on change, as the NVLinks.
+        expression=(
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}<=0 and last(@gpu.pcie_width)<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
+            " or last(@gpu.pcie_width)<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
+        ),
+        depends=("driver",),
+        opdata="Current value: {ITEM.LASTVALUE1}",
+        why="The link uses fewer lanes than within the last 30 days, or than `{$NVIDIA.EXPECTED.PCIE.WIDTH}`. "
+        "Transfers are slow.",
+        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts. If the slot has no "
+        "more lanes, set `{$NVIDIA.EXPECTED.PCIE.WIDTH}` for the UUID of the card.",
+    ),
+    Alert(
+        entity="gpu", key="pcie_width_slot", severity=WARNING, scope="performance",
+        name="PCIe link narrower than card and slot",
+        event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
+        expression=(
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}=-1 and last(@gpu.pcie_width)<last(@gpu.pcie_width_max)"
+            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
+        ),
+        depends=("driver", "pcie_width"),
+        opdata="Current value: {ITEM.LASTVALUE1}",
         why="The link uses fewer lanes than card and slot support. Transfers are slow.",
-        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts.",
+        action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts. If the slot has no "
+        "more lanes, set `{$NVIDIA.EXPECTED.PCIE.WIDTH}` for the UUID of the card.",
     ),
     Alert(
         entity="gpu", key="pcie_generation", severity=WARNING, scope="performance",
@@ -773,15 +889,33 @@ ALERTS = (
     Alert(
         entity="gpu", key="nvlink_errors", severity=WARNING, scope="notice",
         name="NVLink errors",
-        event="NVLink errors: {ITEM.LASTVALUE1} replays, {ITEM.LASTVALUE2} recoveries",
-        expression=(
-            'changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
-            ' or changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
-        ),
+        event="NVLink errors: {ITEM.LASTVALUE1} replays",
+        expression='changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
         depends=("driver",),
-        opdata="Replays: {ITEM.LASTVALUE1}, recoveries: {ITEM.LASTVALUE2}",
-        why="Packets were sent again, or a link was trained again.",
+        opdata="Replays: {ITEM.LASTVALUE1}",
+        why="Packets were sent again.",
         action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="gpu", key="nvlink_recoveries", severity=WARNING, scope="notice",
+        name="NVLink trained again",
+        event="NVLink trained again: {ITEM.LASTVALUE1} recoveries",
+        # Not with the replays: NVLink 5 has none.
+        expression='changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
+        depends=("driver",),
+        opdata="Recoveries: {ITEM.LASTVALUE1}",
+        why="A link had too many errors, and was trained again.",
+        action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="gpu", key="nvlink_slow", severity=WARNING, scope="performance",
+        name="NVLink slower than its version",
+        event="NVLink slower than its version: links {ITEM.LASTVALUE1}",
+        expression="length(last(@gpu.nvlink_slow))>0",
+        depends=("driver",),
+        why="The link is up, but runs at a lower speed than links of its version.",
+        action="Run `nvidia-smi nvlink -s`. Drain the host and reset the GPUs. If the link stays slow, check the "
+        "bridge or baseboard, and run NVIDIA's field diagnostics.",
     ),
     Alert(
         entity="gpu", key="nvlink5_errors", severity=AVERAGE, scope="availability",
@@ -808,6 +942,17 @@ ALERTS = (
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Packets arrive damaged and are sent again. The link is slow.",
         action="Drain the host. Check the bridge or baseboard, and run NVIDIA's field diagnostics.",
+    ),
+    Alert(
+        entity="host", key="xid_application", severity=INFO, scope="notice",
+        name="XID errors of an application on several GPUs",
+        event="XID 13 or 31 on {ITEM.LASTVALUE1} GPUs at the same time",
+        expression="{$NVIDIA.REPEAT.GPUS}>0 and last(@host.xid_application_gpus)>={$NVIDIA.REPEAT.GPUS}",
+        depends=("driver",),
+        opdata="GPUs: {ITEM.LASTVALUE1}",
+        url=_XID_PAGE,
+        why="Several GPUs report errors of applications within 10 minutes. The cause is a job, and not the hardware.",
+        action="Look at the log of the job that runs on these GPUs.",
     ),
 )  # fmt: skip
 

@@ -75,6 +75,7 @@ ENTITIES = (
             Metric(
                 key="speed", name="Speed", kind=UNSIGNED, unit="%", reader="speed", call="nvmlDeviceGetFanSpeed_v2",
                 text="Speed that the card requests from this fan, not a measured one; can exceed 100 %.",
+                limits=(0, 200),
             ),
             Metric(
                 key="rpm", name="Speed, in rpm", kind=UNSIGNED, unit="!rpm", reader="rpm",
@@ -193,7 +194,7 @@ ENTITIES = (
                 key="utilization", name="GPU utilization", kind=UNSIGNED, storage=AVERAGED, unit="%",
                 reader="utilization",
                 call="nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
-                text=_OF_USER, component="gpu",
+                text=_OF_USER, component="gpu", limits=(0, 1_000_000),
             ),
         ),
     ),

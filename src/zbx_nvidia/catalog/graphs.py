@@ -177,10 +177,14 @@ GRAPHS = (
 )
 
 # The value maps, except that of the driver status, which follows from `status`.
+# What is shown of a number that a map lacks.
+DEFAULTS = {"NVIDIA XID": "Unknown code"}
+
 VALUEMAPS = {
     "NVIDIA yes or no": {"0": "No", "1": "Yes"},
     "NVIDIA on or off": {"0": "Off", "1": "On"},
-    "NVIDIA fabric state": {"1": "Not started", "2": "In progress", "3": "Completed"},
+    "NVIDIA fabric state": {"0": "Not supported", "1": "Not started", "2": "In progress", "3": "Completed"},
+    "NVIDIA fabric health": {"0": "Not supported", "1": "Healthy", "2": "Unhealthy", "3": "Limited capacity"},
     "NVIDIA compute mode": {"0": "Default", "1": "Exclusive thread", "2": "Prohibited", "3": "Exclusive process"},
     "NVIDIA recovery action": {
         "0": "None",
@@ -217,6 +221,7 @@ VALUEMAPS = {
         "5": "3.1",
         "6": "4.0",
         "7": "5.0",
+        "8": "6.0",
     },
     "NVIDIA presence": {"0": "Missing", "1": "Present"},
     "NVIDIA performance state": {

@@ -91,6 +91,13 @@ MACROS = (
         Field(EXPECTED, "VBIOS version", "^[0-9A-Za-z.]*$"),
     ),
     Macro(
+        "$NVIDIA.EXPECTED.PCIE.WIDTH", "0",
+        "Number of PCIe lanes that each GPU should use, such as 16. Fewer raise an alert. 0: as many as it has used "
+        "within {$NVIDIA.PCIE.MEMORY}. -1: as many as card and slot both support, too. For a single GPU, set this "
+        'macro with its UUID as context: {$NVIDIA.EXPECTED.PCIE.WIDTH:"GPU-..."}.',
+        Field(EXPECTED, "PCIe lanes of each GPU", "^(-1|[0-9]+)$"),
+    ),
+    Macro(
         "$NVIDIA.EXPECTED.ECC", "-1",
         "ECC mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
         Field(EXPECTED, "ECC mode", MODE),
@@ -190,6 +197,12 @@ MACROS = (
         "Distance of the temperature of a GPU, or of its memory, to the limit of the card, in °C. A smaller one raises "
         "an alert.",
         Field(THRESHOLDS, "Distance to the temperature limit, in °C", NUMBER),
+    ),
+    Macro(
+        "$NVIDIA.TEMP.MEMORY.MAX", "0",
+        "Temperature of the memory of a GPU, in °C, at which an alert is raised. 0: {$NVIDIA.TEMP.MARGIN} below the "
+        "limit that the card reports; cards since Hopper report none.",
+        Field(THRESHOLDS, "Memory temperature, in °C", COUNT),
     ),
     Macro(
         "$NVIDIA.FAN.HOT", "70",
@@ -363,7 +376,37 @@ MACROS = (
         "Regular expression for the codes of XID errors that raise an alert for information only.",
         None,
     ),
+    Macro(
+        "$NVIDIA.FABRIC.FAULTS", ".",
+        "Regular expression for the faults of the NVLink fabric that raise an alert, such as “bandwidth|unhealthy”. A "
+        "dot: all.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.REPEAT.XIDS", "5",
+        "Number of XID errors of a GPU that require action, within {$NVIDIA.REPEAT.TIME}, at which an alert is "
+        "raised. 0: none.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.REPEAT.APPLICATION", "10",
+        "Number of XID errors of applications on a single GPU, within {$NVIDIA.REPEAT.TIME}, at which an alert is "
+        "raised. Only if the host has more than 3 GPUs, and the others are quiet. 0: none.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.REPEAT.GPUS", "0",
+        "Number of GPUs of a host with XID 13 or 31 within 10 minutes at which an alert says that an application is "
+        "the cause. 0: none.",
+        None,
+    ),
     # These must fit the history that Zabbix stores.
+    Macro(
+        "$NVIDIA.REPEAT.TIME", "1d",
+        "Period in which repeated XID errors of a GPU are counted. Not longer than Zabbix keeps the history of its "
+        "items.",
+        None,
+    ),
     Macro(
         "$NVIDIA.GPU.MEMORY", "30d",
         "How long a GPU that is gone counts as missing. Not longer than Zabbix keeps the history of its items.",
@@ -372,6 +415,18 @@ MACROS = (
     Macro(
         "$NVIDIA.NVLINK.MEMORY", "30d",
         "How long an NVLink that is gone counts as down. Not longer than Zabbix keeps the history of its items.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.PCIE.MEMORY", "30d",
+        "How long a GPU is expected to use as many PCIe lanes as it has used before. Not longer than Zabbix keeps the "
+        "history of its items.",
+        None,
+    ),
+    Macro(
+        "$NVIDIA.FABRIC.MEMORY", "30d",
+        "How long a GPU that was in an NVLink fabric is expected there. Not longer than Zabbix keeps the history of "
+        "its items.",
         None,
     ),
     Macro(

@@ -20,6 +20,29 @@ SLOW = "slow"  # when it changes, and once an hour
 STATIC = "static"  # when it changes, and once a day: an identity
 
 
+# What a number can be, by its unit. A row that differs has its own; beyond it, a driver has answered nonsense.
+_RANGES = {
+    "%": (0, 100),
+    "°C": (0, 150),
+    "W": (0, 10_000),
+    "Hz": (0, 100_000_000_000),  # GDDR7 counts 14 GHz
+    "!rpm": (0, 100_000),
+    "!fps": (0, 1_000_000),
+    "B": (0, 1 << 62),
+    "Bps": (0, 100_000_000_000_000),  # all NVLinks of a GPU
+    "J": (0, 1 << 62),
+    "s": (0, 1 << 62),
+    "unixtime": (0, 1 << 62),
+    "": (0, 1 << 62),
+}
+# By value map: what is on or off is nothing else. Other lists of values grow with the driver.
+_RANGES_OF_MAPS = dict.fromkeys(("NVIDIA on or off", "NVIDIA yes or no", "NVIDIA presence"), (0, 1))
+_MARGIN = (-200, 200)  # °C
+_GENERATIONS = (1, 10)
+_LANES = (1, 32)
+_NVLINKS = (0, 255)
+
+
 class Group(NamedTuple):
     """A family of metrics, switched off at discovery by its macro.
 
@@ -115,6 +138,8 @@ class Metric(NamedTuple):
         counter: For what Zabbix works out: the key of the metric that it takes. "" for what is in the document.
         factor: What the change per second is multiplied by.
         only: Not the change per second: the pattern of values that count, each stored as 1, and no other.
+        limits: The lowest and the highest number that it can be, unless those of its value map or unit hold.
+        of: Keys of the metrics that it is calculated from: without one of them that was out of its range, it is none.
     """
 
     key: str
@@ -134,6 +159,15 @@ class Metric(NamedTuple):
     counter: str = ""
     factor: int = 1
     only: str = ""
+    limits: tuple[float, float] | None = None
+    of: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The lowest and the highest number that it can be; None for a text."""
+        if self.kind in {CHAR, TEXT}:
+            return None
+        return self.limits or _RANGES_OF_MAPS.get(self.valuemap) or _RANGES[self.unit]
 
     @property
     def item_key(self) -> str:
@@ -248,6 +282,7 @@ HOST_METRICS = (
     ),
     Metric(
         entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
+        limits=_MARGIN,
         call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
         text="Temperature headroom of the GPU that is closest to its slowdown.", component="temperature",
     ),
@@ -259,12 +294,28 @@ HOST_METRICS = (
     Metric(
         entity="host", key="power", name="Total power draw", kind=FLOAT, unit="W", call="nvmlDeviceGetPowerUsage",
         storage=AVERAGED,
+        limits=(0, 1_000_000),
         text="Power draw of all GPUs that report it, together.", component="power",
     ),
     Metric(
         entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=UNSIGNED, storage=AVERAGED,
         call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetMemoryInfo_v2",
         text="GPUs with more than 10 % of their memory in use and a utilization of 0 %.", component="processes",
+    ),
+    Metric(
+        entity="host", key="gpus_imex", name="GPUs whose IMEX domain must be recovered", kind=UNSIGNED,
+        call="nvmlDeviceGetFieldValues",
+        text="GPUs whose recovery action is 5. Only if a GPU reports its recovery action.",
+    ),
+    Metric(
+        entity="host", key="xid_application_gpus", name="GPUs with XID 13 or 31", kind=UNSIGNED,
+        call="nvmlEventSetWait_v2",
+        text="GPUs with an XID 13 or 31 within 10 minutes. Resident mode only.",
+    ),
+    Metric(
+        entity="host", key="xid_words", name="Last XID error in the kernel log", kind=CHAR, storage=SLOW,
+        text="GPU, code and words of the last XID error in the kernel log: for NVLink whether it is fatal, its "
+        "sub-code and its link. Only if the service reads the kernel log (kernel_log), and after the first error.",
     ),
     Metric(
         entity="host", key="sxid_count", name="SXid errors", kind=UNSIGNED,
@@ -318,6 +369,11 @@ GPU_METRICS = (
         call="nvmlDeviceGetModuleId",
         text="Number of the module on the baseboard of the host. PCIe cards report 0 or 1. Driver branch r535 and "
         "newer.",
+    ),
+    Metric(
+        key="pdi", name="Chip identity (PDI)", kind=CHAR, group="details", storage=STATIC, reader="pdi",
+        call="nvmlDeviceGetPdi",
+        text="Identity of the chip, in hexadecimal. Driver branch r580 and newer.", component="inventory",
     ),
     Metric(
         key="chassis_serial", name="Chassis serial number", kind=CHAR, group="inventory", storage=STATIC,
@@ -427,6 +483,7 @@ GPU_METRICS = (
         storage=LIVE,
         field="used_percent", call="nvmlDeviceGetMemoryInfo_v2",
         text="Used memory in percent of the total.",
+        of=("memory_total", "memory_used"),
     ),
     Metric(
         key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details", storage=SLOW,
@@ -457,6 +514,8 @@ GPU_METRICS = (
         reader="temperature_headroom", call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
         text="Degrees left until the card lowers its clocks to protect itself, by its own limit; negative beyond it. "
         "The same scale for every card.",
+        limits=_MARGIN,
+        of=("temperature", "temperature_slowdown", "temperature_margin", "temperature_slowdown_margin"),
     ),
     Metric(
         key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
@@ -476,16 +535,19 @@ GPU_METRICS = (
         reader="temperature_margin", call="nvmlDeviceGetMarginTemperature", smi="temperature.gpu.tlimit",
         text="Degrees left to the thermal limit of the card; can be negative. It is not the slowdown temperature "
         "minus the temperature.",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_slowdown_margin", name="Slowdown margin (T.Limit)", kind=FLOAT, unit="°C",
         group="temperature", storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card lowers its clocks to protect itself (NVML field 194).",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_shutdown_margin", name="Shutdown margin (T.Limit)", kind=FLOAT, unit="°C",
         group="temperature", storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card switches itself off (NVML field 193).",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
@@ -508,6 +570,7 @@ GPU_METRICS = (
         storage=SLOW, reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card starts to lower its clocks (NVML field 196).",
         component="temperature",
+        limits=_MARGIN,
     ),
     Metric(
         key="temperature_memory_max_margin", name="Memory maximum margin (T.Limit)", kind=FLOAT, unit="°C",
@@ -515,6 +578,7 @@ GPU_METRICS = (
         storage=SLOW, reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
         text="Margin of the memory temperature at which the card lowers its clocks (NVML field 195).",
         component="temperature",
+        limits=_MARGIN,
     ),
     # -- fan -------------------------------------------------------------------------------------------------------
     Metric(
@@ -522,6 +586,7 @@ GPU_METRICS = (
         call="nvmlDeviceGetFanSpeed_v2", smi="fan.speed",
         text="Speed that the card requests from its fastest fan, not a measured one; can exceed 100 %. Passively "
         "cooled cards have none.",
+        limits=(0, 200),
     ),
     Metric(
         key="fan_rpm", name="Fan speed, in rpm", kind=UNSIGNED, unit="!rpm", group="fan", reader="fan_rpm",
@@ -544,6 +609,7 @@ GPU_METRICS = (
         key="power_percent", name="Power draw, in % of the limit", kind=FLOAT, storage=LIVE, unit="%", group="power",
         reader="power_percent", call="nvmlDeviceGetPowerUsage, nvmlDeviceGetEnforcedPowerLimit",
         text="Power draw in percent of the enforced limit. 100 % is normal under load.",
+        limits=(0, 1000), of=("power", "power_limit"),
     ),
     Metric(
         key="energy", name="Energy consumption", kind=FLOAT, unit="J", group="power", reader="energy",
@@ -562,6 +628,12 @@ GPU_METRICS = (
         reader="power_average", call="nvmlDeviceGetFieldValues", smi="power.draw.average",
         text="Power draw, averaged by the card over one second (NVML field 185). Driver branch r535 and newer.",
         component="power",
+    ),
+    Metric(
+        key="power_memory", name="Power draw of the memory", kind=FLOAT, unit="W", group="details",
+        reader="power_memory", call="nvmlDeviceGetFieldValues",
+        text="Power draw of the memory alone, averaged by the card over one second (NVML field 185 with the scope of "
+        "the memory). Data center cards since Hopper.", component="power",
     ),
     Metric(
         key="power_limit_requested", name="Power limit requested", kind=FLOAT, unit="W", group="limits", storage=SLOW,
@@ -611,6 +683,7 @@ GPU_METRICS = (
         valuemap="NVIDIA performance state", reader="performance_state", call="nvmlDeviceGetPerformanceState",
         smi="pstate",
         text="P0 is the fastest state, P15 the slowest.",
+        limits=(0, 15),
     ),
     *(
         Metric(
@@ -698,6 +771,17 @@ GPU_METRICS = (
         reader="memory_unrepairable", call="nvmlDeviceGetUnrepairableMemoryFlag_v1",
         text="1 if the memory has an error that nothing can repair. Hopper and newer, driver branch r590 and newer.",
     ),
+    *(
+        Metric(
+            key=f"repair_{key}_pending", name=f"{name} repair pending", kind=UNSIGNED, group="ecc", storage=SLOW,
+            valuemap="NVIDIA yes or no", reader="repairs", field=key, call="nvmlDeviceGetRepairStatus",
+            text=f"1 if the next reset of the GPU repairs {what}. Ampere and newer, driver branch r580 and newer.",
+        )
+        for key, name, what in (
+            ("channel", "Memory channel", "a memory channel"),
+            ("tpc", "TPC", "a group of multiprocessors (TPC)"),
+        )
+    ),
     Metric(
         key="retired_pages_single", name="Retired pages (single-bit errors)", kind=UNSIGNED, group="ecc",
         storage=SLOW, reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
@@ -753,21 +837,26 @@ GPU_METRICS = (
         key="pcie_generation", name="PCIe link generation", kind=UNSIGNED, group="pcie", reader="pcie_generation",
         call="nvmlDeviceGetCurrPcieLinkGeneration", smi="pcie.link.gen.current",
         text="Current PCIe generation of the link. Idle cards lower it to save power.",
+        limits=_GENERATIONS,
     ),
     Metric(
         key="pcie_generation_max", name="PCIe link generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_generation_max", call="nvmlDeviceGetMaxPcieLinkGeneration", smi="pcie.link.gen.max",
         text="Highest generation that card and slot both support. Not in virtual machines, which do not see the slot.",
+        limits=_GENERATIONS,
     ),
     Metric(
         key="pcie_width", name="PCIe link width", kind=UNSIGNED, group="pcie", reader="pcie_width",
         call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
-        text="Lanes in use.",
+        text="Lanes in use.", storage=SLOW,
+        limits=_LANES,
     ),
     Metric(
         key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
         reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
-        text="Most lanes that card and slot both support. Not in virtual machines, which do not see the slot.",
+        text="Most lanes that card and slot both support, as far as driver and kernel know the slot. Not in virtual "
+        "machines, which do not see it.",
+        limits=_LANES,
     ),
     Metric(
         key="pcie_replays", name="PCIe replays", kind=UNSIGNED, group="pcie", reader="pcie_replays",
@@ -779,17 +868,30 @@ GPU_METRICS = (
         key="nvlink_up", name="NVLinks up", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="nvlink", field="up",
         call="nvmlDeviceGetNvLinkState",
         text="NVLinks that carry data. A GeForce card without a bridge has NVLinks, but none is up.",
+        limits=_NVLINKS,
     ),
     Metric(
         key="nvlink_links", name="NVLinks present", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink",
         field="links",
         call="nvmlDeviceGetFieldValues",
         text="NVLinks that the chip has (NVML field 91).",
+        limits=_NVLINKS,
     ),
     Metric(
         key="nvlink_down", name="NVLinks down", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink", field="down",
         call="nvmlDeviceGetNvLinkState",
         text="Numbers of the NVLinks that carry no data. Empty if all are up.",
+    ),
+    Metric(
+        key="nvlink_speed", name="NVLink speed", kind=FLOAT, unit="Bps", group="nvlink", storage=SLOW,
+        reader="speeds", field="lowest", call="nvmlDeviceGetFieldValues",
+        text="Speed of the slowest NVLink that is up, in one direction (NVML field 164).",
+    ),
+    Metric(
+        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", storage=SLOW, reader="speeds",
+        field="slow", call="nvmlDeviceGetFieldValues",
+        text="Numbers of the NVLinks that are up, but slower than their version (NVML field 166). Empty if there are "
+        "none.",
     ),
     *(
         Metric(
@@ -798,6 +900,7 @@ GPU_METRICS = (
             key=f"nvlink_{key}", name=f"NVLink data {word}", kind=FLOAT, unit="B", group="nvlink",
             reader=f"nvlink_{key}", call="nvmlDeviceGetFieldValues",
             text=f"Payload {word} over all links (NVML field {field}; NVLink 5: {later}). Volta and newer.",
+            limits=(0, 1 << 73),  # the driver counts KiB in 64 bits
         )
         for key, word, field, later in (("sent", "sent", 138, 202), ("received", "received", 139, 204))
     ),
@@ -819,12 +922,32 @@ GPU_METRICS = (
     Metric(
         key="fabric_state", name="Fabric state", kind=UNSIGNED, group="nvlink", valuemap="NVIDIA fabric state",
         reader="fabric", field="state", call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.state",
-        text="Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer.",
+        text="Whether the GPU has joined the NVLink fabric of its NVSwitches. Hopper and newer, with NVLinks.",
     ),
     Metric(
         key="fabric_status", name="Fabric status", kind=UNSIGNED, group="nvlink", reader="fabric", field="status",
         call="nvmlDeviceGetGpuFabricInfoV", smi="fabric.status",
         text="NVML return code of joining the fabric. 0 is success.",
+    ),
+    Metric(
+        key="fabric_health", name="Fabric health", kind=UNSIGNED, group="nvlink", storage=SLOW,
+        valuemap="NVIDIA fabric health", reader="faults", field="summary", call="nvmlDeviceGetGpuFabricInfoV",
+        text="Summary of the health of the NVLink fabric, as this GPU sees it. Blackwell and newer.",
+    ),
+    Metric(
+        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", storage=SLOW, reader="faults",
+        field="faults", call="nvmlDeviceGetGpuFabricInfoV",
+        text="What is wrong with the NVLink fabric, from its health mask. Empty if nothing is.",
+    ),
+    Metric(
+        key="fabric_clique", name="Fabric clique", kind=UNSIGNED, group="nvlink", storage=STATIC, reader="clique",
+        field="clique", call="nvmlDeviceGetGpuFabricInfoV",
+        text="Number of the part of the fabric in which GPUs reach each other. Only in a fabric of several machines.",
+    ),
+    Metric(
+        key="fabric_cluster", name="Fabric cluster", kind=CHAR, group="nvlink", storage=STATIC, reader="clique",
+        field="cluster", call="nvmlDeviceGetGpuFabricInfoV",
+        text="UUID of the fabric. Only in a fabric of several machines.",
     ),
     # -- health and modes ------------------------------------------------------------------------------------------
     Metric(

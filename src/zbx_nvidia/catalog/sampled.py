@@ -7,8 +7,8 @@ are those of which the driver keeps samples itself.
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
-from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, SLOW, UNSIGNED, Metric
-from zbx_nvidia.catalog.xid_actions import CLASSES, TO_MEND
+from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
+from zbx_nvidia.catalog.xid_actions import CLASSES, NOTE, TO_MEND
 
 # What is made of the samples of the window.
 PEAK, AVERAGE, P95 = "peak", "average", "p95"
@@ -75,7 +75,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"sampled_pcie_{word}", name=f"PCIe throughput {word}", kind=FLOAT, unit="Bps", group="peaks",
             reader=f"sampled_pcie_{word}", field=AVERAGE, call="nvmlDeviceGetPcieThroughput", component="pcie",
-            text="Average of the samples of the last minute, of 20 ms each.",
+            text="Average of the samples of the last minute, of 20 ms each.", limits=(0, 1_000_000_000_000),
         )
         for word in ("sent", "received")
     ),
@@ -83,7 +83,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"gpm_{key}", name=name, kind=FLOAT, unit="%", group="gpm", reader=f"gpm_{key}",
             call="nvmlGpmMetricsGet", component="memory" if key == "memory" else "",
-            text=f"{text} {_GPM}",
+            text=f"{text} {_GPM}", limits=(0, 101),  # the driver rounds
         )
         for key, name, text in (
             ("graphics", "Graphics engine activity", "Percentage of time in which any compute or graphics work ran."),
@@ -128,8 +128,9 @@ SAMPLED_METRICS = (
     ),
     *(
         Metric(
-            key=f"xid_{kind.key}", name=f"XID errors: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
-            reader="xid", call="nvmlEventSetWait_v2",
+            key=f"xid_{kind.key}", name=f"XID errors: {kind.name}", kind=UNSIGNED, group="xid",
+            # Alerts count the changes, which takes two values.
+            storage=SLOW if kind is NOTE else LIVE, reader="xid", call="nvmlEventSetWait_v2",
             text=f"{kind.text} Each repetition counts.",
         )
         for kind in CLASSES

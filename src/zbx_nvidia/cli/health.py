@@ -15,7 +15,8 @@ _MUCH, _FULL = 0.90, 0.98  # of the memory
 _RESTS = frozenset({"throttle_sw_power_cap", "throttle_sync_boost"})  # normal under load
 # A general reason, which the driver reports beside a special one.
 _GENERAL, _SPECIAL = "throttle_hw_slowdown", ("throttle_hw_thermal", "throttle_power_brake")
-_FAULTS = ("memory_unrepairable", "remap_failure", "remap_pending")
+_PENDING = ("remap_pending", "repair_channel_pending", "repair_tpc_pending")  # until the next reset
+_FAULTS = ("memory_unrepairable", "remap_failure", *_PENDING)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 _PCI = re.compile(r"[0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F]{2}\.[0-9A-F]", re.IGNORECASE)
@@ -166,7 +167,12 @@ def _recovery(gpu: Gpu) -> list[Note]:
 
 
 def _faults(gpu: Gpu) -> list[Note]:
-    return [Note(_name(key), "bad" if key != "remap_pending" else "warn") for key in _FAULTS if gpu.get(key) == 1]
+    found = [Note(_name(key), "warn" if key in _PENDING else "bad") for key in _FAULTS if gpu.get(key) == 1]
+    if gpu.get("fabric_faults"):
+        found.append(Note(f"NVLink fabric: {gpu['fabric_faults']}", "bad"))
+    if gpu.get("nvlink_slow"):
+        found.append(Note(f"Slow NVLinks: {gpu['nvlink_slow']}", "warn"))
+    return found
 
 
 def _throttling(gpu: Gpu) -> list[Note]:

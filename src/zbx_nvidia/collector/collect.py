@@ -17,6 +17,7 @@ from zbx_nvidia.catalog.status import NO_PERMISSION
 from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
+from zbx_nvidia.collector.ranges import let_in
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
@@ -35,6 +36,7 @@ _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if
 _OF_THE_MACHINE = frozenset({"confidential"})
 _SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
 _SEVERAL_FANS = 2
+_NO_PERMISSION = 4  # NVML_ERROR_NO_PERMISSION
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
@@ -46,6 +48,14 @@ def _by_reader(metrics: tuple[Metric, ...]) -> dict[str, list[Metric]]:
 
 
 _METRICS = _by_reader((*GPU_METRICS, *BUFFERED_METRICS))
+_ROWS = {metric.key: metric for metric in (*GPU_METRICS, *BUFFERED_METRICS)}
+# What must be asked of the card: not a setting, nor what the driver itself counts.
+_STATES = frozenset(
+    metric.reader
+    for metric in _ROWS.values()
+    if metric.reader not in _SAYS_NOTHING and metric.group not in {"modes", "processes", "process_list", "sessions"}
+)
+_PART_ROWS = {entity.name: {metric.key: metric for metric in entity.metrics} for entity in ENTITIES}
 _PART_METRICS = {
     entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
     for entity in ENTITIES
@@ -154,14 +164,26 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
             else:
                 readings.update(_named(_METRICS[reader], values))
                 alive = alive or reader not in _SAYS_NOTHING
+        let_in(readings, _ROWS, problems)
         parts = _read_parts(device, problems)
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
         return _unwell(index, "refused" if error.code == NO_PERMISSION.code else "sick", readings, error)
-    if "uuid" not in readings or (problems and not alive):
+    if "uuid" not in readings or (problems and not alive) or _mostly_fails(readings, problems):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
     return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
+
+
+def _mostly_fails(readings: dict[str, Any], problems: list[Problem]) -> bool:
+    """Whether more readers fail than answer, of those that say how a card is.
+
+    A card whose system processor (GSP) is dead was seen to fail 46 readings, while the driver still answered for its
+    ECC counters. A refusal for lack of permission, or a value that cannot be, is not a sick card's.
+    """
+    failed = {problem.metric for problem in problems if problem.code not in {0, _NO_PERMISSION}} & _STATES
+    answered = {_ROWS[key].reader for key in readings} & _STATES
+    return len(failed) > len(answered)
 
 
 def sick(index: int, error: Exception) -> Gpu:
@@ -191,7 +213,7 @@ def read_links(index: int) -> Gpu:
         for reader in _LINK_IDENTITY:
             with contextlib.suppress(Absent):
                 readings.update(_named(_METRICS[reader], getattr(device, reader)()))
-        links = _links(device)
+        links = _links(device, problems)
     except Refused as error:
         if error.code == NO_PERMISSION.code and "uuid" not in readings:
             return _unwell(index, "refused", readings, error)
@@ -248,7 +270,7 @@ def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part
     parts = {}
     for entity, read in _PARTS.items():
         try:
-            parts[entity] = read(device)
+            parts[entity] = read(device, problems)
         except Absent:
             parts[entity] = ()
         except Refused as error:
@@ -257,14 +279,14 @@ def _read_parts(device: Device, problems: list[Problem]) -> dict[str, tuple[Part
     return parts
 
 
-def _fans(device: Device) -> tuple[Part, ...]:
+def _fans(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     fans = device.fans()
     if len(fans) < _SEVERAL_FANS:
         return ()
-    return tuple(_part("fan", fan, {"{#FAN}": str(place)}) for place, fan in enumerate(fans))
+    return tuple(_part("fan", fan, {"{#FAN}": str(fan.place)}, problems) for fan in fans)
 
 
-def _mig(device: Device) -> tuple[Part, ...]:
+def _mig(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
     found = []
     for instance in device.mig_instances():
@@ -274,18 +296,18 @@ def _mig(device: Device) -> tuple[Part, ...]:
                 "{#GI}": str(instance.gpu_instance()),
                 "{#CI}": str(instance.compute_instance()),
             }
-            part = _part("mig", instance, macros)
+            part = _part("mig", instance, macros, problems)
             found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
     return tuple(found)
 
 
-def _vgpus(device: Device) -> tuple[Part, ...]:
+def _vgpus(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The vGPUs of a host; one that goes while it is read is left out."""
     found = []
     for vgpu in device.vgpu_instances():
         with contextlib.suppress(NvmlError):
             macros = {"{#VGPU}": vgpu.uuid()}
-            part = _part("vgpu", vgpu, macros)
+            part = _part("vgpu", vgpu, macros, problems)
             known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
             named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
             found.append(part._replace(macros={**macros, **named}))
@@ -293,14 +315,16 @@ def _vgpus(device: Device) -> tuple[Part, ...]:
 
 
 # Entity -> what reads those of a GPU.
-_PARTS: dict[str, Callable[[Device], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
+_PARTS: dict[str, Callable[[Device, list[Problem]], tuple[Part, ...]]] = {"fan": _fans, "mig": _mig, "vgpu": _vgpus}
 
 
-def _links(device: Device) -> tuple[Part, ...]:
+def _links(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     try:
         links = device.links()
     except Absent:
         return ()
+    for link, readings in enumerate(links):
+        let_in(readings, _PART_ROWS["link"], problems, f"link {link} ")
     readers = _PART_METRICS["link"]
     return tuple(
         Part({"{#LINK}": str(link)}, readings, tuple(reader for reader in readers if reader not in readings))
@@ -308,7 +332,7 @@ def _links(device: Device) -> tuple[Part, ...]:
     )
 
 
-def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
+def _part(entity: str, thing: object, macros: dict[str, str], problems: list[Problem]) -> Part:
     """Read a part of a GPU by the readers of its entity."""
     readings: dict[str, Any] = {}
     lacks = []
@@ -317,8 +341,10 @@ def _part(entity: str, thing: object, macros: dict[str, str]) -> Part:
             readings.update(_named(metrics, getattr(thing, reader)()))
         except Absent:
             lacks.append(reader)
-        except NvmlError:
-            continue
+        except NvmlError as error:
+            if entity == "fan":  # others come and go, and their errors with them
+                problems.append(Problem("", f"{entity} {macros['{#FAN}']} {reader}", error.code, error.message))
+    let_in(readings, _PART_ROWS[entity], problems, f"{entity} ")
     return Part(macros, readings, tuple(lacks))
 
 

@@ -34,6 +34,8 @@ _GONE = frozenset({"lost", "refused"})
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
 _HELD = 10  # % of a GPU's memory: above it somebody holds the GPU (the default of {$NVIDIA.IDLE.MEMORY})
+_IMEX = 5  # NVML_GPU_RECOVERY_ACTION_RECOVER_IMEX_DOMAIN
+_OF_APPLICATIONS = frozenset({"13", "31"})  # XID codes
 _SHORT = 8  # characters of a UUID in names
 
 
@@ -256,6 +258,10 @@ def _totals(gpus: list[dict[str, Any]]) -> dict[str, float]:
         )
     if powers := values("power"):
         totals["power"] = round(sum(powers), 3)
+    if actions := values("recovery_action"):
+        totals["gpus_imex"] = actions.count(_IMEX)
+    if recent := [str(readings["xid_recent"]).split(",") for readings in gpus if "xid_recent" in readings]:
+        totals["xid_application_gpus"] = sum(not _OF_APPLICATIONS.isdisjoint(codes) for codes in recent)
     return totals
 
 

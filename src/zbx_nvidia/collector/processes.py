@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.collector.owner import owner
 from zbx_nvidia.driver import system
-from zbx_nvidia.driver.calls import Absent, NvmlError
+from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,13 +46,14 @@ class Listing:
         self._device = device
         self._arguments = arguments
         self._entries: list[dict[str, Any]] | None = None
+        self._local = True
 
     def process_list(self) -> list[dict[str, Any]]:
         """Each as `describe` says."""
         if self._entries is None:
             listed = self._device.process_list()
-            local = visible(_driver_version()) if listed else True
-            self._entries = [describe(process, local=local, arguments=self._arguments) for process in listed]
+            self._local = visible(_driver_version()) if listed else True
+            self._entries = [describe(process, local=self._local, arguments=self._arguments) for process in listed]
         return self._entries
 
     def process_oldest(self) -> int:
@@ -60,7 +61,9 @@ class Listing:
         entries = self.process_list()
         ages = [entry["age"] for entry in entries if "age" in entry]
         if entries and not ages:
-            raise Absent(0, "/proc does not show the processes")
+            if not self._local or not _shows_others():
+                raise Absent(0, "/proc does not show the processes")
+            raise NotNow(0, "/proc does not show these processes")
         return max(ages, default=0)
 
 
@@ -82,6 +85,15 @@ def visible(driver_version: str, folder: str = PROC) -> bool:
     return sees_every_process(folder)
 
 
+def _shows_others(folder: str = PROC) -> bool:
+    """Whether /proc shows the processes of other users at all (hidepid)."""
+    try:
+        with open(f"{folder}/1/stat", "rb"):
+            return True
+    except OSError:
+        return False
+
+
 def sees_every_process(folder: str = PROC) -> bool:
     """Whether PIDs are here what they are to the host: not so in a container with PIDs of its own."""
     try:
@@ -100,8 +112,8 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
         arguments: Whether to include those of the program.
 
     Returns:
-        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `uid`, what `owner`
-        finds, and `age` in s.
+        `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `ci` (its compute
+        instance), `uid`, what `owner` finds, and `age` in s.
     """
     entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
     with contextlib.suppress(NvmlError):
@@ -110,6 +122,8 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
         entry["memory"] = process.memory
     if process.gpu_instance is not None:
         entry["mig"] = process.gpu_instance
+    if process.compute_instance is not None:
+        entry["ci"] = process.compute_instance
     if local:
         entry.update(_of_proc(f"{folder}/{process.pid}"))
     if local and arguments and (words := _arguments_of(f"{folder}/{process.pid}")):

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _AHEAD = 1_000_000  # us; a sample may be taken during the call
 
-# Name -> number of the buffer, its highest possible value, and the conversion to base units.
-_KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
+# Name -> number of the buffer, the highest value that can be (as in the catalog), and the conversion to base units.
+KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
     "utilization": (pynvml.NVML_GPU_UTILIZATION_SAMPLES, 100, int),
-    "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 0x7FFFFFFE, lambda value: value / MILLI),  # mW
-    "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 0x7FFFFFFE, lambda value: int(value) * MEGA),  # MHz
+    "power": (pynvml.NVML_TOTAL_POWER_SAMPLES, 10_000 * MILLI, lambda value: value / MILLI),  # mW
+    "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 100_000, lambda value: int(value) * MEGA),  # MHz
 }
 _SAMPLE = ctypes.sizeof(pynvml.c_nvmlSample_t)
 # Type of a value -> its letter in `struct`: a sample has a union, and the type says which member was written.
@@ -63,7 +63,7 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
 
     Args:
         handle: Of the GPU.
-        name: One of `_KINDS`.
+        name: One of `KINDS`.
         since: Only samples after this Unix time, in us.
 
     Returns:
@@ -75,7 +75,7 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
         Refused: No permission, or an error without a reason.
         Lost: The device is gone.
     """
-    kind, highest, in_base_units = _KINDS[name]
+    kind, highest, in_base_units = KINDS[name]
     # Not pynvml's own function: it reads 120 structures one by one, which takes longer than everything else here.
     after, of_type, count = ctypes.c_ulonglong(since), ctypes.c_uint(), ctypes.c_uint(0)
     try:
@@ -138,7 +138,7 @@ class Buffer:
 
     Args:
         index: Its place in the driver's order.
-        name: One of `_KINDS`.
+        name: One of `KINDS`.
 
     Raises:
         Lost: The driver counts the GPU but has lost it.

@@ -94,6 +94,13 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
         chassis, slot, tray = native.platform(self._handle)
         return Platform(clean(chassis), slot, tray)
 
+    def pdi(self) -> str:
+        """Identity of the chip, in hexadecimal; no other board has it. nvmlDeviceGetPdi. Since r580.
+
+        nvidia-smi -q: GPU PDI.
+        """
+        return f"0x{call(pynvml.nvmlDeviceGetPdi, self._handle):x}"
+
     def vbios(self) -> str:
         """Version of the VBIOS. nvmlDeviceGetVbiosVersion. nvidia-smi: vbios_version."""
         return text(pynvml.nvmlDeviceGetVbiosVersion, self._handle)

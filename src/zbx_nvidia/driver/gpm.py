@@ -16,7 +16,7 @@ METRICS = {
     "tensor": pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
     "memory": pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
 }
-_HIGHEST = 101  # %; the driver rounds
+HIGHEST = 101  # %; the driver rounds
 
 
 class Gpm:
@@ -66,7 +66,7 @@ class Gpm:
             name: round(metric.value, 2)
             for name, metric in named
             # Neither NaN nor the result of counters that were reset between the samples is a share.
-            if metric.nvmlReturn == pynvml.NVML_SUCCESS and 0 <= metric.value <= _HIGHEST
+            if metric.nvmlReturn == pynvml.NVML_SUCCESS and 0 <= metric.value <= HIGHEST
         }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pynvml
 
-from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, first, number
+from zbx_nvidia.driver import fields, native, system
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, clean, first, number
 from zbx_nvidia.driver.card import Card
-from zbx_nvidia.driver.readings import Fabric, NvLink
+from zbx_nvidia.driver.fabric import faults_of
+from zbx_nvidia.driver.fields import MEGA
+from zbx_nvidia.driver.readings import Fabric, FabricHealth, FabricPlace, LinkSpeed, NvLink
 
 # The fields of one link, by key of the catalog. Of several fields with one key, the first that answers counts.
 _LINK_FIELDS: tuple[tuple[str, fields.Field[int]], ...] = (
@@ -27,34 +31,43 @@ _LINK_ERRORS = {
     "replays": (pynvml.NVML_NVLINK_ERROR_DL_REPLAY,),
     "crc": (pynvml.NVML_NVLINK_ERROR_DL_CRC_FLIT, pynvml.NVML_NVLINK_ERROR_DL_CRC_DATA),
 }
+# MB/s in one direction that a link of each version (NVML_NVLINK_VERSION_*) has at least, by NVIDIA's data sheets: the
+# slowest are the NVLink 3.1 of RTX cards. Drivers round.
+_LEAST = {1: 20_000, 2: 25_000, 3: 25_000, 4: 25_000, 5: 14_000, 6: 25_000, 7: 50_000, 8: 100_000}
+_ROUNDED = 0.95
 
 
 class LinkReaders(Card):
-    """PCIe, NVLink and fabric of a GPU. A sum over NVLinks is NotNow while one link returns no count."""
+    """PCIe, NVLink and fabric of a GPU.
+
+    A sum over NVLinks is NotNow while one link returns no count, what is said of a PCIe link while it is down.
+    """
 
     def pcie_generation(self) -> int:
         """Generation of PCIe in use. nvmlDeviceGetCurrPcieLinkGeneration. nvidia-smi: pcie.link.gen.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, self._handle)))
 
     def pcie_generation_max(self) -> int:
-        """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration.
+        """Highest generation that card and slot have in common. nvmlDeviceGetMaxPcieLinkGeneration, sysfs.
 
         nvidia-smi: pcie.link.gen.max.
         """
         self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle))
+        both = _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration, self._handle)))
+        return min(both, self._port()[0] or both)
 
     def pcie_width(self) -> int:
         """Number of lanes in use. nvmlDeviceGetCurrPcieLinkWidth. nvidia-smi: pcie.link.width.current."""
-        return number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle))
+        return _of_link(number(call(pynvml.nvmlDeviceGetCurrPcieLinkWidth, self._handle)))
 
     def pcie_width_max(self) -> int:
-        """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth.
+        """Number of lanes that card and slot have in common. nvmlDeviceGetMaxPcieLinkWidth, sysfs.
 
         nvidia-smi: pcie.link.width.max.
         """
         self._require_slot()
-        return number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle))
+        both = _of_link(number(call(pynvml.nvmlDeviceGetMaxPcieLinkWidth, self._handle)))
+        return min(both, self._port()[1] or both)
 
     def pcie_replays(self) -> int:
         """Number of packets sent again. nvmlDeviceGetPcieReplayCounter. nvidia-smi -q: Replays Since Reset."""
@@ -73,7 +86,7 @@ class LinkReaders(Card):
         """
         return first(
             lambda: self._over_links(fields.LINK_SENT),
-            lambda: self._field(fields.NVLINK_SENT_BEFORE_5),
+            lambda: self._total(fields.NVLINK_SENT_BEFORE_5),
         )
 
     def nvlink_received(self) -> int:
@@ -83,24 +96,26 @@ class LinkReaders(Card):
         """
         return first(
             lambda: self._over_links(fields.LINK_RECEIVED),
-            lambda: self._field(fields.NVLINK_RECEIVED_BEFORE_5),
+            lambda: self._total(fields.NVLINK_RECEIVED_BEFORE_5),
         )
 
     def nvlink_replays(self) -> int:
-        """Number of packets sent again. Field NVLINK_REPLAY_ERROR_COUNT_TOTAL. Before NVLink 5.
+        """Number of packets sent again. Before NVLink 5.
 
-        nvidia-smi nvlink -e.
+        Field NVLINK_REPLAY_ERROR_COUNT_TOTAL, nvmlDeviceGetNvLinkErrorCounter of each link. nvidia-smi nvlink -e.
         """
-        return self._field(fields.NVLINK_REPLAYS)
+        return first(lambda: self._total(fields.NVLINK_REPLAYS), lambda: self._over_calls("replays"))
 
     def nvlink_recoveries(self) -> int:
         """Number of times that a link was trained again.
 
-        Fields NVLINK_COUNT_LINK_RECOVERY_EVENTS (NVLink 5), NVLINK_RECOVERY_ERROR_COUNT_TOTAL. nvidia-smi nvlink -e.
+        Fields NVLINK_COUNT_LINK_RECOVERY_EVENTS (NVLink 5), NVLINK_RECOVERY_ERROR_COUNT_TOTAL, or
+        nvmlDeviceGetNvLinkErrorCounter of each link. nvidia-smi nvlink -e.
         """
         return first(
             lambda: self._over_links(fields.LINK_RECOVERIES),
-            lambda: self._field(fields.NVLINK_RECOVERIES),
+            lambda: self._total(fields.NVLINK_RECOVERIES),
+            lambda: self._over_calls("recoveries"),
         )
 
     def nvlink_recoveries_failed(self) -> int:
@@ -113,9 +128,38 @@ class LinkReaders(Card):
     def nvlink_crc(self) -> int:
         """Number of packets with a wrong checksum, of data and of flow control. Before NVLink 5.
 
-        Fields NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL, NVLINK_CRC_DATA_ERROR_COUNT_TOTAL. nvidia-smi nvlink -e.
+        Fields NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL, NVLINK_CRC_DATA_ERROR_COUNT_TOTAL, or
+        nvmlDeviceGetNvLinkErrorCounter of each link. nvidia-smi nvlink -e.
         """
-        return self._field(fields.NVLINK_CRC_FLIT) + self._field(fields.NVLINK_CRC_DATA)
+        return first(
+            lambda: self._total(fields.NVLINK_CRC_FLIT) + self._total(fields.NVLINK_CRC_DATA),
+            lambda: self._over_calls("crc"),
+        )
+
+    def speeds(self) -> LinkSpeed:
+        """Speed of the NVLinks that are up, in B/s. Fields NVLINK_GET_VERSION, NVLINK_GET_SPEED.
+
+        nvidia-smi nvlink -s.
+        """
+        links = self._links()
+        asked = [(field.field_id, link) for link in range(links) for field in (fields.LINK_VERSION, fields.LINK_SPEED)]
+        answers = call(pynvml.nvmlDeviceGetFieldValues, self._handle, asked)
+        speeds = {}
+        slow = []
+        for link, (version, speed) in enumerate(zip(answers[::2], answers[1::2], strict=True)):
+            try:
+                known, fast = fields.LINK_VERSION.value(version), fields.LINK_SPEED.value(speed)
+            except Absent:
+                continue
+            if fast and self._link_is_up(link):
+                speeds[link] = fast
+                if fast < _ROUNDED * MEGA * _LEAST.get(known, 0):
+                    slow.append(link)
+        if not speeds:
+            if any(map(self._link_is_up, range(links))):
+                raise Absent(0, "no speed")
+            self._none_is_up(since=pynvml.NVML_DEVICE_ARCH_HOPPER)
+        return LinkSpeed(min(speeds.values()), ", ".join(map(str, slow)))
 
     def nvlink_receive_errors(self) -> int:
         """Number of packets received with errors. Field NVLINK_COUNT_RCV_ERRORS. NVLink 5. nvidia-smi nvlink -e."""
@@ -145,28 +189,62 @@ class LinkReaders(Card):
                 readings.setdefault(key, field.value(answer))
             except Absent:
                 continue
-        for key, counters in _LINK_ERRORS.items():
+        for key in _LINK_ERRORS:
             try:
-                readings.setdefault(
-                    key,
-                    sum(
-                        number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
-                        for counter in counters
-                    ),
-                )
+                readings.setdefault(key, self._link_errors(link, key))
             except Absent:
                 continue
         return readings
 
     def fabric(self) -> Fabric:
-        """State in the NVLink fabric. nvmlDeviceGetGpuFabricInfoV. Since r550. nvidia-smi -q: Fabric."""
-        state, status = first(
-            lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v3_t()),
-            lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v2_t()),
+        """State in the NVLink fabric. nvmlDeviceGetGpuFabricInfoV. Since r550. nvidia-smi -q: Fabric.
+
+        A card that had joined its fabric was seen to report NOT_SUPPORTED from then on. So this is a state too, of
+        each card with NVLinks; alerts know whether it had another one before.
+        """
+        info = self._fabric()
+        if info.state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
+            self._links()
+        return Fabric(info.state, info.status)
+
+    def faults(self) -> FabricHealth:
+        """Health of the fabric as this GPU sees it. nvmlDeviceGetGpuFabricInfoV. nvidia-smi -q: Fabric, Health."""
+        info = self._fabric()
+        if not info.mask and not info.summary:
+            if info.state in {
+                pynvml.NVML_GPU_FABRIC_STATE_NOT_STARTED,
+                pynvml.NVML_GPU_FABRIC_STATE_IN_PROGRESS,
+            }:
+                raise NotNow(0, "not joined yet")
+            raise Absent(0, "no information on health")
+        return FabricHealth(info.summary, faults_of(info.mask, info.summary))
+
+    def clique(self) -> FabricPlace:
+        """Place in a fabric of several machines. nvmlDeviceGetGpuFabricInfoV.
+
+        nvidia-smi -q: Fabric, CliqueId, ClusterUUID.
+        """
+        info = self._fabric()
+        if not any(info.cluster):
+            raise Absent(0, "a fabric of this machine alone")
+        digits = info.cluster.hex()
+        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+        return FabricPlace(info.clique, "-".join(parts))
+
+    def _fabric(self) -> native.FabricInfo:
+        return self._once(
+            "fabric",
+            lambda: first(
+                lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v3_t()),
+                lambda: native.fabric(self._handle, pynvml.c_nvmlGpuFabricInfo_v2_t()),
+            ),
         )
-        if state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
-            raise Absent(0, "no fabric")
-        return Fabric(state, status)
+
+    def _port(self) -> tuple[int | None, int | None]:
+        """What the port above the card can, as far as it is known."""
+        return self._once(
+            "port", lambda: system.port_above(clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId))
+        )
 
     def _require_slot(self) -> None:
         """Absent in a virtual machine, which does not see the slot: there NVML returns the maximum of the card alone.
@@ -193,6 +271,53 @@ class LinkReaders(Card):
         except Absent:
             return 0
 
+    def _total(self, field: fields.CardField[int]) -> int:
+        """A sum that the driver has; some drivers return 0 for a card without NVLinks."""
+        self._links()
+        return self._field(field)
+
+    def _over_calls(self, errors: str) -> int:
+        """The sum of a counter of `_LINK_ERRORS` over all links. Raises like `_over_links`."""
+        counts: list[int] = []
+        for link in range(links := self._links()):
+            try:
+                counts.append(self._link_errors(link, errors))
+            except Absent:
+                if self._link_is_up(link):
+                    raise
+        return self._sum(counts, links, before=pynvml.NVML_DEVICE_ARCH_BLACKWELL)
+
+    def _link_errors(self, link: int, errors: str) -> int:
+        return sum(
+            number(call(pynvml.nvmlDeviceGetNvLinkErrorCounter, self._handle, link, counter))
+            for counter in _LINK_ERRORS[errors]
+        )
+
+    def _sum(self, counts: list[int], links: int, *, since: int = 0, before: int = 0) -> int:
+        """The sum of what the links count, if all do."""
+        if not counts:
+            self._none_is_up(since=since or pynvml.NVML_DEVICE_ARCH_HOPPER, before=before)
+        if len(counts) < links:
+            raise NotNow(0, "not every link gives its count")
+        return sum(counts)
+
+    def _none_is_up(self, *, since: int, before: int = 0) -> NoReturn:
+        """No link has a value. If none is up, the card may have had it before.
+
+        Args:
+            since: First architecture whose boards all have their NVLinks connected, and that has the value. An RTX card
+                without a bridge never had a link that is up.
+            before: First architecture that no longer has the value; 0 for none.
+        """
+        links = self._links()
+        try:
+            chip = number(call(pynvml.nvmlDeviceGetArchitecture, self._handle))
+        except Absent:
+            chip = 0
+        if chip >= since and (not before or chip < before) and not any(map(self._link_is_up, range(links))):
+            raise NotNow(0, "no NVLink is up")
+        raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
+
     def _over_links(self, counter: fields.LinkCounter) -> int:
         """The sum of a counter over all links.
 
@@ -200,12 +325,12 @@ class LinkReaders(Card):
             NotNow: One link returns no count, for example because it is down: the sum would fall without it, and jump
                 when the link is back.
         """
+        links = self._links()
         try:
             self._field(counter.of_first_link)
         except Absent:
             if self._link_is_up(0):
                 raise
-        links = self._links()
         answers = self._once("links", lambda: fields.ask_links(self._handle, links))
         counts = []
         for link in range(links):
@@ -213,8 +338,11 @@ class LinkReaders(Card):
                 counts.append(counter.among(answers, link))
             except Absent:
                 continue
-        if not counts:
-            raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no such counter")
-        if len(counts) < links:
-            raise NotNow(0, "not every link gives its count")
-        return sum(counts)
+        return self._sum(counts, links, since=pynvml.NVML_DEVICE_ARCH_BLACKWELL)
+
+
+def _of_link(value: int) -> int:
+    """Generation or lanes of a PCIe link, which has at least one."""
+    if value == 0:
+        raise NotNow(0, "no PCIe link")
+    return value

@@ -16,6 +16,7 @@ from zbx_nvidia.driver.readings import (
     Memory,
     ProtectedMemory,
     RemappedRows,
+    Repairs,
     RetiredPages,
     SpareRows,
 )
@@ -125,14 +126,16 @@ class MemoryReaders(Card):
 
         nvidia-smi: remapped_rows.correctable, .uncorrectable, .pending, .failure.
         """
-        try:
-            self.spare_rows()
-        except Absent as error:
-            # An RTX 4080 SUPER and an RTX 4090 were seen to return zeros, but have no spare rows: nvidia-smi shows
-            # N/A. Before r455, remapped rows are all that can be read.
-            if error.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
-                raise
-        return RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))
+        rows = RemappedRows(*(number(part) for part in call(pynvml.nvmlDeviceGetRemappedRows, self._handle)))
+        if not any(rows):
+            try:
+                self.spare_rows()
+            except Absent as error:
+                # An RTX 4080 SUPER and an RTX 4090 were seen to return zeros, but have no spare rows: nvidia-smi shows
+                # N/A. Before r455, remapped rows are all that can be read.
+                if error.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
+                    raise
+        return rows
 
     def spare_rows(self) -> SpareRows:
         """Number of memory banks by spare rows left. nvmlDeviceGetRowRemapperHistogram.
@@ -141,6 +144,13 @@ class MemoryReaders(Card):
         """
         rows = self._once("rows", lambda: call(pynvml.nvmlDeviceGetRowRemapperHistogram, self._handle))
         return SpareRows(rows.max, rows.high, rows.partial, rows.low, rows.none)
+
+    def repairs(self) -> Repairs:
+        """What the next reset repairs. nvmlDeviceGetRepairStatus. Blackwell and newer, since r575.
+
+        nvidia-smi -q: Channel Repair Pending, TPC Repair Pending.
+        """
+        return Repairs(*(int(bool(part)) for part in call(pynvml.nvmlDeviceGetRepairStatus, self._handle)))
 
     def memory_unrepairable(self) -> int:
         """1 if the memory has an error that cannot be repaired. nvmlDeviceGetUnrepairableMemoryFlag_v1.

@@ -6,7 +6,7 @@ tests/unit/driver/test_faults.py shows each fault of pynvml.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import pynvml
 
@@ -53,8 +53,28 @@ def unrepairable_memory(handle: Any) -> int:  # noqa: ANN401  of pynvml
     return number(status.unrepairableMemory if status.version == version else status.version)
 
 
-def fabric(handle: Any, info: Any) -> tuple[int, int]:  # noqa: ANN401  of pynvml
-    """State and status of the NVLink fabric. nvmlDeviceGetGpuFabricInfoV.
+class FabricInfo(NamedTuple):
+    """What NVML's structure has of the NVLink fabric.
+
+    Attributes:
+        state: NVML_GPU_FABRIC_STATE_*.
+        status: NVML's return code for joining it.
+        clique: Number of the part of the fabric in which GPUs reach each other.
+        cluster: UUID of the fabric, 16 bytes; zeros within a single machine.
+        mask: NVML_GPU_FABRIC_HEALTH_MASK_*.
+        summary: NVML_GPU_FABRIC_HEALTH_SUMMARY_*; 0 before the third version.
+    """
+
+    state: int
+    status: int
+    clique: int
+    cluster: bytes
+    mask: int
+    summary: int
+
+
+def fabric(handle: Any, info: Any) -> FabricInfo:  # noqa: ANN401  of pynvml
+    """The NVLink fabric. nvmlDeviceGetGpuFabricInfoV.
 
     Args:
         handle: Of the GPU.
@@ -63,7 +83,14 @@ def fabric(handle: Any, info: Any) -> tuple[int, int]:  # noqa: ANN401  of pynvm
     # By reference: pynvml passes the argument unchanged, and a structure alone would go by value.
     call(pynvml.nvmlDeviceGetGpuFabricInfoV, handle, ctypes.byref(info))
     # The state is one byte in C and four in pynvml; the others were seen to be padding (0xeeeeee03 for 3).
-    return info.state & 0xFF, int(info.status)
+    return FabricInfo(
+        info.state & 0xFF,
+        int(info.status),
+        int(info.cliqueId),
+        bytes(info.clusterUuid),
+        int(info.healthMask),
+        int(getattr(info, "healthSummary", 0)),
+    )
 
 
 def platform(handle: Any) -> tuple[bytes, int, int]:  # noqa: ANN401  of pynvml
@@ -78,8 +105,11 @@ def platform(handle: Any) -> tuple[bytes, int, int]:  # noqa: ANN401  of pynvml
     return chassis.partition(b"\0")[0], raw_info[members.slotNumber.offset], raw_info[members.trayIndex.offset]
 
 
-def running(name: str, handle: Any) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
-    """Process list: PID, memory in B, and MIG GPU instance of each.
+Running = tuple[int, int | None, int | None, int | None]
+
+
+def running(name: str, handle: Any) -> list[Running]:  # noqa: ANN401  of pynvml
+    """Process list: PID, memory in B, MIG GPU instance and compute instance of each.
 
     Args:
         name: nvmlDeviceGet*RunningProcesses, without its version: the third since r510, the second before.
@@ -108,14 +138,20 @@ def _v3_stride() -> int:
     return _PROCESS_SIZE + ctypes.sizeof(ctypes.c_ulonglong) * longer
 
 
-def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None, int | None]]:  # noqa: ANN401  of pynvml
+def _instance(number: int) -> int | None:
+    return None if number == _NO_INSTANCE else int(number)
+
+
+def _entries(name: str, handle: Any, stride: int) -> list[Running]:  # noqa: ANN401  of pynvml
     function = call(pynvml._nvmlGetFunctionPointer, name)  # noqa: SLF001  as in raw
     count = ctypes.c_uint(0)
     code = call(function, handle, ctypes.byref(count), None)
-    if code == pynvml.NVML_SUCCESS:  # to a size query, this answer means that the list is empty
-        return []
-    if code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+    if code not in {pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_INSUFFICIENT_SIZE}:
         call(check, code)
+    # Success as the answer to a size query means that the list is empty. Where it came with a count, the list had
+    # entries.
+    if code == pynvml.NVML_SUCCESS and not count.value:
+        return []
     # Room for processes that start before the second call.
     count.value = 2 * amount(count.value, _MOST_PROCESSES) + 5
     room = ctypes.create_string_buffer(count.value * stride)
@@ -124,5 +160,5 @@ def _entries(name: str, handle: Any, stride: int) -> list[tuple[int, int | None,
     for place in range(min(count.value, len(room) // stride)):
         info = pynvml.c_nvmlProcessInfo_v2_t.from_buffer(room, place * stride)
         memory = None if info.usedGpuMemory >= _NO_MEMORY else int(info.usedGpuMemory)
-        infos.append((int(info.pid), memory, None if info.gpuInstanceId == _NO_INSTANCE else int(info.gpuInstanceId)))
+        infos.append((int(info.pid), memory, _instance(info.gpuInstanceId), _instance(info.computeInstanceId)))
     return infos

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, call, clean, first, number, text
+from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError, Refused, call, clean, first, number, text
 from zbx_nvidia.driver.readings import Memory, VgpuUtilization
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Fan:
@@ -23,20 +23,76 @@ class Fan:
         place: Its number.
         speeds: Reads the speeds of all fans of the card, in %.
         rpms: The same in rpm.
+
+    Attributes:
+        place: Its number.
     """
 
-    def __init__(self, place: int, speeds: Callable[[], tuple[int, ...]], rpms: Callable[[], tuple[int, ...]]) -> None:
-        self._place = place
+    def __init__(
+        self, place: int, speeds: Callable[[], dict[int, int | Refused]], rpms: Callable[[], dict[int, int | Refused]]
+    ) -> None:
+        self.place = place
         self._speeds = speeds
         self._rpms = rpms
 
     def speed(self) -> int:
         """Requested speed, in %. nvmlDeviceGetFanSpeed_v2."""
-        return self._speeds()[self._place]
+        return _its(self._speeds(), self.place)
 
     def rpm(self) -> int:
         """Requested speed, in rpm. nvmlDeviceGetFanSpeedRPM. Since r570."""
-        return self._rpms()[self._place]
+        return _its(self._rpms(), self.place)
+
+
+def each(places: Iterable[int], read: Callable[[int], int]) -> dict[int, int | Refused]:
+    """The answers of several parts by place: those that the card lacks are left out, and an error stands for itself.
+
+    A driver was seen to count three fans and to serve two.
+
+    Raises:
+        Absent: It lacks all.
+        Refused: None answers, and one with this error.
+        Lost: The device is gone.
+    """
+    answers: dict[int, int | Refused] = {}
+    lacking: Absent | None = None
+    for place in places:
+        try:
+            answers[place] = read(place)
+        except Absent as error:
+            lacking = lacking or error
+        except Refused as error:
+            if error.code == pynvml.NVML_ERROR_INVALID_ARGUMENT:  # no such part
+                lacking = lacking or Absent(error.code, error.message)
+            else:
+                answers[place] = error
+    answered(answers)
+    if not answers:
+        raise lacking or Absent(0, "no part")
+    return answers
+
+
+def answered(answers: dict[int, int | Refused]) -> dict[int, int]:
+    """The numbers among the answers of `each`.
+
+    Raises:
+        Refused: All are errors.
+    """
+    numbers = {place: answer for place, answer in answers.items() if not isinstance(answer, Refused)}
+    if answers and not numbers:
+        for answer in answers.values():
+            if isinstance(answer, Refused):
+                raise answer
+    return numbers
+
+
+def _its(answers: dict[int, int | Refused], place: int) -> int:
+    if place not in answers:
+        raise Absent(0, "not of this part")
+    answer = answers[place]
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
 
 
 class MigInstance:
@@ -79,7 +135,8 @@ class Vgpu:
 
     Args:
         instance: NVML's number of it.
-        sample: Its newest utilization of nvmlDeviceGetVgpuUtilization, or None.
+        sample: Its newest utilization of nvmlDeviceGetVgpuUtilization, None if it has none yet, or what the driver
+            answered instead of samples.
     """
 
     def __init__(self, instance: int, sample: Any) -> None:  # noqa: ANN401  of pynvml
@@ -118,8 +175,10 @@ class Vgpu:
 
     def utilization(self) -> VgpuUtilization:
         """Shares of the card, in %. nvmlDeviceGetVgpuUtilization. nvidia-smi vgpu -u."""
+        if isinstance(self._sample, NvmlError):
+            raise self._sample
         if self._sample is None:
-            raise Absent(0, "no sample")
+            raise NotNow(0, "no sample")
         shares = (self._sample.smUtil, self._sample.memUtil, self._sample.encUtil, self._sample.decUtil)
         return VgpuUtilization(*(number(share.uiVal) for share in shares))
 
@@ -138,4 +197,6 @@ def memory_of(info: Any) -> Memory:  # noqa: ANN401  of pynvml
     if total == 0:
         # Devices that share the host's memory have no frame buffer, and some of them report 0.
         raise Absent(0, "no frame buffer")
+    if max(used, free) > total:
+        raise Refused(0, f"impossible value: {used} B used and {free} B free of {total} B")
     return Memory(total, used, free, round(100 * used / total, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import fields
-from zbx_nvidia.driver.calls import Absent, call, first, number
+from zbx_nvidia.driver.calls import Absent, NotNow, call, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fields import MEGA, MILLI, NANO
 from zbx_nvidia.driver.readings import PowerLimits, Throttling
@@ -42,6 +42,13 @@ class PowerReaders(Card):
         """
         return self._field(fields.POWER_AVERAGE)
 
+    def power_memory(self) -> float:
+        """Draw of the memory, mean of one second, in W. Field POWER_AVERAGE, scope of the memory. Since r570.
+
+        nvidia-smi -q: GPU Memory Power Readings, Average Power Draw.
+        """
+        return self._field(fields.POWER_MEMORY)
+
     def power_limit(self) -> float:
         """The limit in force, in W. nvmlDeviceGetEnforcedPowerLimit. nvidia-smi: enforced.power.limit."""
         return self._once("limit", lambda: number(call(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle))) / MILLI
@@ -50,7 +57,7 @@ class PowerReaders(Card):
         """Draw as a share of the limit in force, in %. Of `power` and `power_limit`."""
         limit = self.power_limit()
         if limit == 0:
-            raise Absent(0, "no limit")
+            raise NotNow(0, "no limit")
         return round(100 * self.power() / limit, 2)
 
     def power_limit_requested(self) -> float:

@@ -165,6 +165,54 @@ class Fabric(NamedTuple):
     status: int
 
 
+class FabricHealth(NamedTuple):
+    """Health of a GPU's part of the NVLink fabric.
+
+    Attributes:
+        summary: NVML_GPU_FABRIC_HEALTH_SUMMARY_*: 1 healthy, 2 unhealthy, 3 limited capacity; 0 if the driver has none.
+        faults: What is wrong, in words; "" for nothing.
+    """
+
+    summary: int
+    faults: str
+
+
+class FabricPlace(NamedTuple):
+    """Where a GPU is in an NVLink fabric of several machines.
+
+    Attributes:
+        clique: Number of the part of the fabric in which GPUs reach each other.
+        cluster: UUID of the fabric.
+    """
+
+    clique: int
+    cluster: str
+
+
+class Repairs(NamedTuple):
+    """What the next reset of a GPU repairs: 1 for yes.
+
+    Attributes:
+        channel: A memory channel.
+        tpc: A group of multiprocessors (TPC).
+    """
+
+    channel: int
+    tpc: int
+
+
+class LinkSpeed(NamedTuple):
+    """Speed of the NVLinks that are up.
+
+    Attributes:
+        lowest: Of the slowest, in B/s.
+        slow: Numbers of those that are slower than their version, in words; "" for none.
+    """
+
+    lowest: int
+    slow: str
+
+
 class Platform(NamedTuple):
     """Where a board sits in its rack.
 
@@ -241,12 +289,14 @@ class Process(NamedTuple):
         kind: nvidia-smi's letters, joined by `+`: `C` computes, `G` draws, `M` computes through MPS.
         memory: Allocated memory, in B; None if the driver does not know.
         gpu_instance: Its MIG GPU instance; None outside MIG.
+        compute_instance: Its compute instance there; None outside MIG.
     """
 
     pid: int
     kind: str
     memory: int | None
     gpu_instance: int | None
+    compute_instance: int | None = None
 
 
 class Sessions(NamedTuple):

@@ -78,7 +78,9 @@ class SharingReaders(Card):
         try:
             # All samples that the driver has, the oldest first: the dict below keeps the newest of each vGPU.
             samples = call(pynvml.nvmlDeviceGetVgpuUtilization, self._handle, 0)
-        except (Absent, Refused):  # NOT_FOUND if there is none
+        except Absent as error:
+            return [Vgpu(instance, error) for instance in instances]
+        except Refused:  # NOT_FOUND if there is none
             samples = []
         newest = {sample.vgpuInstance: sample for sample in samples}
         return [Vgpu(instance, newest.get(instance)) for instance in instances]
@@ -99,7 +101,7 @@ class SharingReaders(Card):
         return License(number(feature.featureState), clean(feature.productName))
 
     def _processes(self) -> tuple[Process, ...]:
-        processes: dict[tuple[int, int | None], Process] = {}
+        processes: dict[tuple[int | None, ...], Process] = {}
         answered = False
         for kind, name in _PROCESS_CALLS.items():
             try:
@@ -107,9 +109,10 @@ class SharingReaders(Card):
             except Absent:
                 continue
             answered = True
-            for pid, memory, instance in infos:
-                known = processes.get((pid, instance), Process(pid, "", memory, instance))
-                processes[pid, instance] = known._replace(kind="+".join(filter(None, (known.kind, kind))))
+            for pid, memory, *instances in infos:
+                key = (pid, *instances)
+                known = processes.get(key, Process(pid, "", memory, *instances))
+                processes[key] = known._replace(kind="+".join(filter(None, (known.kind, kind))))
         if not answered:
             raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no process list")
         return tuple(processes.values())

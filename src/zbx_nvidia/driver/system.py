@@ -10,8 +10,12 @@ from zbx_nvidia.driver.calls import amount, call, number, text
 
 SLOTS = "/proc/driver/nvidia/gpus"
 BOUND = "/sys/bus/pci/drivers/nvidia"
+PCI_DEVICES = "/sys/bus/pci/devices"
 _MOST_GPUS = 256  # each is a thread
 _DISPLAY = "0x03"  # class of a PCI device; the driver has NVSwitches too, which are bridges
+_UNKNOWN_LANES = 255
+# Of the PCIe generations, by the start of the kernel's text for a speed.
+_SPEEDS = {"2.5": 1, "5": 2, "8": 3, "16": 4, "32": 5, "64": 6}
 
 
 def start() -> None:
@@ -86,3 +90,30 @@ def slots(folder: str = SLOTS) -> list[str]:
     except OSError:
         return []
     return sorted(f"{name:0>16}".upper() for name in names)
+
+
+def port_above(pci: str, folder: str = PCI_DEVICES) -> tuple[int | None, int | None]:
+    """Highest PCIe generation and most lanes of the port that a card is plugged into.
+
+    From sysfs (max_link_speed, max_link_width): NVML documents a maximum of card and slot, but some drivers were seen
+    to return that of the card alone. None for what cannot be read, as in most containers.
+
+    Args:
+        pci: Address of the card, in NVML's spelling.
+        folder: The kernel's list of PCI devices.
+    """
+    domain, _, place = pci.lower().partition(":")
+    card = f"{folder}/{domain.lstrip('0'):0>4}:{place}"
+    port = os.path.dirname(os.path.realpath(card))
+    speed = _word_of(f"{port}/max_link_speed").removesuffix(".0")
+    lanes = _word_of(f"{port}/max_link_width")
+    known = int(lanes) if lanes.isdigit() and 0 < int(lanes) < _UNKNOWN_LANES else None
+    return _SPEEDS.get(speed), known
+
+
+def _word_of(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return (file.read(64).split() or [""])[0]
+    except OSError:
+        return ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, amount, call, first, number
+from zbx_nvidia.driver.calls import Absent, Refused, amount, call, first, number
 from zbx_nvidia.driver.card import Card
-from zbx_nvidia.driver.parts import Fan
+from zbx_nvidia.driver.parts import Fan, answered, each
 
 
 class ThermalReaders(Card):
@@ -93,25 +93,23 @@ class ThermalReaders(Card):
 
     def fan_speed(self) -> int:
         """Requested speed of the fastest fan, in %. nvmlDeviceGetFanSpeed_v2. nvidia-smi: fan.speed."""
-        return max(self.fan_speeds())
+        return max(answered(self.fan_speeds()).values())
 
-    def fan_speeds(self) -> tuple[int, ...]:
+    def fan_speeds(self) -> dict[int, int | Refused]:
         """Requested speed of each fan, in %. nvmlDeviceGetFanSpeed_v2; before r510 of one fan only."""
         return self._once("fans", self._fan_speeds)
 
     def fan_rpm(self) -> int:
         """Requested speed of the fastest fan, in rpm. nvmlDeviceGetFanSpeedRPM. Since r570. Not in nvidia-smi."""
-        return max(self.fan_rpms())
+        return max(answered(self.fan_rpms()).values())
 
-    def fan_rpms(self) -> tuple[int, ...]:
+    def fan_rpms(self) -> dict[int, int | Refused]:
         """Requested speed of each fan, in rpm. nvmlDeviceGetFanSpeedRPM. Since r570."""
-        return self._once(
-            "rpms", lambda: tuple(native.fan_rpm(self._handle, fan) for fan in range(len(self.fan_speeds())))
-        )
+        return self._once("rpms", lambda: each(self.fan_speeds(), lambda fan: native.fan_rpm(self._handle, fan)))
 
     def fans(self) -> list[Fan]:
-        """Each fan, with readers of its own. nvmlDeviceGetNumFans."""
-        return [Fan(fan, self.fan_speeds, self.fan_rpms) for fan in range(len(self.fan_speeds()))]
+        """Each fan that the driver knows, with readers of its own. nvmlDeviceGetNumFans."""
+        return [Fan(fan, self.fan_speeds, self.fan_rpms) for fan in self.fan_speeds()]
 
     def _temperature(self) -> int:
         return number(
@@ -127,11 +125,11 @@ class ThermalReaders(Card):
             raise Absent(0, "no threshold")
         return value
 
-    def _fan_speeds(self) -> tuple[int, ...]:
+    def _fan_speeds(self) -> dict[int, int | Refused]:
         try:
             count = amount(call(pynvml.nvmlDeviceGetNumFans, self._handle))
         except Absent:
-            return (number(call(pynvml.nvmlDeviceGetFanSpeed, self._handle)),)
+            return {0: number(call(pynvml.nvmlDeviceGetFanSpeed, self._handle))}
         if count == 0:
             raise Absent(0, "no fan")
-        return tuple(number(call(pynvml.nvmlDeviceGetFanSpeed_v2, self._handle, fan)) for fan in range(count))
+        return each(range(count), lambda fan: number(call(pynvml.nvmlDeviceGetFanSpeed_v2, self._handle, fan)))

@@ -13,7 +13,7 @@ from zbx_nvidia.driver.fields import MICRO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WHOLE = 100  # %
+WHOLE = 100  # %
 # Drivers sample about once a second: over a shorter time, a GPU in use could have no samples.
 _LEAST = 2.0  # s
 _AHEAD = 1.0  # s; a sample may be taken during the call
@@ -84,7 +84,7 @@ class Usage:
         for sample in samples:
             shares = (sample.smUtil, sample.memUtil, sample.encUtil, sample.decUtil)
             # An entry that the driver did not fill has no time, and shares of thousands of %.
-            if since < sample.timeStamp <= until and max(shares) <= _WHOLE:
+            if since < sample.timeStamp <= until and max(shares) <= WHOLE:
                 by_pid.setdefault(sample.pid, []).append(shares)
         return {
             pid: Shares(*(round(sum(engine) / len(taken)) for engine in zip(*taken, strict=True)))

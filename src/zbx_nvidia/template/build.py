@@ -13,7 +13,7 @@ from typing import Any
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_DOCUMENT, Entity
-from zbx_nvidia.catalog.graphs import GRAPHS, VALUEMAPS, Graph
+from zbx_nvidia.catalog.graphs import DEFAULTS, GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import COLLECTION, MACROS, SWITCH, Field, Macro
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Group, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
@@ -344,7 +344,10 @@ class _Builder:
             {
                 "uuid": self._uuid("valuemap", name),
                 "name": name,
-                "mappings": [{"value": value, "newvalue": word} for value, word in words.items()],
+                "mappings": [
+                    *({"value": value, "newvalue": word} for value, word in words.items()),
+                    *({"type": "DEFAULT", "newvalue": word} for other, word in DEFAULTS.items() if other == name),
+                ],
             }
             # In the order of an export, which ignores case.
             for name, words in sorted(maps.items(), key=lambda row: row[0].upper())

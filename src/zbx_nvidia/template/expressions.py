@@ -15,7 +15,7 @@ BY_REF = {metric.ref: metric for metric in METRICS}
 
 _REF = re.compile(r"@([a-z0-9_.]+)")
 # Not those that stand in quotes in expressions: a context is quoted too.
-_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|XID\.)[A-Z.]+)\}")
+_MACRO = re.compile(r"\{(\$NVIDIA\.(?!EXPECTED\.VBIOS|FABRIC\.FAULTS|XID\.)[A-Z.]+)\}")
 _PRESENT = "@gpu.present"
 
 

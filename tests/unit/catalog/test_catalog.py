@@ -26,6 +26,7 @@ from zbx_nvidia.catalog.sampled import (
 )
 from zbx_nvidia.catalog.xid import XIDS, kind_of
 from zbx_nvidia.collector.processes import Listing
+from zbx_nvidia.driver import buffers, gpm, usage
 from zbx_nvidia.driver.device import Device
 from zbx_nvidia.driver.gpm import METRICS as GPM
 from zbx_nvidia.driver.parts import Fan, MigInstance, Vgpu
@@ -125,6 +126,27 @@ def test_a_row_is_complete(metric: Metric) -> None:
     assert re.fullmatch(r"nvidia\.[a-z0-9_.]+", metric.item_key)
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.ref)
+def test_a_number_has_the_range_that_it_can_have(metric: Metric) -> None:
+    if metric.kind in {"CHAR", "TEXT"}:
+        assert metric.range is None
+        return
+    assert metric.range is not None
+    low, high = metric.range
+    assert low < high
+    assert high < 2**63 or metric.kind == "FLOAT"
+    assert low >= 0 or metric.kind == "FLOAT", "Zabbix stores no unsigned number below 0"
+    assert set(metric.of) <= {row.key for row in METRICS if row.entity == metric.entity}
+
+
+def test_the_drivers_own_filters_are_those_of_the_catalog() -> None:
+    """One sample that cannot be would spoil an average that can."""
+    for name, (_, highest, in_base_units) in buffers.KINDS.items():
+        assert REFS[f"gpu.{name}"].range == (0, in_base_units(highest))
+    assert {REFS[f"gpu.gpm_{name}"].range for name in GPM} == {(0, gpm.HIGHEST)}
+    assert REFS["gpu.utilization"].range == (0, usage.WHOLE)
+
+
 def test_what_has_to_last_is_asked_for_at_the_beginning_of_its_period_too() -> None:
     """One value after a gap, or on a new host, is all that is in the period then."""
     lasting = [alert for alert in ALERTS if "avg(" not in alert.expression and "PERIOD" in alert.expression]
@@ -200,7 +222,7 @@ def test_no_status_code_stands_twice() -> None:
 
 
 def test_coverage_names_what_exists_and_gives_a_reason_for_what_does_not() -> None:
-    assert len(coverage.METRICS) == 66
+    assert len(coverage.METRICS) == 83
     assert len(coverage.ALERTS) >= 24
     for rows, known in ((coverage.METRICS, set(REFS)), (coverage.ALERTS, set(BY_KEY))):
         assert len({row.name for row in rows}) == len(rows)

@@ -305,15 +305,19 @@ def test_why_a_card_is_slow_or_must_be_reset(tmp_path: Path) -> None:
     file.write_text(
         changed(
             "h100x8", recovery_action=4, remap_failure=1, throttle_hw_slowdown=1, throttle_hw_thermal=1,
-            throttle_sw_thermal=1, throttle_power_brake=1, throttle_sync_boost=1,
+            throttle_sw_thermal=1, throttle_power_brake=1, throttle_sync_boost=1, repair_tpc_pending=1,
+            fabric_faults="bandwidth degraded", nvlink_slow="4, 11",
         )
     )  # fmt: skip
     notes = [line for line in shown(NOWHERE, "--document", str(file)).lines if line.startswith("GPU 0: ")]
     assert notes == [
         "GPU 0: Action needed: Drain, then reset the GPU",
         "GPU 0: Row remapping failure",
+        "GPU 0: NVLink fabric: bandwidth degraded",
         "GPU 0: Thermal throttling (software, hardware)",
         "GPU 0: Power throttling (power brake)",
+        "GPU 0: TPC repair pending",
+        "GPU 0: Slow NVLinks: 4, 11",
         "GPU 0: Throttling (sync boost)",
     ]
 

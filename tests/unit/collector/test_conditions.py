@@ -168,6 +168,42 @@ def test_sick_gpu_that_knows_who_it_is(eight: Machine, well: Answer) -> None:
     assert_unharmed(answer, well, 7)
 
 
+GSP_DEAD = (
+    *("temperature", "margin_temperature", "power_usage", "utilization_gpu", "memory_used", "memory_total", "clock_sm"),
+    *("memory_reserved", "clock_mem", "clock_graphics", "clock_video", "performance_state", "clocks_event_reasons"),
+    *("encoder_utilization", "decoder_utilization", "jpg_utilization", "ofa_utilization", "total_energy"),
+    *("enforced_power_limit", "power_limit", "bar1_used", "bar1_total", "pcie_replay_counter"),
+    "nvmlDeviceGetFieldValues",
+)
+
+
+def test_a_gpu_that_mostly_fails_is_sick(eight: Machine, well: Answer) -> None:
+    """Its system processor (GSP) is dead. The driver still answers for ECC."""
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD, "!UNKNOWN"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 1
+    assert well.by_index[3]["uuid"] in answer.document["host"]["sick"]
+    assert "Unknown Error" in answer.document["host"]["sick"]
+    assert answer.document["collector"]["error_count"] == 0
+    assert_unharmed(answer, well, 3)
+
+
+@pytest.mark.parametrize("error", ["NO_PERMISSION", "NOT_SUPPORTED"])
+def test_a_gpu_of_which_much_is_refused_is_not_sick(eight: Machine, well: Answer, error: str) -> None:
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD, f"!{error}"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert answer.by_index[3]["ecc_mode"] == well.by_index[3]["ecc_mode"]
+
+
+def test_a_gpu_of_which_some_readings_fail_is_not_sick(eight: Machine, well: Answer) -> None:
+    eight.set("gpu 3", dict.fromkeys(GSP_DEAD[:8], "!UNKNOWN"))
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert answer.document["collector"]["error_count"] > 8
+    assert answer.by_index[3]["energy"] == well.by_index[3]["energy"]
+
+
 def test_gpu_without_a_uuid_cannot_be_told_from_another(eight: Machine, well: Answer) -> None:
     eight.set("gpu 3", uuid="!NOT_SUPPORTED")
     answer = get(eight.env)
@@ -236,7 +272,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     # Sick cards are a matter of their own, and do not count here.
     assert answer.document["collector"]["error_count"] == 0
     # One call that goes well, and they are not sick but refuse the rest.
-    eight.set("gpu *", nvmlDeviceGetPersistenceMode=None)
+    eight.set("gpu *", {**all_calls("NO_PERMISSION", identity=False), "nvmlDeviceGetPersistenceMode": None})
     answer = get(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS
@@ -307,10 +343,8 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
         ("h100x8", {"tlimit_slowdown": 0x7FFFFFFF}, {"temperature_slowdown_margin", "temperature_headroom"}),
         ("h100x8", {"field.193": f"UNSIGNED_LONG_LONG {2**64}"}, {"temperature_shutdown_margin"}),
         ("gtx1070", {"fan_speed": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
-        ("rtx4080s", {"fan_speed.2": 0xFFFFFFFF}, {"fan_speed", "fan_rpm"}),
         ("t4", {"power_usage": 0xFFFFFFFF}, {"power", "power_percent", "sampled_power"}),
         ("t4", {"enforced_power_limit": 0xFFFFFFFF}, {"power_limit", "power_percent"}),
-        ("t4", {"enforced_power_limit": 0}, {"power_percent"}),
         ("t4", {"total_energy": 2**64}, {"energy"}),
         ("t4", {"total_energy": 2**63 - 1}, {"energy"}),
         ("t4", {"clock_sm": 0xFFFFFFFF}, {"clock_sm", "sampled_clock_sm"}),
@@ -330,6 +364,106 @@ def test_number_that_is_no_value(
     wrong = {0x7FFFFFFF, 0xFFFFFFFF}
     forbidden = wrong | {number * 10**6 for number in wrong} | {number / 1000 for number in wrong}
     assert not [number for number in numbers(after.document["gpus"]) if number in forbidden or abs(number) > 2**50]
+
+
+@pytest.mark.parametrize(
+    ("profile", "values", "dropped", "reported"),
+    [
+        (
+            "h100x8",
+            {"utilization_gpu": 127622, "utilization_memory": 2619},
+            {"utilization", "utilization_memory", "sampled_utilization_peak"},
+            {
+                "utilization": "impossible value: 127622 %, not in 0 to 100",
+                "utilization_memory": "impossible value: 2619 %, not in 0 to 100",
+            },
+        ),
+        (
+            "t4",
+            {"temperature": 511},
+            {"temperature", "temperature_headroom"},
+            {"temperature": "impossible value: 511 °C, not in 0 to 150"},
+        ),
+        (
+            "t4",
+            {"temperature": -5},
+            {"temperature", "temperature_headroom"},
+            {"temperature": "impossible value: -5 °C, not in 0 to 150"},
+        ),
+        (
+            "t4",
+            {"power_usage": 2147483648},
+            {"power", "power_percent", "sampled_power_peak"},
+            {"power": "impossible value: 2147483.648 W, not in 0 to 10000"},
+        ),
+        ("t4", {"encoder_utilization": 101}, {"utilization_encoder"}, None),
+        ("t4", {"decoder_utilization": 99999}, {"utilization_decoder"}, None),
+        ("t4", {"clock_sm": 4_000_000}, {"clock_sm", "sampled_clock_sm_peak"}, None),
+        ("t4", {"performance_state": 99}, {"performance_state"}, None),
+        ("t4", {"pcie_link_width": 255, "pcie_link_generation": 200}, {"pcie_width", "pcie_generation"}, None),
+        ("h100x8", {"margin_temperature": 4095}, {"temperature_margin", "temperature_headroom"}, None),
+        ("gtx1070", {"fan_speed": 255}, {"fan_speed"}, {"fan_speed": "impossible value: 255 %, not in 0 to 200"}),
+        ("t4", {"memory_used": 2**40, "memory_free": 0}, {"memory_used", "memory_total", "memory_used_percent"}, None),
+    ],
+)
+def test_number_that_cannot_be(
+    machine: MachineFactory, profile: str, values: dict[str, Any], dropped: set[str], reported: dict[str, str] | None
+) -> None:
+    """It is reported with the number, and not stored; nor is what is calculated from it. Its item stays."""
+    before = get(machine(profile, clock=CLOCK).env)
+    strange = machine(profile, clock=CLOCK)
+    strange.set("gpu 0", values)
+    after = get(strange.env)
+    lost = before.by_index[0].keys() - after.by_index[0].keys()
+    assert dropped <= lost
+    assert {key.rpartition("_")[0] for key in lost - dropped} <= {"sampled_utilization", "sampled_power", "memory"} | {
+        "sampled_clock_sm"
+    }
+    assert not {reader for reader in after.lacks() - before.lacks() if not reader.startswith("sampled_")}
+    assert after.document["collector"]["error_count"] == len(after.errors) >= 1
+    assert after.document["host"]["gpus_sick"] == 0
+    if reported is not None:
+        assert [problem["message"] for problem in after.errors] == list(reported.values())
+    assert {problem["gpu"] for problem in after.errors} == {before.by_index[0]["uuid"]}
+    assert {problem["code"] for problem in after.errors} == {0}
+    others = [index for index in before.by_index if index]
+    assert [after.by_index[index] for index in others] == [before.by_index[index] for index in others]
+    host = after.document["host"]
+    assert host.get("utilization", 0) <= 100
+    assert host.get("power", 0) < 10_000
+
+
+def test_a_part_with_a_number_that_cannot_be(machine: MachineFactory) -> None:
+    strange = machine("rtx4080s", clock=CLOCK)
+    strange.set("gpu 0", {"fan_speed.1": 255})
+    answer = get(strange.env)
+    uuid = answer.by_index[0]["uuid"]
+    assert [sorted(answer.document["fans"][f"{uuid}/{fan}"]) for fan in range(3)] == [
+        ["rpm", "speed"],
+        ["rpm"],
+        ["rpm", "speed"],
+    ]
+    assert [problem["metric"] for problem in answer.errors] == ["fan_speed", "fan speed"]
+
+
+@pytest.mark.parametrize(
+    ("values", "gone"),
+    [
+        ({"pcie_link_width": 0}, {"pcie_width"}),
+        ({"pcie_link_generation": 0}, {"pcie_generation"}),
+        ({"enforced_power_limit": 0}, {"power_percent"}),
+    ],
+)
+def test_what_has_no_value_now_is_neither_lacking_nor_a_number(
+    machine: MachineFactory, values: dict[str, Any], gone: set[str]
+) -> None:
+    """As of a PCIe link that is down."""
+    before = get(machine("t4", clock=CLOCK).env)
+    strange = machine("t4", clock=CLOCK)
+    strange.set("gpu 0", values)
+    after = get(strange.env)
+    assert before.by_index[0].keys() - after.by_index[0].keys() == gone
+    assert (after.lacks(), after.errors) == (before.lacks(), [])
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -398,6 +532,40 @@ def test_fans_one_by_one(machine: MachineFactory) -> None:
         f"{uuid}/{fan}": {"speed": speed, "rpm": rpm} for fan, (speed, rpm) in enumerate(fans)
     }
     assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "reported"),
+    [
+        ("!NOT_SUPPORTED", ["0", "1"], []),
+        ("4294967295", ["0", "1"], []),
+        ("!INVALID_ARGUMENT", ["0", "1"], []),
+        ("!UNKNOWN", ["0", "1", "2"], [("fan 2 speed", 999)]),
+    ],
+)
+def test_a_fan_that_does_not_answer_takes_no_other(
+    machine: MachineFactory, value: str, rows: list[str], reported: list[tuple[str, int]]
+) -> None:
+    well = get(machine("rtx4080s", clock=CLOCK).env)
+    broken = machine("rtx4080s", clock=CLOCK)
+    broken.set("gpu 0", {"fan_speed.2": value})
+    answer = get(broken.env)
+    uuid = answer.by_index[0]["uuid"]
+    assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == rows
+    assert answer.document["fans"][f"{uuid}/1"] == well.document["fans"][f"{uuid}/1"]
+    assert answer.by_index[0] == well.by_index[0]
+    assert (answer.lacks(), answer.rows) == (well.lacks(), well.rows)
+    assert [(problem["metric"], problem["code"]) for problem in answer.errors] == reported
+
+
+@pytest.mark.parametrize(("error", "lacking", "reported"), [("NOT_SUPPORTED", True, 0), ("UNKNOWN", False, 2)])
+def test_no_fan_answers(machine: MachineFactory, error: str, *, lacking: bool, reported: int) -> None:
+    broken = machine("rtx4080s", clock=CLOCK)
+    broken.set("gpu 0", nvmlDeviceGetFanSpeed_v2=f"!{error}")
+    answer = get(broken.env)
+    assert ("fan_speed" in answer.lacks()) == lacking
+    assert "fan_speed" not in answer.by_index[0]
+    assert len([problem for problem in answer.errors if problem["metric"].startswith("fan_")]) == reported
 
 
 def test_only_fan_has_no_row_of_its_own(machine: MachineFactory) -> None:

@@ -338,6 +338,19 @@ def test_what_the_gpus_of_a_host_are_together() -> None:
     assert not {"utilization", "power", "temperature_headroom", "gpus_held_idle"} & made_of(card(0))["host"].keys()
 
 
+def test_gpus_that_name_the_imex_domain_are_counted_for_the_host() -> None:
+    host = made_of(card(0, recovery_action=5), card(1, recovery_action=0), card(2, recovery_action=5), card(3))["host"]
+    assert host["gpus_imex"] == 2
+    assert "gpus_imex" not in made_of(card(0))["host"]
+
+
+def test_gpus_with_errors_of_applications_are_counted_for_the_host() -> None:
+    recent = (",", ",13,", ",48,31,", ",113,310,")
+    host = made_of(*(card(place, xid_recent=codes) for place, codes in enumerate(recent)))["host"]
+    assert host["xid_application_gpus"] == 2
+    assert "xid_application_gpus" not in made_of(card(0))["host"]
+
+
 def test_held_is_what_the_alert_on_idle_gpus_takes_for_held() -> None:
     """The collector imports no macros: each poll would pay for them."""
     (macro,) = (macro for macro in MACROS if macro.name == "$NVIDIA.IDLE.MEMORY")

@@ -121,6 +121,12 @@ def test_success_where_a_size_was_asked_for_is_an_empty_list(machine: MachineFac
     assert answers(card, "nvmlDeviceGetComputeRunningProcesses(handle)", "card.process_list()") == ("[]", "()")
 
 
+def test_success_with_a_count_where_a_size_was_asked_for_is_no_empty_list(machine: MachineFactory) -> None:
+    card = machine("t4")
+    card.set("gpu 0", processes_size_succeeds=1)
+    assert answers(card, "nvmlDeviceGetComputeRunningProcesses(handle)", "card.processes()") == ("[]", "2")
+
+
 @pytest.mark.parametrize(
     ("value", "theirs", "ours"), [("SIGNED_INT -2", "4294967294", "-2"), ("SIGNED_INT 5", "5", "5")]
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FIELDS = {name: value for name, value in vars(fields).items() if isinstance(value, fields.Field)}
 ALL_LINKS = 0xFFFFFFFF
+SCOPES = {"POWER_MEMORY": 2}
 PROGRAM = """
 from zbx_nvidia.driver import fields, system
 from zbx_nvidia.driver.device import Device
@@ -39,7 +40,7 @@ def test_each_field_has_its_own_place_in_the_answers(machine: MachineFactory) ->
         if isinstance(field, fields.LinkCounter):
             expected += [f"{name} {field.field_id} {link}" for link in (0, 1, 0)]
         elif isinstance(field, fields.CardField):
-            expected.append(f"{name} {field.field_id} {ALL_LINKS if '_BEFORE_5' in name else 0}")
+            expected.append(f"{name} {field.field_id} {SCOPES.get(name, ALL_LINKS if '_BEFORE_5' in name else 0)}")
     assert python(PROGRAM, machine("h100x8").env).splitlines() == expected
     assert len(expected) > 30
 
@@ -47,7 +48,7 @@ def test_each_field_has_its_own_place_in_the_answers(machine: MachineFactory) ->
 def test_each_field_is_declared_once_and_has_a_reader() -> None:
     """Of one number there are two only where all links together are asked for what each link has."""
     one_link = [field.field_id for name, field in FIELDS.items() if name.startswith("LINK_")]
-    card = [field.field_id for name, field in FIELDS.items() if not name.startswith("LINK_")]
+    card = [(field.field_id, SCOPES.get(name)) for name, field in FIELDS.items() if not name.startswith("LINK_")]
     assert len(set(one_link)) == len(one_link)
     assert len(set(card)) == len(card)
     used = {

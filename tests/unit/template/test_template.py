@@ -130,6 +130,13 @@ def test_every_reference_is_answered(export: dict[str, Any]) -> None:
             assert node["valuemap"]["name"] in {valuemap["name"] for valuemap in template["valuemaps"]}
 
 
+def test_no_macro_with_a_context_stands_in_quotes(export: dict[str, Any]) -> None:
+    """Zabbix refuses the expression: a context is quoted too."""
+    for trigger in triggers(export):
+        for text in (trigger["expression"], trigger.get("recovery_expression", "")):
+            assert not re.search(r'"\{\$NVIDIA[A-Z.]*:"', text), text
+
+
 def test_every_macro_has_a_default(export: dict[str, Any]) -> None:
     template = export["templates"][0]
     there = {macro["macro"] for macro in template["macros"]}

@@ -23,7 +23,10 @@ _MAX_WAITING = 200
 
 # Priority and facility, sequence number, microseconds since the start of the machine; then the message.
 _HEAD = re.compile(rb"(\d+),(\d+),(\d+),[^;]*;")
-_XID = re.compile(rb"NVRM: Xid \((?:PCI:)?([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})[^)]*\): (\d{1,6})\b")
+_XID = re.compile(rb"NVRM: Xid \((?:PCI:)?([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})[^)]*\): (\d{1,6})\b(?:, )?")
+# The process, and registers: long, and of use to NVIDIA only.
+_NOISE = re.compile(rb"pid='?[^,]*, |name='?[^,]*, |\s*\(0x[0-9a-fA-F ,x]*\)")
+_WORDS = 120  # characters
 # Two lines of numbers follow that begin alike, and are no errors of their own.
 _SXID = re.compile(
     rb"nvidia-nvswitch\d*:? SXid \(PCI:([0-9a-fA-F:.]+)\): (\d{1,6}), (?!Severity|Data)(Fatal)?", re.ASCII
@@ -42,6 +45,7 @@ class Line(NamedTuple):
         when: When it came, in s of the monotonic clock.
         earliest: When it can have come at the earliest.
         latest: When it can have come at the latest.
+        words: What the log says of it after the code, without the process.
     """
 
     switch: bool
@@ -51,6 +55,7 @@ class Line(NamedTuple):
     when: float
     earliest: float
     latest: float
+    words: str = ""
 
 
 def place(address: str) -> str:
@@ -144,7 +149,8 @@ class KernelLog:
         if self._drained is not None:
             when, earliest, latest = max(when, self._drained), self._drained, now
         if error := _XID.match(text, head.end()):
-            return Line(False, place(error[1].decode()), int(error[2]), False, when, earliest, latest)
+            where, words = place(error[1].decode()), _words(text[error.end() :])
+            return Line(False, where, int(error[2]), False, when, earliest, latest, words)
         if error := _SXID.match(text, head.end()):
             return Line(True, error[1].decode().lower(), int(error[2]), bool(error[3]), when, earliest, latest)
         return None
@@ -154,6 +160,11 @@ class KernelLog:
             os.close(self._descriptor)
         self._descriptor = None
         self._rest = b""
+
+
+def _words(text: bytes) -> str:
+    words = " ".join(_NOISE.sub(b"", text[:_RECORD]).decode("utf-8", "replace").split())
+    return "".join(character if character.isprintable() else "?" for character in words)[:_WORDS].strip(" ,.")
 
 
 class Switches:

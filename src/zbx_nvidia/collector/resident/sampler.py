@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.sampled import BUFFERED_READERS, GPM_READERS, SAMPLED_METRICS
 from zbx_nvidia.collector.processes import sees_every_process
+from zbx_nvidia.collector.ranges import impossible, possible
 from zbx_nvidia.driver.buffers import Buffer, summary
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.gpm import Gpm, free
@@ -71,6 +72,7 @@ class Sampler:
         self._buffers: dict[str, Buffer] = {}
         self._lacking: set[str] = set()
         self._again: set[str] = set()  # those of them that are asked once more
+        self._odd: dict[str, str] = {}  # numbers that cannot be, in words
 
     def sample(self, readers: tuple[str, ...], now: float) -> None:
         """Look at these readings once. What the driver does not give is left out; a lost card has no past."""
@@ -90,6 +92,9 @@ class Sampler:
                     continue
                 else:
                     self._lacking.discard(reader)
+                    if not possible(_ROWS[reader][0], value):
+                        self._odd[reader] = impossible(_ROWS[reader][0], value)
+                        continue
                     self._windows.setdefault(reader, Window(self._horizon)).add(now, value)
         except Lost:
             self.forget()
@@ -108,6 +113,11 @@ class Sampler:
         # what is neither there nor lacking would get items.
         self._again = set(self._lacking)
         return readings, lacks
+
+    def odd(self) -> dict[str, str]:
+        """Numbers since the last time that cannot be, in words, by the reader that they are of."""
+        odd, self._odd = self._odd, {}
+        return odd
 
     def _add_the_drivers_own(self, now: float) -> None:
         """Put the samples that the driver has taken since the last time beside ours, which go on as if there were none.
@@ -135,6 +145,7 @@ class Sampler:
         self._buffers.clear()
         self._lacking.clear()
         self._again.clear()
+        self._odd.clear()
 
 
 class Activity:

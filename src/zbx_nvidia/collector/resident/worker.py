@@ -238,11 +238,17 @@ class Reader(threading.Thread):
         readings, lacks = self._sampler.made(now)
         if self._idle:
             readings = {}  # of a time in which nobody looked
+        # A reading that a document has too is reported by that one.
+        known = {f"sampled_{problem.metric}" for problem in gpu.problems}
+        odd = {reader: words for reader, words in self._sampler.odd().items() if reader not in known}
+        problems = [Problem(gpu.readings["uuid"], reader, 0, words) for reader, words in odd.items()]
         busy, lacks_too = self._activity.made(now)
         used = self._consumers.added(gpu, now)
         gpu = with_instances(gpu, lambda instances: self._activity.of_instances(instances, now))
         return gpu._replace(
-            readings={**gpu.readings, **readings, **busy, **used}, lacks=(*gpu.lacks, *lacks, *lacks_too)
+            readings={**gpu.readings, **readings, **busy, **used},
+            lacks=(*gpu.lacks, *lacks, *lacks_too),
+            problems=(*gpu.problems, *problems),
         )
 
 

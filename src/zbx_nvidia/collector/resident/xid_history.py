@@ -66,6 +66,7 @@ class XidHistory:
         self._classes = {kind.key: 0 for kind in CLASSES}
         self._codes: dict[int, Seen] = {}
         self._last: tuple[int, int, float] | None = None
+        self._words: dict[int, str] = {}  # of the kernel log, by code
         # By code and source: what the other source has not reported.
         self._untold: dict[tuple[int, str], deque[Span]] = {}
 
@@ -124,6 +125,17 @@ class XidHistory:
         while len(self._untold) > 2 * MAX_CODES:
             del self._untold[next(iter(self._untold))]
         return count
+
+    def describe(self, code: int, words: str) -> None:
+        """Keep what the kernel log says of the last error of a code."""
+        if code in self._codes:
+            self._words[code] = words
+        for gone in self._words.keys() - self._codes.keys():
+            del self._words[gone]
+
+    def words(self, code: int) -> str:
+        """What the kernel log says of the last error of a code; "" for nothing."""
+        return self._words.get(code, "")
 
     def recent(self, now: float) -> list[int]:
         """Codes that came lately, the last one at the end."""

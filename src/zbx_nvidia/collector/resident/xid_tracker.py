@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.kernel_log import Line
 
+_TEXT = 255  # characters that Zabbix keeps
 READER = "xid"  # the reader of all XID metrics in the catalog
 
 
@@ -50,6 +51,7 @@ class XidTracker:
         self._places: dict[str, str] = {}  # PCI address -> UUID
         self._unplaced = Waiting()
         self._reads_log = False
+        self._last_words = ""
 
     def use(self, config: Config) -> None:
         """Take over another configuration."""
@@ -126,12 +128,19 @@ class XidTracker:
 
     def _count_logged(self, lines: Iterable[Line]) -> list[str]:
         new: dict[tuple[str, int], int] = {}
+        said: dict[tuple[str, int], str] = {}
         for line in lines:
             history = self._history(self._places[line.place])
             count = history.add(line.code, 1, self._wall(line.when), line.latest, line.earliest, source=LOG)
+            history.describe(line.code, line.words)
+            said[line.place, line.code] = line.words
+            if count:
+                words = line.words or _meaning(line.code)
+                self._last_words = f"GPU at {line.place}: XID {line.code}, {words}"[:_TEXT]
             new[line.place, line.code] = new.get((line.place, line.code), 0) + count
         return [
             f"GPU at {where}: XID {code} ({_meaning(code)}), {count} times, by the kernel log"
+            + (f": {said[where, code]}" if said[where, code] else "")
             for (where, code), count in new.items()
             if count
         ]
@@ -145,7 +154,10 @@ class XidTracker:
 
     def of_host(self, now: float) -> dict[str, Any]:
         """Readings of the host by catalog key: SXids, where the kernel log is read."""
-        return dict(self._switches.readings(now)) if self._reads_log else {}
+        if not self._reads_log:
+            return {}
+        last = {"xid_words": self._last_words} if self._last_words else {}
+        return {**self._switches.readings(now), **last}
 
     def with_xids(self, now: float, gpu: Gpu) -> Gpu:
         """A GPU with what is known of its XIDs."""
@@ -172,7 +184,10 @@ class XidTracker:
         """The last recent XID of a GPU, in words; "" for none."""
         history = self._histories.get(uuid or self._uuids.get(index, ""))
         recent = history.recent(now) if history is not None else []
-        return f"XID {recent[-1]}: {_meaning(recent[-1])}" if recent else ""
+        if history is None or not recent:
+            return ""
+        words = history.words(recent[-1])
+        return f"XID {recent[-1]}: {_meaning(recent[-1])}" + (f" ({words})" if words else "")
 
     def last_xids(self, now: float) -> str:
         """The same of all GPUs, to be added to a sentence about the driver as a whole."""

@@ -163,6 +163,22 @@ def test_nonsense_in_place_of_a_sample_harms_no_other(eight: Machine, serve: Ser
     service.until(lambda answer: "sampled_power_peak" in answer.by_index[1], "power")
 
 
+def test_a_sample_that_cannot_be_is_reported_once_and_not_kept(eight: Machine, serve: ServiceFactory) -> None:
+    service = serve(eight, window="60s")
+    service.well()
+    eight.set("gpu 1", utilization_gpu=127622, pcie_throughput_tx=2_000_000_000)
+
+    def reported(answer: Answer) -> dict[str, str]:
+        return {problem["metric"]: problem["message"] for problem in answer.errors}
+
+    answer = service.until(lambda answer: len(reported(answer)) == 2, "both reports")
+    assert reported(answer)["utilization"] == "impossible value: 127622 %, not in 0 to 100"
+    assert reported(answer)["sampled_pcie_sent"] == "impossible value: 2000000000000 Bps, not in 0 to 1000000000000"
+    assert len(answer.errors) == 2
+    assert answer.by_index[1]["sampled_utilization_peak"] <= 100
+    assert answer.by_index[1]["sampled_pcie_sent"] <= 4e9
+
+
 @pytest.mark.parametrize("gone", [{"state": "lost"}, {"nvmlDeviceGetUUID": "!UNKNOWN"}], ids=["lost", "sick"])
 def test_a_gpu_that_was_away_has_no_past(eight: Machine, serve: ServiceFactory, gone: dict[str, str]) -> None:
     eight.set("gpu 1", power_instant=650_000)

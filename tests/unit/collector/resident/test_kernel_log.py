@@ -91,6 +91,44 @@ def test_lines(log: Log, message: str, line: tuple[bool, str, int, bool] | None)
     assert all(before - 1e-6 <= each.when <= after for each in found)
 
 
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "149, NETIR_LINK_EVT  Fatal   XC0 i0 Link 08 (0x00000406 0x00000000 0x00000000)",
+            "NETIR_LINK_EVT Fatal XC0 i0 Link 08",
+        ),
+        ("145, RLW_REMAP Nonfatal XC1 i1 Link 17 (0x1c, 0x0)", "RLW_REMAP Nonfatal XC1 i1 Link 17"),
+        ("79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", "GPU has fallen off the bus"),
+        ("31, pid=1234, name=python, Ch 00000008", "Ch 00000008"),
+        ("999, " + "x" * 500, "x" * 120),
+        ("13", ""),
+    ],
+)
+def test_what_the_kernel_says_of_an_error(log: Log, message: str, words: str) -> None:
+    """Whether it is fatal, its sub-code and its link; neither processes nor registers."""
+    log.say(f"NVRM: Xid ({GPU_2}): {message}")
+    (line,) = KernelLog(str(log.path)).take(time.monotonic())
+    assert line.words == words
+
+
+def test_the_words_of_the_last_error(eight: Machine, serve: ServiceFactory, log: Log) -> None:
+    """Also of a code that no table has yet."""
+    service = serve(eight, kernel_log=str(log.path))
+    assert "xid_words" not in service.well().document["host"]
+    log.say(f"NVRM: Xid ({GPU_2}): 149, NETIR_LINK_EVT Fatal XC0 i0 Link 08 (0x00000406)")
+    answer = service.until(lambda answer: answer.by_index[2].get("xid_last") == 149, "the first")
+    assert answer.document["host"]["xid_words"].endswith(": XID 149, NETIR_LINK_EVT Fatal XC0 i0 Link 08")
+    assert "NETIR_LINK_EVT Fatal XC0 i0 Link 08" in service.said()
+    log.say(f"NVRM: Xid ({GPU_2}): 199, something new")
+    answer = service.until(lambda answer: answer.by_index[2].get("xid_last") == 199, "the second")
+    assert answer.document["host"]["xid_words"].endswith(": XID 199, something new")
+    assert answer.by_index[2]["xid_support_last"] == 199
+    eight.set("gpu 2", state="lost")
+    answer = service.until(lambda answer: answer.document["host"]["gpus_lost"] == 1, "a lost GPU")
+    assert "XID 199: unknown code (something new)" in answer.document["host"]["lost"]
+
+
 def test_what_is_not_the_kernels_own_does_not_count(log: Log) -> None:
     log.say(f"NVRM: Xid ({GPU_2}): 79, from a program", facility=1)
     log.path.write_text(log.path.read_text() + f"NVRM: Xid ({GPU_2}): 79, without a head\n")
