@@ -199,7 +199,7 @@ ALERTS = (
         entity="host", key="recovery_imex", severity=HIGH, scope="availability",
         name="IMEX domain must be recovered",
         event="IMEX domain must be recovered, say {ITEM.LASTVALUE1} GPUs",
-        expression="min(@host.gpus_imex,{$NVIDIA.POLLS})>0",
+        expression="last(@host.gpus_imex)>0",
         recovery="last(@host.gpus_imex)=0",
         depends=("driver",),
         opdata="GPUs: {ITEM.LASTVALUE1}",
@@ -947,7 +947,11 @@ ALERTS = (
         entity="host", key="xid_application", severity=INFO, scope="notice",
         name="XID errors of an application on several GPUs",
         event="XID 13 or 31 on {ITEM.LASTVALUE1} GPUs at the same time",
-        expression="{$NVIDIA.REPEAT.GPUS}>0 and last(@host.xid_application_gpus)>={$NVIDIA.REPEAT.GPUS}",
+        expression=(
+            "{$NVIDIA.REPEAT.GPUS}>0 and last(@host.xid_application_gpus)>={$NVIDIA.REPEAT.GPUS}"
+            # It comes with each poll.
+            " and last(@timestamp)>0"
+        ),
         depends=("driver",),
         opdata="GPUs: {ITEM.LASTVALUE1}",
         url=_XID_PAGE,
