@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define DEFAULT_PROFILE "/etc/nvml-simulator/profile"
-#define LOOK_EVERY 0.25 /* seconds between two checks of the profile while a call waits for a change */
+#define LOOK_EVERY 0.05 /* seconds between two checks of the profile while a call waits for a change */
 
 /* All mutable state. The lock is never held while a call waits or hangs: other threads must not stop. */
 static struct {
