@@ -271,14 +271,26 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     assert len(answer.document["presence"]) == 8
     # Sick cards are a matter of their own, and do not count here.
     assert answer.document["collector"]["error_count"] == 0
-    # One call that goes well, and they are not sick but refuse the rest.
+    # One call that goes well, and they are not sick but refuse the rest, which is no failure.
     eight.set("gpu *", {**all_calls("NO_PERMISSION", identity=False), "nvmlDeviceGetPersistenceMode": None})
     answer = get(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS
-    refused = len(KEYS.keys() - IDENTITY - OF_THE_MACHINE - {"persistence_mode"})
-    parts = len({"fan", "mig", "vgpu"})  # which of these there are is refused too
-    assert answer.document["collector"]["error_count"] == 8 * (refused + parts)
+    assert answer.document["collector"]["error_count"] == 0
+    few = (
+        "PcieReplayCounter",
+        "ComputeMode",
+        "DisplayActive",
+        "AccountingMode",
+        "PersistenceMode",
+        "CurrPcieLinkWidth",
+    )
+    eight.set("gpu *", dict.fromkeys(all_calls("", identity=False)))
+    eight.set("gpu *", {f"nvmlDeviceGet{call}": "!UNKNOWN" for call in few})
+    answer = get(eight.env)
+    assert answer.document["host"]["gpus_sick"] == 0
+    assert len(answer.errors) == MAX_ERRORS < 8 * len(few)
+    assert answer.document["collector"]["error_count"] == 8 * len(few)
 
 
 def test_texts_end_where_zabbix_would_cut_them(eight: Machine) -> None:

@@ -190,7 +190,9 @@ def golden_documents() -> list[dict[str, Any]]:
     readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
     instance = Part({"{#MIG}": "MIG-0"}, {metric.key: 0 for metric in GPM_METRICS}, ())
     gpu = Gpu(0, "ok", readings, {"mig": (instance,)}, (), ())
-    logged = {metric.key: 0 for metric in HOST_METRICS if metric.key.startswith("sxid") or metric.key == "gpus_bound"}
+    logged = {
+        metric.key: 0 for metric in HOST_METRICS if metric.key.startswith(("sxid", "xid")) or metric.key == "gpus_bound"
+    }
     made = build(Collection(status.OK, "", logged, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
     return [*documents, made]
 

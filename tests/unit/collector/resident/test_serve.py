@@ -44,8 +44,10 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     answer = service.until(lambda now: now.code == 0 and all_said(now), "every reading")
     assert answer.document["collector"]["mode"] == "resident"
     assert 0 <= answer.document["collector"]["duration"] < PATIENCE
-    for part in ("host", "presence", "fans", "mig"):
+    for part in ("presence", "fans", "mig"):
         assert answer.document.get(part) == poll.document.get(part)
+    assert {**answer.document["host"], **poll.document["host"]} == answer.document["host"]
+    assert answer.document["host"].keys() - poll.document["host"].keys() <= {"xid_application_gpus", "xid_words"}
     for index, gpu in poll.by_index.items():
         mine = answer.by_index[index]
         assert of_a_poll(mine) == of_a_poll(gpu)
