@@ -47,7 +47,8 @@ def checked(where: str, method: str, params: object, result: object) -> Any:  # 
     found = _rows(where, result)
     if method.endswith(".get"):
         asked = params if isinstance(params, dict) else {}
-        nested = {key[6:7].lower() + key[7:] for key in asked if key.startswith("select")} | _NESTED
+        # selectHostGroups is answered as "hostgroups", selectParentTemplates as "parentTemplates".
+        nested = {key.removeprefix("select").lower() for key in asked if key.startswith("select")} | _NESTED
         good = isinstance(found, list) and all(_is_object(row, nested) for row in found)
     elif method.endswith(_WRITES):
         good = isinstance(found, dict) and all(_is_ids(ids) for ids in found.values())
@@ -94,7 +95,7 @@ def _other_form(where: str) -> ServerError:
 def _is_object(row: object, nested: set[str]) -> bool:
     return isinstance(row, dict) and all(
         all(_is_object(part, _NESTED) for part in (value if isinstance(value, list) else [value]))
-        if key in nested and isinstance(value, (list, dict))
+        if key.lower() in nested and isinstance(value, (list, dict))
         else _is_value(key, value)
         for key, value in row.items()
     )

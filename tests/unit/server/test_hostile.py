@@ -222,6 +222,13 @@ def test_an_answer_in_drops_ends_with_the_time_limit(dripping: str, runner: CliR
     assert time.monotonic() - started < PATIENCE
 
 
+def test_what_zabbix_calls_otherwise_than_it_is_asked_for_is_read() -> None:
+    """selectHostGroups is answered as "hostgroups", as seen on 7.0."""
+    asked = {"output": "extend", "selectHostGroups": ["groupid"], "selectParentTemplates": ["host"]}
+    row = {"hostid": "1", "hostgroups": [{"groupid": "4"}], "parentTemplates": [{"host": "T"}]}
+    assert checked("Zabbix answers", "host.get", asked, [row]) == [row]
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda part: (
