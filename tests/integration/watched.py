@@ -148,6 +148,7 @@ def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, An
         values[metric.item_key] = section.get(metric.key)
     for uuid in found["gpus"]:
         values[f"{PRESENT.item_key}[{uuid}]"] = 1
+    lacks = {row["{#UUID}"]: row["{#LACKS}"].split(",") for row in found["discovery"]["gpus"]}
     for metric in PARTS:
         if metric.group in off:
             continue
@@ -160,7 +161,8 @@ def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, An
                 values[f"{metric.item_key}[{place}]"] = 0
             elif metric.key in readings:
                 values[f"{metric.item_key}[{place}]"] = readings[metric.key]
-            elif metric.key in UNTIL_AN_XID and "xid_count" in readings:
+            elif metric.entity == "gpu" and not metric.counter and metric.reader not in lacks[place]:
+                # The card has it, but not now: no XID yet, or the age of a process that this host does not see.
                 values[f"{metric.item_key}[{place}]"] = None
     return values
 

@@ -64,7 +64,7 @@ def must_be_each_poll(call: Call, alert: Alert) -> bool:
     if f"(count(@{ref},{period})=0 or {call.function}(@{ref},{period})" in alert.expression and not more:
         return then not in alert.expression or f"last(@{ref})" not in alert.expression
     # What is long enough always has a value, even if nothing has changed.
-    return call.function not in {"min", "max", "nodata"} or seconds(period) < 2 * SECONDS[heartbeat(REFS[ref]) or "1h"]
+    return call.function not in {"min", "max"} or seconds(period) < 2 * SECONDS[heartbeat(REFS[ref]) or "1h"]
 
 
 MUST = {call.ref for alert in ALERTS for call in calls(alert) if must_be_each_poll(call, alert)}
