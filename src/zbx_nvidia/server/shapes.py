@@ -15,7 +15,7 @@ from zbx_nvidia.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NUMBERS = ("available", "clock", "flags", "lastaccess", "lastclock", "main", "state", "status", "type", "useip")
+_NUMBERS = ("available", "clock", "flags", "lastaccess", "lastclock", "main", "state", "status", "useip")
 _NUMBER = re.compile(r"-?\d{1,20}")
 _NEVER_NULL = ("id", "host", "macro", "name", *_NUMBERS)
 # Objects in objects, beside what was asked for with select...

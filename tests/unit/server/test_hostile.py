@@ -229,6 +229,12 @@ def test_what_zabbix_calls_otherwise_than_it_is_asked_for_is_read() -> None:
     assert checked("Zabbix answers", "host.get", asked, [row]) == [row]
 
 
+def test_a_widget_has_a_type_in_words_and_an_interface_one_in_numbers() -> None:
+    widget = {"widgetid": "1", "type": "tophosts", "fields": [{"type": "1", "name": "columns.0", "value": "x"}]}
+    board = {"dashboardid": "1", "pages": [{"dashboard_pageid": "1", "widgets": [widget]}]}
+    assert checked("Zabbix answers", "dashboard.get", {"selectPages": "extend"}, [board]) == [board]
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda part: (
