@@ -7,6 +7,8 @@ where nvidia-smi shows the value: a field of `--query-gpu`, or a line of another
 
 from __future__ import annotations
 
+import ctypes
+
 import pynvml
 
 from zbx_nvidia.driver import buffers, native
@@ -84,7 +86,9 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
 
         nvidia-smi -q: GPU Platform Info, Module Id.
         """
-        return number(call(pynvml.nvmlDeviceGetModuleId, self._handle))
+        # Without it, pynvml writes into one and the same variable for all threads: GPU 1 was seen with GPU 3's number.
+        own = ctypes.c_uint()
+        return number(call(pynvml.nvmlDeviceGetModuleId, self._handle, own))
 
     def platform(self) -> Platform:
         """Place in the rack. nvmlDeviceGetPlatformInfo. Since r570, boards of Blackwell and newer.

@@ -5,10 +5,14 @@ Each test shows the fault first: when pynvml has mended it, the test says so, an
 
 from __future__ import annotations
 
+import ast
+import ctypes
+import inspect
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pynvml
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -149,3 +153,28 @@ def test_function_that_checks_no_return_code(machine: MachineFactory) -> None:
     )
     assert theirs == "3"
     assert ours.startswith("Absent")
+
+
+def _shared(parameter: inspect.Parameter) -> bool:
+    """Whether the default of a parameter is one variable of C for all calls."""
+    return isinstance(parameter.default, (ctypes._SimpleCData, ctypes.Structure))  # noqa: SLF001
+
+
+def test_no_call_shares_a_variable_of_pynvml_with_other_threads() -> None:
+    """Some of its functions have one: nvmlDeviceGetModuleId(handle, moduleId=c_uint())."""
+    parameters = {
+        name: list(inspect.signature(function).parameters.values())
+        for name, function in inspect.getmembers(pynvml, inspect.isfunction)
+        if name.startswith("nvml")
+    }
+    sharing = {name: len(found) for name, found in parameters.items() if any(map(_shared, found))}
+    assert "nvmlDeviceGetModuleId" in sharing, "the trap is there"
+    seen = []
+    for path in sorted((REPOSITORY / "src/zbx_nvidia/driver").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call" and node.args:
+                function, *given = node.args
+                if isinstance(function, ast.Attribute) and function.attr in sharing:
+                    seen.append(function.attr)
+                    assert len(given) == sharing[function.attr], f"{path.name}:{node.lineno}: {function.attr}"
+    assert seen
