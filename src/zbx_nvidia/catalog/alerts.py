@@ -234,10 +234,10 @@ ALERTS = (
             "last(@host.gpu_count)<last(@host.gpus_bound)"
             " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_bound)"
             # In a container the bus cannot be seen: there is no value. Without values count() is 0, while nodata() is
-            # unknown until its period is over. It is stored each hour.
-            " and count(@host.gpus_bound,2h)>0 and last(@timestamp)>0"
+            # unknown until its period is over.
+            " and count(@host.gpus_bound,{$NVIDIA.NODATA})>0"
         ),
-        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or count(@host.gpus_bound,2h)=0",
+        recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or count(@host.gpus_bound,{$NVIDIA.NODATA})=0",
         depends=("driver", "count"),
         opdata="Counted: {ITEM.LASTVALUE1}",
         why="A GPU on the bus is bound to the driver nvidia, but the driver does not count it. It failed to start.",

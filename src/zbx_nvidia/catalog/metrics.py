@@ -277,7 +277,7 @@ HOST_METRICS = (
         text="GPUs that the agent's user or container may not use. They raise no alert.",
     ),
     Metric(
-        entity="host", key="gpus_bound", name="GPUs bound to the driver", kind=UNSIGNED,
+        entity="host", key="gpus_bound", name="GPUs bound to the driver", kind=UNSIGNED, storage=LIVE,
         text="GPUs on the bus whose driver is nvidia, from sysfs. Absent in containers and where sysfs is not visible.",
     ),
     Metric(
