@@ -234,8 +234,8 @@ ALERTS = (
             "last(@host.gpu_count)<last(@host.gpus_bound)"
             " and max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})<last(@host.gpus_bound)"
             # In a container the bus cannot be seen: there is no value. Without values count() is 0, while nodata() is
-            # unknown until its period is over.
-            " and count(@host.gpus_bound,{$NVIDIA.NODATA})>0"
+            # unknown until its period is over. Of the others, only the time comes with each poll then.
+            " and count(@host.gpus_bound,{$NVIDIA.NODATA})>0 and last(@timestamp)>0"
         ),
         recovery="last(@host.gpu_count)>=last(@host.gpus_bound) or count(@host.gpus_bound,{$NVIDIA.NODATA})=0",
         depends=("driver", "count"),
