@@ -93,7 +93,7 @@ class FrontEnd:
 
     def click(self, heading: str, label: str) -> None:
         """Click the cell of that label."""
-        # A cell grows under the pointer, so that it never comes to rest, and covers its neighbors: away from the last one.
+        # A cell grows under the pointer, so that it never comes to rest, and covers its neighbors: away from it first.
         self._page.mouse.move(0, 0)
         self._page.wait_for_timeout(500)
         self._widget(heading).locator(".svg-honeycomb-cell", has_text=label).first.click(force=True)
