@@ -159,10 +159,10 @@ def check(seen: dict[str, Any], well: dict[str, Any]) -> None:
     documents = [json.loads(text) for text in texts]
     # The server may be polling the same host, and its collection may be the one that is stuck.
     codes = [document["status"]["code"] for document in documents]
-    assert set(codes) <= {1000, 1001}
+    assert set(codes) <= {1000, 1001, 1005}
     assert codes.count(1001) >= 9
     for document in documents:
-        if document["status"]["code"] == 1000:
+        if document["status"]["code"] != 1001:
             assert "from GPU 0." in document["status"]["message"]
             assert len(document["gpus"]) == len(well["gpus"]) - 1
             assert "presence" not in document

@@ -41,14 +41,16 @@ if TYPE_CHECKING:
     from tests.conftest import Machine
     from tests.unit.conftest import ClocksFactory
 
+# Past its deadline a poll says so, or that it got no processor: which of them depends on how busy the machine is.
+LATE = {1000, 1005}
 # Of the clock of a collection whose deadline a test lets come: a busy machine has twenty times as long for what must be
 # done before, and nobody has to wait so long for the rest.
 SPEED = SLOW
 
 
 def assert_seven_are_complete(answer: Answer, well: Answer, stuck: int) -> None:
-    assert answer.code == 1000
-    assert answer.document["status"]["name"] == "Deadline exceeded"
+    assert answer.code in LATE
+    assert answer.document["status"]["name"] in {"Deadline exceeded", "Host is busy"}
     assert f"No answer in {DEADLINE:g} s from GPU {stuck}. " in answer.message
     for index in set(range(8)) - {stuck}:
         assert answer.by_index[index] == well.by_index[index]
@@ -122,7 +124,7 @@ def test_ten_polls_at_once_leave_one_process(eight: Machine, clocked: ClocksFact
 def test_driver_hangs_before_a_gpu_is_asked(eight: Machine, tmp_path: Path, values: dict[str, Any]) -> None:
     eight.set("machine", values)
     answer = get(eight.env, deadline=1)
-    assert answer.code == 1000
+    assert answer.code in LATE
     assert answer.message.startswith("No answer in 1 s. ")
     assert answer.document["gpus"] == answer.document["discovery"] == {}
     assert not {"host", "presence"} & set(answer.document)
@@ -145,7 +147,7 @@ def test_deadline_is_counted_from_the_start_of_the_process(
     answer = poll.answer()
     assert clocks.monotonic() - began < DEADLINE
     assert answer.document["collector"]["duration"] >= DEADLINE
-    assert answer.code == 1000
+    assert answer.code in LATE
     assert len(answer.by_index) == 7
 
 
@@ -176,7 +178,7 @@ def test_calls_end_in_peace_when_nobody_waits(eight: Machine, clocked: ClocksFac
     eight.set("gpu 2", power_usage="!SLOW(2000) 70000")
     poll = Poll(eight.env, deadline=1)
     clocks.until_slow_calls(2)
-    assert poll.answer().code == 1000
+    assert poll.answer().code in LATE
     clocks.leap(1000)
     clocks.until_slow_calls(1)
     (child,) = children(tmp_path)
@@ -190,7 +192,7 @@ def test_call_that_returns_late(eight: Machine, clocked: ClocksFactory, tmp_path
     real = dict(eight.env)
     clocks = clocked(eight)
     eight.set("gpu 5", power_usage="!SLOW(1000) 70000")
-    assert get(eight.env, deadline=1).code == 1000
+    assert get(eight.env, deadline=1).code in LATE
     clocks.until_slow_calls()
     assert len(children(tmp_path)) == 1
     clocks.leap(1000)
@@ -272,7 +274,7 @@ def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path
         os.close(spare)
         os.close(high)
         listener.close()
-    assert checked(run.stdout).code == 1000
+    assert checked(run.stdout).code in LATE
 
     (stuck,) = children(tmp_path)
     wait_for(lambda: int(stat(stuck)[17]) == 2 and "D" in states_of_threads(stuck), "the other GPUs")
@@ -293,10 +295,10 @@ def test_lock_is_of_one_installation(eight: Machine, tmp_path: Path) -> None:
     before = sorted(package.rglob("*"))
     shutil.copytree(package, tmp_path / "other" / "zbx_nvidia")
     eight.set("gpu 5", state="hang")
-    assert get(eight.env, deadline=1).code == 1000
+    assert get(eight.env, deadline=1).code in LATE
     wait_for(lambda: "D" in states_of_threads(only_child(tmp_path)), "a call that hangs, and so a lock that is held")
     assert get(eight.env).code == 1001
     assert sorted(package.rglob("*")) == before
     other = {**eight.env, "PYTHONPATH": str(tmp_path / "other")}
     code = "from zbx_nvidia.collector import main; assert main.__file__.startswith(sys.argv[1]); print(main.get(1))"
-    assert checked(python(f"import sys; {code}", other, str(tmp_path)).encode()).code == 1000
+    assert checked(python(f"import sys; {code}", other, str(tmp_path)).encode()).code in LATE
