@@ -475,16 +475,16 @@ FAULTS = {
     "memory_temperature": Fault("gpu-server", gpu={"memory_temperature": 93}),
     "memory_hot": Fault("gpu-server", gpu={"memory_temperature": 93}, gpu_macros={"$NVIDIA.TEMP.MEMORY.MAX": "90"}),
     "recovery_imex": Fault("gpu-server", gpu={"gpu_recovery_action": 5}),
-    # Alone: its code raises no other alert then.
+    # Alone: its code raises no other alert then. The simulator throws each number of a GPU once, as another case did.
     "xid_repeated": Fault(
         "gpu-server",
-        gpu={"xid.1": 119},
+        gpu={"xid.2": 119},
         macros={"{$NVIDIA.XID.RESET}": "none"},
         gpu_macros={"$NVIDIA.REPEAT.XIDS": "1"},
         alone=True,
     ),
     "xid_hardware": Fault("gpu-server", gpu={"xid.1": 13}, gpu_macros={"$NVIDIA.REPEAT.APPLICATION": "1"}),
-    "xid_application": Fault("gpu-server", gpu={"xid.1": 31}, macros={"{$NVIDIA.REPEAT.GPUS}": "1"}, alone=True),
+    "xid_application": Fault("gpu-server", gpu={"xid.3": 31}, macros={"{$NVIDIA.REPEAT.GPUS}": "1"}, alone=True),
     "pcie_width": Fault("gpu-server", gpu={"pcie_link_width": 8}),
     "pcie_width_slot": Fault(
         "gpu-server", gpu={"max_pcie_link_width": 32}, gpu_macros={"$NVIDIA.EXPECTED.PCIE.WIDTH": "-1"}
