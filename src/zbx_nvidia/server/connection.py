@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import ipaddress
 import json
 import logging
 import os
@@ -175,8 +176,7 @@ def connect(
 def _protected(url: str, *, insecure: bool) -> None:
     """Refuses to send a password that others can read on its way, unless that is what the user wants."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "https" or host == "localhost" or host.startswith("127.") or host == "::1":
+    if parts.scheme == "https" or _is_this_machine(parts.hostname or ""):
         return
     if not insecure:
         raise UsageError(
@@ -184,6 +184,13 @@ def _protected(url: str, *, insecure: bool) -> None:
             "which can be revoked, or give --insecure to send it all the same"
         )
     logger.warning("warning: --insecure: over http, others on the network can read the password")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name: 127.example.com is none of ours
+        return host == "localhost"
 
 
 def _trusted(ca_file: Path | None, *, insecure: bool) -> bool | str:

@@ -369,8 +369,9 @@ def test_password_in_the_address_is_refused_and_not_repeated() -> None:
 
 def test_a_password_over_http_to_another_host_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     url = "http://zabbix.invalid/zabbix"
-    with pytest.raises(UsageError, match="over http, others on the network can read the password: use https"):
-        failure(url, PASSWORD)
+    for far in (url, "http://127.invalid/zabbix", "http://127.0.0.1.invalid", "http://[::2]"):
+        with pytest.raises(UsageError, match="over http, others on the network can read the password: use https"):
+            failure(far, PASSWORD)
     assert "cannot be reached" in failure(url, PASSWORD, insecure=True)
     assert "warning: --insecure: over http, others on the network can read the password" in caplog.messages
     assert "cannot be reached" in failure(url, TOKEN)
