@@ -8,7 +8,13 @@
     +-- NvmlError           an NVML call gave no value                     (never leaves the collector)
 
 ``args[0]`` is always one line that says what happened, where, and what to do about it. It never contains a secret.
+What others say goes into it, and into whatever else people see, as `printable` leaves it.
 """
+
+
+def printable(text: str) -> str:
+    """A text without control characters, escape sequences and marks that reverse the direction of writing."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class ZbxNvidiaError(Exception):

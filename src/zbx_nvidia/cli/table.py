@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from zbx_nvidia.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -51,7 +53,7 @@ class Look(NamedTuple):
         Control characters, escape sequences and marks that reverse the direction of writing are no printable
         characters. Anybody who may run a program on the host names its process.
         """
-        shown = "".join(character if character.isprintable() else "?" for character in str(text))
+        shown = printable(str(text))
         return shown if self.shows(shown) else shown.encode(self.encoding, "replace").decode(self.encoding)
 
     def wrap(self, text: str, style: str = "") -> list[Line]:

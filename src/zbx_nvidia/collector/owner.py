@@ -10,6 +10,8 @@ No regular expressions: to compile them costs as much as reading the processes o
 import os
 from collections.abc import Iterator
 
+from zbx_nvidia.errors import printable
+
 PODS = "/var/log/pods"
 # What the names of container runtimes for their control groups end in; people and tools say its first 12 digits.
 _ID = 64
@@ -133,4 +135,4 @@ def _named(uid: str, pods: str) -> dict[str, str]:
 def _printable(text: str) -> str:
     # systemd writes what a name may not have as \x2d.
     text = text.replace("\\x2d", "-")
-    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])
+    return printable(text[:_LONGEST])

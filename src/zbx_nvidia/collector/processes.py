@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.collector.owner import owner
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError
+from zbx_nvidia.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,8 +139,7 @@ def _arguments_of(folder: str) -> str:
             words = file.read(4 * _ARGUMENTS + 4096).rstrip(b"\0").split(b"\0")[1:]
     except OSError:
         return ""
-    text = b" ".join(words).decode("utf-8", "replace")
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = printable(b" ".join(words).decode("utf-8", "replace"))
     return text if len(text) <= _ARGUMENTS else f"{text[: _ARGUMENTS - 3]}..."
 
 

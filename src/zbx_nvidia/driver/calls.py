@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
-from zbx_nvidia.errors import ZbxNvidiaError
+from zbx_nvidia.errors import ZbxNvidiaError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ def clean(raw: bytes | str) -> str:
     """
     value = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     # JSON would carry control characters in a name as escapes into every list in Zabbix.
-    value = "".join(character if character.isprintable() else "?" for character in value).strip()
+    value = printable(value).strip()
     if not value:
         raise Absent(0, "empty string")
     return value

@@ -34,7 +34,7 @@ import requests
 import urllib3
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 
-from zbx_nvidia.errors import RefusedError, ServerError, UsageError
+from zbx_nvidia.errors import RefusedError, ServerError, UsageError, printable
 from zbx_nvidia.server import explain, shapes, transport, versions
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ class Connection:
         forms = {form for secret in secrets for form in _written(secret)}
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, "***")
-        line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+        line = printable(" ".join(text.split()))
         return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
 
     def _unauthorized(self) -> str:

@@ -11,6 +11,8 @@ import re
 from collections import deque
 from typing import NamedTuple
 
+from zbx_nvidia.errors import printable
+
 # Longer than any record: the kernel refuses to hand one over in parts.
 _RECORD = 16_384
 # Records of one turn; what is left is there the next time.
@@ -164,7 +166,7 @@ class KernelLog:
 
 def _words(text: bytes) -> str:
     words = " ".join(_NOISE.sub(b"", text[:_RECORD]).decode("utf-8", "replace").split())
-    return "".join(character if character.isprintable() else "?" for character in words)[:_WORDS].strip(" ,.")
+    return printable(words)[:_WORDS].strip(" ,.")
 
 
 class Switches:
