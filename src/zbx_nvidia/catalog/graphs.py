@@ -176,10 +176,10 @@ GRAPHS = (
     ),
 )
 
-# The value maps, except that of the driver status, which follows from `status`.
-# What is shown of a number that a map lacks.
+# What is shown of a number that a value map lacks.
 DEFAULTS = {"NVIDIA XID": "Unknown code"}
 
+# The value maps, except that of the driver status, which follows from `status`.
 VALUEMAPS = {
     "NVIDIA yes or no": {"0": "No", "1": "Yes"},
     "NVIDIA on or off": {"0": "Off", "1": "On"},

@@ -36,7 +36,6 @@ _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if
 _OF_THE_MACHINE = frozenset({"confidential"})
 _SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
 _SEVERAL_FANS = 2
-_NO_PERMISSION = 4  # NVML_ERROR_NO_PERMISSION
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
 
 
@@ -181,7 +180,7 @@ def _mostly_fails(readings: dict[str, Any], problems: list[Problem]) -> bool:
     A card whose system processor (GSP) is dead was seen to fail 46 readings, while the driver still answered for its
     ECC counters. A refusal for lack of permission, or a value that cannot be, is not a sick card's.
     """
-    failed = {problem.metric for problem in problems if problem.code not in {0, _NO_PERMISSION}} & _STATES
+    failed = {problem.metric for problem in problems if problem.code not in {0, NO_PERMISSION.code}} & _STATES
     answered = {_ROWS[key].reader for key in readings} & _STATES
     return len(failed) > len(answered)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # s after which a service's document is not believed: one that is alive writes while it waits at least once a minute.
 OLD = 300
-LARGEST = 16 << 20  # bytes of that document
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
        zbx-nvidia-agent serve [--config FILE] [--check | --clean]
@@ -112,7 +111,7 @@ def _aside(path: str) -> Status | None:
 
     try:
         # Also where a link leads: people choose this path, and the agent's user is not root.
-        document = json.loads(read(path, LARGEST, links=True))
+        document = json.loads(read(path, links=True))
         # That of a service that was killed stays where no unit removes it.
         if abs(time.time() - document["timestamp"]) > OLD:
             return None

@@ -95,12 +95,16 @@ def _listen(pipe: int, started: float, deadline: float, child: int = 0) -> Colle
         chunk = os.read(pipe, CHUNK)
         closed = not chunk
         messages += receiver.feed(chunk)
-        if messages and isinstance(messages[-1], Done):
+        if _is_done(messages):
             break
     duration = time.monotonic() - started
-    done = closed or (bool(messages) and isinstance(messages[-1], Done))
-    busy = not done and waited_for_processor((os.getpid(), child), duration)
+    late = not closed and not _is_done(messages)
+    busy = late and waited_for_processor((os.getpid(), child), duration)
     return _result(messages, duration, deadline, closed=closed, busy=busy)
+
+
+def _is_done(messages: list[Message]) -> bool:
+    return bool(messages) and isinstance(messages[-1], Done)
 
 
 def _result(
@@ -116,7 +120,7 @@ def _result(
         elif isinstance(message, AllAsked):
             users = message.users
     gpus = [message.gpu for message in messages if isinstance(message, GpuRead)]
-    done = bool(messages) and isinstance(messages[-1], Done)
+    done = _is_done(messages)
     status, detail = states.OK, ""
     if not done and closed:
         status, detail = states.COLLECTOR_FAILED, "The process that reads the driver died: no answer"
