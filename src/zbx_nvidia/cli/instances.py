@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.cli import health
-from zbx_nvidia.cli.table import Column, Line, Look, Row, Span, filled, lay_out
+from zbx_nvidia.cli import cells, health
+from zbx_nvidia.cli.cells import cell, number
+from zbx_nvidia.cli.table import Column, Line, Look, Row, filled, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GIB = 2**30
 _COLUMNS = (
     Column("GPU"),
     Column("MIG"),
@@ -40,20 +40,14 @@ def lines(document: Mapping[str, Any], look: Look, *, wide: bool) -> list[Line]:
 
 
 def _cells(place: Mapping[str, str], instance: Mapping[str, Any], look: Look) -> dict[str, Line]:
-    used, total = (instance.get(key) for key in ("memory_used", "memory_total"))
-    memory = "" if used is None or total is None else f"{used / _GIB:.1f}/{total / _GIB:.1f}GiB"
     texts = {
         "GPU": (place.get("{#INDEX}", ""), ""),
         # As nvidia-smi has it: GPU instance, compute instance.
         "MIG": (f"{place.get('{#GI}', '')}/{place.get('{#CI}', '')}", ""),
         "Profile": (instance.get("profile", ""), ""),
-        "Memory": (memory, health.memory(dict(instance))),
-        "SM": (_percent(instance.get("gpm_sm")), ""),
-        "Tensor": (_percent(instance.get("gpm_tensor")), ""),
+        "Memory": (cells.memory(instance), health.memory(dict(instance))),
+        "SM": (number(instance, "gpm_sm", "%"), ""),
+        "Tensor": (number(instance, "gpm_tensor", "%"), ""),
         "UUID": (place["{#MIG}"], ""),
     }
-    return {heading: (Span(look.clean(text), style),) if text else () for heading, (text, style) in texts.items()}
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}%"
+    return {heading: cell(look.clean(text), style) for heading, (text, style) in texts.items()}

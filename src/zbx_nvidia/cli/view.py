@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.cli import health, instances
+from zbx_nvidia.cli import cells, health, instances
+from zbx_nvidia.cli.cells import cell, number
 from zbx_nvidia.cli.table import Column, Line, Look, Row, Span, bar, filled, fitting, lay_out, width, width_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.cli.health import Unwell
 
-_GIB, _MIB, _MHZ = 2**30, 2**20, 10**6
+_MIB, _MHZ = 2**20, 10**6
 # The last ones give way first. Utilization and memory are what people look for.
 GPU_COLUMNS = (
     Column("GPU"),
@@ -119,7 +120,7 @@ def _gpus(gpus: list[dict[str, Any]], failed: list[int], unwell: list[Unwell], l
     # A column that no card of this host can fill is left out, such as the fan of passively cooled cards.
     notes = [health.notes(gpu, count) for gpu, count in zip(gpus, failed, strict=True)]
     rows = [(gpu.get("index", -1), Row(_cells(gpu, own, look))) for gpu, own in zip(gpus, notes, strict=True)]
-    columns = filled(GPU_COLUMNS, [row for _, row in rows] or [Row({"GPU": _text("0")})])
+    columns = filled(GPU_COLUMNS, [row for _, row in rows] or [Row({"GPU": cell("0")})])
     columns = fitting(_narrowed(columns, _MODEL, look), look.width)
     columns = _narrowed(columns, _SHORTEST_MODEL, look)
     below: list[Line] = []
@@ -141,35 +142,24 @@ def _cells(gpu: dict[str, Any], notes: list[health.Note], look: Look) -> dict[st
     from zbx_nvidia.collector.document import model  # noqa: PLC0415  --help needs none of it
 
     degree = "°C" if look.shows("°") else "C"
-    power, limit = _number(gpu, "power", "W"), _number(gpu, "power_limit", "W")
-    used, total = (_number(gpu, key, "", _GIB, 1) for key in ("memory_used", "memory_total"))
+    power, limit = number(gpu, "power", "W"), number(gpu, "power_limit", "W")
     # As wide as the limit: else everything after it would move with each watt.
     draw = f"{power:>{len(limit)}}/{limit}" if limit else power
-    memory = f"{used:>{len(total)}}/{total}GiB" if total else ""
     worst = max((note.style for note in notes), key=health.ORDER.index, default="")
     texts = {
-        "GPU": (_number(gpu, "index", ""), worst if worst in {"warn", "bad"} else ""),
+        "GPU": (number(gpu, "index", ""), worst if worst in {"warn", "bad"} else ""),
         "Model": (look.clean(model(str(gpu.get("name", "")))), ""),
-        "Temp": (_number(gpu, "temperature", degree), health.heat(gpu)),
-        "HBM": (_number(gpu, "temperature_memory", degree), health.memory_heat(gpu)),
-        "Fan": (_number(gpu, "fan_speed", "%"), health.fan(gpu)),
+        "Temp": (number(gpu, "temperature", degree), health.heat(gpu)),
+        "HBM": (number(gpu, "temperature_memory", degree), health.memory_heat(gpu)),
+        "Fan": (number(gpu, "fan_speed", "%"), health.fan(gpu)),
         "Power": (draw, health.power(gpu)),
-        "Memory": (memory, health.memory(gpu)),
-        "Util": (_number(gpu, "utilization", "%"), ""),
-        "Mem": (_number(gpu, "utilization_memory", "%"), ""),
-        "SM clock": (_number(gpu, "clock_sm", "MHz", _MHZ), ""),
-        "P": (_number(gpu, "performance_state", "", before="P"), ""),
+        "Memory": (cells.memory(gpu), health.memory(gpu)),
+        "Util": (number(gpu, "utilization", "%"), ""),
+        "Mem": (number(gpu, "utilization_memory", "%"), ""),
+        "SM clock": (number(gpu, "clock_sm", "MHz", _MHZ), ""),
+        "P": (number(gpu, "performance_state", "", before="P"), ""),
     }
-    return {heading: _text(text, style) for heading, (text, style) in texts.items()}
-
-
-def _number(gpu: dict[str, Any], key: str, unit: str, divisor: int = 1, digits: int = 0, before: str = "") -> str:  # noqa: PLR0913, PLR0917
-    value = gpu.get(key)
-    return f"{before}{value / divisor:.{digits}f}{unit}" if isinstance(value, (int, float)) else ""
-
-
-def _text(text: str, style: str = "") -> Line:
-    return (Span(text, style),) if text else ()
+    return {heading: cell(text, style) for heading, (text, style) in texts.items()}
 
 
 def _narrowed(columns: list[Column], shortest: int, look: Look) -> list[Column]:
@@ -210,7 +200,7 @@ def _with_bars(
 
 
 def _unwell_row(card: Unwell, look: Look) -> Row:
-    return Row({"GPU": _text(str(card.place), "bad")}, _text(look.clean(card.text()), "bad"))
+    return Row({"GPU": cell(str(card.place), "bad")}, cell(look.clean(card.text()), "bad"))
 
 
 # -- what is written after a GPU, or below them all --------------------------------------------------------------------
@@ -247,7 +237,7 @@ def _identities(gpus: list[dict[str, Any]], unwell: list[Unwell], look: Look) ->
     rows += [(card.place, card.known, "bad") for card in unwell]
     keys = {"GPU": "index", "PCI address": "pci", "Serial": "serial", "UUID": "uuid", "VBIOS": "vbios"}
     table = [
-        Row({heading: _text(look.clean(known.get(key, "")), style) for heading, key in keys.items()})
+        Row({heading: cell(look.clean(known.get(key, "")), style) for heading, key in keys.items()})
         for _, known, style in sorted(rows, key=lambda row: row[0])
     ]
     return lay_out(filled(WIDE_COLUMNS, table), table, look)
@@ -277,15 +267,15 @@ def _processes(document: dict[str, Any], gpus: list[dict[str, Any]], look: Look)
 
 def _process(gpu: dict[str, Any], entry: dict[str, Any], look: Look) -> dict[str, Line]:
     texts = {
-        "GPU": _number(gpu, "index", ""),
+        "GPU": number(gpu, "index", ""),
         "PID": entry.get("pid", ""),
         "User": entry.get("user", ""),
         "Type": entry.get("type", ""),
-        "Memory": _number(entry, "memory", "MiB", _MIB),
-        "SM": _number(entry, "utilization", "%"),
+        "Memory": number(entry, "memory", "MiB", _MIB),
+        "SM": number(entry, "utilization", "%"),
         "MIG": entry.get("mig", ""),
         "Container": entry.get("pod", entry.get("container", entry.get("unit", ""))),
         "Job": entry.get("job", ""),
         "Name": " ".join(str(entry[key]) for key in ("name", "arguments") if key in entry),
     }
-    return {heading: _text(look.clean(text)) for heading, text in texts.items()}
+    return {heading: cell(look.clean(text)) for heading, text in texts.items()}
