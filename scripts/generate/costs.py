@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,13 @@ def items_of_a_gpu(document: dict[str, Any], *, everything: bool = False) -> lis
 
 def values_per_hour(profile: str, rows: Sequence[Metric]) -> float:
     """How many values of these items Zabbix stores per hour while the simulated card works."""
-    moves = json.loads(PATH.read_text(encoding="utf-8"))[profile]
-    return sum(per_hour(metric, moves) for metric in rows)
+    return sum(per_hour(metric, _moves()[profile]) for metric in rows)
+
+
+@functools.cache
+def _moves() -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads(PATH.read_text(encoding="utf-8"))
+    return found
 
 
 def sizes() -> list[str]:

@@ -288,8 +288,9 @@ class Connection:
             lambda: self._api.do_request(method, params)["result"],
             pauses=PAUSES if _reads(method) else (),
         )
-        with shapes.in_form(self.answers(method)):
-            return shapes.checked(self.answers(method), method, params, result)
+        where = self.answers(method)
+        with shapes.in_form(where):
+            return shapes.checked(where, method, params, result)
 
     def answers(self, method: str) -> str:
         """How a line about an answer begins."""
@@ -304,7 +305,9 @@ class Connection:
             try:
                 result = request()
             except (requests.RequestException, ZabbixAPIException) as error:
-                may_pass, asked = _may_pass(error), _asked_pause(error)
+                may_pass = _may_pass(error)
+                response = getattr(error, "response", None)
+                asked = 0.0 if response is None else explain.asked_pause(response)
                 refused = isinstance(error, ZabbixAPIException) and error.error is not None
                 problem = (RefusedError if refused else ServerError)(self._explain(method, error))
             except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
@@ -388,10 +391,3 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, requests.ConnectionError) and not isinstance(
         error, requests.exceptions.SSLError | requests.Timeout
     )
-
-
-def _asked_pause(error: Exception) -> float:
-    """The seconds after which the server wants to be asked again; 0 if it says nothing of it."""
-    response = getattr(error, "response", None)
-    text = "" if response is None else response.headers.get("Retry-After", "")
-    return float(text) if re.fullmatch(r"\d{1,9}", text) else 0.0

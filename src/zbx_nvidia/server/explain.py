@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from urllib.parse import urlsplit, urlunsplit
 
@@ -65,11 +66,17 @@ def status(url: str, method: str, response: requests.Response, *, reads: bool) -
     if response.status_code == requests.codes.unauthorized:
         return f"{url} answers {method} with {line}: a login stands in front of Zabbix: {_let_through(url)}"
     if response.status_code == requests.codes.too_many_requests:
-        when = response.headers.get("Retry-After", "")
-        allowed = f"it allows the next request in {when} s" if when.isdecimal() else "it allows few requests"
+        pause = asked_pause(response)
+        allowed = f"it allows the next request in {pause:g} s" if pause else "it allows few requests"
         return f"{url} answers {method} with {line}: {allowed}: wait, or raise the limit of the proxy for this host"
     done = "" if reads or response.status_code not in PASSED_ON else MAY_BE_DONE
     return f"{url} answers {method} with {line}{done}: see the web server's error log"
+
+
+def asked_pause(response: requests.Response) -> float:
+    """The seconds after which the server wants to be asked again; 0 if it says nothing of it."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
 
 
 def _redirect(url: str, location: str) -> str:

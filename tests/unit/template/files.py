@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from zbx_nvidia.template import TEMPLATE_NAMES
+from scripts.generate.__main__ import template_file
 
 FOLDER = Path(__file__).parents[3] / "templates" / "zabbix"
 # The parser in C, where there is one, takes a tenth of the time.
@@ -18,7 +18,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 @functools.cache
 def template_text(series: str, variant: str) -> str:
     """The file of a series, `7.0`, and a variant, `passive`."""
-    return (FOLDER / series / f"template_{TEMPLATE_NAMES[variant].lower().replace(' ', '_')}.yaml").read_text()
+    return (FOLDER / series / template_file(variant)).read_text()
 
 
 @functools.cache
