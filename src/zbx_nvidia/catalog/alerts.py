@@ -75,6 +75,11 @@ def _lasting(function: str, ref: str, period: str, is_so: str) -> str:
     return f"{function}(@{ref},{period}){is_so} and last(@{ref},#1:now-{period}){is_so}"
 
 
+def _now_and_then(ref: str, period: str, is_so: str) -> str:
+    """What is stored on change is so now, and was so a period ago."""
+    return f"last(@{ref}){is_so} and last(@{ref},#1:now-{period}){is_so}"
+
+
 def _unchanged(function: str, ref: str, period: str, is_so: str) -> str:
     """The same of a reading that is stored on change."""
     return f"last(@{ref}){is_so} and {_since(function, ref, period, is_so)}"
@@ -696,12 +701,12 @@ ALERTS = (
         name="PCIe link width reduced",
         event="PCIe link at x{ITEM.LASTVALUE1}, fewer lanes than before or than expected",
         # The maximum that the driver reports can be that of the card alone: two cards at x8 in the slots of a consumer
-        # board would have this alert for ever. Stored on change, as the NVLinks.
+        # board would have this alert for ever.
         expression=(
-            "{$NVIDIA.EXPECTED.PCIE.WIDTH}<=0 and last(@gpu.pcie_width)<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
-            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})"
-            " or last(@gpu.pcie_width)<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
-            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<{$NVIDIA.EXPECTED.PCIE.WIDTH}"
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}<=0 and "
+            + _now_and_then("gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<max(@gpu.pcie_width,{$NVIDIA.PCIE.MEMORY})")
+            + " or "
+            + _now_and_then("gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<{$NVIDIA.EXPECTED.PCIE.WIDTH}")
         ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -715,8 +720,8 @@ ALERTS = (
         name="PCIe link narrower than card and slot",
         event="PCIe link at x{ITEM.LASTVALUE1} instead of x{ITEM.LASTVALUE2}",
         expression=(
-            "{$NVIDIA.EXPECTED.PCIE.WIDTH}=-1 and last(@gpu.pcie_width)<last(@gpu.pcie_width_max)"
-            " and last(@gpu.pcie_width,#1:now-{$NVIDIA.PCIE.PERIOD})<last(@gpu.pcie_width_max)"
+            "{$NVIDIA.EXPECTED.PCIE.WIDTH}=-1 and "
+            + _now_and_then("gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)")
         ),
         depends=("driver", "pcie_width"),
         opdata="Current value: {ITEM.LASTVALUE1}",
@@ -874,12 +879,10 @@ ALERTS = (
         entity="gpu", key="nvlink_down", severity=AVERAGE, scope="availability",
         name="NVLink down",
         event="{ITEM.LASTVALUE1} of {?last(@gpu.nvlink_links)} NVLinks up, down: {?last(@gpu.nvlink_down)}",
-        # Stored on change: it must be down now, and have been down a while ago.
         expression=(
-            "last(@gpu.nvlink_up)<{$NVIDIA.NVLINK.EXPECTED}"
-            " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<{$NVIDIA.NVLINK.EXPECTED}"
-            " or {$NVIDIA.NVLINK.EXPECTED}=0 and last(@gpu.nvlink_up)<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})"
-            " and last(@gpu.nvlink_up,#1:now-{$NVIDIA.NVLINK.DOWN})<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})"
+            _now_and_then("gpu.nvlink_up", "{$NVIDIA.NVLINK.DOWN}", "<{$NVIDIA.NVLINK.EXPECTED}")
+            + " or {$NVIDIA.NVLINK.EXPECTED}=0 and "
+            + _now_and_then("gpu.nvlink_up", "{$NVIDIA.NVLINK.DOWN}", "<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})")
         ),
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
