@@ -11,7 +11,6 @@ from zbx_nvidia.catalog.metrics import (
     GPU_RATES,
     HOST_METRICS,
     PRESENT,
-    SLOW,
     STATIC,
     UNSIGNED,
     Metric,
@@ -95,7 +94,7 @@ ENTITIES = (
                 text="MIG profile: compute slices and memory.", component="inventory",
             ),
             Metric(
-                key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", storage=SLOW, reader="memory",
+                key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", reader="memory",
                 field="total", call="nvmlDeviceGetMemoryInfo_v2",
                 text="Memory of the instance.",
             ),
@@ -216,7 +215,7 @@ ENTITIES = (
                 text="Generation of the link (NVML field 166).",
             ),
             Metric(
-                key="speed", name="Link speed", kind=FLOAT, unit="Bps", storage=SLOW, reader="speed",
+                key="speed", name="Link speed", kind=FLOAT, unit="Bps", reader="speed",
                 call="nvmlDeviceGetFieldValues",
                 text="Maximum throughput in one direction (NVML field 164).",
             ),

@@ -200,7 +200,7 @@ HOST_METRICS = (
         text="0 if the driver answers. Otherwise the reason.",
     ),
     Metric(
-        entity="status", key="message", name="Driver status message", kind=CHAR, storage=SLOW, call="nvmlInitWithFlags",
+        entity="status", key="message", name="Driver status message", kind=CHAR, call="nvmlInitWithFlags",
         text="The driver status in words, with what to do.",
     ),
     Metric(
@@ -259,7 +259,7 @@ HOST_METRICS = (
         text="GPUs that the driver counts but cannot reach (fallen off the bus, reset required).",
     ),
     Metric(
-        entity="host", key="lost", name="Lost GPU details", kind=CHAR, storage=SLOW,
+        entity="host", key="lost", name="Lost GPU details", kind=CHAR,
         call="nvmlDeviceGetHandleByIndex_v2",
         text="Index, slot and UUID of each lost GPU, as far as known. Empty if no GPU is lost.",
     ),
@@ -268,11 +268,11 @@ HOST_METRICS = (
         text="GPUs that answer every reading with an error, or not at all.",
     ),
     Metric(
-        entity="host", key="sick", name="Sick GPU details", kind=CHAR, storage=SLOW,
+        entity="host", key="sick", name="Sick GPU details", kind=CHAR,
         text="Index, slot and UUID of each sick GPU, as far as known. Empty if no GPU is sick.",
     ),
     Metric(
-        entity="host", key="gpus_refused", name="GPUs refused", kind=UNSIGNED, storage=SLOW,
+        entity="host", key="gpus_refused", name="GPUs refused", kind=UNSIGNED,
         call="nvmlDeviceGetHandleByIndex_v2",
         text="GPUs that the agent's user or container may not use. They raise no alert.",
     ),
@@ -313,7 +313,7 @@ HOST_METRICS = (
         text="GPUs with an XID 13 or 31 within 10 minutes. Resident mode only.",
     ),
     Metric(
-        entity="host", key="xid_words", name="Last XID error in the kernel log", kind=CHAR, storage=SLOW,
+        entity="host", key="xid_words", name="Last XID error in the kernel log", kind=CHAR,
         text="GPU, code and words of the last XID error in the kernel log: for NVLink whether it is fatal, its "
         "sub-code and its link. Only if the service reads the kernel log (kernel_log), and after the first error.",
     ),
@@ -326,7 +326,7 @@ HOST_METRICS = (
         text="Code of the last SXid error. NVIDIA's Fabric Manager User Guide lists the codes.",
     ),
     Metric(
-        entity="host", key="sxid_recent", name="Recent fatal SXid errors", kind=CHAR, storage=SLOW,
+        entity="host", key="sxid_recent", name="Recent fatal SXid errors", kind=CHAR,
         text="Switches and codes of the fatal SXid errors within xid_memory of the service. Empty if there are none, "
         "or if the service does not read the kernel log.",
     ),
@@ -463,7 +463,7 @@ GPU_METRICS = (
     ),
     # -- memory ----------------------------------------------------------------------------------------------------
     Metric(
-        key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", group="memory", storage=SLOW, reader="memory",
+        key="memory_total", name="Memory total", kind=UNSIGNED, unit="B", group="memory", reader="memory",
         field="total", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.total",
         text="Frame buffer memory. Absent on devices that share the memory of the host.",
     ),
@@ -486,7 +486,7 @@ GPU_METRICS = (
         of=("memory_total", "memory_used"),
     ),
     Metric(
-        key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details", storage=SLOW,
+        key="memory_reserved", name="Memory reserved", kind=UNSIGNED, unit="B", group="details",
         reader="memory_reserved", call="nvmlDeviceGetMemoryInfo_v2", smi="memory.reserved",
         text="Memory that driver and firmware reserve: total = used + free + reserved. Driver branch r510 and newer.",
         component="memory",
@@ -519,13 +519,13 @@ GPU_METRICS = (
     ),
     Metric(
         key="temperature_slowdown", name="Slowdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_slowdown", call="nvmlDeviceGetTemperatureThreshold",
+        reader="temperature_slowdown", call="nvmlDeviceGetTemperatureThreshold",
         text="Temperature at which the card lowers its clocks to protect itself. Data center cards since Hopper "
         "report margins instead.",
     ),
     Metric(
         key="temperature_shutdown", name="Shutdown temperature", kind=UNSIGNED, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_shutdown", call="nvmlDeviceGetTemperatureThreshold",
+        reader="temperature_shutdown", call="nvmlDeviceGetTemperatureThreshold",
         text="Temperature at which the card switches itself off. Data center cards since Hopper report margins "
         "instead.",
     ),
@@ -539,13 +539,13 @@ GPU_METRICS = (
     ),
     Metric(
         key="temperature_slowdown_margin", name="Slowdown margin (T.Limit)", kind=FLOAT, unit="°C",
-        group="temperature", storage=SLOW, reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
+        group="temperature", reader="temperature_slowdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card lowers its clocks to protect itself (NVML field 194).",
         limits=_MARGIN,
     ),
     Metric(
         key="temperature_shutdown_margin", name="Shutdown margin (T.Limit)", kind=FLOAT, unit="°C",
-        group="temperature", storage=SLOW, reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
+        group="temperature", reader="temperature_shutdown_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card switches itself off (NVML field 193).",
         limits=_MARGIN,
     ),
@@ -557,17 +557,17 @@ GPU_METRICS = (
     ),
     Metric(
         key="temperature_memory_max", name="Memory temperature maximum", kind=UNSIGNED, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_memory_max", call="nvmlDeviceGetTemperatureThreshold",
+        reader="temperature_memory_max", call="nvmlDeviceGetTemperatureThreshold",
         text="Memory temperature at which the card lowers its clocks.",
     ),
     Metric(
         key="temperature_max", name="Maximum operating temperature", kind=UNSIGNED, unit="°C", group="temperature",
-        storage=SLOW, reader="temperature_max", call="nvmlDeviceGetTemperatureThreshold",
+        reader="temperature_max", call="nvmlDeviceGetTemperatureThreshold",
         text="Temperature at which the card starts to lower its clocks. It is below the slowdown temperature.",
     ),
     Metric(
         key="temperature_max_margin", name="Maximum operating margin (T.Limit)", kind=FLOAT, unit="°C", group="limits",
-        storage=SLOW, reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
+        reader="temperature_max_margin", call="nvmlDeviceGetFieldValues",
         text="Temperature margin at which the card starts to lower its clocks (NVML field 196).",
         component="temperature",
         limits=_MARGIN,
@@ -575,7 +575,7 @@ GPU_METRICS = (
     Metric(
         key="temperature_memory_max_margin", name="Memory maximum margin (T.Limit)", kind=FLOAT, unit="°C",
         group="limits",
-        storage=SLOW, reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
+        reader="temperature_memory_max_margin", call="nvmlDeviceGetFieldValues",
         text="Margin of the memory temperature at which the card lowers its clocks (NVML field 195).",
         component="temperature",
         limits=_MARGIN,
@@ -600,7 +600,7 @@ GPU_METRICS = (
         text="Power draw of the whole board. On Ampere (except GA100) and newer, averaged over one second.",
     ),
     Metric(
-        key="power_limit", name="Power limit enforced", kind=FLOAT, unit="W", group="power", storage=SLOW,
+        key="power_limit", name="Power limit enforced", kind=FLOAT, unit="W", group="power",
         reader="power_limit",
         call="nvmlDeviceGetEnforcedPowerLimit", smi="enforced.power.limit",
         text="The lowest of all power limits in force.",
@@ -636,7 +636,7 @@ GPU_METRICS = (
         "the memory). Data center cards since Hopper.", component="power",
     ),
     Metric(
-        key="power_limit_requested", name="Power limit requested", kind=FLOAT, unit="W", group="limits", storage=SLOW,
+        key="power_limit_requested", name="Power limit requested", kind=FLOAT, unit="W", group="limits",
         reader="power_limit_requested", call="nvmlDeviceGetPowerManagementLimit", smi="power.limit",
         text="Power limit that an administrator has set.", component="power",
     ),
@@ -738,7 +738,7 @@ GPU_METRICS = (
     ),
     # -- ECC, retired pages, remapped rows -------------------------------------------------------------------------
     Metric(
-        key="ecc_mode", name="ECC mode", kind=UNSIGNED, group="ecc", storage=SLOW, valuemap="NVIDIA on or off",
+        key="ecc_mode", name="ECC mode", kind=UNSIGNED, group="ecc", valuemap="NVIDIA on or off",
         reader="ecc_mode", call="nvmlDeviceGetEccMode", smi="ecc.mode.current",
         text="Whether ECC corrects memory errors.",
     ),
@@ -773,7 +773,7 @@ GPU_METRICS = (
     ),
     *(
         Metric(
-            key=f"repair_{key}_pending", name=f"{name} repair pending", kind=UNSIGNED, group="ecc", storage=SLOW,
+            key=f"repair_{key}_pending", name=f"{name} repair pending", kind=UNSIGNED, group="ecc",
             valuemap="NVIDIA yes or no", reader="repairs", field=key, call="nvmlDeviceGetRepairStatus",
             text=f"1 if the next reset of the GPU repairs {what}. Ampere and newer, driver branch r580 and newer.",
         )
@@ -784,13 +784,13 @@ GPU_METRICS = (
     ),
     Metric(
         key="retired_pages_single", name="Retired pages (single-bit errors)", kind=UNSIGNED, group="ecc",
-        storage=SLOW, reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
+        reader="retired_pages", field="single", call="nvmlDeviceGetRetiredPages",
         smi="retired_pages.single_bit_ecc.count",
         text="Memory pages retired after repeated corrected errors. Before Ampere.",
     ),
     Metric(
         key="retired_pages_double", name="Retired pages (double-bit errors)", kind=UNSIGNED, group="ecc",
-        storage=SLOW, reader="retired_pages", field="double", call="nvmlDeviceGetRetiredPages",
+        reader="retired_pages", field="double", call="nvmlDeviceGetRetiredPages",
         smi="retired_pages.double_bit.count",
         text="Memory pages retired after an uncorrected error. Before Ampere.",
     ),
@@ -801,13 +801,13 @@ GPU_METRICS = (
         text="1 if the next load of the driver retires pages. Before Ampere.",
     ),
     Metric(
-        key="remapped_corrected", name="Remapped rows (corrected errors)", kind=UNSIGNED, group="ecc", storage=SLOW,
+        key="remapped_corrected", name="Remapped rows (corrected errors)", kind=UNSIGNED, group="ecc",
         reader="remapped_rows", field="corrected", call="nvmlDeviceGetRemappedRows", smi="remapped_rows.correctable",
         text="Memory rows replaced by spare rows after corrected errors. Ampere and newer.",
     ),
     Metric(
         key="remapped_uncorrected", name="Remapped rows (uncorrected errors)", kind=UNSIGNED, group="ecc",
-        storage=SLOW, reader="remapped_rows", field="uncorrected", call="nvmlDeviceGetRemappedRows",
+        reader="remapped_rows", field="uncorrected", call="nvmlDeviceGetRemappedRows",
         smi="remapped_rows.uncorrectable",
         text="Memory rows replaced by spare rows after uncorrected errors. Ampere and newer.",
     ),
@@ -825,7 +825,6 @@ GPU_METRICS = (
     *(
         Metric(
             key=f"spare_rows_{key}", name=f"Memory banks with {name} spare rows", kind=UNSIGNED, group="limits",
-            storage=SLOW,
             reader="spare_rows", field=key, call="nvmlDeviceGetRowRemapperHistogram",
             smi=f"remapped_rows.histogram.{key}",
             text=f"Number of memory banks with {name} spare rows left. Ampere and newer.", component="memory",
@@ -840,7 +839,7 @@ GPU_METRICS = (
         limits=_GENERATIONS,
     ),
     Metric(
-        key="pcie_generation_max", name="PCIe link generation maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        key="pcie_generation_max", name="PCIe link generation maximum", kind=UNSIGNED, group="pcie",
         reader="pcie_generation_max", call="nvmlDeviceGetMaxPcieLinkGeneration", smi="pcie.link.gen.max",
         text="Highest generation that card and slot both support. Not in virtual machines, which do not see the slot.",
         limits=_GENERATIONS,
@@ -848,11 +847,11 @@ GPU_METRICS = (
     Metric(
         key="pcie_width", name="PCIe link width", kind=UNSIGNED, group="pcie", reader="pcie_width",
         call="nvmlDeviceGetCurrPcieLinkWidth", smi="pcie.link.width.current",
-        text="Lanes in use.", storage=SLOW,
+        text="Lanes in use.",
         limits=_LANES,
     ),
     Metric(
-        key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie", storage=SLOW,
+        key="pcie_width_max", name="PCIe link width maximum", kind=UNSIGNED, group="pcie",
         reader="pcie_width_max", call="nvmlDeviceGetMaxPcieLinkWidth", smi="pcie.link.width.max",
         text="Most lanes that card and slot both support, as far as driver and kernel know the slot. Not in virtual "
         "machines, which do not see it.",
@@ -871,24 +870,24 @@ GPU_METRICS = (
         limits=_NVLINKS,
     ),
     Metric(
-        key="nvlink_links", name="NVLinks present", kind=UNSIGNED, group="nvlink", storage=SLOW, reader="nvlink",
+        key="nvlink_links", name="NVLinks present", kind=UNSIGNED, group="nvlink", reader="nvlink",
         field="links",
         call="nvmlDeviceGetFieldValues",
         text="NVLinks that the chip has (NVML field 91).",
         limits=_NVLINKS,
     ),
     Metric(
-        key="nvlink_down", name="NVLinks down", kind=CHAR, group="nvlink", storage=SLOW, reader="nvlink", field="down",
+        key="nvlink_down", name="NVLinks down", kind=CHAR, group="nvlink", reader="nvlink", field="down",
         call="nvmlDeviceGetNvLinkState",
         text="Numbers of the NVLinks that carry no data. Empty if all are up.",
     ),
     Metric(
-        key="nvlink_speed", name="NVLink speed", kind=FLOAT, unit="Bps", group="nvlink", storage=SLOW,
+        key="nvlink_speed", name="NVLink speed", kind=FLOAT, unit="Bps", group="nvlink",
         reader="speeds", field="lowest", call="nvmlDeviceGetFieldValues",
         text="Speed of the slowest NVLink that is up, in one direction (NVML field 164).",
     ),
     Metric(
-        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", storage=SLOW, reader="speeds",
+        key="nvlink_slow", name="Slow NVLinks", kind=CHAR, group="nvlink", reader="speeds",
         field="slow", call="nvmlDeviceGetFieldValues",
         text="Numbers of the NVLinks that are up, but slower than their version (NVML field 166). Empty if there are "
         "none.",
@@ -930,12 +929,12 @@ GPU_METRICS = (
         text="NVML return code of joining the fabric. 0 is success.",
     ),
     Metric(
-        key="fabric_health", name="Fabric health", kind=UNSIGNED, group="nvlink", storage=SLOW,
+        key="fabric_health", name="Fabric health", kind=UNSIGNED, group="nvlink",
         valuemap="NVIDIA fabric health", reader="faults", field="summary", call="nvmlDeviceGetGpuFabricInfoV",
         text="Summary of the health of the NVLink fabric, as this GPU sees it. Blackwell and newer.",
     ),
     Metric(
-        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", storage=SLOW, reader="faults",
+        key="fabric_faults", name="Fabric faults", kind=CHAR, group="nvlink", reader="faults",
         field="faults", call="nvmlDeviceGetGpuFabricInfoV",
         text="What is wrong with the NVLink fabric, from its health mask. Empty if nothing is.",
     ),
@@ -956,39 +955,39 @@ GPU_METRICS = (
         text="What the driver says must be done (NVML field 230). Driver branch r570 and newer.",
     ),
     Metric(
-        key="persistence_mode", name="Persistence mode", kind=UNSIGNED, group="modes", storage=SLOW,
+        key="persistence_mode", name="Persistence mode", kind=UNSIGNED, group="modes",
         valuemap="NVIDIA on or off", reader="persistence_mode", call="nvmlDeviceGetPersistenceMode",
         smi="persistence_mode",
         text="Whether the driver stays loaded while nothing uses the card. If off, each poll wakes the card.",
     ),
     Metric(
-        key="compute_mode", name="Compute mode", kind=UNSIGNED, group="details", storage=SLOW,
+        key="compute_mode", name="Compute mode", kind=UNSIGNED, group="details",
         valuemap="NVIDIA compute mode", reader="compute_mode", call="nvmlDeviceGetComputeMode", smi="compute_mode",
         text="How many processes may compute on the card.",
     ),
     Metric(
-        key="mig_mode", name="MIG mode", kind=UNSIGNED, group="modes", storage=SLOW, valuemap="NVIDIA on or off",
+        key="mig_mode", name="MIG mode", kind=UNSIGNED, group="modes", valuemap="NVIDIA on or off",
         reader="mig_mode", call="nvmlDeviceGetMigMode", smi="mig.mode.current",
         text="Whether the card is divided into MIG instances.",
     ),
     Metric(
-        key="display_active", name="Display active", kind=UNSIGNED, group="details", storage=SLOW,
+        key="display_active", name="Display active", kind=UNSIGNED, group="details",
         valuemap="NVIDIA yes or no", reader="display_active", call="nvmlDeviceGetDisplayActive", smi="display_active",
         text="Whether the card drives a display.",
     ),
     Metric(
-        key="accounting_mode", name="Accounting mode", kind=UNSIGNED, group="details", storage=SLOW,
+        key="accounting_mode", name="Accounting mode", kind=UNSIGNED, group="details",
         valuemap="NVIDIA on or off", reader="accounting_mode", call="nvmlDeviceGetAccountingMode",
         smi="accounting.mode",
         text="Whether the driver keeps records of ended processes.",
     ),
     Metric(
-        key="display_mode", name="Display attached", kind=UNSIGNED, group="details", storage=SLOW,
+        key="display_mode", name="Display attached", kind=UNSIGNED, group="details",
         valuemap="NVIDIA yes or no", reader="display_mode", call="nvmlDeviceGetDisplayMode",
         text="Whether a display is attached to the card. Driver branch r590 and newer do not report it.",
     ),
     Metric(
-        key="virtualization_mode", name="Virtualization mode", kind=UNSIGNED, group="details", storage=SLOW,
+        key="virtualization_mode", name="Virtualization mode", kind=UNSIGNED, group="details",
         valuemap="NVIDIA virtualization mode", reader="virtualization_mode", call="nvmlDeviceGetVirtualizationMode",
         text="Whether this is a vGPU, a passed-through card, or a vGPU host.", component="virtualization",
     ),
@@ -1009,7 +1008,7 @@ GPU_METRICS = (
     ),
     *(
         Metric(
-            key=f"cc_{key}", name=name, kind=UNSIGNED, group="confidential", storage=SLOW, valuemap=valuemap,
+            key=f"cc_{key}", name=name, kind=UNSIGNED, group="confidential", valuemap=valuemap,
             reader="confidential", field=key, call="nvmlSystemGetConfComputeState",
             text=text,
         )
@@ -1051,7 +1050,7 @@ GPU_METRICS = (
         "processes of the host.",
     ),
     Metric(
-        key="process_list", name="Process list", kind=TEXT, group="process_list", storage=SLOW, reader="process_list",
+        key="process_list", name="Process list", kind=TEXT, group="process_list", reader="process_list",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlSystemGetProcessName, nvmlDeviceGetProcessesUtilizationInfo",
         text="The largest processes on the card: PID, name, type (C: compute, G: graphics, M: MPS), memory in B, "
         "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured "
@@ -1094,7 +1093,6 @@ def _rate(  # noqa: PLR0913  one argument a column
         text=text,
         counter=source,
         factor=factor,
-        storage=SLOW,
     )
 
 

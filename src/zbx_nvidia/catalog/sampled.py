@@ -111,7 +111,7 @@ SAMPLED_METRICS = (
     ),
     *(
         Metric(
-            key=f"xid_{kind.key}_last", name=f"Last XID error: {kind.name}", kind=UNSIGNED, group="xid", storage=SLOW,
+            key=f"xid_{kind.key}_last", name=f"Last XID error: {kind.name}", kind=UNSIGNED, group="xid",
             valuemap="NVIDIA XID", reader="xid", call="nvmlEventSetWait_v2",
             text=f"Last of the recent XID codes of this class. {kind.text} 0 if there is none.",
         )
