@@ -26,7 +26,7 @@ MAX_ERRORS = 40
 # The largest processes of the host and the users who hold most: of a machine with hundreds no more would fit.
 MAX_PROCESSES = 16
 MAX_USERS = 32
-_CHAR = 255  # characters that Zabbix keeps of a CHAR value
+LONGEST_CHAR = 255  # characters that Zabbix keeps of a CHAR value
 # While these say that it is not the driver's fault, or that all is well.
 _ANSWERS = (OK, RELEASED, HOST_BUSY)
 _GONE = frozenset({"lost", "refused"})
@@ -371,7 +371,7 @@ def render(document: dict[str, Any], limit: int = LIMIT) -> str:
 
 def _words(text: str) -> str:
     """Zabbix cuts a text of this kind, so that the end is better lost on purpose."""
-    return text if len(text) <= _CHAR else text[: _CHAR - 3] + "..."
+    return text if len(text) <= LONGEST_CHAR else text[: LONGEST_CHAR - 3] + "..."
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -101,7 +101,6 @@ BODIES: dict[str, Any] = {
     "no charset": (200, {"Content-Type": "application/json; charset=\x1b[2J"}, rpc([])),
     "its own secret": echo,
 }
-METHODS = ("apiinfo.version", "user.checkAuthentication", "the rest")
 
 
 @pytest.fixture
@@ -188,14 +187,16 @@ def test_an_answer_without_end_is_not_kept(
 
 @pytest.fixture
 def dripping() -> Iterator[str]:
-    """A server that sends a byte of its answer from time to time, and never comes to an end."""
+    """A server that sends a byte of its answer from time to time, for longer than a test is patient."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)
 
         def serve() -> None:
             found: list[socket.socket] = []
-            while not over.wait(0.1):
+            # It ends for a client that waits too long, so that the test fails and does not hang.
+            end = time.monotonic() + PATIENCE
+            while not over.wait(0.1) and time.monotonic() < end:
                 try:
                     found.append(server.accept()[0])
                     found[-1].sendall(b"HTTP/1.1 200 OK\r\nX: ")

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.xid import BY_CODE
-from zbx_nvidia.collector.document import Problem
+from zbx_nvidia.collector.document import LONGEST_CHAR, Problem
 from zbx_nvidia.collector.resident.kernel_log import Switches, Waiting, place
 from zbx_nvidia.collector.resident.xid_history import LOG, XidHistory
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.kernel_log import Line
 
-_TEXT = 255  # characters that Zabbix keeps
 READER = "xid"  # the reader of all XID metrics in the catalog
 
 
@@ -136,7 +135,7 @@ class XidTracker:
             said[line.place, line.code] = line.words
             if count:
                 words = line.words or _meaning(line.code)
-                self._last_words = f"GPU at {line.place}: XID {line.code}, {words}"[:_TEXT]
+                self._last_words = f"GPU at {line.place}: XID {line.code}, {words}"[:LONGEST_CHAR]
             new[line.place, line.code] = new.get((line.place, line.code), 0) + count
         return [
             f"GPU at {where}: XID {code} ({_meaning(code)}), {count} times, by the kernel log"
