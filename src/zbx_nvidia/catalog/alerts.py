@@ -98,12 +98,12 @@ def _ever(ref: str, period: str) -> str:
 def _grew(counter: str, period: str, limit: str, per: int = 1) -> str:
     """True if a counter that is stored on change grew by more than a limit per so many seconds, averaged over a period.
 
-    By the time between the documents, which is longer than the period if none came at its beginning. A counter that
-    began again is below its old value for a period.
+    By the time between the documents, which is longer than the period if none came at its beginning, and never shorter:
+    it looks so where the host's clock was put back. A counter that began again is below its old value for a period.
     """
     then = f"#1:now-{period}"
     growth = f"(last(@{counter})-last(@{counter},{then}))" + (f"*{per}" if per > 1 else "")
-    return f"{growth}>{limit}*(last(@timestamp)-last(@timestamp,{then}))"
+    return f"{growth}>{limit}*max(last(@timestamp)-last(@timestamp,{then}),{period})"
 
 
 # Replays per minute that a sound link may have, by its highest generation in two hours, which always have a value: an
