@@ -45,7 +45,7 @@ test-integration: venv wheel ## run the tests against real Zabbix 6.0 and 7.0 in
 	@scripts/system-packages.sh chromium
 	@scripts/images.sh $(TEST_SERIES)
 	@scripts/test-venv.sh
-	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 3 \
+	@ZBX_NVIDIA_TEST_SERIES="$(TEST_SERIES)" $(TEST_PYTHON) -m pytest -m integration --numprocesses 4 \
 	    --durations 20 tests/integration
 
 test-loaded: ## run `make test` together with four busy loops, as on a busy machine

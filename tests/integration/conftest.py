@@ -222,12 +222,19 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running_stack
 
 
-# About half of each series' time, most of it that of commands on machines of their own.
-ON_MACHINES = ("test_ansible.py", "test_doctor.py", "test_install_agent.py")
+# A series' work is three parts, each about as long as the others: the alerts, commands on machines of their own, and
+# all else. The alerts spend most of their time waiting for polls.
+ALERTS, ELSE, MACHINES = range(3)
+PARTS = {
+    "test_monitoring.py": ALERTS,
+    "test_ansible.py": MACHINES,
+    "test_doctor.py": MACHINES,
+    "test_install_agent.py": MACHINES,
+}
 
 
 class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is followed no further than its name
-    """All tests of half a series run in one worker, for they share its stack.
+    """All tests of a part of a series run in one worker, for they share its stack.
 
     xdist's own `--dist loadgroup` does not group at all under pytest 9.2 (observed with xdist 3.8.0).
     """
@@ -237,7 +244,7 @@ class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is 
         parameters = nodeid.partition("[")[2].rstrip("]").split("-")
         series = next((series for series in ALL_SERIES if series in parameters), "")
         # Those of no series by file: they share its machine.
-        return f"{series} {file.endswith(ON_MACHINES)}" if series else file
+        return f"{series} {PARTS.get(Path(file).name, ELSE)}" if series else file
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -249,8 +256,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPer
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest work first, that of a stack for each series: what is on machines fills the third worker."""
-    items.sort(key=lambda item: item.path.name in ON_MACHINES)
+    """The longest work first: a worker that has none left takes the next part."""
+    items.sort(key=lambda item: PARTS.get(item.path.name, ELSE))
 
 
 @pytest.hookimpl(wrapper=True)
