@@ -21,10 +21,11 @@ ALLOWED = {
     "server": set(),
     "collector": {"catalog", "driver"},
     "host": {"collector"},
+    "report": {"catalog", "server"},
     "zabbix_agent": {"catalog", "host"},
     "install": {"catalog", "collector", "host", "zabbix_agent"},
     "doctor": {"catalog", "collector", "host", "server", "template", "zabbix_agent"},
-    "cli": {"catalog", "collector", "doctor", "host", "install", "server", "template", "zabbix_agent"},
+    "cli": {"catalog", "collector", "doctor", "host", "install", "report", "server", "template", "zabbix_agent"},
 }
 THIRD_PARTY = {
     "pynvml": {"driver"},
@@ -33,6 +34,7 @@ THIRD_PARTY = {
     "urllib3": {"server"},
     "click": {"cli"},
     "rich": {"cli", "server"},
+    "pygal": {"report"},
     "yaml": {"template", "server"},
 }
 LONGEST = 500  # lines of a file; the tables of the catalog grow with what there is to read

@@ -15,7 +15,9 @@ TEXT = "TEXT"  # at most 65,535
 
 # How a value is stored; `storage` has the times. What needs no more is SLOW: most values are zeros that never change.
 LIVE = "live"  # each poll: an alert evaluates what was stored over a period
-AVERAGED = "averaged"  # each poll: reports average it, and the mean of what is stored on change is not that over time
+# Each poll: reports average it. The mean of what is stored on change is not that over time, and of a small number that
+# is UNSIGNED, Zabbix keeps it without its fraction: 0 for a GPU that works half of the time.
+AVERAGED = "averaged"
 SLOW = "slow"  # when it changes, and once an hour
 STATIC = "static"  # when it changes, and once a day: an identity
 
@@ -298,7 +300,7 @@ HOST_METRICS = (
         text="Power draw of all GPUs that report it, together.", component="power",
     ),
     Metric(
-        entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=UNSIGNED, storage=AVERAGED,
+        entity="host", key="gpus_held_idle", name="GPUs held but idle", kind=FLOAT, storage=AVERAGED,
         call="nvmlDeviceGetUtilizationRates, nvmlDeviceGetMemoryInfo_v2",
         text="GPUs with more than 10 % of their memory in use and a utilization of 0 %.", component="processes",
     ),
@@ -428,7 +430,7 @@ GPU_METRICS = (
     ),
     # -- utilization -----------------------------------------------------------------------------------------------
     Metric(
-        key="utilization", name="GPU utilization", kind=UNSIGNED, unit="%", group="utilization", reader="utilization",
+        key="utilization", name="GPU utilization", kind=FLOAT, unit="%", group="utilization", reader="utilization",
         storage=LIVE,
         field="gpu", call="nvmlDeviceGetUtilizationRates", smi="utilization.gpu",
         text="Percentage of the last sample period in which at least one kernel ran. It does not say how much of the "
@@ -1038,7 +1040,7 @@ GPU_METRICS = (
     ),
     # -- processes -------------------------------------------------------------------------------------------------
     Metric(
-        key="processes", name="Processes", kind=UNSIGNED, storage=LIVE, group="processes", reader="processes",
+        key="processes", name="Processes", kind=FLOAT, storage=LIVE, group="processes", reader="processes",
         call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetGraphicsRunningProcesses_v3, "
         "nvmlDeviceGetMPSComputeRunningProcesses_v3",
         text="Processes that use the card: compute, graphics, or through MPS.",

@@ -25,6 +25,7 @@ COMMANDS = {
     "install-dashboard": "zbx_nvidia.cli.dashboards:install_dashboard",
     "uninstall-dashboard": "zbx_nvidia.cli.dashboards:uninstall_dashboard",
     "add-host": "zbx_nvidia.cli.hosts:add_host",
+    "report": "zbx_nvidia.cli.report:report",
     "doctor": "zbx_nvidia.cli.doctor:doctor",
     "template": "zbx_nvidia.cli.template:template",
     "userparameters": "zbx_nvidia.cli.template:userparameters",

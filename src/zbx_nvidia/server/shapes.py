@@ -20,6 +20,8 @@ _NUMBER = re.compile(r"-?\d{1,20}")
 _NEVER_NULL = ("id", "host", "macro", "name", *_NUMBERS)
 # Objects in objects, beside what was asked for with select...
 _NESTED = {"config", "details", "fields", "pages", "widgets"}
+# Rows of numbers, up to half a million for a report: as they are, since a `Row` for each takes twice the time of JSON.
+_FLAT = ("trend.get", "history.get")
 _WRITES = (".create", ".update", ".delete", ".massadd", ".massremove")
 
 
@@ -33,7 +35,7 @@ class Row(dict[str, Any]):
 
 
 def checked(where: str, method: str, params: object, result: object) -> Any:  # noqa: ANN401  JSON
-    """The answer, with a `Row` for each object.
+    """The answer, with a `Row` for each object that is not a row of numbers.
 
     Args:
         where: "URL answers METHOD", for the error.
@@ -44,6 +46,10 @@ def checked(where: str, method: str, params: object, result: object) -> Any:  # 
     Raises:
         ServerError: It has not the form of such an answer.
     """
+    if method in _FLAT:
+        if not (isinstance(result, list) and all(isinstance(row, dict) and _is_flat(row) for row in result)):
+            raise _other_form(where)
+        return result
     found = _rows(where, result)
     if method.endswith(".get"):
         asked = params if isinstance(params, dict) else {}
@@ -99,6 +105,10 @@ def _is_object(row: object, nested: set[str]) -> bool:
         else _is_value(key, value)
         for key, value in row.items()
     )
+
+
+def _is_flat(row: dict[str, object]) -> bool:
+    return {type(value) for value in row.values()} <= {str, int}
 
 
 def _is_value(key: str, value: object) -> bool:

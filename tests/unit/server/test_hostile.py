@@ -32,6 +32,7 @@ COMMANDS = {
     "uninstall-template": ("uninstall-template", "--dry-run"),
     "add-host": ("add-host", "node", "--address", "192.0.2.1", "--dry-run"),
     "install-dashboard": ("install-dashboard", "--dry-run"),
+    "report": ("report", "--format", "json"),
 }
 
 

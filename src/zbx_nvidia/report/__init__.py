@@ -1,0 +1,1 @@
+"""Reports of a period, from what Zabbix has stored: asks, adds up, and writes pages."""

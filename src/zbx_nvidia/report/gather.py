@@ -1,0 +1,240 @@
+"""Asks Zabbix for the GPUs of a report, for their trends, and for what went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
+from zbx_nvidia.report.incidents import Incident
+from zbx_nvidia.report.period import HOUR
+from zbx_nvidia.report.usage import Hour, Trend
+from zbx_nvidia.server import shapes
+from zbx_nvidia.server.hosts import host_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from zbx_nvidia.report.period import Period
+    from zbx_nvidia.server.connection import Connection
+
+Object = dict[str, Any]
+
+_BY_KEY = {metric.key: metric for metric in (*GPU_METRICS, *GPU_RATES, PRESENT)}
+# Attribute of an hour -> the items that it is of.
+_READ = {
+    "present": ("present",),
+    "utilization": ("utilization",),
+    "processes": ("processes",),
+    "power": ("power",),
+    "energy": ("energy",),
+    "temperature": ("temperature",),
+    # Not for the power limit: that is how a card at full load works.
+    "throttling": ("throttle_share_sw_thermal", "throttle_share_hw_thermal", "throttle_share_power_brake"),
+}
+_OF = {_BY_KEY[key].item_key.partition("[")[0]: name for name, keys in _READ.items() for key in keys}
+_ROWS = 40_000  # of an answer: PHP builds it in memory, about 0.5 KB for each row, and its limit is 128 MB
+_HOSTS = 200  # of one question
+_DAY = 86_400  # s
+_NAME = re.compile(r"GPU (\d+) ")  # of an item
+_KEY = re.compile(r"(.+)\[([^],]+)\]")
+
+
+@dataclass
+class Gpu:
+    """A GPU that Zabbix has items of.
+
+    Attributes:
+        uuid: Of the card.
+        short: The part of the UUID that names and tags have.
+        index: On its host, when it was discovered.
+        model: As the driver says.
+        host: Visible name of the host.
+        hostid: Of the host.
+        groups: Host groups of the host that the user sees.
+        items: Item ID -> attribute of `Hour`.
+        hours: Its trends.
+    """
+
+    uuid: str
+    short: str
+    index: str
+    model: str
+    host: str
+    hostid: str
+    groups: tuple[str, ...]
+    items: dict[str, str] = field(default_factory=dict)
+    hours: dict[int, Hour] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For people, without the host."""
+        return f"GPU {self.index} [{self.short}]"
+
+
+def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
+    """The GPUs of all hosts that the user sees, those that were replaced too while Zabbix keeps their items.
+
+    Args:
+        zabbix: The server.
+        groups: Names of host groups; empty: of all.
+    """
+    hosts = _hosts(zabbix, groups)
+    found: dict[tuple[str, str], Gpu] = {}
+    for ids in _pieces(list(hosts), _HOSTS):
+        request = {
+            "hostids": ids,
+            "search": {"key_": [f"{key}[" for key in _OF]},
+            "searchByAny": True,
+            "startSearch": True,
+            "output": ["itemid", "hostid", "key_", "name"],
+            "selectTags": "extend",
+        }
+        answer = zabbix.call("item.get", request)
+        with shapes.in_form(zabbix.answers("item.get")):
+            for item in answer:
+                _sort_in(found, hosts, item)
+    for gpu in found.values():
+        if "energy" in gpu.items.values():
+            # The counter is better, and half a million rows a year and host are enough.
+            gpu.items = {itemid: name for itemid, name in gpu.items.items() if name != "power"}
+    return sorted(found.values(), key=lambda gpu: (gpu.host, int(gpu.index) if gpu.index.isdigit() else -1, gpu.uuid))
+
+
+def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object) -> None:
+    """Gives an item to its GPU, which is new with its first one."""
+    key = _KEY.fullmatch(item["key_"])
+    if not key or key[1] not in _OF:
+        return
+    host, hostid, uuid = hosts[item["hostid"]], item["hostid"], key[2]
+    if (hostid, uuid) not in found:
+        tags: dict[str, str] = {tag["tag"]: tag["value"] for tag in item["tags"]}
+        index = _NAME.match(item["name"])
+        found[hostid, uuid] = Gpu(
+            uuid=uuid,
+            short=tags.get("gpu", uuid),
+            index=index[1] if index else "?",
+            model=tags.get("model", "unknown model"),
+            host=host["name"],
+            hostid=hostid,
+            groups=host["groups"],
+        )
+    found[hostid, uuid].items[item["itemid"]] = _OF[key[1]]
+
+
+def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
+    """ID -> the host's name and groups, of those that have a GPU's item."""
+    # The parameter and the answer have other names since 6.2.
+    select, answer = ("selectHostGroups", "hostgroups") if zabbix.version >= (6, 2) else ("selectGroups", "groups")
+    request: Object = {"output": ["hostid", "name"], select: ["name"]}
+    if groups:
+        request["groupids"] = list(host_groups(zabbix, tuple(groups)).values())
+    return {
+        row["hostid"]: {"name": row["name"], "groups": tuple(sorted(group["name"] for group in row[answer]))}
+        for row in zabbix.call("host.get", request)
+    }
+
+
+def fill(zabbix: Connection, gpus: Sequence[Gpu], period: Period, step: Callable[[int], None]) -> None:
+    """Asks for the trends of these GPUs.
+
+    Args:
+        zabbix: The server.
+        gpus: Of which; their `hours` are filled.
+        period: Of which time, and an hour more, for the energy counters.
+        step: Called with how many hours of items are done.
+    """
+    of = {itemid: (gpu, name) for gpu in gpus for itemid, name in gpu.items.items()}
+    since = period.since - HOUR
+    width = max(1, _ROWS // (period.hours + 1))
+    length = min(period.hours + 1, _ROWS // width) * HOUR
+    for ids in _pieces(list(of), width):
+        for start in range(since, period.until, length):
+            end = min(start + length, period.until)
+            request = {
+                "itemids": ids,
+                "time_from": start,
+                "time_till": end - 1,
+                "output": ["itemid", "clock", "num", "value_min", "value_avg", "value_max"],
+            }
+            answer = zabbix.call("trend.get", request)
+            with shapes.in_form(zabbix.answers("trend.get")):
+                for row in answer:
+                    _note(of, row, since, period.until)
+            step(len(ids) * (end - start) // HOUR)
+    _count_polls(gpus)
+
+
+def _note(of: dict[str, tuple[Gpu, str]], row: Object, since: int, until: int) -> None:
+    """Puts an answer's row where it belongs."""
+    clock = int(row["clock"])
+    if not since <= clock < until:
+        return
+    gpu, name = of[row["itemid"]]
+    hour = gpu.hours.setdefault(clock, Hour())
+    trend = Trend(int(row["num"]), float(row["value_min"]), float(row["value_avg"]), float(row["value_max"]))
+    if name == "throttling":
+        hour.throttling.append(trend)
+    else:
+        setattr(hour, name, trend)
+
+
+def _count_polls(gpus: Sequence[Gpu]) -> None:
+    """An hour has as many polls as the fullest hour of its day has values, of any GPU of the host."""
+    most: dict[tuple[str, int], int] = defaultdict(int)
+    for gpu in gpus:
+        for start, hour in gpu.hours.items():
+            day = (gpu.hostid, start // _DAY)
+            most[day] = max(most[day], hour.present.num if hour.present else 0)
+    for gpu in gpus:
+        for start, hour in gpu.hours.items():
+            hour.polls = most[gpu.hostid, start // _DAY] or 1
+
+
+def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[Incident]:
+    """The problems of these GPUs and their hosts that were open in the period."""
+    ours = {gpu.hostid for gpu in gpus}
+    rows: list[Object] = []
+    for ids in _pieces(sorted(ours), _HOSTS):
+        request = {
+            "hostids": ids,
+            "source": 0,
+            "object": 0,
+            "value": 1,
+            "problem_time_from": period.since,
+            "problem_time_till": period.until,
+            "tags": [{"tag": "target", "value": "nvidia", "operator": 1}],
+            "output": ["eventid", "clock", "name", "r_eventid", "severity"],
+            "selectTags": "extend",
+            "selectHosts": ["hostid"],
+        }
+        rows += zabbix.call("event.get", request)
+    ended = [row["r_eventid"] for row in rows if row["r_eventid"] != "0"]
+    ends: dict[str, int] = {}
+    for ids in _pieces(ended, 10_000):
+        for row in zabbix.call("event.get", {"eventids": ids, "output": ["eventid", "clock"]}):
+            ends[row["eventid"]] = int(row["clock"])
+    found = []
+    with shapes.in_form(zabbix.answers("event.get")):
+        for row in rows:
+            tags = defaultdict(str, {tag["tag"]: tag["value"] for tag in row["tags"]})
+            found += [
+                Incident(
+                    hostid=host["hostid"],
+                    gpu=tags["gpu"],
+                    scope=tags["scope"] or "other",
+                    name=row["name"],
+                    since=max(period.since, int(row["clock"])),
+                    until=min(period.until, ends.get(row["r_eventid"], period.until)),
+                )
+                for host in row["hosts"]
+                if host["hostid"] in ours
+            ]
+    return found
+
+
+def _pieces(ids: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -1,0 +1,141 @@
+"""A report: what the GPUs of a period did, by host, GPU, model or host group."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zbx_nvidia.report import gather
+from zbx_nvidia.report.figures import Line, Money, numbers
+from zbx_nvidia.report.incidents import by_class, lost_hours
+from zbx_nvidia.report.usage import Usage, of_hours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from zbx_nvidia.report.gather import Gpu
+    from zbx_nvidia.report.period import Period
+    from zbx_nvidia.server.connection import Connection
+
+WORST = 10
+# What a report can be by: the names of the lines that a GPU counts for. One in two groups counts for both.
+BY: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
+    "host": lambda gpu: (gpu.host,),
+    "gpu": lambda gpu: (f"{gpu.host} {gpu.name}",),
+    "model": lambda gpu: (gpu.model,),
+    "group": lambda gpu: gpu.groups,
+}
+_AT_ONCE = 200  # GPUs whose trends are in memory
+
+
+@dataclass
+class Report:
+    """What `zbx-nvidia report` says.
+
+    Attributes:
+        period: Of the report.
+        by: A key of `BY`.
+        lines: By name.
+        whole: Of all GPUs, each once.
+        idle: GPUs with the most hours held but idle, the worst first.
+        classes: Class of problems -> how many, and for how many hours they were open.
+        all_hosts: Whether the user sees all hosts.
+    """
+
+    period: Period
+    by: str
+    lines: list[Line]
+    whole: Line
+    idle: list[tuple[Gpu, Usage]]
+    classes: dict[str, tuple[int, float]]
+    all_hosts: bool
+
+    @property
+    def notes(self) -> list[str]:
+        """What the figures do not say."""
+        usage = self.whole.usage
+        missing = usage.hours - usage.covered
+        told = {
+            f"For {missing:,.1f} of {usage.hours:,.0f} GPU-hours Zabbix has no values. They count as nothing.": missing,
+            "~ is mean power times time: some cards have no energy counter.": usage.estimated,
+            "Throttled is the least that it can be: for heat and by the power brake.": usage.throttled,
+            "Only of the hosts that this user can read.": not self.all_hosts,
+        }
+        return [note for note, applies in told.items() if applies]
+
+    def as_json(self, money: Money) -> dict[str, Any]:
+        """The same for programs; hours are GPU-hours, shares are of 1."""
+        return {
+            "since": self.period.since,
+            "until": self.period.until,
+            "by": self.by,
+            "all_hosts": self.all_hosts,
+            "total": numbers(self.whole, money),
+            "lines": [numbers(line, money) for line in self.lines],
+            "held_idle": [
+                {"host": gpu.host, "gpu": gpu.uuid, "model": gpu.model, "hours": round(usage.held_idle, 3)}
+                for gpu, usage in self.idle
+            ],
+            "incidents": {scope: {"count": count, "hours": hours} for scope, (count, hours) in self.classes.items()},
+        }
+
+
+def make(  # noqa: PLR0913  what a report is of
+    zabbix: Connection,
+    found: Sequence[Gpu],
+    period: Period,
+    by: str,
+    *,
+    all_hosts: bool,
+    step: Callable[[int], None],
+) -> Report:
+    """Asks for all that a report says, some GPUs at a time.
+
+    Args:
+        zabbix: The server.
+        found: The GPUs.
+        period: Of the report.
+        by: A key of `BY`.
+        all_hosts: Whether the user sees all hosts.
+        step: Called with how many hours of items are done.
+    """
+    incidents = gather.incidents(zabbix, found, period)
+    of_host = defaultdict(list)
+    for one in incidents:
+        of_host[one.hostid].append(one)
+    lines: dict[str, Line] = {}
+    whole = Line("total")
+    each: list[tuple[Gpu, Usage]] = []
+    for some in _by_host(found):
+        gather.fill(zabbix, some, period, step)
+        for gpu in some:
+            usage = of_hours(gpu.hours, period)
+            gpu.hours.clear()
+            usage.lost = lost_hours(of_host[gpu.hostid], gpu.hostid, gpu.short)
+            whole.add(usage)
+            for name in BY[by](gpu):
+                lines.setdefault(name, Line(name)).add(usage)
+            each.append((gpu, usage))
+    worst = sorted((one for one in each if one[1].held_idle > 0), key=lambda one: -one[1].held_idle)[:WORST]
+    return Report(
+        period=period,
+        by=by,
+        lines=[lines[name] for name in sorted(lines)],
+        whole=whole,
+        idle=worst,
+        classes=by_class(incidents),
+        all_hosts=all_hosts,
+    )
+
+
+def _by_host(found: Sequence[Gpu]) -> Iterable[list[Gpu]]:
+    """Some GPUs at a time, all of a host together."""
+    some: list[Gpu] = []
+    for gpu in found:
+        if len(some) >= _AT_ONCE and gpu.hostid != some[-1].hostid:
+            yield some
+            some = []
+        some.append(gpu)
+    if some:
+        yield some
