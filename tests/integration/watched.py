@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, METRICS
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT
+from zbx_nvidia.catalog.status import HOST_BUSY
 from zbx_nvidia.cli.main import main
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ COMMANDS = dict(
     for line in (REPOSITORY / "userparameters" / "nvidia.conf").read_text(encoding="utf-8").splitlines()
     if line.startswith("UserParameter=")
 )
+TOO_BUSY = HOST_BUSY.code
 PARTS = tuple(metric for metric in METRICS if metric not in HOST_METRICS and metric != PRESENT)
 UNTIL_AN_XID = {"xid_last", "xid_last_time"}  # items that have no value until there is one
 SECTIONS = {"gpu": "gpus", **{entity.name: entity.section for entity in ENTITIES}}
@@ -118,10 +121,15 @@ def items(stack: Stack, host: str) -> dict[str, dict[str, Any]]:
 
 
 def document(stack: Stack, service: str, port: int = 10050, key: str = DOCUMENT) -> dict[str, Any]:
-    """What the host's agent answers now."""
-    text = stack.exec(service, "zabbix_get", "-s", "127.0.0.1", "-p", str(port), "-k", key)
-    found: dict[str, Any] = json.loads(text)
-    return found
+    """What the host's agent answers now; asked again if the machine was too busy to read anything."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        found: dict[str, Any] = json.loads(
+            stack.exec(service, "zabbix_get", "-s", "127.0.0.1", "-p", str(port), "-k", key)
+        )
+        if found.get("status", {}).get("code") != TOO_BUSY or time.monotonic() > end:
+            return found
+        time.sleep(1)
 
 
 def parts(found: dict[str, Any], entity: str) -> dict[str, dict[str, Any]]:
