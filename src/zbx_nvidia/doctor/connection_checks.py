@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.server_checks import ADD_HOST
-from zbx_nvidia.server.hosts import AGENT
+from zbx_nvidia.server.wanted import AGENT
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import Object, ServerState

@@ -12,7 +12,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import State
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
-from zbx_nvidia.server.hosts import lineage
+from zbx_nvidia.server.find import lineage
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.host_state import AgentFacts

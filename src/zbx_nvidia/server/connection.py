@@ -35,7 +35,7 @@ import urllib3
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 
 from zbx_nvidia.errors import RefusedError, ServerError, UsageError, printable
-from zbx_nvidia.server import explain, shapes, transport, versions
+from zbx_nvidia.server import explain, shapes, transport, versions, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +52,7 @@ PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt of a call
 # HTTP status with which a reverse proxy says that it allows no more requests, or that its backend does not answer.
 BUSY = (429, 502, 503, 504)
 LONGEST_TEXT = 1000  # characters of a server's reason: Zabbix's have up to 300
+SUPER_ADMIN = "3"  # Zabbix's number for that type of user
 LONGEST_PAUSE = 30.0  # s that a server may ask for between two attempts
 READS = ("apiinfo.version", "configuration.export", "configuration.importcompare", "user.checkAuthentication")
 
@@ -244,6 +245,7 @@ class Connection:
         self._user = login.user
         self._sent: set[str] = set()  # other secrets that were sent
         self._accepted = False  # whether the front end has accepted the credentials
+        self._type = ""  # Zabbix's number for the user's type; empty until it is asked for
 
     def log_in(self) -> None:
         """Finds the version and checks the credentials."""
@@ -259,11 +261,20 @@ class Connection:
         if self._login.token:
             self._attempt("apiinfo.version", lambda: self._api.login(api_token=self._login.token))
             # The login above does not check the token. This call does, and returns its user.
-            self._user = self.call("user.checkAuthentication", {"token": self._login.token})["username"]
+            user = self.call("user.checkAuthentication", {"token": self._login.token})
+            self._user, self._type = user["username"], str(user.get("type", ""))
         else:
             self._attempt("user.login", lambda: self._api.login(self._login.user, self._login.password))
         self._accepted = True
         logger.debug("logged in to Zabbix %s at %s", text, self.url)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the user sees every object. For anyone but a Super admin, what is not seen may be there."""
+        if not self._type:
+            user = self.call("user.checkAuthentication", {"sessionid": self._api.auth})
+            self._type = str(user.get("type", "")) or "unknown"
+        return self._type == SUPER_ADMIN
 
     def note_clock(self, response: requests.Response, **_: object) -> None:
         """Notes the web server's clock, since Zabbix's API does not return its own."""
@@ -281,8 +292,8 @@ class Connection:
 
     def call(self, method: str, params: Mapping[str, Any] | list[Any] | None = None) -> Any:  # noqa: ANN401  JSON
         """Calls a method of the API and returns its result; retries one that only reads."""
-        if isinstance(params, dict) and params.get("tls_psk"):
-            self._sent.add(str(params["tls_psk"]))
+        if isinstance(params, dict):
+            self._note_secrets(params)
         result = self._attempt(
             method,
             lambda: self._api.do_request(method, params)["result"],
@@ -291,6 +302,11 @@ class Connection:
         where = self.answers(method)
         with shapes.in_form(where):
             return shapes.checked(where, method, params, result)
+
+    def _note_secrets(self, params: dict[str, Any]) -> None:
+        """Remembers what a request sends, and no message may repeat."""
+        secret = [macro.get("value") for macro in params.get("macros", []) if macro.get("type") == wanted.SECRET]
+        self._sent |= {str(text) for text in (params.get("tls_psk"), *secret) if text}
 
     def answers(self, method: str) -> str:
         """How a line about an answer begins."""

@@ -11,7 +11,7 @@ from zbx_nvidia.doctor import connection_checks, server_checks
 from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN
 from zbx_nvidia.doctor.host_state import AgentFacts
 from zbx_nvidia.doctor.server_state import ServerState
-from zbx_nvidia.server.hosts import AGENT
+from zbx_nvidia.server.wanted import AGENT
 
 FACTS = AgentFacts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
 
