@@ -17,7 +17,9 @@ from scripts.generate.coverage import covered
 from scripts.generate.doctor import doctor
 from scripts.generate.metrics import metrics
 from scripts.generate.page import ROOT
+from scripts.generate.releases import release
 from scripts.generate.schema import links_schema, schema
+from zbx_nvidia import __version__
 from zbx_nvidia.collector.resident import config
 from zbx_nvidia.template import SERIES, TEMPLATE_NAMES, VARIANTS, render, userparameters
 
@@ -34,6 +36,7 @@ def files() -> dict[str, str]:
     wanted["systemd/agent.conf"] = config.example()
     wanted["docs/COMMANDS.md"] = manual.markdown()
     wanted |= {f"docs/man/{name}": text for name, text in manual.pages().items()}
+    wanted[f"src/zbx_nvidia/template/releases/{__version__}.json"] = release()
     wanted["docs/METRICS.md"] = metrics()
     wanted["docs/ALERTS.md"] = alerts()
     wanted["docs/COSTS.md"] = costs()

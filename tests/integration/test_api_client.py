@@ -8,24 +8,28 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.integration.watched import Client
 from zbx_nvidia.doctor.server_state import ServerState
-from zbx_nvidia.server import templates, versions
+from zbx_nvidia.server import inherited, merge, templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
 from zbx_nvidia.template import TEMPLATE_NAMES, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -106,6 +110,10 @@ class Server:
         tokenid = self.api.token.create(name=f"{MARK} {time.monotonic_ns()}", **properties)["tokenids"][0]
         return str(self.api.token.generate(tokenid)[0]["token"])
 
+    def sql(self, statement: str) -> str:
+        psql = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-c")
+        return str(self.stack.exec("postgres", *psql, statement))
+
     def proxy(self, name: str) -> str:
         name = f"{MARK} {name}"
         active = {"name": name, "operating_mode": 0} if self.version >= (7, 0) else {"host": name, "status": 5}
@@ -143,8 +151,9 @@ class Server:
         """Removes what these tests make, the template too or all but that."""
         api = self.api
         linked = api.host.get(templateids=[row["templateid"] for row in self._ours()], output=["host"])
-        foreign = [row["host"] for row in linked if row["host"] != HOST] if self._ours() else []
+        foreign = [row["host"] for row in linked if not row["host"].startswith((HOST, MARK))] if self._ours() else []
         assert not foreign, f"run these tests first: the template is linked to {foreign}"
+        self._delete("host", api.host.get(search={"host": MARK}, startSearch=True, output=["hostid"]), "hostid")
         names = {
             "host": ("host", "hostid", [HOST]),
             "template": ("host", "templateid", [*TEMPLATE_NAMES.values(), "Renamed template"] if template else []),
@@ -345,14 +354,43 @@ def test_edit_on_a_template_of_this_version_is_not_undone_silently(server: Serve
     assert server.zbx_nvidia.ok("install-template") == f"template {TEMPLATE}\n  nothing changes\n"
 
 
-def test_secret_macro_is_not_emptied(server: Server) -> None:
+@pytest.mark.parametrize("options", [[], ["--overwrite"]], ids=["update", "overwrite"])
+def test_secret_macros_stay_secret_and_have_their_values(server: Server, options: list[str]) -> None:
     """An import cannot carry a value that nobody can read: it would be set to nothing."""
     server.install(older(server.text()))
     server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], type=1, value="hidden")
-    before = server.exported()
-    line = server.zbx_nvidia.refused("install-template")
-    assert f"would empty secret macros of the template {TEMPLATE!r}: {MACRO}: make them plain text" in line
-    assert server.exported() == before
+    server.api.usermacro.create(hostid=server.templateid(), macro="{$MINE}", type=1, value="mine too")
+    values = "select macro, value, type from hostmacro where type = 1 order by macro"
+    before = server.sql(values)
+    assert "hidden" in before
+    out = server.zbx_nvidia.ok("install-template", *options)
+    assert f"= macro {MACRO}: '(secret)'" in out
+    assert "hidden" not in out
+    assert server.sql(values) == before
+    template = server.exported()["templates"][0]
+    assert "0.1.0" in template["description"]
+    assert ("vendor" in template) == (server.version >= (7, 0))
+    assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+
+
+def test_vault_macros_of_the_template_stay(server: Server) -> None:
+    server.install(server.text())
+    server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], type=2, value="secret/zabbix:nodata")
+    for options in ([], ["--overwrite"]):
+        out = server.zbx_nvidia.ok("install-template", *options)
+        assert f"= macro {MACRO}: 'secret/zabbix:nodata'" in " ".join(out.split())
+        assert "  nothing changes\n" in out
+    assert server.macro().items() >= {"type": "2", "value": "secret/zabbix:nodata"}.items()
+
+
+def test_template_that_a_team_moved_to_its_own_group_stays_there(server: Server) -> None:
+    server.install(older(server.text()))
+    groupid = server.groups.create(name=f"{MARK} team")["groupids"][0]
+    server.api.template.update(templateid=server.templateid(), groups=[{"groupid": groupid}])
+    out = server.zbx_nvidia.ok("install-template")
+    assert f"= template group: '{MARK} team', here 'Templates/Applications'" in out
+    assert [group["name"] for group in server.exported()["templates"][0]["groups"]] == [f"{MARK} team"]
+    assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
 
 
 def test_template_group_that_was_renamed_keeps_its_name(server: Server) -> None:
@@ -421,6 +459,50 @@ def test_uninstall_of_a_linked_template_must_be_forced(server: Server) -> None:
     assert f"  - link {HOST}\n" in server.zbx_nvidia.ok("uninstall-template", "--force")
     assert not server.api.template.get(filter={"host": TEMPLATE})
     assert not server.api.item.get(hostids=server.host()["hostid"], output=["key_"])
+
+
+def test_hosts_that_are_not_seen_keep_the_template(server: Server) -> None:
+    """An Admin does not see all hosts: "none seen" is not "none"."""
+    server.zbx_nvidia.ok("install-template")
+    add_host(server)
+    client = server.user("admin", 2, "Templates/Applications")
+    for options in ([], ["--dry-run"]):
+        line = client.refused("uninstall-template", *options)
+        assert (
+            f"hosts that this user does not see may have the template {TEMPLATE!r}: run this as a Super admin" in line
+        )
+    assert server.templateid()
+    client.ok("uninstall-template", "--force")
+    line = client.refused("uninstall-template")
+    assert f"this user sees no template {TEMPLATE!r}, but only a Super admin sees all" in line
+    assert "  nothing changes\n" in client.ok("uninstall-template", "--force")
+
+
+def test_what_exists_out_of_sight_is_named_as_that(server: Server) -> None:
+    server.zbx_nvidia.ok("install-template")
+    add_host(server)
+    client = server.user("admin", 2, "Templates/Applications", "Linux servers")
+    line = client.refused("add-host", HOST, "--address", "192.0.2.10", "--group", "Linux servers")
+    assert f'"{HOST}" already exists: this user does not see it: ' in line
+    assert "rename" not in line
+    line = client.refused("add-host", "x", "--address", "192.0.2.10", "--group", "Nowhere")
+    assert "has no host group 'Nowhere' that this user can see" in line
+    groupid = server.groups.create(name=f"{MARK} team")["groupids"][0]
+    server.api.template.update(templateid=server.templateid(), groups=[{"groupid": groupid}])
+    line = client.refused("install-template")
+    assert "already exists: this user does not see it: " in line
+    assert "rename" not in line
+
+
+def test_visible_name_of_another_host(server: Server) -> None:
+    server.zbx_nvidia.ok("install-template")
+    add_host(server)
+    server.api.host.update(hostid=server.host()["hostid"], name=f"{MARK} shown")
+    line = server.zbx_nvidia.refused("add-host", f"{MARK} shown", "--address", "192.0.2.10")
+    assert f"{MARK} shown' is the visible name of the host {HOST!r}: give that name" in line
+    client = server.user("admin", 2, "Templates/Applications", "Linux servers")
+    line = client.refused("add-host", f"{MARK} shown", "--address", "192.0.2.10", "--group", "Linux servers")
+    assert "already exists: a host that this user does not see shows this name" in line
 
 
 # Hosts
@@ -541,12 +623,11 @@ def test_doctor_knows_the_proxy_of_a_group(installed: Server) -> None:
     assign = (
         f"insert into host_proxy (hostproxyid, hostid, proxyid, revision) values (1, {hostid}, {row['proxyid']}, 1)"  # noqa: S608
     )
-    psql = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-c")
-    installed.stack.exec("postgres", *psql, assign)
+    installed.sql(assign)
     try:
         found = installed.doctor("proxy")
     finally:
-        installed.stack.exec("postgres", *psql, "delete from host_proxy")
+        installed.sql("delete from host_proxy")
     assert (found["state"], found["fault"]) == ("fault", "silent")
     assert proxy in found["cause"]
 
@@ -626,10 +707,7 @@ def test_existing_host_gets_what_it_lacks_and_keeps_the_rest(installed: Server) 
     [
         (
             ["--address", "192.0.2.99", "--macro", "THEIRS=2", "--macro", "SECRET=2"],
-            (
-                "macro {$THEIRS} is '1', not '2'; macro {$SECRET} is '(secret)', not '2'; "
-                "agent interface is '192.0.2.10:10060', not '192.0.2.99:10060'"
-            ),
+            ("macro {$THEIRS} is '1', not '2'; agent interface is '192.0.2.10:10060', not '192.0.2.99:10060'"),
         ),
         (
             ["--address", "192.0.2.10", "--port", "10050"],
@@ -662,6 +740,124 @@ def test_proxy_of_others_is_changed_only_when_told_to(installed: Server) -> None
     assert add_host(installed, "--proxy", theirs) == f"host {HOST}\n  nothing changes\n"
     add_host(installed, "--proxy", ours, "--overwrite")
     assert add_host(installed, "--proxy", ours) == f"host {HOST}\n  nothing changes\n"
+
+
+def test_proxy_is_taken_away_again(installed: Server) -> None:
+    proxy = installed.proxy("proxy")
+    add_host(installed, "--proxy", proxy)
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10", "--proxy", "")
+    assert f"proxy is {proxy!r}, not '(none)': give --overwrite" in line
+    add_host(installed, "--proxy", "", "--overwrite")
+    assert not versions.proxy_of(installed.version, installed.host())
+    assert add_host(installed, "--proxy", "") == f"host {HOST}\n  nothing changes\n"
+
+
+def test_macros_of_a_host_keep_their_type(installed: Server) -> None:
+    hostid = foreign_host(installed)
+    installed.api.usermacro.create(hostid=hostid, macro="{$VAULT}", type=2, value="secret/zabbix:key")
+    given = ["--macro", "SECRET=Marker-n3w", "--macro", "VAULT=secret/zabbix:key", "--macro", '{$CONTEXT:"a"}=1']
+    out = add_host(installed, *given)
+    assert "= macro {$SECRET}, not compared: Zabbix does not return it" in out
+    assert "VAULT" not in out
+    assert "Marker" not in out
+    for options in (["--dry-run"], []):
+        out = add_host(installed, *given, *options, "--overwrite", "--verbose")
+        assert "macro {$SECRET}: '(secret)' -> '(the given value)'" in out
+        assert "Marker" not in out
+    line = installed.zbx_nvidia.refused(
+        "add-host", HOST, "--address", "192.0.2.10", "--macro", "VAULT=secret/other:key"
+    )
+    assert "vault macro {$VAULT} is 'secret/zabbix:key', not 'secret/other:key'" in line
+    macros = {macro["macro"]: macro for macro in installed.host()["macros"]}
+    assert macros["{$SECRET}"]["type"] == "1"
+    assert macros["{$VAULT}"]["type"] == "2"
+    assert "Marker-n3w" in installed.sql(f"select value from hostmacro where hostid = {hostid}")  # noqa: S608
+    # The same macro, as Zabbix compares them.
+    assert "CONTEXT" not in add_host(installed, "--macro", "{$CONTEXT:a}=1")
+
+
+def interfaces(server: Server) -> dict[str, dict[str, str]]:
+    return {one["ip"]: one for one in server.host()["interfaces"]}
+
+
+def test_address_of_an_interface_that_the_items_do_not_use(installed: Server) -> None:
+    add_host(installed)
+    hostid = installed.host()["hostid"]
+    second = {"type": 1, "main": 0, "useip": 1, "ip": "192.0.2.20", "dns": "", "port": "10050"}
+    installed.api.hostinterface.create(hostid=hostid, **second)
+    arguments = ("add-host", HOST, "--address", "192.0.2.20")
+    line = installed.zbx_nvidia.refused(*arguments)
+    assert (
+        "agent interface is '192.0.2.10:10050, which the items use', not '192.0.2.20:10050, its other one': "
+        "give --overwrite to change them"
+    ) in line
+    installed.zbx_nvidia.ok(*arguments, "--overwrite")
+    assert {ip: one["main"] for ip, one in interfaces(installed).items()} == {"192.0.2.10": "0", "192.0.2.20": "1"}
+    polled = installed.api.item.get(hostids=hostid, filter={"key_": "nvidia.get"}, output=["interfaceid"])
+    assert polled == [{**polled[0], "interfaceid": interfaces(installed)["192.0.2.20"]["interfaceid"]}]
+    assert installed.zbx_nvidia.ok(*arguments) == f"host {HOST}\n  nothing changes\n"
+
+
+def test_interface_keeps_the_name_beside_the_address(installed: Server) -> None:
+    add_host(installed)
+    (made,) = installed.host()["interfaces"]
+    installed.api.hostinterface.update(interfaceid=made["interfaceid"], dns="gpu01.example.com")
+    installed.zbx_nvidia.ok("add-host", HOST, "--address", "192.0.2.30", "--overwrite")
+    (changed,) = installed.host()["interfaces"]
+    assert changed.items() >= {"useip": "1", "ip": "192.0.2.30", "dns": "gpu01.example.com"}.items()
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "gpu01.example.com")
+    assert "agent interface is '192.0.2.30:10050', not 'gpu01.example.com:10050'" in line
+    installed.zbx_nvidia.ok("add-host", HOST, "--address", "gpu01.example.com", "--overwrite")
+    (changed,) = installed.host()["interfaces"]
+    assert changed.items() >= {"useip": "0", "ip": "192.0.2.30", "dns": "gpu01.example.com"}.items()
+
+
+def test_own_items_of_the_same_key_are_not_taken_over_without_a_word(installed: Server) -> None:
+    hostid = foreign_host(installed)
+    own = {"type": 2, "value_type": 4, "name": "Mine"}
+    (itemid,) = installed.api.item.create(hostid=hostid, key_="nvidia.get", **own)["itemids"]
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10")
+    assert f"it has items of its own, which would become the template's: nvidia.get on {HOST}: give --overwrite" in line
+    assert installed.api.item.get(itemids=itemid, output=["name"])[0]["name"] == "Mine"
+    add_host(installed, "--overwrite")
+    assert installed.api.item.get(itemids=itemid, output=["templateid"])[0]["templateid"] != "0"
+
+
+def test_template_behind_one_that_is_not_seen(installed: Server) -> None:
+    installed.company_template()
+    (group,) = installed.api.hostgroup.get(filter={"name": "Zabbix servers"}, output=["groupid"])
+    client = installed.user("admin", 2, "Templates/Applications", "Zabbix servers")
+    assert group
+    out = client.ok("add-host", HOST, "--address", "192.0.2.10")
+    assert "= items of the template, through one that this user does not see\n" in out
+    assert "  nothing changes\n" in out
+
+
+def together(client: Client, *runs: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Runs commands at once, each as a process of its own; what each ended with and said."""
+    program = str(Path(sys.executable).with_name("zbx-nvidia"))
+    environment = {**os.environ, **client.environment}
+    started = [
+        subprocess.Popen([program, *run], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for run in runs
+    ]
+    said = [process.communicate()[0] for process in started]
+    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+
+
+def test_two_runs_at_once(server: Server) -> None:
+    """The loser looks again, and ends well."""
+    client = server.zbx_nvidia
+    installs = together(client, *[("install-template",)] * 2)
+    assert [code for code, _ in installs] == [0, 0], installs
+    assert len(server.api.template.get(filter={"host": TEMPLATE})) == 1
+    add = ("add-host", HOST, "--address", "192.0.2.10")
+    adds = together(client, *[add] * 3)
+    assert [code for code, _ in adds] == [0, 0, 0], adds
+    assert client.ok(*add) == f"host {HOST}\n  nothing changes\n"
+    server.clean(template=False)
+    adds = together(client, *[("add-host", f"{MARK} {name}", "--address", "192.0.2.10") for name in "abc"])
+    assert [code for code, _ in adds] == [0, 0, 0], adds
 
 
 def test_host_with_the_other_variant_is_refused(installed: Server) -> None:
@@ -912,3 +1108,230 @@ def test_authorization_header_that_the_web_server_strips(server: Server) -> None
             return
         line = client.refused("install-template")
     assert "the web server strips the Authorization header: for Apache with PHP-FPM, set 'CGIPassAuth On'" in line
+
+
+# Updates, and what people set on hosts
+
+# Of each kind, what a person can set on a host, and an import resets on 6.0 or 7.0.
+SETTABLE: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "item": (
+        "item",
+        "itemid",
+        {
+            "status": "1",
+            "history": "5d",
+            "trends": "6d",
+            "description": "mine",
+            "tags": [{"tag": "a", "value": "b"}],
+        },
+    ),
+    "discovery rule": ("discoveryrule", "itemid", {"status": "1", "lifetime": "55d", "description": "mine"}),
+    "item prototype": (
+        "itemprototype",
+        "itemid",
+        {
+            "status": "1",
+            "discover": "1",
+            "history": "5d",
+            "trends": "6d",
+            "description": "mine",
+            "tags": [{"tag": "a", "value": "b"}],
+        },
+    ),
+    "trigger": (
+        "trigger",
+        "triggerid",
+        {
+            "status": "1",
+            "priority": "5",
+            "comments": "mine",
+            "url": "http://mine",
+            "type": "1",
+            "opdata": "mine",
+            "event_name": "mine",
+            "tags": [{"tag": "a", "value": "b"}],
+        },
+    ),
+    "trigger prototype": (
+        "triggerprototype",
+        "triggerid",
+        {
+            "status": "1",
+            "discover": "1",
+            "priority": "5",
+            "comments": "mine",
+            "url": "http://mine",
+            "type": "1",
+            "tags": [{"tag": "a", "value": "b"}],
+        },
+    ),
+    "graph prototype": ("graphprototype", "graphid", {"discover": "1"}),
+}
+
+
+def set_on_host(server: Server, hostid: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Sets every field of one object of each kind; what they have then, by kind and id."""
+    for api, identity, fields in SETTABLE.values():
+        number = {"filter": {"value_type": "3"}} if "trends" in fields else {}  # text has no trends
+        row = server.api.do_request(f"{api}.get", {"hostids": hostid, "output": [identity], **number})["result"][0]
+        server.api.do_request(f"{api}.update", {identity: row[identity], **fields})
+    return on_host(server, hostid)
+
+
+def on_host(server: Server, hostid: str) -> dict[tuple[str, str], dict[str, Any]]:
+    found = {}
+    for kind, (api, identity, fields) in SETTABLE.items():
+        request = {"hostids": hostid, "output": [identity, *(field for field in fields if field != "tags")]}
+        tags = {"selectTags": ["tag", "value"]} if "tags" in fields else {}
+        for row in server.api.do_request(f"{api}.get", {**request, **tags})["result"]:
+            found[kind, row[identity]] = row
+    return found
+
+
+@pytest.mark.parametrize("through", ["directly", "through a template"])
+def test_what_people_set_on_a_host_survives_an_update(server: Server, through: str) -> None:
+    """Every field of every kind, while each kind changes in the template."""
+    server.install(older(server.text()))
+    if through == "directly":
+        add_host(server)
+    else:
+        server.company_template()
+    hostid = server.host()["hostid"]
+    before = set_on_host(server, hostid)
+    changed = (
+        server.text()
+        .replace("description: 'Whether", "description: 'Now whether")
+        .replace(": Fan speed'", ": Fan speed now'")
+    )
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, older(changed).replace("0.0.9", "0.0.10"))
+        assert not plan.refusal
+        named = {(kept.kind, kept.name.rpartition(": ")[2]) for kept in plan.kept if not kept.option}
+        plan.apply()
+    after = on_host(server, hostid)
+    assert {key: after[key] for key in before} == before
+    rules = inherited.needed(plan.changes)
+    assert named == {
+        (kind, field)
+        for kind, (_, _, fields) in SETTABLE.items()
+        for field in fields
+        if inherited.KINDS[kind].rule in rules
+    }
+    out = server.zbx_nvidia.ok("install-template")
+    assert "  kept, whatever the options:\n" in out
+    after = on_host(server, hostid)
+    assert {key: after[key] for key in before} == before
+    assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template")
+
+
+def test_an_import_leaves_out_what_does_not_change(server: Server) -> None:
+    """The value of a macro alone: no rule touches what is inherited, so nothing must be restored."""
+    server.install(server.text())
+    add_host(server)
+    before = set_on_host(server, server.host()["hostid"])
+    server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], value="42m")
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, server.text(), overwrite=True)
+        assert [(change.kind, change.field) for change in plan.changes] == [("macro", "value")]
+        assert not plan.kept
+        plan.apply()
+    assert server.macro()["value"] != "42m"
+    assert on_host(server, server.host()["hostid"]) == before
+
+
+# From a release to the next one
+
+
+def next_release(text: str) -> str:
+    """The template as a later release may have it: a default, a switch, an item, an alert and a macro differ."""
+    text = text.replace("version: 0.1.0", "version: 0.2.0").replace("zbx-nvidia 0.1.0.", "zbx-nvidia 0.2.0.")
+    document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  makes only strings
+    template = document["zabbix_export"]["templates"][0]
+    macros = {macro["macro"]: macro for macro in template["macros"]}
+    macros[MACRO]["value"] = "8m"
+    macros["{$NVIDIA.INTERVAL}"]["value"] = "2m"
+    template["macros"] = [macro for name, macro in macros.items() if name != RETIRED_MACRO]
+    items = {item["key"]: item for item in template["items"]}
+    del items["nvidia.collector.driver_time"]
+    items["nvidia.collector.driver_cpu"]["status"] = "DISABLED"
+    new = {"uuid": "0123456789ab4def8123456789abcdef", "name": "NVIDIA: New", "type": "TRAP", "key": "nvidia.new"}
+    template["items"] = [*items.values(), {**new, "delay": "0"}]
+    rule = next(rule for rule in template["discovery_rules"] if rule["key"] == "nvidia.gpu.discovery")
+    # An alert that the later release drops, beside which its successor would stay. No other one depends on it.
+    alerts = rule["trigger_prototypes"]
+    needed = json.dumps([alert.get("dependencies") for alert in alerts])
+    alerts.remove(next(alert for alert in alerts if json.dumps(alert["name"]) not in needed))
+    return yaml.dump(document)
+
+
+RETIRED_MACRO = "{$NVIDIA.PCIE.PERIOD}"
+
+
+def records(text: str) -> dict[str, merge.Shipped]:
+    return {"0.1.0": merge.shipped(templates.parse(text))}
+
+
+def test_an_update_brings_new_defaults_and_removes_what_is_retired(server: Server) -> None:
+    old, new = server.text(), next_release(server.text())
+    server.install(old)
+    api, templateid = server.api, server.templateid()
+    api.usermacro.update(hostmacroid=server.macro("{$NVIDIA.INTERVAL}")["hostmacroid"], value="90s")
+    api.usermacro.create(hostid=templateid, macro="{$MINE}", value="mine")
+    api.item.create(hostid=templateid, name="Mine", key_="mine", type=2, value_type=3)
+    add_host(server)
+    before = {row["description"] for row in api.triggerprototype.get(templateids=templateid, output=["description"])}
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, new, releases=records(old))
+        assert not plan.refusal
+        removed = {(change.kind, change.name) for change in plan.changes if change.action == "remove"}
+        assert ("item", "NVIDIA: Driver call time") in removed
+        assert ("macro", RETIRED_MACRO) in removed
+        alerts = {name for kind, name in removed if kind == "trigger prototype"}
+        assert alerts
+        plan.apply()
+        assert templates.plan_install(zabbix, new, releases=records(old)).changes == []
+    assert server.macro()["value"] == "8m", "nobody has changed it"
+    assert server.macro("{$NVIDIA.INTERVAL}")["value"] == "90s"
+    assert server.macro("{$MINE}")["value"] == "mine"
+    items = {row["key_"]: row["status"] for row in api.item.get(hostids=templateid, output=["key_", "status"])}
+    assert "nvidia.collector.driver_time" not in items
+    assert items["nvidia.collector.driver_cpu"] == "1", "the new release ships it disabled"
+    assert {"mine", "nvidia.new"} <= items.keys()
+    assert not api.usermacro.get(hostids=templateid, filter={"macro": RETIRED_MACRO})
+    after = {row["description"] for row in api.triggerprototype.get(templateids=templateid, output=["description"])}
+    assert before - after == alerts
+    on_the_host = [row["key_"] for row in api.item.get(hostids=server.host()["hostid"], output=["key_"])]
+    assert "nvidia.collector.driver_time" not in on_the_host
+    assert "nvidia.new" in on_the_host
+
+
+def test_what_is_retired_stays_while_somebody_needs_it(server: Server) -> None:
+    old, new = server.text(), next_release(server.text())
+    server.install(old)
+    server.api.trigger.create(description="Mine", expression=f"last(/{TEMPLATE}/nvidia.collector.driver_time)>77")
+    server.api.usermacro.update(hostmacroid=server.macro(RETIRED_MACRO)["hostmacroid"], value="77s")
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, new, releases=records(old))
+        kept = {(one.kind, one.name) for one in plan.kept}
+        assert kept >= {("item", "NVIDIA: Driver call time"), ("macro", RETIRED_MACRO)}
+        plan.apply()
+    assert server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.collector.driver_time"})
+    assert server.api.trigger.get(templateids=server.templateid(), filter={"description": "Mine"})
+    assert server.macro(RETIRED_MACRO)["value"] == "77s"
+
+
+def test_keys_that_an_update_brings_and_others_have(server: Server) -> None:
+    old, new = server.text(), next_release(server.text())
+    server.install(old)
+    item = server.api.item.create(hostid=server.templateid(), name="Mine", key_="nvidia.new", type=2, value_type=3)
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, new, releases=records(old))
+        assert "has keys that you have given to objects of your own: item 'Mine' (nvidia.new)" in plan.refusal
+    server.api.item.delete(item["itemids"][0])
+    add_host(server)
+    hostid = server.host()["hostid"]
+    server.api.item.create(hostid=hostid, name="Mine", key_="nvidia.new", type=2, value_type=3)
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, new, releases=records(old))
+        assert f"keys of items that hosts have of their own: nvidia.new on {HOST}" in plan.refusal
+        assert not templates.plan_install(zabbix, new, releases=records(old), overwrite=True).refusal

@@ -119,11 +119,11 @@ def rendered(mode: str, command: str, document: str) -> str:
 
 def _next(agent: Agent, settings: Settings) -> str:
     """What to do in Zabbix after the first installation."""
-    from zbx_nvidia.zabbix_agent import config  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.zabbix_agent import config, verify  # noqa: PLC0415  so that the help is quick
 
     if settings.metadata:
         return "Next: create the autoregistration action in Zabbix, once (docs/SERVER.md)"
-    name = config.host_name(config.read(agent.config, agent.kind))
+    name = verify.host_name(agent, config.read(agent.config, agent.kind))
     add = f"zbx-nvidia add-host {shlex.quote(name)} --address ADDRESS"
     if settings.psk:
         add += " with the key, as above"

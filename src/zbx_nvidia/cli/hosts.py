@@ -66,7 +66,7 @@ def parse_macros(_ctx: click.Context, _option: click.Parameter, values: tuple[st
     show_default=True,
     help="Which template: the server polls the agent (passive), or the agent connects to the server (active).",
 )
-@click.option("--proxy", default="", help="Zabbix proxy that monitors the host.  [default: the present one, or none]")
+@click.option("--proxy", help="Zabbix proxy that monitors the host; '' for none.  [default: the present one, or none]")
 @click.option("--proxy-group", default="", help="Proxy group instead of one proxy; Zabbix 7.0 or newer.")
 @click.option("--tag", "tags", multiple=True, callback=parse_tags, metavar="TAG=VALUE", help="Host tag; repeatable.")
 @click.option(
@@ -99,7 +99,7 @@ def add_host(  # noqa: PLR0913  one for each option
     port: int | None,
     groups: tuple[str, ...],
     variant: str,
-    proxy: str,
+    proxy: str | None,
     proxy_group: str,
     tags: tuple[tuple[str, str], ...],
     macros: dict[str, str],
@@ -129,15 +129,16 @@ def add_host(  # noqa: PLR0913  one for each option
         raise UsageError("--address is missing: the server polls the agent there, unless --variant active is given")
     if port and not address:
         raise UsageError("--port without --address: give both")
-    if proxy and proxy_group:
+    if proxy is not None and proxy_group:
         raise UsageError("--proxy and --proxy-group exclude each other: give only one")
     if bool(psk_identity) != bool(psk_file):
         raise UsageError("--psk-identity and --psk-file belong together: give both")
     from zbx_nvidia.host import installation  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.server.wanted import Wanted  # noqa: PLC0415  as above
     from zbx_nvidia.template import TEMPLATE_NAMES  # noqa: PLC0415  so that the help is quick
 
-    wanted = hosts.Wanted(
+    wanted = Wanted(
         name=name,
         template=TEMPLATE_NAMES[variant],
         excluded=tuple(template for other, template in TEMPLATE_NAMES.items() if other != variant),

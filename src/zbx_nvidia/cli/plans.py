@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zbx_nvidia.errors import ServerError
+from zbx_nvidia.errors import RefusedError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def show_and_apply(plans: list[Plan], *, dry_run: bool, verbose: bool, as_json: 
     if apply:
         for plan in plans:
             if plan.changes:
-                plan.apply()
+                _apply(plan)
     if as_json:
         document = {"changed": changed, "applied": apply, "plans": [as_data(plan) for plan in plans]}
         click.echo(json.dumps(document, indent=2))
@@ -55,3 +55,28 @@ def show_and_apply(plans: list[Plan], *, dry_run: bool, verbose: bool, as_json: 
     if refusals:
         raise ServerError("; ".join(refusals))
     return apply
+
+
+def _apply(plan: Plan) -> None:
+    """Makes the changes. If the server refuses them since another run was faster, those that are left then."""
+    while True:
+        try:
+            plan.apply()
+        except RefusedError as error:
+            refused = error
+        else:
+            return
+        now = _again(plan)
+        if now is None or now.refusal or now.changes == plan.changes:
+            raise refused
+        if not now.changes:
+            return
+        plan = now
+
+
+def _again(plan: Plan) -> Plan | None:
+    """The plan with what the server has now; None if there is none."""
+    try:
+        return plan.again() if plan.again else None
+    except ServerError:
+        return None

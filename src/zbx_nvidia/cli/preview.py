@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 WIDTH = 80
 WORDS = {"add": "added", "update": "changed", "remove": "removed"}
 SIGNS = {"add": "+", "update": "~", "remove": "-"}
-KEPT = {"--overwrite": "as set on the server", "--prune": "not part of this version"}
+KEPT = {
+    "--overwrite": "as set on the server (change with --overwrite)",
+    "--prune": "not part of this version (change with --prune)",
+    "": "whatever the options",
+}
 FEW = 5  # objects that need no counts above them; places of one object that are shown without --verbose
 LISTED = 20  # objects added, and changed, without --verbose; what is removed is always listed
 CONTEXT = 16  # characters of a common beginning or end that stay at least
@@ -41,6 +45,8 @@ def as_lines(plan: Plan, width: int = WIDTH, *, verbose: bool = False) -> Iterat
         if len(changed) > len(shown):
             yield f"  {SIGNS[action]} and {len(changed) - len(shown)} more: --verbose lists them"
     yield from _kept(plan, width, verbose=verbose)
+    for note in plan.notes:
+        yield from _wrapped(note, width, " " * 8, "  note: ")
     if not plan.changes:
         yield "  nothing changes"
 
@@ -127,10 +133,10 @@ def _kept(plan: Plan, width: int, *, verbose: bool) -> Iterator[str]:
     for option, title in KEPT.items():
         kept = [kept for kept in plan.kept if kept.option == option]
         if kept:
-            yield f"  kept, {title} (change with {option}):"
+            yield f"  kept, {title}:"
         for one in kept:
             values = f": {one.value!r}, here {one.own!r}" if one.value or one.own else ""
-            line = f"    = {one.kind} {one.name}{values}"
+            line = f"    = {one.kind} {one.name}".rstrip() + values
             yield from _wrapped(_one_line(line).strip(), width, " " * 8, " " * 4) if verbose else [_clip(line, width)]
 
 

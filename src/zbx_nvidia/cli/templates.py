@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zbx_nvidia.cli.connection import Connect
+    from zbx_nvidia.server.merge import Shipped
 
 variant_option = click.option(
     "--variant",
@@ -56,8 +57,8 @@ def install_template(  # noqa: PLR0913  one for each option
     with connect() as zabbix:
         warn = functools.cache(functools.partial(click.echo, err=True))  # once, also for two variants
         plans = [
-            templates.plan_newest(zabbix, render, warn, overwrite=overwrite, prune=prune)
-            for render in _renderers(variant)
+            templates.plan_newest(zabbix, render, warn, overwrite=overwrite, prune=prune, releases=_releases(one))
+            for one, render in _renderers(variant).items()
         ]
         applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
     new = any((change.action, change.kind) == ("add", "template") for plan in plans for change in plan.changes)
@@ -89,13 +90,25 @@ def uninstall_template(  # noqa: PLR0913  one for each option
 
     with connect() as zabbix:
         series = versions.dialect(zabbix.version)
-        plans = [templates.plan_uninstall(zabbix, render(series), force=force) for render in _renderers(variant)]
+        plans = [
+            templates.plan_uninstall(zabbix, render(series), force=force) for render in _renderers(variant).values()
+        ]
         show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
 
 
-def _renderers(variant: str) -> list[Callable[[str], str]]:
+def _releases(variant: str) -> dict[str, Shipped]:
+    from zbx_nvidia.server.merge import Shipped  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.template.releases import releases  # noqa: PLC0415  as above
+
+    return {
+        version: Shipped(one["macros"], one["switches"], frozenset(one["tags"]), frozenset(one["objects"]))
+        for version, one in releases(variant).items()
+    }
+
+
+def _renderers(variant: str) -> dict[str, Callable[[str], str]]:
     """For each chosen variant: what makes its template file for a series."""
     from zbx_nvidia.template import TEMPLATE_NAMES, render  # noqa: PLC0415  so that the help is quick
 
     chosen = TEMPLATE_NAMES if variant == "both" else (variant,)
-    return [functools.partial(render, variant=one) for one in chosen]
+    return {one: functools.partial(render, variant=one) for one in chosen}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.server_checks import ADD_HOST
-from zbx_nvidia.server.hosts import AGENT
+from zbx_nvidia.server.wanted import AGENT
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import Object, ServerState
@@ -134,6 +134,13 @@ REFUSED = Fault(
     fix="Add the server's address, as the agent sees it, to Server= in the agent's configuration. Then restart the "
     "agent. Its log shows the address that it refused.",
 )
+DROPPED = Fault(
+    "dropped",
+    cause="The agent closes the server's connection without an answer. Zabbix uses the same words for two causes: the "
+    "agent's Server= does not allow the server, or the agent requires encryption (TLSAccept=) that the host in Zabbix "
+    "does not use. Zabbix reports: {said}",
+    fix="Run the doctor on that host: it sees both settings. Or read the agent's log there, which names the cause.",
+)
 KEYS_DIFFER = Fault(
     "encryption",
     cause="Server and agent cannot agree on encryption: {said}",
@@ -159,6 +166,7 @@ AGENT_SILENT = Fault(
     "Server reaches agent",
     SERVER,
     REFUSED,
+    DROPPED,
     KEYS_DIFFER,
     UNREACHABLE,
     AGENT_SILENT,
@@ -177,7 +185,10 @@ def reach(server: ServerState) -> Result:
         return unseen("Zabbix has not tried yet")
     said = " ".join(str(row["error"]).split()).rstrip(".") + "."
     address = shlex.quote(_address(row))
-    if re.search(r"access permissions|access restrictions", said):
+    if re.search(r"access permissions|access restrictions|empty response", said):
+        if server.facts is None:
+            raise DROPPED(said, said=said)
+        # The check of encryption has seen the agent's own settings, and has passed.
         raise REFUSED(said, said=said)
     if re.search(r"TLS|PSK|SSL|gnutls|handshake|encrypt", said, re.IGNORECASE):
         raise KEYS_DIFFER(said, said=said, host=server.quoted_name, address=address, url=server.zabbix.url)

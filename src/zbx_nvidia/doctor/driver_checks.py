@@ -16,7 +16,8 @@ from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import permissions, system
 
 LIBRARY = "libnvidia-ml.so.1"
-ALL_WELL = ("nvml", "gpus")  # if these are good, the driver works, whatever of it cannot be seen
+ANSWERS = ("nvml",)  # if this is good, the driver has GPUs, whatever of it cannot be seen
+ALL_WELL = ("nvml", "gpus")  # and if these are, it has all of them
 ALL_RW, GROUP_RW = 0o006, 0o060
 # As NVIDIA and most distributions call it; Debian's packages name their branch: nvidia-current, nvidia-legacy-390xx,
 # nvidia-tesla-470. The kernel has modules of its own whose names begin so, such as nvidia-wmi-ec-backlight.
@@ -99,7 +100,7 @@ NOT_ON_BUS = Fault(
 )
 
 
-@check("bus", "GPU on the PCI bus", DRIVER, NOT_ON_BUS, outvoted_by=ALL_WELL)
+@check("bus", "GPU on the PCI bus", DRIVER, NOT_ON_BUS, outvoted_by=ANSWERS)
 def bus(host: HostState) -> Result:
     """Does /sys/bus/pci/devices list a display of vendor 10de?"""
     gpus = pci_devices(host)
@@ -155,7 +156,7 @@ NOT_LOADED = Fault(
     NOT_BUILT,
     NOT_LOADED,
     needs=("bus",),
-    outvoted_by=ALL_WELL,
+    outvoted_by=ANSWERS,
 )
 def module(host: HostState) -> Result:
     """Is /proc/driver/nvidia there, and if not, which module holds the card?"""
@@ -286,7 +287,7 @@ VERSION_MISMATCH = Fault(
     LIBRARY_UNREADABLE,
     VERSION_MISMATCH,
     needs=("systemd", "module"),
-    outvoted_by=ALL_WELL,
+    outvoted_by=ANSWERS,
 )
 def library(host: HostState) -> Result:
     """Does the linker find the library, may the reader read it, and does its version match the kernel module?"""

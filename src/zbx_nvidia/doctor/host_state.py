@@ -22,7 +22,7 @@ from zbx_nvidia.errors import HostError, ZbxNvidiaError
 from zbx_nvidia.host import installation, paths, permissions, system
 from zbx_nvidia.host.reading import read
 from zbx_nvidia.zabbix_agent import config as configuration
-from zbx_nvidia.zabbix_agent import find, processes
+from zbx_nvidia.zabbix_agent import find, processes, verify
 from zbx_nvidia.zabbix_agent.passive_check import PORT
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def host_name(host: HostState) -> str:
     if not host.agents:
         return socket.gethostname()
     try:
-        return configuration.host_name(host.configuration)
+        return verify.host_name(host.agent, host.configuration)
     except HostError:
         return socket.gethostname()
 

@@ -20,6 +20,7 @@ SILENT = 60  # s after which a server, which writes its time every few, counts a
 SILENT_PROXY = 150  # s; one of 6.0 calls once a minute when it has nothing else to send
 WITHOUT_DATA = "1"  # a maintenance without data collection
 IMPORT = "\n    zbx-nvidia install-template --url {url} --token-file FILE"
+UPDATE = "\n    zbx-nvidia install-template --variant {variant} --url {url} --token-file FILE"
 ADD_HOST = "\n    zbx-nvidia add-host {host} --address ADDRESS --url {url} --token-file FILE"
 RESTART_PROXY = "\n    systemctl restart zabbix-proxy\n    journalctl -u zabbix-proxy -n 20"
 
@@ -72,7 +73,7 @@ NO_TEMPLATE = Fault(
 OTHER_VERSION = Fault(
     "version",
     cause="The template {name!r} on the server has version {found}, but this package has version {own}.",
-    fix=f"Update the template, or this package:{IMPORT}",
+    fix=f"Update the template, or this package:{UPDATE}",
 )
 
 
@@ -86,10 +87,11 @@ def template(server: ServerState) -> Result:
         return unseen("this user may see the host, but not its template")
     if not rows:
         raise NO_TEMPLATE(name=names[0], url=server.zabbix.url)
-    for name, row in rows.items():
-        version = versions.template_version(row)
+    for variant, name in TEMPLATE_NAMES.items():
+        version = versions.template_version(rows[name]) if name in rows else __version__
         if version != __version__:
-            raise OTHER_VERSION(name=name, found=version or "unknown", own=__version__, url=server.zabbix.url)
+            url = server.zabbix.url
+            raise OTHER_VERSION(name=name, found=version or "unknown", own=__version__, variant=variant, url=url)
     return good(", ".join(f"{name} {__version__}" for name in rows))
 
 

@@ -12,7 +12,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import State
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
-from zbx_nvidia.server.hosts import lineage
+from zbx_nvidia.server.find import lineage
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.host_state import AgentFacts
@@ -35,6 +35,7 @@ ITEM_FIELDS = (
     "type",
     "delay",
     "templateid",
+    "value_type",
 )
 
 
@@ -98,6 +99,13 @@ class ServerState(State):
             "startSearch": True,
         }
         return {row["key_"]: row for row in self.zabbix.call("item.get", request)}
+
+    def last_stored(self, row: Object) -> float:
+        """When an item stored its last value; 0 if never. Zabbix says so of the last day alone."""
+        newest = {"sortfield": "clock", "sortorder": "DESC", "limit": 1}
+        request = {"itemids": [row["itemid"]], "history": int(row["value_type"]), "output": ["clock"], **newest}
+        rows = self.zabbix.call("history.get", request)
+        return float(rows[0]["clock"]) if rows else 0.0
 
     @property
     def master(self) -> Object:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
 from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
+from zbx_nvidia.doctor.host_state import span
 from zbx_nvidia.doctor.server_checks import IMPORT
 from zbx_nvidia.doctor.server_state import PREFIX
 
@@ -44,7 +45,7 @@ NO_VALUE = Fault(
 )
 OLD_VALUE = Fault(
     "old",
-    cause="The last value of the host {name!r} is {age} s old, but one should arrive every {interval:g} s.",
+    cause="The last value of the host {name!r} is {age} old, but one should arrive every {interval:g} s.",
     fix="See the checks above. If all of them are good, the server is behind. Check its queue (Administration > Queue) "
     "and its log:\n    journalctl -u zabbix-server -n 50",
 )
@@ -54,11 +55,12 @@ OLD_VALUE = Fault(
 def values(server: ServerState) -> Result:
     """How old is the last value of the document's time?"""
     row = server.items.get(TIMESTAMP.item_key)
-    if row is None or row["lastclock"] == "0":
+    last = 0.0 if row is None else float(row["lastclock"]) or server.last_stored(row)
+    if not last:
         raise NO_VALUE("no value yet", name=server.name)
-    age = server.now - float(row["lastclock"])
+    age = server.now - last
     if age > MISSES * server.interval + LATE:
-        raise OLD_VALUE(f"{age:.0f} s", name=server.name, age=f"{age:.0f}", interval=server.interval)
+        raise OLD_VALUE(span(age), name=server.name, age=span(age), interval=server.interval)
     return good(f"{max(age, 0):.0f} s")
 
 

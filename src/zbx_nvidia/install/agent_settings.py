@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError, UsageError
-from zbx_nvidia.zabbix_agent.config import host_name
+from zbx_nvidia.zabbix_agent.verify import host_name
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
@@ -75,7 +75,8 @@ def wanted(agent: Agent, configuration: Configuration, settings: Settings, earli
     """
     values = dict(earlier)
     if settings.server:
-        values["Server"] = _with_this_machine(settings.server)
+        # A cluster is "a;b" for ServerActive= alone, which keeps it as one.
+        values["Server"] = _with_this_machine(settings.server.replace(";", ","))
         active = ",".join(entry for entry in map(str.strip, settings.server.split(",")) if _can_be_called(entry))
         if active:
             values["ServerActive"] = active
@@ -112,7 +113,7 @@ def _psk(agent: Agent, configuration: Configuration, settings: Settings, earlier
     return {
         "TLSConnect": "psk",
         "TLSAccept": "psk",
-        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(configuration)}"[:IDENTITY],
+        "TLSPSKIdentity": identity or f"zbx-nvidia-{host_name(agent, configuration)}"[:IDENTITY],
         "TLSPSKFile": str(Path(file)),
     }
 
@@ -137,6 +138,8 @@ def _is_this_machine(entry: str) -> bool:
 
 def _can_be_called(entry: str) -> bool:
     """Whether the agent can connect to an entry of --server. Networks and this machine are for passive checks only."""
+    if ";" in entry:
+        return all(_can_be_called(node.strip()) for node in entry.split(";"))
     network = _network(entry)
     is_host = network is None or network.num_addresses == 1  # a name may have a port
     return bool(entry) and is_host and not _is_this_machine(entry)

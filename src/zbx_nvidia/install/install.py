@@ -326,7 +326,7 @@ class _Work(_Running):
         identity = wanted["TLSPSKIdentity"]
         self.notes.append(
             f"The key of identity {identity!r} is in {path}. Add it to Zabbix: run `zbx-nvidia add-host "
-            f"{shlex.quote(config.host_name(self.configuration))} --address ADDRESS "
+            f"{shlex.quote(verify.host_name(self.agent, self.configuration))} --address ADDRESS "
             f"--psk-identity {shlex.quote(identity)} --psk-file FILE`"
         )
         if not os.path.lexists(path):

@@ -35,7 +35,7 @@ import urllib3
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 
 from zbx_nvidia.errors import RefusedError, ServerError, UsageError, printable
-from zbx_nvidia.server import explain, shapes, transport, versions
+from zbx_nvidia.server import explain, shapes, transport, versions, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -292,8 +292,8 @@ class Connection:
 
     def call(self, method: str, params: Mapping[str, Any] | list[Any] | None = None) -> Any:  # noqa: ANN401  JSON
         """Calls a method of the API and returns its result; retries one that only reads."""
-        if isinstance(params, dict) and params.get("tls_psk"):
-            self._sent.add(str(params["tls_psk"]))
+        if isinstance(params, dict):
+            self._note_secrets(params)
         result = self._attempt(
             method,
             lambda: self._api.do_request(method, params)["result"],
@@ -302,6 +302,11 @@ class Connection:
         where = self.answers(method)
         with shapes.in_form(where):
             return shapes.checked(where, method, params, result)
+
+    def _note_secrets(self, params: dict[str, Any]) -> None:
+        """Remembers what a request sends, and no message may repeat."""
+        secret = [macro.get("value") for macro in params.get("macros", []) if macro.get("type") == wanted.SECRET]
+        self._sent |= {str(text) for text in (params.get("tls_psk"), *secret) if text}
 
     def answers(self, method: str) -> str:
         """How a line about an answer begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.server.hosts import host_groups
+from zbx_nvidia.server.find import host_groups
 from zbx_nvidia.server.plan import Change, Plan
 
 if TYPE_CHECKING:

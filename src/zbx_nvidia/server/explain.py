@@ -17,6 +17,10 @@ NO_TEMPLATE_GROUP = (
     "the template's group does not exist, or this user cannot see it, and only a Super admin can create it: "
     "run this once as a Super admin, or use an Admin with write access to the group"
 )
+UNSEEN = (
+    "this user does not see it: give its user group access to the group that it is in, or use a Super admin; "
+    "if another run has just added it, run this again"
+)
 # A part of "METHOD: ERROR" in lower case -> what to do. Zabbix uses the same error code for different errors.
 ADVICE = (
     ("incorrect user name or password", "check both; repeated failures block the account for 30 s"),
@@ -33,7 +37,11 @@ ADVICE = (
         "entry with uuid",
         "this user does not see all of the template: link it to a host that the user may read, or use a Super admin",
     ),
-    ("already exists", "rename one of the two, or remove the other"),
+    (
+        "same visible name",
+        "a host that this user does not see shows this name: choose another technical name, or use a Super admin",
+    ),
+    ("already exists", UNSEEN),
 )
 
 

@@ -41,7 +41,7 @@ class Kept:
         name: the object's name.
         value: what the server has; empty if the whole object is kept.
         own: what the option below would set.
-        option: the option that would change it, --overwrite or --prune.
+        option: the option that would change it, --overwrite or --prune; empty if none does, as it is set on a host.
     """
 
     kind: str
@@ -62,6 +62,8 @@ class Plan:
         kept: what differs and is kept.
         refusal: why the changes must not be made, and which option would allow them; empty if nothing is against them.
         apply: makes the changes.
+        notes: what the user must know before that, in one line each.
+        again: the same plan with what the server has now, if a run beside this one may have changed it.
     """
 
     kind: str
@@ -70,6 +72,8 @@ class Plan:
     kept: list[Kept] = field(default_factory=list)
     refusal: str = ""
     apply: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    notes: list[str] = field(default_factory=list)
+    again: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
@@ -80,4 +84,5 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "changes": [vars(change) for change in plan.changes],
         "kept": [vars(kept) for kept in plan.kept],
         "refusal": plan.refusal,
+        "notes": plan.notes,
     }

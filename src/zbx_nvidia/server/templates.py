@@ -11,27 +11,35 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from zbx_nvidia.errors import RefusedError, ServerError
-from zbx_nvidia.server import merge, shapes, versions
+from zbx_nvidia.server import difference, find, inherited, merge, shapes, versions
 from zbx_nvidia.server.plan import Change, Kept, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
 
     from zbx_nvidia.server.connection import Connection
-    from zbx_nvidia.server.merge import Object
+    from zbx_nvidia.server.merge import Object, Shipped
 
 PARTS = ("items", "triggers", "graphs", "discoveryRules", "valueMaps", "templateDashboards")
+SECTION_PARTS = {  # sections of an export; those of prototypes belong to the discovery rules
+    "items": "items",
+    "triggers": "triggers",
+    "graphs": "graphs",
+    "valuemaps": "valueMaps",
+    "dashboards": "templateDashboards",
+}
 NAMED = 5  # how many names a message has at most
 WIZARD = ("wizard_ready", "readme", "config")  # what a file for 7.4 has in addition to that for 7.0
 
 
-def plan_newest(
+def plan_newest(  # noqa: PLR0913  one for each option
     zabbix: Connection,
     render: Callable[[str], str],
     warn: Callable[[str], None],
     *,
     prune: bool = False,
     overwrite: bool = False,
+    releases: Mapping[str, Shipped] | None = None,
 ) -> Plan:
     """The plan for the newest template file that the server accepts.
 
@@ -43,9 +51,10 @@ def plan_newest(
         warn: takes one line, if an older file is used.
         prune: as for `plan_install`.
         overwrite: as for `plan_install`.
+        releases: as for `plan_install`.
     """
     newest, *older = versions.dialects(zabbix.version)
-    plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite)
+    plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite, releases=releases)
     if not versions.has_wizard(zabbix.version):
         return plan(render(newest))
 
@@ -77,7 +86,14 @@ def plan_newest(
     return instead
 
 
-def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrite: bool = False) -> Plan:
+def plan_install(
+    zabbix: Connection,
+    text: str,
+    *,
+    prune: bool = False,
+    overwrite: bool = False,
+    releases: Mapping[str, Shipped] | None = None,
+) -> Plan:
     """The changes that an import of this template makes on the server, and the import.
 
     Args:
@@ -85,36 +101,78 @@ def plan_install(zabbix: Connection, text: str, *, prune: bool = False, overwrit
         text: the template file, one template with its group, in the server's dialect.
         prune: remove objects that only the server's template has.
         overwrite: replace what people changed on the server's template with the file's values.
+        releases: what each release shipped, by version.
     """
-    file = _parse(text)
+    file = parse(text)
     template = file["templates"][0]
     name = template["template"]
-    create_groups = _adopt_groups(zabbix, file)
+    _adopt_groups(zabbix, file)
     existing = _find(zabbix, template)
-    kept: list[Kept] = []
+    again = partial(plan_install, zabbix, text, prune=prune, overwrite=overwrite, releases=releases)
+    if not existing:
+        request, changes = _compare(zabbix, file, prune=prune)
+        return Plan("template", name, changes, apply=partial(zabbix.call, "configuration.import", request), again=again)
+    options = {"format": "json", "options": {"templates": [existing["templateid"]]}}
+    exported = zabbix.answers("configuration.export")
+    server = shapes.parsed(exported, zabbix.call("configuration.export", options))["zabbix_export"]
     document = copy.deepcopy(file)
-    server: Object | None = None
-    if existing:
-        options = {"format": "json", "options": {"templates": [existing["templateid"]]}}
-        exported = zabbix.answers("configuration.export")
-        server = shapes.parsed(exported, zabbix.call("configuration.export", options))["zabbix_export"]
-        with shapes.in_form(exported):
-            if not overwrite:
-                kept += merge.keep_values(document, server)
-            if not prune:
-                kept += _keep_additions(zabbix, document, server)
-    request = {
-        "format": "json",
-        "source": json.dumps({"zabbix_export": document}),
-        "rules": import_rules(zabbix.version, prune=prune, create_groups=create_groups),
-    }
-    difference = zabbix.call("configuration.importcompare", request)
+    gone: dict[str, str] = {}
+    with shapes.in_form(exported):
+        shipped = releases or {}
+        if overwrite:
+            kept = merge.keep_secrets(document, server)
+        else:
+            kept = merge.keep_values(document, server, shipped.get(versions.template_version(server["templates"][0])))
+        if not prune:
+            gone = merge.retired(document, server, shipped.values())
+            kept += _keep_additions(zabbix, document, server, shipped.values(), gone)
+        secret = merge.secret_macros(document["templates"][0])
+        refusal = _taken(zabbix, name, merge.taken(file, server, shipped.values()))
+    request, changes = _compare(zabbix, document, prune=prune, gone=gone.values(), secret=bool(secret))
+    if not overwrite:
+        refusal = refusal or _edited(zabbix, template, server["templates"][0], changes)
+        refusal = refusal or _own_items(zabbix, file, server["templates"][0], existing["hosts"])
+    rules = inherited.needed(changes)
+    for rule in inherited.RULES.keys() - rules:
+        del request["rules"][rule]
+    with shapes.in_form(zabbix.answers("template.get")):
+        settings = inherited.Settings(zabbix, existing["templateid"], rules)
+    complete = partial(_update, zabbix, existing["templateid"], document["templates"][0]) if secret else None
+    return Plan(
+        "template",
+        name,
+        changes,
+        [*kept, *settings.kept],
+        refusal,
+        partial(_apply, zabbix, request, settings, complete),
+        notes=_unseen(zabbix, rules),
+        again=again,
+    )
+
+
+def _compare(
+    zabbix: Connection, document: Object, *, prune: bool, gone: Iterable[str] = (), secret: bool = False
+) -> tuple[dict[str, Any], list[Change]]:
+    """The request of an import, and what it changes.
+
+    Args:
+        zabbix: the server.
+        document: what is imported.
+        prune: delete what the document lacks.
+        gone: sections that lack something that is retired. All else that the server has is in the document.
+        secret: whether the template has macros whose values no user can read.
+    """
+    rules = import_rules(zabbix.version, prune=prune, create_groups=_lacks_groups(zabbix, document))
+    for section in gone:
+        rules[SECTION_PARTS.get(section, "discoveryRules")]["deleteMissing"] = True
+    request = {"format": "json", "source": json.dumps({"zabbix_export": document}), "rules": rules}
+    compared = zabbix.call("configuration.importcompare", request)
     with shapes.in_form(zabbix.answers("configuration.importcompare")):
-        changes = list(_changes(difference))
-    refusal = _emptied(zabbix, document["templates"][0]) if changes else ""
-    if server and not refusal and not overwrite:
-        refusal = _edited(zabbix, template, server["templates"][0], changes)
-    return Plan("template", name, changes, kept, refusal, partial(zabbix.call, "configuration.import", request))
+        changes = list(difference.changes(compared))
+    if secret:
+        # An import of the template itself would empty its secret macros, whose values no user can read.
+        rules["templates"] = {"createMissing": True}
+    return request, changes
 
 
 def import_rules(version: versions.Version, *, prune: bool, create_groups: bool) -> dict[str, dict[str, bool]]:
@@ -134,6 +192,78 @@ def import_rules(version: versions.Version, *, prune: bool, create_groups: bool)
     }
 
 
+def _apply(
+    zabbix: Connection, request: dict[str, Any], settings: inherited.Settings, complete: Callable[[], object] | None
+) -> None:
+    """Imports, and restores what the import resets."""
+    try:
+        zabbix.call("configuration.import", request)
+    except RefusedError:
+        raise
+    except ServerError as error:
+        if not settings.kept:
+            raise
+        failed = ServerError(f"{error}; if it was done, settings on hosts were reset: {_names(settings.names)}")
+    else:
+        if complete:
+            complete()
+        settings.restore()
+        return
+    raise failed
+
+
+def _update(zabbix: Connection, templateid: str, template: Object) -> None:
+    """Updates the template itself: its description, tags and macros, secret ones excepted."""
+    (there,) = zabbix.call("template.get", {"templateids": [templateid], "output": ["host"], "selectMacros": "extend"})
+    ids = {macro["macro"]: macro["hostmacroid"] for macro in there["macros"]}
+    numbers = {"SECRET_TEXT": "1", "VAULT": "2"}
+    macros = []
+    for macro in template.get("macros", []):
+        known = {"hostmacroid": ids[macro["macro"]]} if macro["macro"] in ids else {"macro": macro["macro"]}
+        if macro.get("type") == "SECRET_TEXT":
+            macros.append(known)
+            continue
+        value = {"value": macro.get("value", ""), "type": numbers.get(macro.get("type", ""), "0")}
+        macros.append({**known, **value, "description": macro.get("description", "")})
+    vendor = {f"vendor_{part}": text for part, text in template.get("vendor", {}).items()}
+    tags = [{"tag": tag["tag"], "value": tag.get("value", "")} for tag in template.get("tags", [])]
+    request = {"templateid": templateid, "description": template.get("description", ""), "tags": tags, **vendor}
+    zabbix.call("template.update", {**request, "macros": macros})
+
+
+def _unseen(zabbix: Connection, rules: set[str]) -> list[str]:
+    """What the user must know of hosts that are out of sight."""
+    if not rules & {"items", *inherited.RESETTING} or zabbix.sees_all:
+        return []
+    return ["on hosts that this user does not see, Zabbix resets what was set: run this as a Super admin to keep it"]
+
+
+def _taken(zabbix: Connection, name: str, names: list[str]) -> str:
+    """The refusal if this version brings keys that objects of the user have."""
+    if not names:
+        return ""
+    return (
+        f"Zabbix at {zabbix.url}: this version of the template {name!r} has keys that you have given to objects of "
+        f"your own: {_names(names)}: give these other keys, or remove them"
+    )
+
+
+def _own_items(zabbix: Connection, file: Object, server: Object, hosts: list[Object]) -> str:
+    """The refusal if this version brings keys that items of hosts have: Zabbix would take them over without a word."""
+    there, here = (
+        {item["key"] for part in ("items", "discovery_rules") for item in one.get(part, [])}
+        for one in (server, file["templates"][0])
+    )
+    keys = sorted(here - there)
+    own = find.own_items(zabbix, [host["hostid"] for host in hosts], keys)
+    if not own:
+        return ""
+    return (
+        f"Zabbix at {zabbix.url}: this version of the template has keys of items that hosts have of their own: "
+        f"{_names(own)}: give these other keys, or --overwrite to make them the template's"
+    )
+
+
 def plan_uninstall(zabbix: Connection, text: str, *, force: bool = False) -> Plan:
     """The removal of the template. Its group is kept: others may use it, and it may be older.
 
@@ -142,23 +272,34 @@ def plan_uninstall(zabbix: Connection, text: str, *, force: bool = False) -> Pla
         text: the template file; its UUID identifies the template on the server.
         force: also remove the template from the hosts that have it, with its items and their history.
     """
-    template = _parse(text)["templates"][0]
+    template = parse(text)["templates"][0]
     name = template["template"]
     existing = _find(zabbix, template)
     if not existing:
-        return Plan("template", name, [])
+        unseen = (
+            f"Zabbix at {zabbix.url}: this user sees no template {name!r}, but only a Super admin sees all: "
+            "run this as a Super admin, or give --force if it is removed"
+        )
+        return Plan("template", name, [], refusal="" if force or zabbix.sees_all else unseen)
     linked = sorted(item["name"] for item in (*existing["hosts"], *existing["templates"]))
     changes = [Change("remove", "link", host, old=name) for host in linked]
     changes.append(Change("remove", "template", name))
-    refusal = (
-        f"Zabbix at {zabbix.url}: the template {name!r} is linked to {_names(linked)}: "
-        "unlink it there, or give --force to remove their items and history with it"
-    )
+    refusal = ""
+    if linked and not force:
+        refusal = (
+            f"Zabbix at {zabbix.url}: the template {name!r} is linked to {_names(linked)}: "
+            "unlink it there, or give --force to remove their items and history with it"
+        )
+    elif not force and not zabbix.sees_all:
+        refusal = (
+            f"Zabbix at {zabbix.url}: hosts that this user does not see may have the template {name!r}: "
+            "run this as a Super admin, or give --force to remove their items and history with it"
+        )
     remove = partial(zabbix.call, "template.delete", [existing["templateid"]])
-    return Plan("template", name, changes, refusal=refusal if linked and not force else "", apply=remove)
+    return Plan("template", name, changes, refusal=refusal, apply=remove)
 
 
-def _parse(text: str) -> Object:
+def parse(text: str) -> Object:
     """The document with every value as a string, as in Zabbix's own JSON: `delay: 0` equals `delay: '0'`."""
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     document: Object = yaml.load(text, Loader=loader)["zabbix_export"]  # noqa: S506  the base loader makes only strings
@@ -186,14 +327,13 @@ def _find(zabbix: Connection, template: Object) -> Object | None:
     return templates[0] if templates else None
 
 
-def _adopt_groups(zabbix: Connection, file: Object) -> bool:
-    """Gives the file's groups the names and UUIDs that the server has; True if it lacks one, as far as this user sees.
+def _adopt_groups(zabbix: Connection, file: Object) -> None:
+    """Gives the file's groups the names and UUIDs that the server has.
 
     A group that was renamed there keeps its name (an import into 6.0 would not find it). One of the same name with
     another UUID is the same group (an import uses it, but importcompare would report it as missing every time).
     """
     method = versions.template_group_object(zabbix.version) + ".get"
-    missing = False
     for group in merge.groups(file):
         either = {"uuid": group["uuid"], "name": group["name"]}
         candidates = zabbix.call(method, {"output": ["uuid", "name"], "filter": either, "searchByAny": True})
@@ -203,13 +343,21 @@ def _adopt_groups(zabbix: Connection, file: Object) -> bool:
                 if member["name"] == group["name"]:
                     member["name"] = candidates[0]["name"]
             group.update(uuid=candidates[0]["uuid"], name=candidates[0]["name"])
-        missing = missing or not candidates
-    return missing
 
 
-def _keep_additions(zabbix: Connection, document: Object, server: Object) -> list[Kept]:
+def _lacks_groups(zabbix: Connection, document: Object) -> bool:
+    """Whether the server has not all groups of the document, as far as this user sees."""
+    method = versions.template_group_object(zabbix.version) + ".get"
+    names = {group["name"] for group in document["templates"][0].get("groups", [])}
+    found = zabbix.call(method, {"output": ["name"], "filter": {"name": sorted(names)}})
+    return not names <= {group["name"] for group in found}
+
+
+def _keep_additions(
+    zabbix: Connection, document: Object, server: Object, releases: Iterable[Shipped], gone: Iterable[str]
+) -> list[Kept]:
     """Keeps what only the server's template has; its objects are in the server's dialect."""
-    additions = merge.keep_additions(document, server)
+    additions = merge.keep_additions(document, server, releases, gone)
     if additions and document["version"] != server["version"]:
         foreign = [kept.name for kept in additions if kept.kind not in merge.LIST_KINDS.values()]
         if not versions.objects_differ(zabbix.version):
@@ -220,17 +368,6 @@ def _keep_additions(zabbix: Connection, document: Object, server: Object) -> lis
                 f"the template: {_names(foreign)}: move them to a template of your own, or give --prune"
             )
     return additions
-
-
-def _emptied(zabbix: Connection, template: Object) -> str:
-    """The refusal if macros were made secret: an import would empty them, as no user can read their values."""
-    secret = [macro["macro"] for macro in template.get("macros", []) if macro.get("type") == "SECRET_TEXT"]
-    if not secret:
-        return ""
-    return (
-        f"Zabbix at {zabbix.url}: an import would empty secret macros of the template {template['template']!r}: "
-        f"{_names(secret)}: make them plain text, or move them to hosts"
-    )
 
 
 def _edited(zabbix: Connection, file: Object, server: Object, changes: list[Change]) -> str:
@@ -260,108 +397,3 @@ def _names(names: list[str]) -> str:
     """The first names, and how many more there are."""
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _changes(difference: Object | list[Any]) -> Iterator[Change]:
-    """The result of `configuration.importcompare` (a list if it is empty), change by change."""
-    difference = dict(difference)
-    for template in difference.get("templates", {}).get("added", []):
-        # Triggers and graphs of several items are outside the template, but are added with it.
-        for section in ("triggers", "graphs"):
-            outside = difference.pop(section, {}).get("added", [])
-            template.setdefault(section, {"added": []})["added"].extend(outside)
-    for section, actions in difference.items():
-        kind = merge.kind(section)
-        for entry in actions.get("added", []):
-            yield Change("add", kind, _name(entry["after"]), new=_contents(entry))
-        for entry in actions.get("removed", []):
-            yield Change("remove", kind, _name(entry["before"]))
-        for entry in actions.get("updated", []):
-            before, after = entry.pop("before"), entry.pop("after")
-            yield from _fields(kind, _name(before), before, after)
-            yield from _changes(entry)
-
-
-def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Change]:
-    for field in dict.fromkeys((*before, *after)):
-        default = merge.SWITCHES.get(field, "")
-        old, new = before.get(field, default), after.get(field, default)
-        if field in merge.LISTS:
-            yield from _elements(kind, name, field, old or [], new or [])
-        elif field in _IN_ANY_ORDER and _IN_ANY_ORDER[field](old) == _IN_ANY_ORDER[field](new):
-            continue
-        elif old != new:
-            yield Change("update", kind, name, field, _text(old), _text(new))
-
-
-def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON
-    """A rule's overrides in the order in which they are applied.
-
-    6.0 exports them and their conditions in the order of its database, and a second import was seen to change that.
-    """
-    ordered = []
-    for override in sorted(overrides or [], key=lambda one: int(one["step"])):
-        condition = override.get("filter", {})
-        conditions = sorted(condition.get("conditions", []), key=lambda one: str(one.get("formulaid", "")))
-        operations = sorted(override.get("operations", []), key=json.dumps)
-        ordered.append({**override, "filter": {**condition, "conditions": conditions}, "operations": operations})
-    return ordered
-
-
-def _as_drawn(pages: Any) -> list[Object]:  # noqa: ANN401  JSON
-    """A dashboard's pages with the fields of each widget in one order.
-
-    6.0 exports fields of one type in the order of its database: a second import was seen to change that.
-    """
-    return [
-        {
-            **page,
-            "widgets": sorted(
-                (
-                    {**widget, "fields": sorted(widget.get("fields", []), key=json.dumps)}
-                    for widget in page.get("widgets", [])
-                ),
-                key=json.dumps,
-            ),
-        }
-        for page in pages or []
-    ]
-
-
-# What 6.0 exports in no order of its own, by field.
-_IN_ANY_ORDER = {"overrides": _in_steps, "pages": _as_drawn}
-
-
-def _elements(kind: str, name: str, field: str, before: list[Object], after: list[Object]) -> Iterator[Change]:
-    """Compares lists in which the order does not matter; importcompare reports another order as a change."""
-    old = {merge.identity(field, element): element for element in before}
-    new = {merge.identity(field, element): element for element in after}
-    element = f"{kind} tag" if field == "tags" else merge.LIST_KINDS[field]
-    for key in sorted(old.keys() | new.keys()):
-        label = ": ".join(key)
-        if field == "macros" and key in old and key in new:
-            yield from _fields("macro", label, old[key], new[key])
-        elif key not in old:
-            yield Change("add", element, label, new=f"on {name}")
-        elif key not in new:
-            yield Change("remove", element, label, old=f"on {name}")
-
-
-def _name(item: Object) -> str:
-    return str(item.get("name") or item.get("template") or item.get("host") or item.get("key"))
-
-
-def _text(value: Any) -> str:  # noqa: ANN401  JSON
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _contents(entry: Object) -> str:
-    """What an added object contains: "26 items, 1 discovery rule"."""
-    counts: dict[str, int] = {}
-    pending = [entry]
-    while pending:
-        for section, actions in pending.pop().items():
-            if section != "after":
-                counts[merge.kind(section)] = counts.get(merge.kind(section), 0) + len(actions["added"])
-                pending += actions["added"]
-    return ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count)

@@ -96,6 +96,11 @@ def proxy_group_of(version: Version, host: dict[str, Any]) -> str:
     return "" if proxy_groupid == "0" else proxy_groupid
 
 
+def monitored_by_server(version: Version) -> dict[str, str]:
+    """The properties of a host that no proxy monitors."""
+    return {"monitored_by": "0"} if version >= (7, 0) else {"proxy_hostid": "0"}
+
+
 def monitored_by_proxy(version: Version, proxyid: str) -> dict[str, str]:
     """The properties of a host that assign it to a proxy."""
     if version >= (7, 0):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
     from zbx_nvidia.zabbix_agent.find import Agent
 
+NAME = "agent.hostname"
 STARTS_WITHIN = 15.0  # s until a restarted agent listens; 1 s was seen
 ANSWERS_WITHIN = 10.0  # s for one answer
 
@@ -77,6 +78,29 @@ def allows(server: str, address: str) -> bool:
         if any(me in network or str(network) == "::/0" for network in networks):
             return True
     return False
+
+
+def host_name(agent: Agent, configuration: Configuration) -> str:
+    """The name that this host has in Zabbix. If it comes from HostnameItem=, only the agent knows it."""
+    if configuration.last("Hostname") or not configuration.last("HostnameItem"):
+        return config.host_name(configuration)
+    try:
+        if (place := listens_at(configuration)) is not None:
+            return _first(ask(*place, NAME, timeout=ANSWERS_WITHIN, psk=psk(configuration)))
+    except (HostError, OSError):
+        pass
+    try:
+        return _first(by_program(agent, NAME))
+    except (HostError, OSError):
+        return config.host_name(configuration)
+
+
+def _first(names: str) -> str:
+    """An agent may have several names, each of which is a host."""
+    name = names.split(",", maxsplit=1)[0].strip()
+    if not name or not name.isprintable():
+        raise HostError("the agent does not know its name")
+    return name
 
 
 def psk(configuration: Configuration) -> Psk | None:

@@ -315,3 +315,11 @@ def test_what_lasts_over_a_start_where_nvidias_service_is_not_there(tmp_path: Pa
     assert dict(unit["Service"]) == {"type": "oneshot", "execstart": "/usr/bin/nvidia-smi -pm 1"}
     assert dict(unit["Install"]) == {"wantedby": "multi-user.target"}
     assert "&& systemctl" not in fix
+
+
+def test_a_lost_gpu_does_not_hide_the_bus() -> None:
+    """NVML answers, with one GPU of eight lost: the fault is that one, not the bus that a container does not show."""
+    voters = {check.id: check.outvoted_by for check in HOST}
+    assert {name: voters[name] for name in ("bus", "module", "library")} == dict.fromkeys(
+        ("bus", "module", "library"), ("nvml",)
+    )

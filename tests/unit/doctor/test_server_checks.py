@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 import pytest
 
-from zbx_nvidia.doctor import connection_checks, server_checks
+from zbx_nvidia.doctor import connection_checks, server_checks, value_checks
 from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN
 from zbx_nvidia.doctor.host_state import AgentFacts
 from zbx_nvidia.doctor.server_state import ServerState
-from zbx_nvidia.server.hosts import AGENT
+from zbx_nvidia.server.wanted import AGENT
+from zbx_nvidia.template import TEMPLATE_NAMES
 
 FACTS = AgentFacts(frozenset({"127.0.0.1", "::1", "192.0.2.7"}), "10050", frozenset({"psk"}), "psk", "resident")
 
@@ -62,3 +64,62 @@ def test_a_name_with_spaces_is_one_word_in_a_fix(server: ServerState, monkeypatc
 
 def test_the_fix_of_encryption_keeps_the_mode(server: ServerState) -> None:
     assert "install-agent --mode resident --psk" in connection_checks.encryption.run(server).fix
+
+
+class Answers:
+    """A server that answers each method with these rows."""
+
+    url = "http://zabbix"
+    ahead = 0.0
+    version = (7, 0)
+
+    def __init__(self, **rows: list[dict[str, Any]]) -> None:
+        self.rows = {
+            "host.get": [{"hostid": "1", "interfaces": [], "parentTemplates": [], "macros": [], "tls_connect": "1"}],
+            **{name.replace("_", "."): value for name, value in rows.items()},
+        }
+
+    def call(self, method: str, _: object) -> list[dict[str, Any]]:
+        return self.rows.get(method, [])
+
+
+def asked(zabbix: Any, facts: AgentFacts | None = None) -> ServerState:
+    return ServerState(zabbix, "gpu01", facts)
+
+
+def with_value(clock: str) -> list[dict[str, Any]]:
+    # Zabbix leaves out the last value if it is older than a day.
+    common = {"lastclock": "0", "type": "0", "status": "0", "state": "0", "templateid": "5", "value_type": "3"}
+    return [
+        {**common, "key_": "nvidia.get", "itemid": "1", "delay": "1m"},
+        {**common, "key_": "nvidia.timestamp", "itemid": "2", "delay": "0", "lastclock": clock},
+    ]
+
+
+def test_a_value_of_two_days_ago_is_old_and_not_missing() -> None:
+    stored = [{"itemid": "2", "clock": str(int(time.time()) - 172_800)}]
+    found = value_checks.values.run(asked(Answers(item_get=with_value("0"), history_get=stored)))
+    assert (found.fault, found.text) == ("old", "2 days")
+    assert "is 2 days old, but one should arrive every 60 s" in found.cause
+    found = value_checks.values.run(asked(Answers(item_get=with_value("0"))))
+    assert found.fault == "never"
+
+
+@pytest.mark.parametrize(("facts", "fault"), [(None, "dropped"), (FACTS, "refused")])
+def test_words_of_zabbix_that_have_two_causes(facts: AgentFacts | None, fault: str) -> None:
+    said = (
+        "Received empty response from Zabbix Agent at [192.0.2.7]. Assuming that agent dropped connection because of "
+        "access permissions."
+    )
+    row = {"interfaceid": "1", "type": AGENT, "useip": "1", "dns": "", "ip": "192.0.2.7", "port": "10050"}
+    host = [{"hostid": "1", "interfaces": [{**row, "available": "2", "error": said}]}]
+    found = connection_checks.reach.run(asked(Answers(host_get=host, item_get=with_value("0")), facts))
+    assert found.fault == fault
+    assert ("TLSAccept=" in found.cause) == (fault == "dropped")
+
+
+def test_the_fix_of_an_older_template_updates_that_variant() -> None:
+    name = TEMPLATE_NAMES["active"]
+    found = server_checks.template.run(asked(Answers(template_get=[{"host": name, "vendor_version": "0.0.9"}])))
+    assert found.fault == "version"
+    assert "install-template --variant active --url" in found.fix

@@ -44,6 +44,12 @@ def test_servers_that_can_be_called_and_those_that_can_only_ask(
     assert found == {"Server": server, **({"ServerActive": active} if active else {})}
 
 
+def test_a_cluster_stays_one_for_an_active_agent(tmp_path: Path) -> None:
+    found = wanted(tmp_path, "", Settings(server="zbx1;zbx2,proxy.example.com"))
+    assert found["ServerActive"] == "zbx1;zbx2,proxy.example.com"
+    assert found["Server"] == "zbx1,zbx2,proxy.example.com,127.0.0.1"
+
+
 def test_a_key_of_its_own_and_one_that_is_there(tmp_path: Path) -> None:
     found = wanted(tmp_path, "Hostname=gpu01\n", Settings(psk=True))
     assert found == {

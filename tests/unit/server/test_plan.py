@@ -17,4 +17,5 @@ def test_data_holds_everything() -> None:
         "changes": [{"action": "update", "kind": "host", "name": "h", "field": "f", "old": "x" * 200, "new": "n"}],
         "kept": [{"kind": "tag", "name": "t", "value": "", "own": "", "option": "--prune"}],
         "refusal": "no",
+        "notes": [],
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zbx_nvidia.errors import ServerError
-from zbx_nvidia.server import templates
+from zbx_nvidia.server import difference, templates
 from zbx_nvidia.server.connection import Credentials, connect
 
 FILE = """
@@ -67,7 +67,7 @@ def serve(front: Any, answers: Any, version: str, *, additions: bool) -> list[di
     return compared
 
 
-def plan(front: Any, file: str, **options: bool) -> Any:
+def plan(front: Any, file: str, **options: Any) -> Any:
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
         return templates.plan_install(zabbix, file, **options)
 
@@ -139,7 +139,7 @@ def test_another_order_of_overrides_is_no_change() -> None:
 
     def changes(new: list[dict[str, Any]], old: list[dict[str, Any]] = before) -> list[Any]:
         updated = {"before": {**rule, "overrides": old}, "after": {**rule, "overrides": new}}
-        return list(templates._changes({"discovery_rules": {"updated": [updated]}}))  # noqa: SLF001  it has no other door
+        return list(difference.changes({"discovery_rules": {"updated": [updated]}}))
 
     assert changes(after) == []
     assert changes(before, after) == []
@@ -157,7 +157,7 @@ def test_another_order_of_the_fields_of_a_widget_is_no_change() -> None:
             {"name": "GPUs", "pages": [{"widgets": [{"type": "ITEM", "fields": fields}]}]} for fields in (old, new)
         )
         updated = {"before": before, "after": after}
-        return list(templates._changes({"dashboards": {"updated": [updated]}}))  # noqa: SLF001  what a server answers
+        return list(difference.changes({"dashboards": {"updated": [updated]}}))
 
     assert changes([places, two, four], [two, places, four]) == []
     (change,) = changes([places, two], [places, four])

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import PATIENCE
+from zbx_nvidia.zabbix_agent import config, verify
+from zbx_nvidia.zabbix_agent.find import Agent
 from zbx_nvidia.zabbix_agent.passive_check import (
     CannotAskError,
     ClosedError,
@@ -62,6 +64,21 @@ def framed(text: bytes, flags: int = 1) -> bytes:
         return b"ZBXD" + bytes([flags]) + struct.pack("<II", len(packed), len(text)) + packed
     sizes = "<QQ" if flags & 4 else "<II"
     return b"ZBXD" + bytes([flags]) + struct.pack(sizes, len(text), 0) + text
+
+
+def named_by_item(tmp_path: Path, *lines: str) -> str:
+    main = tmp_path / "agent.conf"
+    main.write_text("\n".join(lines) + "\n")
+    return verify.host_name(Agent("agentd", tmp_path / "none", main, "", ""), config.read(main, "agentd"))
+
+
+def test_the_agent_knows_its_name_if_an_item_gives_it(tmp_path: Path) -> None:
+    item = "HostnameItem=system.run[hostname -f]"
+    with agent(framed(b"gpu7.example.com,second")) as (port, heard):
+        assert named_by_item(tmp_path, item, f"ListenPort={port}") == "gpu7.example.com"
+    assert heard[0].endswith(b"agent.hostname")
+    assert named_by_item(tmp_path, item, "Hostname=gpu8") == "gpu8", "Zabbix ignores the item then"
+    assert named_by_item(tmp_path, item, "ListenPort=1") == socket.gethostname(), "nothing can be asked"
 
 
 @pytest.mark.parametrize("flags", [1, 3, 5])
