@@ -23,8 +23,9 @@ ALLOWED = {
     "host": {"collector"},
     "zabbix_agent": {"catalog", "host"},
     "install": {"catalog", "collector", "host", "zabbix_agent"},
+    "jobs": {"catalog", "collector", "host"},
     "doctor": {"catalog", "collector", "host", "server", "template", "zabbix_agent"},
-    "cli": {"catalog", "collector", "doctor", "host", "install", "server", "template", "zabbix_agent"},
+    "cli": {"catalog", "collector", "doctor", "host", "install", "jobs", "server", "template", "zabbix_agent"},
 }
 THIRD_PARTY = {
     "pynvml": {"driver"},
