@@ -16,6 +16,11 @@ OF_COMMANDS = {
         0: "All GPUs answer, or Ctrl-C ended --watch.",
         1: "The driver does not answer, or a GPU is lost or sick.",
     },
+    "check": {
+        0: "Fit: no alert of the given severity is raised.",
+        1: "Unfit: an alert of the given severity is raised.",
+        2: "Unknown: some GPUs could not be read, or the driver is released; or wrong usage.",
+    },
     "run": {
         0: "The job ended with exit code 0. Every other code that is not listed is that of the job, too.",
         1: "That of the job, or this command failed before the job was started.",
