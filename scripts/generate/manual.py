@@ -114,7 +114,7 @@ def _program() -> str:
         (f"{code} ({name})", text)
         for name in COMMANDS
         for code, text in meanings(name).items()
-        if text != MEANINGS[code]
+        if text != MEANINGS.get(code)
     ]
     environment = sorted({row[0] for command in commands for row in command.environment})
     return _page(
@@ -260,7 +260,7 @@ def markdown() -> str:
         command = main.get_command(top, name)
         assert command is not None  # noqa: S101  it is in the table
         context = click.Context(command, info_name=name, parent=top, terminal_width=110, max_content_width=110)
-        own = {code: text for code, text in meanings(name).items() if text != MEANINGS[code]}
+        own = {code: text for code, text in meanings(name).items() if text != MEANINGS.get(code)}
         lines += [f"## {name}\n", f"```\n{context.get_help()}\n```\n"]
         lines += [f"Exit code {code}: {text}\n" for code, text in own.items()]
     return "\n".join([*lines, f"## {AGENT}\n", f"```\n{USAGE}```\n"])

@@ -24,8 +24,20 @@ ALLOWED = {
     "report": {"catalog", "server"},
     "zabbix_agent": {"catalog", "host"},
     "install": {"catalog", "collector", "host", "zabbix_agent"},
+    "jobs": {"catalog", "collector", "host"},
     "doctor": {"catalog", "collector", "host", "server", "template", "zabbix_agent"},
-    "cli": {"catalog", "collector", "doctor", "host", "install", "report", "server", "template", "zabbix_agent"},
+    "cli": {
+        "catalog",
+        "collector",
+        "doctor",
+        "host",
+        "install",
+        "jobs",
+        "report",
+        "server",
+        "template",
+        "zabbix_agent",
+    },
 }
 THIRD_PARTY = {
     "pynvml": {"driver"},

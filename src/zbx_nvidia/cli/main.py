@@ -18,6 +18,9 @@ from zbx_nvidia.errors import ZbxNvidiaError
 # only when it runs: the help must not wait for YAML and HTTP.
 COMMANDS = {
     "show": "zbx_nvidia.cli.show:show",
+    "check": "zbx_nvidia.cli.check:check",
+    "run": "zbx_nvidia.cli.run:run",
+    "runs": "zbx_nvidia.cli.runs:runs",
     "install-agent": "zbx_nvidia.cli.host:install_agent",
     "uninstall-agent": "zbx_nvidia.cli.host:uninstall_agent",
     "install-template": "zbx_nvidia.cli.templates:install_template",

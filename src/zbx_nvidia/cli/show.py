@@ -89,7 +89,7 @@ def show(  # noqa: PLR0913  one for each option
     def draw(news: bool) -> list[str]:  # noqa: FBT001  terminal.watch calls it
         nonlocal reading
         if news or reading is None:
-            reading = _read(path)
+            reading = read(path)
         if as_json:
             return [_json(reading.document)]
         return _lines(reading, terminal.look(color), seen, wide=wide, processes=processes, every=every)
@@ -131,7 +131,7 @@ def _title(document: dict[str, Any], every: float) -> str:
 # -- where documents are from ------------------------------------------------------------------------------------------
 
 
-def _read(path: str) -> Reading:
+def read(path: str) -> Reading:
     """The document of that file, of the service, or of the driver."""
     if path:
         document = _load(path)

@@ -17,6 +17,7 @@ from zbx_nvidia.cli.table import Look
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import TextIO
 
 _DUMB = ("dumb", "unknown", "")  # values of TERM
 # The alternate screen without a cursor, and back: what was on the terminal before is there again afterwards.
@@ -26,17 +27,19 @@ _ENDING = ("SIGTERM", "SIGHUP")
 _ENDED_BY = 128  # a shell's exit code of a command that a signal ended is that of the signal more than this
 
 
-def look(color: str = "auto") -> Look:
+def look(color: str = "auto", stream: TextIO | None = None) -> Look:
     """What standard output can show.
 
     Args:
         color: `always`, `never`, or `auto`: on a terminal, unless NO_COLOR is set.
+        stream: Another output.
     """
-    terminal = sys.stdout.isatty()
+    stream = stream or sys.stdout
+    terminal = stream.isatty()
     colored = color == "always" or (color == "auto" and _wants_color(terminal))
     counted = terminal or os.environ.get("COLUMNS", "").isdigit()
-    columns = _size().columns if counted else None
-    return Look(columns, colored, sys.stdout.encoding or "ascii", bars=terminal)
+    columns = _size(stream).columns if counted else None
+    return Look(columns, colored, stream.encoding or "ascii", bars=terminal)
 
 
 def _wants_color(terminal: bool) -> bool:  # noqa: FBT001  of this module
@@ -47,10 +50,10 @@ def _wants_color(terminal: bool) -> bool:  # noqa: FBT001  of this module
     return terminal and os.environ.get("TERM", "") not in _DUMB
 
 
-def _size() -> os.terminal_size:
+def _size(stream: TextIO | None = None) -> os.terminal_size:
     """What the terminal says: an exported COLUMNS does not follow a new size. Without a terminal, that variable."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        size = os.get_terminal_size(sys.stdout.fileno())
+        size = os.get_terminal_size((stream or sys.stdout).fileno())
         if size.columns and size.lines:
             return size
     return shutil.get_terminal_size()

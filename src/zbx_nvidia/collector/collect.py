@@ -128,7 +128,7 @@ def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ..
 
 
 def read_gpu(  # noqa: C901  one answer of the driver a line
-    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False
+    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False, parts: bool = True
 ) -> Gpu:
     """Read one GPU.
 
@@ -136,6 +136,7 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
         index: Its place in the driver's order.
         readers: What is read of the GPU itself.
         arguments: Whether to include the arguments of the programs that use it.
+        parts: Whether to read its parts: fans, MIG instances, vGPUs.
 
     Returns:
         What it answered; lost, sick and refused are states, not exceptions.
@@ -164,14 +165,14 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
                 readings.update(_named(_METRICS[reader], values))
                 alive = alive or reader not in _SAYS_NOTHING
         let_in(readings, _ROWS, problems)
-        parts = _read_parts(device, problems)
+        found = _read_parts(device, problems) if parts else {}
     except Lost as error:
         return _unwell(index, "lost", readings, error)
     except NvmlError as error:
         return _unwell(index, "refused" if error.code == NO_PERMISSION.code else "sick", readings, error)
     if "uuid" not in readings or (problems and not alive) or _mostly_fails(readings, problems):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
-    return Gpu(index, "ok", readings, parts, tuple(lacks), _of(readings, problems))
+    return Gpu(index, "ok", readings, found, tuple(lacks), _of(readings, problems))
 
 
 def _mostly_fails(readings: dict[str, Any], problems: list[Problem]) -> bool:

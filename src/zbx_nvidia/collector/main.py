@@ -86,7 +86,7 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "",
         # Windows has no fork, and nothing of what goes with it.
         return document.render(build(_failed(error, 0.0)))
     try:
-        if beside and (status := _aside(beside)) is not None:
+        if beside and (status := aside(beside)) is not None:
             return document.render(build(document.failed(status, "", oneshot.process_age())))
         found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links, age=age)
         return document.render(build(found))
@@ -101,7 +101,7 @@ def _failed(error: Exception, duration: float) -> Collection:
     return document.failed(status.COLLECTOR_FAILED, f"{type(error).__name__}: {error}", duration)
 
 
-def _aside(path: str) -> Status | None:
+def aside(path: str) -> Status | None:
     """Why to leave the driver alone, as the service's document says; None when nothing speaks against a reading."""
     import json  # noqa: PLC0415  as above
     import time  # noqa: PLC0415  as above

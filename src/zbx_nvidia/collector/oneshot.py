@@ -164,7 +164,7 @@ def _failure(messages: list[Message]) -> tuple[Status, str] | None:
 def _child(pipe: int, *, links: bool) -> None:
     """Read the driver and leave without a trace of the parent's state. Never returns."""
     try:
-        pipe = _let_go(pipe)
+        pipe = let_go(pipe)
         sender = Sender(pipe)
         try:
             # Here and not above: the parent must not pay for pynvml, and must not have it loaded. And before the lock,
@@ -196,7 +196,7 @@ def _with(sender: Sender, remark: str) -> Callable[[Message], None]:
     return send
 
 
-def _let_go(pipe: int) -> int:
+def let_go(pipe: int) -> int:
     """Keep nothing of the agent's that would outlive a hanging call.
 
     A session of its own keeps the agent's kill of the process group on timeout away from a call in the kernel. The

@@ -12,7 +12,7 @@ from zbx_nvidia.report.incidents import Incident
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.usage import Hour, Trend
 from zbx_nvidia.server import shapes
-from zbx_nvidia.server.hosts import host_groups
+from zbx_nvidia.server.find import host_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -34,6 +34,7 @@ OTHERS = {
     "install/record.py": "a folder of root",
     "install/service.py": "the package itself",
     "install/unpack.py": "a folder of root",
+    "jobs/tree.py": "the kernel",
     "server/connection.py": "what the user of the command names",
     "zabbix_agent/processes.py": "the kernel",
 }

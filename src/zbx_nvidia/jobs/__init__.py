@@ -1,0 +1,1 @@
+"""Jobs on this host: what one took, and whether the GPUs are fit for one."""
