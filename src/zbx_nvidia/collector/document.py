@@ -4,14 +4,11 @@ docs/document.schema.json describes it. Absent values are absent: never 0, never
 """
 
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
-import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 from zbx_nvidia.catalog.status import ADVICE, HOST_BUSY, NO_PERMISSION, OK, RELEASED, Status
 
 if TYPE_CHECKING:
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-# Zabbix 6.0 agents read no larger file, and MySQL stores no larger text.
-LIMIT = 65_536
 # A broken driver must not fill the document with its errors.
 MAX_ERRORS = 40
 # The largest processes of the host and the users who hold most: of a machine with hundreds no more would fit.
@@ -354,49 +349,9 @@ def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {**{key: value for key, value in entry.items() if key not in {"uid", "age"}}, **user}
 
 
-def render(document: dict[str, Any], limit: int = LIMIT) -> str:
-    """The document as compact ASCII.
-
-    Where it would not fit, whole groups of metrics are left out, the last of the catalog first, and
-    `collector.errors` says so.
-    """
-    text = _text(document)
-    for group in reversed(GROUPS):
-        if len(text) <= limit:
-            break
-        _shed(document, group)
-        text = _text(document)
-    return text
-
-
 def _words(text: str) -> str:
     """Zabbix cuts a text of this kind, so that the end is better lost on purpose."""
     return text if len(text) <= LONGEST_CHAR else text[: LONGEST_CHAR - 3] + "..."
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _shed(document: dict[str, Any], group: Group) -> None:
-    """Leave a group out. Without its rows a rule stays as it is: nothing is given up for want of room."""
-    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group.name]
-    sections = [
-        entity.section for entity in ENTITIES if entity.metrics[0].group == group.name and entity.section in document
-    ]
-    if not any(keys) and not sections:
-        return
-    for readings in document.get("gpus", {}).values():
-        for key in keys:
-            readings.pop(key, None)
-    for section in sections:
-        document.pop(section)
-        document["discovery"].pop(section, None)
-    collector = document["collector"]
-    collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
-    collector["errors"].insert(0, Problem("", group.name, 0, "left out: the document would be too large")._asdict())
-    if group.on:  # else hardly anybody misses it, and the alarm on errors would stand for ever
-        collector["error_count"] += 1
 
 
 def _spent(found: Collection) -> dict[str, float]:

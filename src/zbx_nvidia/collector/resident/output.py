@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.collector import document
+from zbx_nvidia.collector.rendering import LIMIT, render
 from zbx_nvidia.collector.resident import notify
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ class Output:
     def write(self, collection: Collection) -> None:
         """Replace the document."""
         # The file ends with a line break, and the agent reads no larger file.
-        limit = document.LIMIT - 1
+        limit = LIMIT - 1
         try:
-            text = document.render(document.build(collection), limit)
+            text = render(document.build(collection), limit)
         except Exception as error:  # noqa: BLE001  whatever a driver may report: the service goes on
             detail = f"{type(error).__name__}: {error}"
             collection = document.failed(states.COLLECTOR_FAILED, detail, collection.duration, collection.mode)
-            text = document.render(document.build(collection), limit)
+            text = render(document.build(collection), limit)
         try:
             write_file(self._path, text.encode("ascii") + b"\n")
         except OSError as error:
