@@ -24,6 +24,7 @@ MAX_USERS = 32
 LONGEST_CHAR = 255  # characters that Zabbix keeps of a CHAR value
 # While these say that it is not the driver's fault, or that all is well.
 _ANSWERS = (OK, RELEASED, HOST_BUSY)
+ASLEEP = "asleep"  # the state of a GPU that was not read, so that it is not woken
 _GONE = frozenset({"lost", "refused"})
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
@@ -69,8 +70,8 @@ class Gpu(NamedTuple):
 
     Attributes:
         position: Its place in the driver's order (NVML's index).
-        state: `ok`, `lost` (the driver has lost it), `sick` (it answers every reading with an error) or `refused` (this
-            user or container may not use it).
+        state: `ok`, `lost` (the driver has lost it), `sick` (it answers every reading with an error), `refused` (this
+            user or container may not use it) or `asleep`.
         readings: Values by catalog key, in base units. Void unless `ok`, but for what identifies the card.
         parts: Its parts by the name of their entity; without an entity whose parts the driver refuses to list.
         lacks: Readers that the card cannot serve.
@@ -179,17 +180,20 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         "gpus_refused": sum(gpu.state == "refused" for gpu in gpus),
         **_totals([gpu.readings for gpu in healthy]),
     }
-    if not silent:
-        # A card that merely has not answered yet must not count as gone: without `presence` nothing is concluded.
+    sleepers = [gpu for gpu in gpus if gpu.state == ASLEEP]
+    if not silent and all("uuid" in gpu.readings for gpu in sleepers):
+        # A card that merely has not answered yet must not count as gone, nor one that sleeps and is not known by name:
+        # without `presence` nothing is concluded.
         document["presence"] = {
             gpu.readings["uuid"]: 1 for gpu in gpus if gpu.state not in _GONE and "uuid" in gpu.readings
         }
         document["host"]["gpus_present"] = len(document["presence"])
     document["gpus"] = {}
-    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in healthy]}
+    shown_gpus = [gpu for gpu in gpus if gpu.state == "ok" or (gpu.state == ASLEEP and "uuid" in gpu.readings)]
+    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in shown_gpus]}
     listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
     shown = {id(entry) for entry in sorted(listed, key=_memory, reverse=True)[:MAX_PROCESSES]}
-    for gpu in healthy:
+    for gpu in shown_gpus:
         readings = document["gpus"][gpu.readings["uuid"]] = dict(gpu.readings)
         if "process_list" in readings:
             readings["process_list"] = [
@@ -229,6 +233,9 @@ def _remedy(found: Collection) -> str:
     bound = found.host.get("gpus_bound")
     if found.status is not OK or found.gpu_count is None:
         return found.status.remedy
+    asleep = sum(gpu.state == ASLEEP for gpu in found.gpus)
+    if asleep and asleep == found.gpu_count:
+        return "Every GPU sleeps, and is not woken: there are no readings until a program uses one"
     if bound is not None and found.gpu_count < bound:
         return (
             f"The driver counts {found.gpu_count} of {bound} GPUs that are bound to it. Check dmesg for NVRM lines. "

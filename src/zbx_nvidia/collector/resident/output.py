@@ -77,8 +77,10 @@ class Output:
 
 def _summary(collection: Collection) -> str:
     if collection.status is states.OK:
-        bad = sum(gpu.state != "ok" for gpu in collection.gpus)
-        return f"{collection.gpu_count} GPUs" + (f", {bad} of them lost or sick" if bad else "")
+        asleep = sum(gpu.state == document.ASLEEP for gpu in collection.gpus)
+        bad = sum(gpu.state != "ok" for gpu in collection.gpus) - asleep
+        parts = [f"{bad} of them lost or sick"] * bool(bad) + [f"{asleep} of them asleep"] * bool(asleep)
+        return ", ".join([f"{collection.gpu_count} GPUs", *parts])
     name = collection.status.name
     if collection.status is states.STALLED and collection.gpu_count is not None:
         # Not the detail, which has the age in it and differs each time.

@@ -12,12 +12,14 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from zbx_nvidia.collector import sleeping
 from zbx_nvidia.collector.protocol import Ready
 from zbx_nvidia.collector.resident import config as configuration
 from zbx_nvidia.collector.resident import notify
 from zbx_nvidia.collector.resident.control import Door, Signals
 from zbx_nvidia.collector.resident.descriptors import locked
 from zbx_nvidia.collector.resident.events import (
+    AllAsleep,
     Answer,
     AskWorker,
     CheckHost,
@@ -215,7 +217,8 @@ class Supervisor:
         for action in actions:
             match action:
                 case StartWorker(arguments):
-                    started = self._worker.start(arguments)
+                    asleep = sleeping.everyone()
+                    started = AllAsleep(asleep) if asleep else self._worker.start(arguments)
                     if isinstance(started, WorkerStarted):
                         self._selector.register(self._worker.pipe, selectors.EVENT_READ, self._on_worker)
                     self._take(now, started)
@@ -226,7 +229,8 @@ class Supervisor:
                 case CheckHost():
                     lines = self._kernel_log.take(now)
                     replaced = self._worker.library_replaced()
-                    self._take(now, HostChecked(lines, self._kernel_log.reads, self._kernel_log.complaint, replaced))
+                    reads, complaint = self._kernel_log.reads, self._kernel_log.complaint
+                    self._take(now, HostChecked(lines, reads, complaint, replaced, sleeping.everyone()))
                 case Write(collection):
                     self._output.write(collection)
                 case Answer(text):
