@@ -133,6 +133,30 @@ static void let_go(void) {
     driver.profile = NULL;
 }
 
+/* A real driver resumes a card that the kernel has suspended; here, the file of NVML_SIMULATOR_WAKES gets a line. */
+static bool is_suspended(const struct profile *profile, int gpu) {
+    const struct entry *entry = profile_find(profile, gpu, "runtime_status");
+    return entry && entry->value && !strcmp(entry->value, "suspended");
+}
+
+static void note_wake(const char *who, int gpu) {
+    const char *path = getenv("NVML_SIMULATOR_WAKES");
+    FILE *file = path && *path ? fopen(path, "ae") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%s %d\n", who, gpu);
+    fclose(file);
+}
+
+/* To open NVML wakes the cards if no other one holds the driver awake. */
+static void note_start(const struct profile *profile) {
+    for (unsigned int gpu = 0; gpu < profile->sections; gpu++)
+        if (!is_suspended(profile, (int)gpu))
+            return;
+    if (profile->sections)
+        note_wake("nvmlInit", 0);
+}
+
 nvmlReturn_t driver_init(void) {
     driver_lock();
     if (driver.references == 0) {
@@ -144,6 +168,7 @@ nvmlReturn_t driver_init(void) {
         driver_unlock();
         return NVML_ERROR_UNKNOWN;
     }
+    note_start(driver.profile);
     const struct entry *entry = profile_find(driver.profile, MACHINE, "state");
     const bool hang = entry && !strcmp(entry->value, "hang");
     const double delay = entry ? entry->delay : 0;
@@ -218,6 +243,12 @@ nvmlDevice_t gpu_handle(int gpu) {
 }
 
 nvmlReturn_t gpu_look_up(const struct call *call, int gpu) {
+    if (is_suspended(call->profile, gpu))
+        note_wake("GPU", gpu);
+    return gpu_is_there(call, gpu);
+}
+
+nvmlReturn_t gpu_is_there(const struct call *call, int gpu) {
     const char *state = gpu_state(call, gpu);
     if (!strcmp(state, "hang"))
         hang_forever();

@@ -64,6 +64,8 @@ void driver_await(unsigned long generation, double end);
 double monotonic(void);
 /* The result of a look-up of this GPU: a lost one has no handle, and one that hangs never returns. */
 nvmlReturn_t gpu_look_up(const struct call *call, int gpu);
+/* The same for a call that waits, and so wakes no GPU. */
+nvmlReturn_t gpu_is_there(const struct call *call, int gpu);
 const char *gpu_state(const struct call *call, int gpu);
 
 #endif

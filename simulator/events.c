@@ -108,7 +108,7 @@ static nvmlReturn_t look(const struct call *call, nvmlEventSet_t set, nvmlEventD
     for (unsigned int gpu = 0; gpu < PROFILE_GPUS; gpu++) {
         if (!set->gpus[gpu].types)
             continue;
-        const nvmlReturn_t there = gpu < gpu_count(call) ? gpu_look_up(call, (int)gpu) : NVML_ERROR_GPU_IS_LOST;
+        const nvmlReturn_t there = gpu < gpu_count(call) ? gpu_is_there(call, (int)gpu) : NVML_ERROR_GPU_IS_LOST;
         if (there != NVML_SUCCESS)
             return there;
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from scripts import machine_folders
 from tests.cost import Watch
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ class Machine:
             inherits = section.startswith("gpu ") and section != "gpu *" and _has(text, "gpu *", key)
             text = _set(text, section, key, "!NOT_SUPPORTED" if value is None and inherits else value)
         self.write(text)
+
+    def show_kernel(self) -> Path:
+        """Makes the /sys and /proc of this machine as the profile is now; the collector looks there from now on.
+
+        A file there may be changed while everything runs.
+        """
+        folder = self.path.with_suffix(".kernel")
+        machine_folders.make(self.path, folder)
+        self.env["ZBX_NVIDIA_ROOT"] = str(folder)
+        return folder
 
     def remove(self, section: str) -> None:
         """Removes a whole section: a MIG instance is destroyed, a process ends."""

@@ -221,6 +221,8 @@ METRICS = (
             "host.gpus_sick",
             "host.gpus_refused",
             "host.gpus_bound",
+            "host.gpus_asleep",
+            "gpu.asleep",
             "gpu.present",
         ),
     ),

@@ -8,7 +8,7 @@ from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.catalog.storage import heartbeat
-from zbx_nvidia.collector.document import LIMIT
+from zbx_nvidia.collector.rendering import LIMIT
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import key
 

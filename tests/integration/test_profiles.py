@@ -403,7 +403,7 @@ def test_every_metric_is_seen_somewhere(stack: Stack, client: Client) -> None:  
     # No simulated process runs, and no error happens: test_monitoring sees those.
     unseen = {metric.item_key for metric in METRICS if metric.entity == "user"} | {"nvidia.gpu.process_oldest"}
     # A container sees no bus, and no kernel log is read.
-    unseen |= {f"nvidia.host.{key}" for key in ("sxid_count", "sxid_last", "xid_words", "gpus_bound")}
-    unseen |= {f"nvidia.gpu.{key}" for key in UNTIL_AN_XID}
+    unseen |= {f"nvidia.host.{key}" for key in ("sxid_count", "sxid_last", "xid_words", "gpus_bound", "gpus_asleep")}
+    unseen |= {f"nvidia.gpu.{key}" for key in (*UNTIL_AN_XID, "asleep")}
     assert {metric.item_key for metric in METRICS} - seen - unseen == set()
     assert {metric.entity for metric in PARTS} >= {"gpu", "fan", "mig", "vgpu", "link"}

@@ -16,10 +16,11 @@ PACKAGE = Path(zbx_nvidia.__file__).parent
 ALLOWED = {
     "errors": set(),
     "catalog": set(),
-    "driver": set(),
+    "kernel": set(),
+    "driver": {"kernel"},
     "template": {"catalog"},
     "server": set(),
-    "collector": {"catalog", "driver"},
+    "collector": {"catalog", "driver", "kernel"},
     "host": {"collector"},
     "report": {"catalog", "server"},
     "zabbix_agent": {"catalog", "host"},

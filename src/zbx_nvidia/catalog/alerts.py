@@ -271,8 +271,8 @@ ALERTS = (
         depends=("nodata", "stale"),
         opdata="{ITEM.LASTVALUE1}",
         why="The collector waited for a processor until its deadline. This says nothing of the driver or the GPUs.",
-        action="Check the load of the host with `uptime`. Raise `Timeout` of the agent and `--deadline` of the "
-        "collector, or run the resident collector.",
+        action="Check the load of the host with `uptime`. Run the resident collector, or raise `Timeout` of the agent "
+        "and run `sudo zbx-nvidia install-agent` again, which adapts `--deadline` of the collector.",
     ),
     Alert(
         entity="host", key="errors", severity=WARNING, scope="notice",

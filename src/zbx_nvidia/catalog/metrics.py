@@ -283,6 +283,11 @@ HOST_METRICS = (
         text="GPUs on the bus whose driver is nvidia, from sysfs. Absent in containers and where sysfs is not visible.",
     ),
     Metric(
+        entity="host", key="gpus_asleep", name="GPUs asleep", kind=UNSIGNED,
+        text="GPUs that the kernel has suspended, from sysfs. The collector does not read them, so that they stay "
+        "asleep. They raise no alert.",
+    ),
+    Metric(
         entity="host", key="temperature_headroom", name="Lowest temperature headroom", kind=FLOAT, unit="°C",
         limits=_MARGIN,
         call="nvmlDeviceGetMarginTemperature, nvmlDeviceGetTemperatureThreshold",
@@ -360,6 +365,11 @@ GPU_METRICS = (
         key="pci", name="PCI address", kind=CHAR, group="inventory", storage=STATIC, reader="pci",
         call="nvmlDeviceGetPciInfo_v3", smi="pci.bus_id",
         text="PCI address as domain:bus:device.function.",
+    ),
+    Metric(
+        key="asleep", name="Asleep", kind=UNSIGNED, group="health", valuemap="NVIDIA yes or no", reader="asleep",
+        text="1 while the kernel has suspended the card, from sysfs. The card is not read then, so that it stays "
+        "asleep. Only if the kernel may suspend it, as on notebooks.",
     ),
     Metric(
         key="serial", name="Serial number", kind=CHAR, group="inventory", storage=STATIC, reader="serial",

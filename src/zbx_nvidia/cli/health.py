@@ -149,6 +149,8 @@ def notes(gpu: Gpu, failed: int = 0) -> list[Note]:
         failed: How many other readings the driver refused.
     """
     found = [*_recovery(gpu), *_faults(gpu), *_xid(gpu), *_throttling(gpu)]
+    if gpu.get("asleep") == 1:
+        found.append(Note("Asleep, and not woken", "dim"))
     if failed:
         # A card whose firmware is dead still answers who it is, and counts its ECC errors.
         style = "warn" if "temperature" in gpu else "bad"

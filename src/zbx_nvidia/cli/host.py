@@ -108,13 +108,13 @@ def beside() -> Path:
     return path
 
 
-def rendered(mode: str, command: str, document: str) -> str:
+def rendered(mode: str, command: str, document: str, deadline: float | None) -> str:
     """The UserParameter file."""
     from zbx_nvidia.template import userparameters  # noqa: PLC0415  as above
 
     if mode == "resident":
-        return userparameters.render_alias(document, command)
-    return userparameters.render(command)
+        return userparameters.render_alias(document, command, deadline)
+    return userparameters.render(command, deadline)
 
 
 def _next(agent: Agent, settings: Settings) -> str:

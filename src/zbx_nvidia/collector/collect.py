@@ -7,6 +7,7 @@ piece by piece, one thread per GPU, through the function `send`; whoever listens
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
 from zbx_nvidia.catalog.status import NO_PERMISSION
+from zbx_nvidia.collector import sleeping
 from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
@@ -21,9 +23,10 @@ from zbx_nvidia.collector.ranges import let_in
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
+from zbx_nvidia.kernel import bus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from zbx_nvidia.catalog.metrics import Metric
     from zbx_nvidia.collector.protocol import Message
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 # Readers that say who a card is, not how it is: a card that still answers these and nothing else is sick.
 _IDENTITY = frozenset(GPU_READERS) - {metric.reader for metric in GPU_METRICS if metric.storage != STATIC}
 # What the machine has, whichever card is asked.
-_OF_THE_MACHINE = frozenset({"confidential"})
+_OF_THE_MACHINE = frozenset({"confidential", "asleep"})
+_NOT_FOUND = 6  # NVML_ERROR_NOT_FOUND
 _SAYS_NOTHING = _IDENTITY | _OF_THE_MACHINE
 _SEVERAL_FANS = 2
 HEAD_START = 0.02  # s; reading a GPU that is awake takes 1 to 5 ms
@@ -75,18 +79,27 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
             each GPU, and `AllAsked`.
         read: How one GPU is read: `read_once` unless said otherwise.
     """
+    if gpus := sleeping.everyone():
+        # To open NVML would wake them.
+        send(HostRead(0, sleeping.on_bus(), len(gpus), bus.slots(), [], (0.0, 0.0)))
+        for gpu in gpus:
+            send(GpuRead(0, gpu))
+        send(AllAsked(0, {}))
+        return
     try:
         system.start()
         versions, problems = read_host()
-        count = system.gpu_count()
+        count, awake, others = told_apart(system.gpu_count())
     except NvmlError as error:
         send(Failed(error.code, error.message))
         return
-    send(HostRead(0, {**versions, **on_bus()}, count, system.slots(), problems, spent()))
+    send(HostRead(0, {**versions, **sleeping.on_bus()}, count, bus.slots(), problems, spent()))
+    for gpu in others:
+        send(GpuRead(0, gpu))
     uids: set[int] = set()
-    threads = [threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in range(count)]
+    threads = {index: threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in awake}
     waiting = []
-    for index, thread in enumerate(threads):
+    for index, thread in threads.items():
         try:
             thread.start()
         except RuntimeError:
@@ -96,12 +109,46 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
         # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
         # cost twice the CPU time. One that does not is not waited for.
         thread.join(HEAD_START)
-    for index, thread in enumerate(threads):
+    for index, thread in threads.items():
         if index not in waiting:
             thread.join()
     for index in waiting:
         _report(index, send, read, uids)
     send(AllAsked(0, names(uids)))
+
+
+def told_apart(count: int) -> tuple[int, Sequence[int], list[Gpu]]:
+    """Which GPUs can be read without waking another.
+
+    Args:
+        count: GPUs that the driver counts.
+
+    Returns:
+        The number of GPUs, the indices of those to read, and the others: those that sleep. While one sleeps, also those
+        that the driver gives no index of.
+    """
+    sleepers = {sleeper.pci: sleeper for sleeper in bus.sleepers()}
+    if not sleepers:
+        return count, range(count), []
+    awake: list[int] = []
+    others: dict[str, NvmlError | bus.Sleeper] = dict(sleepers)
+    for pci in bus.slots():
+        if pci in sleepers:
+            continue
+        try:
+            awake.append(system.index_at(pci))
+        except NvmlError as error:
+            if error.code != _NOT_FOUND:  # it is not counted either
+                others[pci] = error
+    # The driver's order is that of the addresses.
+    places = (place for place in itertools.count() if place not in awake)
+    found = []
+    for place, (pci, known) in zip(places, sorted(others.items(), key=lambda other: other[0]), strict=False):
+        if isinstance(known, bus.Sleeper):
+            found.append(sleeping.asleep(place, known))
+        else:
+            found.append(_unwell(place, _state_of(known), {"pci": pci}, known))
+    return max([count, *(gpu.position + 1 for gpu in found)]), sorted(awake), found
 
 
 def read_once(index: int) -> Gpu:
@@ -127,9 +174,7 @@ def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ..
     return gpu._replace(parts={**gpu.parts, "mig": change(gpu.parts["mig"])})
 
 
-def read_gpu(  # noqa: C901  one answer of the driver a line
-    index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False, parts: bool = True
-) -> Gpu:
+def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False, parts: bool = True) -> Gpu:
     """Read one GPU.
 
     Args:
@@ -166,10 +211,8 @@ def read_gpu(  # noqa: C901  one answer of the driver a line
                 alive = alive or reader not in _SAYS_NOTHING
         let_in(readings, _ROWS, problems)
         found = _read_parts(device, problems) if parts else {}
-    except Lost as error:
-        return _unwell(index, "lost", readings, error)
     except NvmlError as error:
-        return _unwell(index, "refused" if error.code == NO_PERMISSION.code else "sick", readings, error)
+        return _unwell(index, _state_of(error), readings, error)
     if "uuid" not in readings or (problems and not alive) or _mostly_fails(readings, problems):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
     return Gpu(index, "ok", readings, found, tuple(lacks), _of(readings, problems))
@@ -235,7 +278,7 @@ def _report(index: int, send: Send, read: Callable[[int], Gpu] | None, uids: set
 
 
 def read_host() -> tuple[dict[str, str], list[Problem]]:
-    """Versions by catalog key, and what of them could not be read. `on_bus` has what may change."""
+    """Versions by catalog key, and what of them could not be read. `sleeping.on_bus` has what may change."""
     versions: dict[str, str] = {}
     problems: list[Problem] = []
     for key, read in _HOST_READERS.items():
@@ -246,12 +289,6 @@ def read_host() -> tuple[dict[str, str], list[Problem]]:
         except Refused as error:
             problems.append(Problem("", key, error.code, error.message))
     return versions, problems
-
-
-def on_bus() -> dict[str, Any]:
-    """What the bus shows of the GPUs, by catalog key."""
-    there = system.bound()
-    return {} if there is None else {"gpus_bound": len(there)}
 
 
 def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
@@ -364,6 +401,13 @@ def _of(readings: dict[str, Any], problems: list[Problem]) -> tuple[Problem, ...
 def fault(error: Exception) -> str:
     """A fault of ours in words."""
     return f"collector: {type(error).__name__}: {error}"
+
+
+def _state_of(error: NvmlError) -> str:
+    """What a GPU is that answers with this error."""
+    if isinstance(error, Lost):
+        return "lost"
+    return "refused" if error.code == NO_PERMISSION.code else "sick"
 
 
 def _unwell(index: int, state: str, readings: dict[str, Any], error: NvmlError) -> Gpu:

@@ -4,14 +4,11 @@ docs/document.schema.json describes it. Absent values are absent: never 0, never
 """
 
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
-import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
-from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
 from zbx_nvidia.catalog.status import ADVICE, HOST_BUSY, NO_PERMISSION, OK, RELEASED, Status
 
 if TYPE_CHECKING:
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-# Zabbix 6.0 agents read no larger file, and MySQL stores no larger text.
-LIMIT = 65_536
 # A broken driver must not fill the document with its errors.
 MAX_ERRORS = 40
 # The largest processes of the host and the users who hold most: of a machine with hundreds no more would fit.
@@ -29,6 +24,7 @@ MAX_USERS = 32
 LONGEST_CHAR = 255  # characters that Zabbix keeps of a CHAR value
 # While these say that it is not the driver's fault, or that all is well.
 _ANSWERS = (OK, RELEASED, HOST_BUSY)
+ASLEEP = "asleep"  # the state of a GPU that was not read, so that it is not woken
 _GONE = frozenset({"lost", "refused"})
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
@@ -74,8 +70,8 @@ class Gpu(NamedTuple):
 
     Attributes:
         position: Its place in the driver's order (NVML's index).
-        state: `ok`, `lost` (the driver has lost it), `sick` (it answers every reading with an error) or `refused` (this
-            user or container may not use it).
+        state: `ok`, `lost` (the driver has lost it), `sick` (it answers every reading with an error), `refused` (this
+            user or container may not use it) or `asleep`.
         readings: Values by catalog key, in base units. Void unless `ok`, but for what identifies the card.
         parts: Its parts by the name of their entity; without an entity whose parts the driver refuses to list.
         lacks: Readers that the card cannot serve.
@@ -184,17 +180,20 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         "gpus_refused": sum(gpu.state == "refused" for gpu in gpus),
         **_totals([gpu.readings for gpu in healthy]),
     }
-    if not silent:
-        # A card that merely has not answered yet must not count as gone: without `presence` nothing is concluded.
+    sleepers = [gpu for gpu in gpus if gpu.state == ASLEEP]
+    if not silent and all("uuid" in gpu.readings for gpu in sleepers):
+        # A card that merely has not answered yet must not count as gone, nor one that sleeps and is not known by name:
+        # without `presence` nothing is concluded.
         document["presence"] = {
             gpu.readings["uuid"]: 1 for gpu in gpus if gpu.state not in _GONE and "uuid" in gpu.readings
         }
         document["host"]["gpus_present"] = len(document["presence"])
     document["gpus"] = {}
-    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in healthy]}
+    shown_gpus = [gpu for gpu in gpus if gpu.state == "ok" or (gpu.state == ASLEEP and "uuid" in gpu.readings)]
+    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in shown_gpus]}
     listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
     shown = {id(entry) for entry in sorted(listed, key=_memory, reverse=True)[:MAX_PROCESSES]}
-    for gpu in healthy:
+    for gpu in shown_gpus:
         readings = document["gpus"][gpu.readings["uuid"]] = dict(gpu.readings)
         if "process_list" in readings:
             readings["process_list"] = [
@@ -234,6 +233,9 @@ def _remedy(found: Collection) -> str:
     bound = found.host.get("gpus_bound")
     if found.status is not OK or found.gpu_count is None:
         return found.status.remedy
+    asleep = sum(gpu.state == ASLEEP for gpu in found.gpus)
+    if asleep and asleep == found.gpu_count:
+        return "Every GPU sleeps, and is not woken: there are no readings until a program uses one"
     if bound is not None and found.gpu_count < bound:
         return (
             f"The driver counts {found.gpu_count} of {bound} GPUs that are bound to it. Check dmesg for NVRM lines. "
@@ -354,49 +356,9 @@ def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {**{key: value for key, value in entry.items() if key not in {"uid", "age"}}, **user}
 
 
-def render(document: dict[str, Any], limit: int = LIMIT) -> str:
-    """The document as compact ASCII.
-
-    Where it would not fit, whole groups of metrics are left out, the last of the catalog first, and
-    `collector.errors` says so.
-    """
-    text = _text(document)
-    for group in reversed(GROUPS):
-        if len(text) <= limit:
-            break
-        _shed(document, group)
-        text = _text(document)
-    return text
-
-
 def _words(text: str) -> str:
     """Zabbix cuts a text of this kind, so that the end is better lost on purpose."""
     return text if len(text) <= LONGEST_CHAR else text[: LONGEST_CHAR - 3] + "..."
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _shed(document: dict[str, Any], group: Group) -> None:
-    """Leave a group out. Without its rows a rule stays as it is: nothing is given up for want of room."""
-    keys = [metric.key for metric in (*GPU_METRICS, *SAMPLED_METRICS) if metric.group == group.name]
-    sections = [
-        entity.section for entity in ENTITIES if entity.metrics[0].group == group.name and entity.section in document
-    ]
-    if not any(keys) and not sections:
-        return
-    for readings in document.get("gpus", {}).values():
-        for key in keys:
-            readings.pop(key, None)
-    for section in sections:
-        document.pop(section)
-        document["discovery"].pop(section, None)
-    collector = document["collector"]
-    collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
-    collector["errors"].insert(0, Problem("", group.name, 0, "left out: the document would be too large")._asdict())
-    if group.on:  # else hardly anybody misses it, and the alarm on errors would stand for ever
-        collector["error_count"] += 1
 
 
 def _spent(found: Collection) -> dict[str, float]:

@@ -78,20 +78,21 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "",
         age: In s, how long ago the process counts as started; None for what is true.
     """
     from zbx_nvidia.collector import document  # noqa: PLC0415  --version and --help need it not
+    from zbx_nvidia.collector.rendering import render  # noqa: PLC0415  as above
 
     build = document.build_links if links else document.build
     try:
         from zbx_nvidia.collector import oneshot  # noqa: PLC0415  as above
     except ImportError as error:
         # Windows has no fork, and nothing of what goes with it.
-        return document.render(build(_failed(error, 0.0)))
+        return render(build(_failed(error, 0.0)))
     try:
         if beside and (status := aside(beside)) is not None:
-            return document.render(build(document.failed(status, "", oneshot.process_age())))
+            return render(build(document.failed(status, "", oneshot.process_age())))
         found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links, age=age)
-        return document.render(build(found))
+        return render(build(found))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
-        return document.render(build(_failed(error, oneshot.process_age())))
+        return render(build(_failed(error, oneshot.process_age())))
 
 
 def _failed(error: Exception, duration: float) -> Collection:

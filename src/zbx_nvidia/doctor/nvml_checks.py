@@ -197,7 +197,7 @@ AGENT_TIMEOUT = Fault(
 )
 DEADLINE = Fault(
     "deadline",
-    cause="The driver did not answer within 2.5 s, the limit of a collection: {said}",
+    cause="The driver did not answer within the time limit of a collection: {said}",
     fix=f"{KERNEL_LOG}\nIf it shows no fault and the GPUs are only busy, run the resident collector:{GO_RESIDENT}",
 )
 

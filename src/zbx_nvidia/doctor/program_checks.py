@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zbx_nvidia
-from zbx_nvidia.collector.document import LIMIT, VERSION
+from zbx_nvidia.collector.document import VERSION
+from zbx_nvidia.collector.rendering import LIMIT
 from zbx_nvidia.doctor.checks import COLLECTOR, NOTE, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.driver_checks import reader_may
 from zbx_nvidia.host import installation, paths

@@ -12,13 +12,14 @@ import ctypes
 import pynvml
 
 from zbx_nvidia.driver import buffers, native
-from zbx_nvidia.driver.calls import Absent, call, clean, number, text
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call, clean, number, text
 from zbx_nvidia.driver.links import LinkReaders
 from zbx_nvidia.driver.memory import MemoryReaders
 from zbx_nvidia.driver.power import PowerReaders
 from zbx_nvidia.driver.readings import Confidential, Platform, Utilization
 from zbx_nvidia.driver.sharing import SharingReaders
 from zbx_nvidia.driver.thermal import ThermalReaders
+from zbx_nvidia.kernel import bus
 
 _ARCHITECTURES = {
     pynvml.NVML_DEVICE_ARCH_KEPLER: "Kepler",
@@ -76,6 +77,19 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
     def pci(self) -> str:
         """PCI address, domain:bus:device.function. nvmlDeviceGetPciInfo_v3. nvidia-smi: pci.bus_id."""
         return clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId)
+
+    def asleep(self) -> int:
+        """0, as the card is being read; absent if the kernel may not suspend it. sysfs: power/control.
+
+        Raises NotNow if the card does not return its address.
+        """
+        try:
+            pci = self.pci()
+        except Refused as error:
+            raise NotNow(error.code, error.message) from None
+        if not bus.may_sleep(pci):
+            raise Absent(0, "it never sleeps")
+        return 0
 
     def serial(self) -> str:
         """Serial number of the board; absent on GeForce. nvmlDeviceGetSerial. nvidia-smi: serial."""

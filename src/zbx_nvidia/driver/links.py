@@ -6,12 +6,13 @@ from typing import NoReturn
 
 import pynvml
 
-from zbx_nvidia.driver import fields, native, system
+from zbx_nvidia.driver import fields, native
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, clean, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fabric import faults_of
 from zbx_nvidia.driver.fields import MEGA
 from zbx_nvidia.driver.readings import Fabric, FabricHealth, FabricPlace, LinkSpeed, NvLink
+from zbx_nvidia.kernel import bus
 
 # The fields of one link, by key of the catalog. Of several fields with one key, the first that answers counts.
 _LINK_FIELDS: tuple[tuple[str, fields.Field[int]], ...] = (
@@ -243,7 +244,7 @@ class LinkReaders(Card):
     def _port(self) -> tuple[int | None, int | None]:
         """What the port above the card can, as far as it is known."""
         return self._once(
-            "port", lambda: system.port_above(clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId))
+            "port", lambda: bus.port_above(clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId))
         )
 
     def _require_slot(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
-from zbx_nvidia.install import agent_settings, files, program_check, record, service, steps
+from zbx_nvidia.install import agent_settings, deadline, files, program_check, record, service, steps
 from zbx_nvidia.install.plan import InstallPlan, readable_by
 from zbx_nvidia.install.record import Record
 from zbx_nvidia.install.steps import Action, Compile, File, OnRollback
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.find import Agent
     from zbx_nvidia.zabbix_agent.verify import Verification
 
-    # Mode, path of zbx-nvidia-agent and path of the resident document -> the text of the file.
-    Render = Callable[[str, str, str], str]
+    # Mode, path of zbx-nvidia-agent, path of the resident document, deadline of a poll -> the text of the file.
+    Render = Callable[[str, str, str, float | None], str]
     Say = Callable[[str], None]
 
 ONESHOT, RESIDENT = "oneshot", "resident"
@@ -224,7 +224,8 @@ class _Work(_Running):
             for statement in others.all(name):
                 self._state(statement, wanted[name])
         ours = {name: value for name, value in wanted.items() if not others.all(name)}
-        text = self.request.render(self.mode, str(self.request.command), str(service.document()))
+        limit = deadline.of(self.agent, self.configuration)
+        text = self.request.render(self.mode, str(self.request.command), str(service.document()), limit)
         if ours:
             text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
         old = files.state(path)

@@ -322,6 +322,16 @@ def test_why_a_card_is_slow_or_must_be_reset(tmp_path: Path) -> None:
     ]
 
 
+def test_a_card_that_sleeps(tmp_path: Path) -> None:
+    document = golden("h100x8")
+    uuid = next(iter(document["gpus"]))
+    known = {key: document["gpus"][uuid][key] for key in ("index", "name", "uuid", "pci")}
+    document["gpus"][uuid] = {**known, "asleep": 1}
+    file = tmp_path / "document.json"
+    file.write_text(json.dumps(document))
+    assert "GPU 0: Asleep, and not woken" in shown(NOWHERE, "--document", str(file)).lines
+
+
 def test_a_card_that_answers_hardly_anything(calm: MachineFactory) -> None:
     host = calm("h100x8")
     readings = ("temperature", "margin_temperature", "utilization_gpu", "power_usage", "memory_used")

@@ -45,7 +45,7 @@ def assert_unharmed(answer: Answer, well: Answer, *broken: int) -> None:
 def all_calls(error: str, *, identity: bool) -> dict[str, str]:
     """The lines of a profile that make every call for the catalog fail, optionally except those for identity."""
     rows = [metric for metric in READ if metric.reader != "index" and (identity or metric.reader not in IDENTITY)]
-    calls = {call for metric in rows for call in metric.call.split(", ")} | {"nvmlDeviceGetNumFans"}
+    calls = {call for metric in rows for call in metric.call.split(", ") if call} | {"nvmlDeviceGetNumFans"}
     return dict.fromkeys(calls, f"!{error}")
 
 

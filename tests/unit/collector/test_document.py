@@ -17,8 +17,9 @@ from zbx_nvidia.catalog.macros import MACROS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, GROUPS
 from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 from zbx_nvidia.collector import document, oneshot
-from zbx_nvidia.collector.document import LIMIT, MAX_ERRORS, Collection, Gpu, Part, Problem
+from zbx_nvidia.collector.document import MAX_ERRORS, Collection, Gpu, Part, Problem
 from zbx_nvidia.collector.protocol import Failed
+from zbx_nvidia.collector.rendering import LIMIT, render
 
 READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
@@ -89,7 +90,7 @@ def collections(draw: st.DrawFn) -> Collection:
 @given(collections())
 def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
     made = document.build(found)
-    answer = checked((document.render(made) + "\n").encode("ascii"))
+    answer = checked((render(made) + "\n").encode("ascii"))
     assert len(answer.errors) <= MAX_ERRORS
     host = answer.document.get("host")
     if host and "presence" in answer.document:
@@ -154,7 +155,7 @@ def present(made: dict[str, Any]) -> set[str]:
 
 @pytest.mark.slow
 def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
-    size = len(document.render(document.build(many(6)), limit=10**9))
+    size = len(render(document.build(many(6)), limit=10**9))
     # By group: the sections that go with it.
     sections = {entity.metrics[0].group: entity.section for entity in ENTITIES if entity.document == DOCUMENT}
     there = {metric.group for metric in READABLE} | {"mig", "users"}
@@ -163,7 +164,7 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
     whole = many(6)
     known = ""
     for limit in range(size - 1, 5000, -150):
-        text = document.render(document.build(whole), limit)
+        text = render(document.build(whole), limit)
         if text == known and len(text) <= limit:
             continue  # nothing more had to go
         known = text
@@ -189,7 +190,7 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
 
 @pytest.mark.parametrize("count", [8, 16, 32])
 def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
-    text = document.render(document.build(many(count)))
+    text = render(document.build(many(count)))
     assert len(text) <= LIMIT
 
 
@@ -218,7 +219,7 @@ def test_eight_divided_gpus_fit_whole() -> None:
         for gpu in many(8).gpus
     ]
     made = document.build(many(8)._replace(gpus=gpus))
-    assert len(document.render(made)) <= LIMIT
+    assert len(render(made)) <= LIMIT
     assert made["collector"]["errors"] == []
     assert len(made["mig"]) == 56
     assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 16
@@ -226,7 +227,7 @@ def test_eight_divided_gpus_fit_whole() -> None:
 
 def test_each_link_of_the_largest_hosts_fits() -> None:
     made = document.build_links(many(8))
-    text = document.render(made)
+    text = render(made)
     assert len(text) <= LIMIT
     assert made["collector"]["errors"] == []
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
@@ -252,7 +253,7 @@ def test_gpus_are_in_the_drivers_order_whichever_answers_first() -> None:
     found = many(3)
     late = found._replace(gpus=found.gpus[::-1])
     for build in (document.build, document.build_links):
-        assert document.render(build(late, lambda: 0)) == document.render(build(found, lambda: 0))
+        assert render(build(late, lambda: 0)) == render(build(found, lambda: 0))
 
 
 def test_only_the_largest_processes_are_listed_and_all_count_for_their_users() -> None:
@@ -297,7 +298,7 @@ def test_not_a_number_never_becomes_json() -> None:
     found = many(1)
     found.gpus[0].readings["power"] = float("nan")
     with pytest.raises(ValueError, match="JSON"):
-        document.render(document.build(found))
+        render(document.build(found))
 
 
 def test_nonsense_from_a_call_that_succeeded_is_not_well() -> None:
@@ -311,7 +312,7 @@ def test_names_of_discovery() -> None:
     assert document.short("GPU-9bb1b5a4-5f6c-4965-adf0-ad165eee2b9b") == "9bb1b5a4"
     assert document.model("NVIDIA GeForce GTX 1070") == "GTX 1070"
     assert document.model("Tesla T4") == "Tesla T4"
-    assert json.loads(document.render(document.build(many(1))))["discovery"]["gpus"][0]["{#LACKS}"] == ",,"
+    assert json.loads(render(document.build(many(1))))["discovery"]["gpus"][0]["{#LACKS}"] == ",,"
 
 
 def card(position: int, **readings: Any) -> Gpu:

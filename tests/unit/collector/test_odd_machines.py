@@ -11,7 +11,7 @@ from tests.unit.collector.collector import get, python
 from zbx_nvidia.catalog.status import OK
 from zbx_nvidia.collector import document
 from zbx_nvidia.collector.document import Collection, Gpu
-from zbx_nvidia.driver import system
+from zbx_nvidia.kernel import bus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def test_two_cards_with_one_uuid_are_reported(machine: MachineFactory) -> None:
 # -- fewer GPUs than the bus has -------------------------------------------------------------------------------------
 
 
-def bus(folder: Path, **classes: str) -> str:
+def devices(folder: Path, **classes: str) -> str:
     """The folder of a driver in sysfs; of each device its class."""
     for number, name in enumerate(classes):
         device = folder / f"0000:0{number}:00.0"
@@ -111,34 +111,34 @@ def listed(folder: Path, *slots: str) -> str:
 
 
 def test_gpus_on_the_bus_are_those_of_the_driver_without_switches(tmp_path: Path) -> None:
-    there = bus(tmp_path / "sys", gpu="0x030200", other="0x030000", switch="0x068000")
+    there = devices(tmp_path / "sys", gpu="0x030200", other="0x030000", switch="0x068000")
     every = listed(tmp_path / "proc", "0000:00:00.0", "0000:01:00.0", "0000:02:00.0")
-    assert system.bound(there, every) == ["00000000:00:00.0", "00000000:01:00.0"]
+    assert bus.bound(there, every) == ["00000000:00:00.0", "00000000:01:00.0"]
 
 
 def test_a_container_counts_only_its_own_gpus(tmp_path: Path) -> None:
     """It sees the whole bus in sysfs."""
-    there = bus(tmp_path / "sys", one="0x030200", two="0x030200")
-    assert system.bound(there, listed(tmp_path / "proc", "0000:01:00.0")) == ["00000000:01:00.0"]
+    there = devices(tmp_path / "sys", one="0x030200", two="0x030200")
+    assert bus.bound(there, listed(tmp_path / "proc", "0000:01:00.0")) == ["00000000:01:00.0"]
 
 
 def test_where_the_bus_cannot_be_seen_nothing_is_known(tmp_path: Path) -> None:
-    assert system.bound(str(tmp_path / "no"), listed(tmp_path / "proc", "0000:01:00.0")) is None
-    assert system.bound(bus(tmp_path / "sys", one="0x030200"), str(tmp_path / "no")) is None
+    assert bus.bound(str(tmp_path / "no"), listed(tmp_path / "proc", "0000:01:00.0")) is None
+    assert bus.bound(devices(tmp_path / "sys", one="0x030200"), str(tmp_path / "no")) is None
 
 
 POLL = """
 import sys
 from zbx_nvidia.collector.main import get
-from zbx_nvidia.driver import system
-system.bound.__defaults__ = (sys.argv[1], sys.argv[2])
+from zbx_nvidia.kernel import bus
+bus.bound.__defaults__ = (sys.argv[1], sys.argv[2])
 print(get(600.0), end="")
 """
 
 
 def test_three_gpus_of_four(machine: MachineFactory, tmp_path: Path) -> None:
     """lspci shows four, and one of them never came up."""
-    there = bus(tmp_path / "sys", a="0x030200", b="0x030200", c="0x030200", d="0x030200")
+    there = devices(tmp_path / "sys", a="0x030200", b="0x030200", c="0x030200", d="0x030200")
     every = listed(tmp_path / "proc", *(f"0000:0{number}:00.0" for number in range(4)))
     document = json.loads(python(POLL, machine("l40s-3-of-4").env, there, every))
     assert (document["host"]["gpu_count"], document["host"]["gpus_bound"]) == (3, 4)

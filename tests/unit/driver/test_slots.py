@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.collector.collector import python
-from zbx_nvidia.driver import system
+from zbx_nvidia.kernel import bus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def test_slots_are_spelt_as_nvml_spells_them(tmp_path: Path) -> None:
     for name in ("0000:0a:00.0", "0000:01:00.0", "10000:17:00.0"):
         (tmp_path / name).mkdir()
-    assert system.slots(str(tmp_path)) == ["00000000:01:00.0", "00000000:0A:00.0", "00010000:17:00.0"]
+    assert bus.slots(str(tmp_path)) == ["00000000:01:00.0", "00000000:0A:00.0", "00010000:17:00.0"]
 
 
 def test_no_kernel_module(tmp_path: Path) -> None:
-    assert system.slots(str(tmp_path / "gpus")) == []
-    assert system.SLOTS == "/proc/driver/nvidia/gpus"
+    assert bus.slots(str(tmp_path / "gpus")) == []
+    assert bus.SLOTS == "/proc/driver/nvidia/gpus"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_port_above_a_card(tmp_path: Path, pci: str, folder: str) -> None:
     (tmp_path / "bus").mkdir()
     (tmp_path / "bus" / folder).symlink_to(port / folder)
     (port / folder / "max_link_width").write_text("16\n")  # the card's own is not asked for
-    assert system.port_above(pci, str(tmp_path / "bus")) == (None, None)
+    assert bus.port_above(pci, str(tmp_path / "bus")) == (None, None)
     for speed, width, known in (
         ("16.0 GT/s PCIe", "8", (4, 8)),
         ("2.5 GT/s PCIe", "1", (1, 1)),
@@ -46,18 +46,19 @@ def test_the_port_above_a_card(tmp_path: Path, pci: str, folder: str) -> None:
     ):
         (port / "max_link_speed").write_text(f"{speed}\n")
         (port / "max_link_width").write_text(f"{width}\n")
-        assert system.port_above(pci, str(tmp_path / "bus")) == known
+        assert bus.port_above(pci, str(tmp_path / "bus")) == known
 
 
 def test_no_sysfs(tmp_path: Path) -> None:
-    assert system.port_above("00000000:1B:00.0", str(tmp_path / "bus")) == (None, None)
-    assert system.PCI_DEVICES == "/sys/bus/pci/devices"
+    assert bus.port_above("00000000:1B:00.0", str(tmp_path / "bus")) == (None, None)
+    assert bus.PCI_DEVICES == "/sys/bus/pci/devices"
 
 
 PROGRAM = """
 import sys
 from zbx_nvidia.driver import system
-system.port_above.__defaults__ = (sys.argv[1],)
+from zbx_nvidia.kernel import bus
+bus.port_above.__defaults__ = (sys.argv[1],)
 from zbx_nvidia.driver.device import Device
 system.start()
 card = Device(0)

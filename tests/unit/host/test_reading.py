@@ -26,7 +26,7 @@ OTHERS = {
     "collector/scheduling.py": "the kernel",
     "doctor/driver_checks.py": "the kernel",
     "doctor/host_state.py": "the kernel",
-    "driver/system.py": "the kernel",
+    "kernel/bus.py": "the kernel",
     "host/installation.py": "a program whose place was checked",
     "install/install.py": "the kernel",
     "install/links.py": "a folder of root",

@@ -187,11 +187,13 @@ def golden_documents() -> list[dict[str, Any]]:
     # a poll cannot see, only the service writes: tests/unit/collector/resident shows that it does.
     process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5, "utilization": 7}
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
-    readings = {"uuid": "GPU-0", "process_oldest": 5, "process_list": [process], **sampled}
+    readings = {"uuid": "GPU-0", "asleep": 0, "process_oldest": 5, "process_list": [process], **sampled}
     instance = Part({"{#MIG}": "MIG-0"}, {metric.key: 0 for metric in GPM_METRICS}, ())
     gpu = Gpu(0, "ok", readings, {"mig": (instance,)}, (), ())
     logged = {
-        metric.key: 0 for metric in HOST_METRICS if metric.key.startswith(("sxid", "xid")) or metric.key == "gpus_bound"
+        metric.key: 0
+        for metric in HOST_METRICS
+        if metric.key.startswith(("sxid", "xid")) or metric.key in {"gpus_bound", "gpus_asleep"}
     }
     made = build(Collection(status.OK, "", logged, 1, [gpu], [], [], {0: "root"}, "oneshot", 0.1))
     return [*documents, made]

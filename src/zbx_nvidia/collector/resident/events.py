@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from zbx_nvidia.collector.document import Collection
+    from zbx_nvidia.collector.document import Collection, Gpu
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.kernel_log import Line
 
@@ -36,6 +36,16 @@ class WorkerNotStarted(NamedTuple):
     detail: str
 
 
+class AllAsleep(NamedTuple):
+    """No worker was started: every GPU sleeps, and would be woken.
+
+    Attributes:
+        gpus: All of them.
+    """
+
+    gpus: list[Gpu]
+
+
 class WorkerClosed(NamedTuple):
     """The worker has closed its pipe: it is about to end."""
 
@@ -58,12 +68,14 @@ class HostChecked(NamedTuple):
         log_reads: Whether the kernel log can be read.
         log_complaint: Why it cannot, although it is wanted; "" otherwise.
         library_replaced: Whether the driver's library is another than the worker has loaded.
+        asleep: All GPUs, if every one of them sleeps; else none.
     """
 
     lines: list[Line]
     log_reads: bool
     log_complaint: str
     library_replaced: bool
+    asleep: list[Gpu]
 
 
 class Reload(NamedTuple):
@@ -84,7 +96,17 @@ class Release(NamedTuple):
     is_free: bool
 
 
-Event = WorkerStarted | WorkerBlocked | WorkerNotStarted | WorkerClosed | WorkerEnded | HostChecked | Reload | Release
+Event = (
+    WorkerStarted
+    | WorkerBlocked
+    | WorkerNotStarted
+    | AllAsleep
+    | WorkerClosed
+    | WorkerEnded
+    | HostChecked
+    | Reload
+    | Release
+)
 
 
 # -- actions: what is to be done -------------------------------------------------------------------------------------
@@ -101,7 +123,7 @@ class EndWorker(NamedTuple):
 
 
 class CheckHost(NamedTuple):
-    """Read the kernel log and look at the driver's library; `HostChecked` is the answer."""
+    """Read the kernel log, look at the driver's library and for GPUs that sleep; `HostChecked` is the answer."""
 
 
 class AskWorker(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.collector import document
+from zbx_nvidia.collector.rendering import LIMIT, render
 from zbx_nvidia.collector.resident import notify
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ class Output:
     def write(self, collection: Collection) -> None:
         """Replace the document."""
         # The file ends with a line break, and the agent reads no larger file.
-        limit = document.LIMIT - 1
+        limit = LIMIT - 1
         try:
-            text = document.render(document.build(collection), limit)
+            text = render(document.build(collection), limit)
         except Exception as error:  # noqa: BLE001  whatever a driver may report: the service goes on
             detail = f"{type(error).__name__}: {error}"
             collection = document.failed(states.COLLECTOR_FAILED, detail, collection.duration, collection.mode)
-            text = document.render(document.build(collection), limit)
+            text = render(document.build(collection), limit)
         try:
             write_file(self._path, text.encode("ascii") + b"\n")
         except OSError as error:
@@ -76,8 +77,10 @@ class Output:
 
 def _summary(collection: Collection) -> str:
     if collection.status is states.OK:
-        bad = sum(gpu.state != "ok" for gpu in collection.gpus)
-        return f"{collection.gpu_count} GPUs" + (f", {bad} of them lost or sick" if bad else "")
+        asleep = sum(gpu.state == document.ASLEEP for gpu in collection.gpus)
+        bad = sum(gpu.state != "ok" for gpu in collection.gpus) - asleep
+        parts = [f"{bad} of them lost or sick"] * bool(bad) + [f"{asleep} of them asleep"] * bool(asleep)
+        return ", ".join([f"{collection.gpu_count} GPUs", *parts])
     name = collection.status.name
     if collection.status is states.STALLED and collection.gpu_count is not None:
         # Not the detail, which has the age in it and differs each time.

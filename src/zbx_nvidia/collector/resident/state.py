@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog import status as states
-from zbx_nvidia.collector import document
+from zbx_nvidia.collector import document, sleeping
 from zbx_nvidia.collector.document import Collection, Problem
 from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead, Ready, XidsSeen
 from zbx_nvidia.collector.resident.cards import Cards
 from zbx_nvidia.collector.resident.config import worker_arguments
 from zbx_nvidia.collector.resident.events import (
+    AllAsleep,
     Answer,
     AskWorker,
     CheckHost,
@@ -102,6 +103,7 @@ class ServiceState:
         self._cards = Cards()
         self._idle_since: float | None = None  # since when no GPU has had work
         self._released_until: float | None = None
+        self._asleep: list[Gpu] = []  # all GPUs, while every one of them sleeps
         self._log_complaint = ""
 
     # -- from outside ------------------------------------------------------------------------------------------------
@@ -151,6 +153,8 @@ class ServiceState:
                 self._on_blocked(now)
             case WorkerNotStarted(detail):
                 self._fail(now, states.COLLECTOR_FAILED, detail)
+            case AllAsleep(gpus):
+                self._on_asleep(now, gpus)
             case WorkerClosed():
                 self._on_closed(now)
             case WorkerEnded(how):
@@ -197,12 +201,19 @@ class ServiceState:
             if checked.log_complaint or checked.log_reads:
                 self._log(checked.log_complaint or "the kernel log is read again")
         self._log(*self._xids.logged(checked.lines, reads=checked.log_reads))
-        if self._ready:
+        self._on_asleep(now, checked.asleep)
+        if self._ready and not self._asleep:
             self._renew(now, library_replaced=checked.library_replaced)
-        if self._ready:  # unless it was just asked to end
+        if self._ready and not self._asleep:  # unless it was just asked to end
             self._ask(now)
         else:
             self._write_without(now)
+
+    def _on_asleep(self, now: float, gpus: list[Gpu]) -> None:
+        """Who sleeps. While all do, no worker is started or asked: a call would wake them."""
+        if self._asleep and not gpus and self._arguments is None and self._released_until is None:
+            self._start_at = now
+        self._asleep = gpus
 
     def _ask(self, now: float) -> None:
         self._number += 1
@@ -318,6 +329,10 @@ class ServiceState:
             if self._arguments is None:
                 detail = f"For {self._released_until - now:.0f} s more"
                 self._do(Write(document.failed(states.RELEASED, detail, 0.0, MODE)))
+        elif self._asleep:
+            self._failure = None
+            found = sleeping.collected(self._asleep, MODE, 0.0)
+            self._do(Write(found._replace(host={**found.host, **self._xids.of_host(now)})))
         elif self._failure is not None:
             status, detail = self._failure
             self._do(Write(document.failed(status, detail, 0.0, MODE)))
@@ -480,4 +495,4 @@ class ServiceState:
 def _is_without_work(gpu: Gpu) -> bool:
     """Whether nothing runs on a GPU. A process may be there and do nothing; without utilization, no process may be."""
     work = [gpu.readings[key] for key in ("utilization", "sampled_utilization_peak") if key in gpu.readings]
-    return gpu.state == "ok" and not any(work or [gpu.readings.get("processes", 1)])
+    return gpu.state == document.ASLEEP or (gpu.state == "ok" and not any(work or [gpu.readings.get("processes", 1)]))

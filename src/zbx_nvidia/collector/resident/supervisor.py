@@ -12,12 +12,15 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from zbx_nvidia.catalog.status import HOST_BUSY, STALLED
+from zbx_nvidia.collector import sleeping
 from zbx_nvidia.collector.protocol import Ready
 from zbx_nvidia.collector.resident import config as configuration
 from zbx_nvidia.collector.resident import notify
 from zbx_nvidia.collector.resident.control import Door, Signals
 from zbx_nvidia.collector.resident.descriptors import locked
 from zbx_nvidia.collector.resident.events import (
+    AllAsleep,
     Answer,
     AskWorker,
     CheckHost,
@@ -36,15 +39,18 @@ from zbx_nvidia.collector.resident.kernel_log import KernelLog
 from zbx_nvidia.collector.resident.output import Output, log, remove
 from zbx_nvidia.collector.resident.state import ServiceState
 from zbx_nvidia.collector.resident.worker_process import WorkerProcess
+from zbx_nvidia.collector.scheduling import most_was_waiting
 from zbx_nvidia.errors import UsageError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
 
+    from zbx_nvidia.collector.document import Collection
     from zbx_nvidia.collector.protocol import Message
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.events import Action, Event
+    from zbx_nvidia.collector.scheduling import Thread
 
 
 def serve(path: str | None) -> int:
@@ -124,6 +130,9 @@ class Supervisor:
         self._watchdog = notify.watchdog()
         self._alive = 0.0  # when systemd was last notified
         self._exit_code: int | None = None
+        # When the worker was asked that has not answered since, and how its threads were then.
+        self._asked: tuple[float, dict[str, Thread] | None] = (0.0, None)
+        self._stalls = False
 
     def run(self) -> int:
         """Run until asked to end; returns the exit code."""
@@ -209,26 +218,38 @@ class Supervisor:
         if seconds is not None:
             self._take(time.monotonic(), Release(seconds, self._worker.is_free()))
 
+    def _told_apart(self, now: float, collection: Collection) -> Collection:
+        """A stall, unless the worker has waited for a processor: that says nothing of the driver."""
+        since, before = self._asked
+        self._stalls = collection.status is STALLED
+        if self._stalls and most_was_waiting(before, self._worker.threads(), now - since):
+            return collection._replace(status=HOST_BUSY)
+        return collection
+
     # -- actions -----------------------------------------------------------------------------------------------------
 
     def _do(self, now: float, actions: Iterable[Action]) -> None:  # noqa: C901  one action a line
         for action in actions:
             match action:
                 case StartWorker(arguments):
-                    started = self._worker.start(arguments)
+                    asleep = sleeping.everyone()
+                    started = AllAsleep(asleep) if asleep else self._worker.start(arguments)
                     if isinstance(started, WorkerStarted):
                         self._selector.register(self._worker.pipe, selectors.EVENT_READ, self._on_worker)
                     self._take(now, started)
                 case EndWorker():
                     self._worker.end()
                 case AskWorker(number, idle):
+                    if not self._stalls:
+                        self._asked = (now, self._worker.threads())
                     self._worker.ask(number, idle=idle)
                 case CheckHost():
                     lines = self._kernel_log.take(now)
                     replaced = self._worker.library_replaced()
-                    self._take(now, HostChecked(lines, self._kernel_log.reads, self._kernel_log.complaint, replaced))
+                    reads, complaint = self._kernel_log.reads, self._kernel_log.complaint
+                    self._take(now, HostChecked(lines, reads, complaint, replaced, sleeping.everyone()))
                 case Write(collection):
-                    self._output.write(collection)
+                    self._output.write(self._told_apart(now, collection))
                 case Answer(text):
                     self._door.answer(text)
                 case Log(text):

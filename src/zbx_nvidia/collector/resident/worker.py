@@ -19,7 +19,17 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from zbx_nvidia import __version__
-from zbx_nvidia.collector.collect import HEAD_START, fault, on_bus, read_gpu, read_host, sick, uids_of, with_instances
+from zbx_nvidia.collector import sleeping
+from zbx_nvidia.collector.collect import (
+    HEAD_START,
+    fault,
+    read_gpu,
+    read_host,
+    sick,
+    told_apart,
+    uids_of,
+    with_instances,
+)
 from zbx_nvidia.collector.document import Problem
 from zbx_nvidia.collector.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.collector.protocol import (
@@ -40,6 +50,7 @@ from zbx_nvidia.collector.resident.xids import Watcher
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import NvmlError, spent
 from zbx_nvidia.driver.events import XidWatch
+from zbx_nvidia.kernel import bus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,16 +125,21 @@ def _answer(
     while order := int.from_bytes(_read(control), "big"):
         number, idle = order & ~IDLE, bool(order & IDLE)
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
-        count = system.gpu_count()
-        for index in range(count):
+        count, awake, others = told_apart(system.gpu_count())
+        for index in awake:
             if index not in readers:
                 begin(index)
+        for gpu in others:
+            if gpu.position in readers:
+                readers[gpu.position].rest()
         sender.send(XidsSeen(tuple(watcher.report() for watcher in watchers.values())))
-        slots = system.slots()
+        slots, host = bus.slots(), {**versions, **sleeping.on_bus()}
         waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
         taken, cpu = spent()
-        sender.send(HostRead(number, {**versions, **on_bus()}, count, slots, problems, (taken, cpu + waited - before)))
-        for index in range(count):
+        sender.send(HostRead(number, host, count, slots, problems, (taken, cpu + waited - before)))
+        for gpu in others:
+            sender.send(GpuRead(number, gpu))
+        for index in awake:
             readers[index].ask(number, idle=idle)
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send(AllAsked(number, dict(users.names)))
@@ -161,6 +177,7 @@ class Reader(threading.Thread):
         self._idle = False
         self._ends = False
         self._uuid: str | None = None
+        self._pci = ""  # of a card that may sleep
         self._fault: Exception | None = None
         # Whose the processes were when it was last read.
         self.uids: set[int] = set()
@@ -176,6 +193,11 @@ class Reader(threading.Thread):
         self._number = number
         self._wake.set()
         self._done.wait(HEAD_START)
+
+    def rest(self) -> None:
+        """Take no samples until it is asked again: the card sleeps."""
+        self._idle = True
+        self._wake.set()
 
     def stop(self) -> None:
         """End when the call that is under way is back."""
@@ -193,7 +215,8 @@ class Reader(threading.Thread):
                     # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake
                     # for each costs more than the samples.
                     self._due[place] = (now // every + 1) * every
-                    self._sample(readers, now)
+                    if not (self._pci and bus.sleeps(self._pci)):
+                        self._sample(readers, now)
             if self._number != served:
                 served = self._number
                 # With what its samples since the last time have taken.
@@ -214,6 +237,7 @@ class Reader(threading.Thread):
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
         self.uids = uids_of(gpu)
+        self._pci = gpu.readings.get("pci", "") if "asleep" in gpu.readings else ""
         uuid = gpu.readings.get("uuid")
         if gpu.state != "ok" or self._uuid not in {None, uuid}:
             # The past of a card that is gone, or of another.

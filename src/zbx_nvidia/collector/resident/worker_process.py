@@ -15,6 +15,7 @@ from typing import Any
 from zbx_nvidia.collector.protocol import CHUNK, IDLE, NUMBER, Message, Receiver
 from zbx_nvidia.collector.resident.descriptors import locked, pipe
 from zbx_nvidia.collector.resident.events import WorkerBlocked, WorkerEnded, WorkerNotStarted, WorkerStarted
+from zbx_nvidia.collector.scheduling import Thread, threads
 
 LAST_WAIT = 0.7  # s that the end of the service waits for the worker: with it, SIGTERM takes less than a second
 _SOON, _LATER = 0.02, 1.0  # s between two looks whether a process is gone that is about to be; from a second on
@@ -107,6 +108,10 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
             # A worker whose main thread hangs leaves the numbers in the pipe, which has room for a day of them.
             os.write(self._control, order.to_bytes(NUMBER, "big"))
+
+    def threads(self) -> dict[str, Thread] | None:
+        """Its threads, as of `scheduling.threads`."""
+        return threads(self._pid) if self._pid else None
 
     def end(self) -> None:
         """Have it release the driver and end."""

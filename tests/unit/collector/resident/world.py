@@ -10,6 +10,7 @@ from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, Hos
 from zbx_nvidia.collector.resident.config import Config, parse
 from zbx_nvidia.collector.resident.events import (
     Action,
+    AllAsleep,
     Answer,
     AskWorker,
     CheckHost,
@@ -69,6 +70,7 @@ class World:
         driver: Why NVML does not answer; None while it does.
         blocked: Whether a worker of an earlier service holds the lock.
         startable: Whether a process can be started.
+        asleep: Whether every GPU sleeps.
         lingers: Whether a worker that ends hangs in the driver as it closes the devices.
         documents: (when, what) of each that was written.
         answers: To those who asked for a release.
@@ -91,6 +93,7 @@ class World:
         self.blocked = False
         self.startable = True
         self.lingers = False
+        self.asleep = False
         self.library_replaced = False
         self.lines: list[Line] = []
         self.log_reads, self.log_complaint = False, ""
@@ -207,7 +210,7 @@ class World:
                     self._round(number)
                 case CheckHost():
                     lines, self.lines = self.lines, []
-                    self._hear(HostChecked(lines, self.log_reads, self.log_complaint, self.library_replaced))
+                    self._hear(self._checked(lines))
                 case Write(collection):
                     self.documents.append((self.now, collection))
                 case Answer(text):
@@ -218,8 +221,21 @@ class World:
                 case Exit(code):
                     self.exit_code = code
 
+    def _checked(self, lines: list[Line]) -> HostChecked:
+        asleep = self._sleepers() if self.asleep else []
+        return HostChecked(lines, self.log_reads, self.log_complaint, self.library_replaced, asleep)
+
+    def _sleepers(self) -> list[Gpu]:
+        return [
+            Gpu(position, "asleep", {"uuid": f"GPU-{position}", "asleep": 1}, {}, (), ())
+            for position in range(self.gpu_count)
+        ]
+
     def _start(self, arguments: tuple[float, ...]) -> None:
         assert not self._alive, "never two workers"
+        if self.asleep:
+            self._hear(AllAsleep(self._sleepers()))
+            return
         if self.blocked:
             self._hear(WorkerBlocked())
             return
