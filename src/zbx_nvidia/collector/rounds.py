@@ -56,21 +56,30 @@ def _serve(pipe: int) -> None:
 
 def _answer(pipe: int, sender: Sender) -> None:
     # Only here: the process that waits for the job has no pynvml loaded.
-    from zbx_nvidia.collector.collect import read_gpu  # noqa: PLC0415
+    from zbx_nvidia.collector import sleeping  # noqa: PLC0415
+    from zbx_nvidia.collector.collect import read_gpu, told_apart  # noqa: PLC0415
     from zbx_nvidia.collector.resident.sampler import Consumers  # noqa: PLC0415
     from zbx_nvidia.driver import system  # noqa: PLC0415
     from zbx_nvidia.driver.calls import NvmlError, spent  # noqa: PLC0415
 
     consumers: dict[int, Consumers] = {}
+    started = False
     try:
-        system.start()
         while len(order := os.read(pipe, NUMBER)) == NUMBER:
             number = int.from_bytes(order, "big")
+            if not started and (asleep := sleeping.everyone()):
+                # To open NVML would wake them. A job that uses one does so itself.
+                sender.send(HostRead(number, {}, len(asleep), [], [], (0.0, time.process_time())))
+                sender.send(AllAsked(number, {}))
+                continue
+            if not started:
+                system.start()
+                started = True
             # Also how it is noticed that the driver has gone.
-            count = system.gpu_count()
+            count, awake, _ = told_apart(system.gpu_count())
             # Of the whole process: what it takes decides how often it is asked.
             sender.send(HostRead(number, {}, count, [], [], (spent()[0], time.process_time())))
-            for index in range(count):
+            for index in awake:
                 if index not in consumers:
                     # Without persistence mode, the first call wakes the card, which takes seconds.
                     read_gpu(index, READERS[:1], parts=False)
