@@ -108,7 +108,7 @@ def test_nothing_for_people_or_servers_is_loaded(recorded: tuple[set[str], set[s
     parent, child, _ = recorded
     assert not (parent | child) & DEAR
     parts = {name.split(".")[1] for name in parent | child if name.startswith("zbx_nvidia.")}
-    assert parts == {"collector", "catalog", "driver", "errors"}
+    assert parts == {"collector", "catalog", "driver", "errors", "kernel"}
 
 
 def test_a_poll_loads_nothing_of_the_service(recorded: tuple[set[str], set[str], dict[str, str]]) -> None:
