@@ -473,7 +473,8 @@ EXPORT nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t device, nvmlTemperatur
     double number = 0;
     const nvmlReturn_t result = call_number(&call, "temperature", &number);
     if (result == NVML_SUCCESS)
-        *temperature = as_uint(number);
+        /* As the real call, which has no sign: -5 is 4294967291. */
+        *temperature = number < 0 ? (unsigned int)as_int(number) : as_uint(number);
     return call_end(&call, result);
 }
 

@@ -235,6 +235,7 @@ METRICS = (
             "collector.driver_time",
             "collector.driver_cpu",
             "collector.error_count",
+            "collector.left_out",
             "collector.version",
         ),
     ),
@@ -254,7 +255,7 @@ ALERTS = (
     Row("Power brake", ("power_brake",), "No alert at the power limit: a card at work is at its limit."),
     Row("High utilization, memory, encoder, decoder", (), "No fault: the card is at work."),
     Row("Fan", ("fan",)),
-    Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors")),
+    Row("No data, collector fails", ("nodata", "stale", "clock", "driver", "slow", "errors", "left_out")),
     Row("GPU missing, lost", ("lost", "sick", "count", "missing")),
     Row("Recovery action", ("recovery", "recovery_imex")),
     Row(

@@ -8,7 +8,7 @@ from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.catalog.storage import heartbeat
-from zbx_nvidia.collector.rendering import LIMIT
+from zbx_nvidia.collector.rendering import FILE_LIMIT, PRINTED_LIMIT
 from zbx_nvidia.template.build import switch
 from zbx_nvidia.template.expressions import key
 
@@ -21,7 +21,8 @@ def metrics() -> str:
         "Values are in base units. If a card does not report a value, its item does not exist.\n",
         (
             f"One agent check per poll, `{DOCUMENT}`, fetches everything except single NVLinks. The other items depend "
-            f"on it. A document has at most {LIMIT:,} bytes.\n"
+            f"on it. A document has at most {PRINTED_LIMIT:,} bytes, that of the "
+            f"service {FILE_LIMIT:,} unless its configuration says `large = yes`.\n"
         ),
         "## Host\n",
         _table(HOST_METRICS),

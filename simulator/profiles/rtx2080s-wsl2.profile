@@ -1,9 +1,9 @@
 # An NVIDIA GeForce RTX 2080 SUPER as a Linux in WSL 2 sees it: the driver is Windows', 610.
 #
 # Values are those of the profile rtx2080s; names and versions of a capture of the same card under Windows with driver
-# 610.62. That there are no lists of processes and no ECC, accounting or persistence to ask for is NVIDIA's own word on
-# NVML under WSL. Estimated: that the energy counter, the time lost to policies and the events are not there either. UUID
-# is invented.
+# 610.62. That there is no ECC, accounting or persistence to ask for is NVIDIA's own word on NVML under WSL. Estimated: that
+# processes are listed with neither memory nor utilization (N/A), and that the energy counter, the time lost to policies
+# and the events are not there. UUID and processes are invented.
 
 [machine]
 driver_version = 610.62
@@ -108,4 +108,11 @@ max_clock_video = 1995
 clocks_event_reasons = 1 - var.busy                  # GPU idle
 supported_clocks_event_reasons = 0x1ff
 gpu_recovery_action = 0
-processes = !NOT_SUPPORTED
+
+[gpu 0 process 5001720]
+name = /python3.10
+compute = 1
+
+[gpu 0 process 5004556]
+name = /Xwayland
+graphics = 1

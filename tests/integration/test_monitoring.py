@@ -426,6 +426,11 @@ BUSY_HOST = """\
 #!/bin/sh
 "$0.real" "$@" | sed "s/\\"code\\": *0,\\"name\\":/\\"code\\":1005,\\"name\\":/"
 """
+# A document that is too large takes 60 GPUs.
+LARGE = """\
+#!/bin/sh
+"$0.real" "$@" | sed "s/\\"left_out\\": *\\"/&Peaks, Encoder and decoder/"
+"""
 FAULTS = {
     "nodata": Fault("gpu-server", silence=True, alone=True),
     "stale": Fault("workstation", program=STANDSTILL, alone=True),
@@ -445,6 +450,7 @@ FAULTS = {
     "slow": Fault("workstation", gpu={"temperature": "!SLOW(1) 50"}, macros={"{$NVIDIA.SLOW}": "0.9"}, alone=True),
     "busy": Fault("workstation", program=BUSY_HOST, alone=True),
     "errors": Fault("workstation", gpu={"temperature": "!UNKNOWN"}, alone=True),
+    "left_out": Fault("workstation", program=LARGE, alone=True),
     "driver_version": Fault("workstation", macros={"{$NVIDIA.EXPECTED.DRIVER}": "1.2.3"}, alone=True),
     "sxid": Fault("gpu-server", log="nvidia-nvswitch0: SXid (PCI:0000:06:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"),
     "missing": Fault("gpu-server", machine={"gpu_count": 7}, alone=True),

@@ -285,6 +285,19 @@ ALERTS = (
         action="Run `zbx-nvidia show` on the host, as the user of the agent. It lists the readings and their errors.",
     ),
     Alert(
+        entity="host", key="left_out", severity=WARNING, scope="notice",
+        name="Readings left out of the document",
+        event="Readings left out of the document: {?last(@collector.left_out)}",
+        expression="length(last(@collector.left_out))>0",
+        recovery="length(last(@collector.left_out))=0",
+        depends=("driver",),
+        why="The document of this host would be larger than its agent can read. The least needed groups of readings "
+        "are left out.",
+        action="If the host runs the resident collector and its agent is 7.0 or newer, set `large = yes` in "
+        "`/etc/zbx-nvidia/agent.conf` and run `sudo systemctl reload zbx-nvidia`. Otherwise run `sudo zbx-nvidia "
+        "install-agent --mode oneshot`.",
+    ),
+    Alert(
         entity="host", key="driver_version", severity=WARNING, scope="notice",
         name="Unexpected driver version",
         event="Driver version {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.DRIVER}",

@@ -63,7 +63,7 @@ class Group(NamedTuple):
     on: bool = True
 
 
-# In the order in which they are kept: a document that would be too large loses the last ones first.
+# In the order of the documentation. What a document keeps that would be too large is in collector/rendering.py.
 GROUPS = (
     Group("health", "health", "Health", "presence and recovery action"),
     Group(
@@ -231,6 +231,11 @@ HOST_METRICS = (
         entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED, storage=LIVE,
         text="Readings that failed with an error other than “not supported” and “no permission”; XID errors that may "
         "not be watched do count. Readings of lost and sick GPUs do not.",
+    ),
+    Metric(
+        entity="collector", key="left_out", name="Readings left out", kind=CHAR,
+        text="Groups of readings that are left out, because the document would be larger than the agent can read. "
+        "Empty if there are none.",
     ),
     Metric(
         entity="host", key="driver_version", name="Driver version", kind=CHAR, storage=STATIC,

@@ -144,16 +144,15 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
                 problem.code != NO_PERMISSION.code or problem.metric == "xid"
                 for problem in (*found.problems, *(problem for gpu in healthy for problem in gpu.problems))
             ),
-            "errors": [
-                problem._replace(message=_words(problem.message))._asdict() for problem in problems[:MAX_ERRORS]
-            ],
+            "left_out": "",
+            "errors": [problem._replace(message=cut(problem.message))._asdict() for problem in problems[:MAX_ERRORS]],
         },
         "status": {
             # Also while some GPUs have not answered, while the driver is released on purpose, and on a busy host.
             "driver": int(found.status in _ANSWERS or bool(found.gpus)),
             "code": found.status.code,
             "name": found.status.name,
-            "message": _words(". ".join(part for part in (found.detail, _remedy(found)) if part)),
+            "message": cut(". ".join(part for part in (found.detail, _remedy(found)) if part)),
         },
     }
     if found.gpu_count is None:
@@ -174,9 +173,9 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         **found.host,
         "gpu_count": found.gpu_count,
         "gpus_lost": len(lost),
-        "lost": _words("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
+        "lost": cut("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
         "gpus_sick": len(sick),
-        "sick": _words("; ".join(sick)),
+        "sick": cut("; ".join(sick)),
         "gpus_refused": sum(gpu.state == "refused" for gpu in gpus),
         **_totals([gpu.readings for gpu in healthy]),
     }
@@ -356,7 +355,7 @@ def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {**{key: value for key, value in entry.items() if key not in {"uid", "age"}}, **user}
 
 
-def _words(text: str) -> str:
+def cut(text: str) -> str:
     """Zabbix cuts a text of this kind, so that the end is better lost on purpose."""
     return text if len(text) <= LONGEST_CHAR else text[: LONGEST_CHAR - 3] + "..."
 

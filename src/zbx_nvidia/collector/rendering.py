@@ -7,20 +7,57 @@ from typing import Any
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
-from zbx_nvidia.collector.document import MAX_ERRORS, Problem
+from zbx_nvidia.collector.document import MAX_ERRORS, Problem, cut
 
-# Zabbix 6.0 agents read no larger file, and MySQL stores no larger text.
-LIMIT = 65_536
+# Bytes that an agent takes, by the way it reads the document: a file (agents before 7.0, and from 7.0 on), or what a
+# UserParameter prints (before 7.0; from 7.0 on it is as much as of a file). The document itself is not stored.
+FILE_LIMIT = 65_536
+LARGE_FILE_LIMIT = 16 << 20
+PRINTED_LIMIT = 512 << 10
+
+# In this order groups are kept: of those that do not fit, the last ones are left out first. What is off unless somebody
+# switches it on is left out before all others, in the order of the catalog.
+KEPT = (
+    "health",
+    "xid",
+    "ecc",
+    "inventory",
+    "temperature",
+    "power",
+    "memory",
+    "utilization",
+    "nvlink",
+    "pcie",
+    "throttling",
+    "fan",
+    "mig",
+    "vgpu",
+    "processes",
+    "clocks",
+    "modes",
+    "peaks",
+    "codec",
+    "gpm",
+)
+
+_ORDER = (
+    *sorted((group for group in GROUPS if group.on), key=lambda group: KEPT.index(group.name)),
+    *(group for group in GROUPS if not group.on),
+)
 
 
-def render(document: dict[str, Any], limit: int = LIMIT) -> str:
+def render(document: dict[str, Any], limit: int = PRINTED_LIMIT - 1) -> str:
     """The document as compact ASCII.
 
-    Where it would not fit, whole groups of metrics are left out, the last of the catalog first, and
-    `collector.errors` says so.
+    Where it would not fit, whole groups of metrics are left out, the last of `KEPT` first; `collector.errors` and
+    `collector.left_out` say which.
+
+    Args:
+        document: As `build` makes it.
+        limit: How many bytes it may have.
     """
     text = _text(document)
-    for group in reversed(GROUPS):
+    for group in reversed(_ORDER):
         if len(text) <= limit:
             break
         _shed(document, group)
@@ -49,5 +86,5 @@ def _shed(document: dict[str, Any], group: Group) -> None:
     collector = document["collector"]
     collector["errors"] = collector["errors"][: MAX_ERRORS - 1]
     collector["errors"].insert(0, Problem("", group.name, 0, "left out: the document would be too large")._asdict())
-    if group.on:  # else hardly anybody misses it, and the alarm on errors would stand for ever
-        collector["error_count"] += 1
+    if group.on:  # else hardly anybody misses it, and the alarm would stand for ever
+        collector["left_out"] = cut(", ".join(filter(None, (collector["left_out"], group.label))))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import zbx_nvidia
 from zbx_nvidia.collector.document import VERSION
-from zbx_nvidia.collector.rendering import LIMIT
+from zbx_nvidia.collector.rendering import LARGE_FILE_LIMIT, PRINTED_LIMIT
 from zbx_nvidia.doctor.checks import COLLECTOR, NOTE, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.driver_checks import reader_may
 from zbx_nvidia.host import installation, paths
@@ -137,7 +137,7 @@ OTHER_VERSION = Fault(
 )
 TOO_LARGE = Fault(
     "large",
-    cause="The document has {size} bytes. A Zabbix agent 6.0 reads no file larger than {limit} bytes.",
+    cause="The document has {size} bytes. The agent takes no more than {limit} bytes.",
     fix="Report this with the document: it must never happen.",
 )
 
@@ -156,7 +156,9 @@ def document(host: HostState) -> Result:
     if version != VERSION:
         raise OTHER_VERSION(found=version, own=VERSION)
     size = len(collected.text.encode())
-    if size > LIMIT:
-        raise TOO_LARGE(size=size, limit=LIMIT)
     collector = collected.document["collector"]
+    # The service writes no larger file than its configuration allows.
+    limit = LARGE_FILE_LIMIT if collector.get("mode") == "resident" else PRINTED_LIMIT
+    if size > limit:
+        raise TOO_LARGE(size=size, limit=limit)
     return good(f"{size} bytes, {collector.get('mode')}, of zbx-nvidia {collector.get('version')}")

@@ -50,6 +50,7 @@ _LOST = frozenset(
 # store the latter as 9.2e18). No quantity of NVML comes near the 64-bit ones, and none in 32 bit equals its maximum.
 _NOT_A_VALUE = frozenset({0x7FFFFFFF, 0xFFFFFFFF})
 _LARGEST = 1 << 62
+_SIGN = 1 << 31
 
 
 class NvmlError(ZbxNvidiaError):
@@ -155,6 +156,11 @@ def number(value: int) -> int:
     if value in _NOT_A_VALUE or abs(value) >= _LARGEST:
         raise Absent(0, f"not a value: {value}")
     return value
+
+
+def signed(value: int) -> int:
+    """A number of 32 bit of a call that has lost its sign, except those that drivers use for "not available"."""
+    return value if value < _SIGN or value in _NOT_A_VALUE else value - 2 * _SIGN
 
 
 def amount(value: int, most: int = 64) -> int:

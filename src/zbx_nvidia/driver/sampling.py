@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 
 from zbx_nvidia.driver import fields
-from zbx_nvidia.driver.calls import call, first, number
+from zbx_nvidia.driver.calls import call, first, number, signed
 from zbx_nvidia.driver.fields import MEGA, MILLI
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class Probe:
         return value
 
     def _temperature_old(self) -> int:
-        value: int = call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU)
-        return value
+        return signed(call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU))
 
     def _kept(self, read: Callable[[], int]) -> int:
         value = read()

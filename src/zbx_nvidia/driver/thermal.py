@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 
 from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, Refused, amount, call, first, number
+from zbx_nvidia.driver.calls import Absent, Refused, amount, call, first, number, signed
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.parts import Fan, answered, each
 
@@ -115,7 +115,7 @@ class ThermalReaders(Card):
         return number(
             first(
                 lambda: call(pynvml.nvmlDeviceGetTemperatureV, self._handle, pynvml.NVML_TEMPERATURE_GPU),  # r570
-                lambda: call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU),
+                lambda: signed(call(pynvml.nvmlDeviceGetTemperature, self._handle, pynvml.NVML_TEMPERATURE_GPU)),
             )
         )
 

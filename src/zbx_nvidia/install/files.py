@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
-import tempfile
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import permissions
 from zbx_nvidia.host.reading import read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READABLE = 0o644
 PRIVATE = 0o600
@@ -103,8 +105,13 @@ def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
     if wanted is None:
         path.unlink(missing_ok=True)
         return
-    # Not a suffix of configuration files: an agent that starts now must not read it.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    name = temporary(path)
+    try:
+        if os.path.lexists(name):
+            name.unlink()  # of a run that was killed: nobody else can create files here
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise _cannot(error, path) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(wanted.data)
@@ -119,16 +126,40 @@ def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
         if new:
             # Not by rename, which would replace an existing file.
             os.link(name, path, follow_symlinks=False)
-            Path(name).unlink()
+            name.unlink()
         else:
-            Path(name).replace(path)
+            name.replace(path)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        # An error of a full disk has no path, and the path of the new file would mean nothing to the user.
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        name.unlink(missing_ok=True)
+        raise _cannot(error, path) from None
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
+
+
+def _cannot(error: OSError, path: Path) -> Exception:
+    """Why a file cannot be written. An error of a full disk has no path, and the temporary one would mean nothing."""
+    if error.errno == errno.EROFS:
+        return HostError(
+            f"{path}: the file system is read-only: add this file to the image of the host, or remount it with "
+            f"`mount -o remount,rw`"
+        )
+    return OSError(error.errno, error.strerror, str(path))
+
+
+def temporary(path: Path) -> Path:
+    """Where a file is written before it gets its name: one place for each file, so that the next run finds it."""
+    # Not a suffix of configuration files: an agent that starts now must not read it.
+    return path.with_name(f".{path.name}.zbx-nvidia.new")
+
+
+def sweep(path: Path) -> None:
+    """Remove what a killed run has left beside a file. It may be a key."""
+    # In a directory that root has given to somebody since, it may be anything.
+    with contextlib.suppress(OSError, HostError):
+        if os.path.lexists(temporary(path)):
+            refuse_others(path)
+            temporary(path).unlink()
 
 
 def digest(data: bytes) -> str:

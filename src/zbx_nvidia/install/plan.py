@@ -43,6 +43,7 @@ class InstallPlan:
         self._was_there = record.load() is not None
         self._compile: Compile | None = None
         self._planned: dict[Path, State | None] = {}
+        self._folders: set[Path] = set()  # that are created
 
     def state(self, path: Path) -> State | None:
         """A file as it will be after the steps so far."""
@@ -51,7 +52,9 @@ class InstallPlan:
     def folder(self, path: Path, of: str) -> None:
         """Create a directory and its parents."""
         for place in [*reversed(path.parents), path]:
-            if not place.is_dir() and self.record.entry(place) is None:
+            # Also if the record has it: a run may have been killed before it made it.
+            if not place.is_dir() and place not in self._folders:
+                self._folders.add(place)
                 self.steps.append(Folder(place, make=True))
                 self.record = self.record.with_entry(Entry(str(place), of, "folder"))
 
@@ -149,6 +152,8 @@ class InstallPlan:
         both = self.record
         for entry in self._known.entries:
             both = both if both.entry(Path(entry.path)) else both.with_entry(entry)
+        for entry in self._to_compile():
+            both = both if both.entry(Path(entry.path)) else both.with_entry(entry)
         both = replace(
             both,
             users=tuple({*self._known.users, *both.users}),
@@ -156,6 +161,14 @@ class InstallPlan:
         )
         old = self._known if self._was_there else None
         return Action([], lambda: record.save(both), lambda: record.save(old))
+
+    def _to_compile(self) -> list[Entry]:
+        caches = [cache for _, cache in self._compile.missing] if self._compile else []
+        folders = sorted({cache.parent for cache in caches if not cache.parent.is_dir()})
+        return [
+            *(Entry(str(path), "program", "folder") for path in folders),
+            *(Entry(str(path), "program", "compiled") for path in caches),
+        ]
 
     def after(self) -> Step:
         """Record what was done."""
@@ -168,8 +181,10 @@ class InstallPlan:
             new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
             entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
-            entries += [Entry(str(path), "program", "folder") for path in self._compile.folders]
-            entries += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
+            made = [Entry(str(path), "program", "folder") for path in self._compile.folders]
+            made += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
+            # Those of a killed run are in the record already.
+            entries += [entry for entry in made if self.record.entry(Path(entry.path)) is None]
         return replace(self.record, entries=tuple(entries))
 
     def remove(self, entries: list[Entry]) -> set[Path]:

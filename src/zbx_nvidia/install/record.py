@@ -129,6 +129,10 @@ def locked(path: Path = PATH) -> Iterator[None]:
     lock = path.with_suffix(".lock")
     handle = _lock(lock)
     try:
+        # What a killed run has left: for each file that it wanted to write, it recorded the name before.
+        files.sweep(path)
+        for entry in ((known := load(path)) and known.entries) or ():
+            files.sweep(Path(entry.path))
         yield
     finally:
         lock.unlink(missing_ok=True)

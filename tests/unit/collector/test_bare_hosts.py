@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.collector.collector import python
+from zbx_nvidia.collector.protocol import CHUNK, NUMBER, AllAsked, Broken, Failed, GpuRead, Receiver
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
+    from zbx_nvidia.collector.document import Gpu
 
 POLL = """
 import os, threading
@@ -49,6 +54,40 @@ threading.Thread.start = start
 def poll(node: Machine, change: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(python(POLL.format(change=change), node.env))
     return found
+
+
+WORKER = """
+import os, threading
+{change}
+from zbx_nvidia.collector.resident.worker import main
+main(0.0, 60.0, 0.0, 0.0, 0.0, 0.0)
+"""
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_the_service_says_that_no_thread_can_be_started(eight: Machine, most: int) -> None:
+    """The GPUs that have one are read."""
+    program = WORKER.format(change=NO_THREADS.format(most=most))
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=eight.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        worker.stdin.write((1).to_bytes(NUMBER, "big"))
+        worker.stdin.flush()
+        receiver, done = Receiver(), False
+        gpus: dict[int, Gpu] = {}
+        while len(gpus) < 8 or not done:
+            data = os.read(worker.stdout.fileno(), CHUNK)
+            assert data
+            for message in receiver.feed(data):
+                assert not isinstance(message, Broken | Failed), message
+                done = done or isinstance(message, AllAsked)
+                if isinstance(message, GpuRead):
+                    gpus[message.gpu.position] = message.gpu
+    states = [gpus[index].state for index in range(8)]
+    assert states == ["ok"] * most + ["sick"] * (8 - most)
+    assert "TasksMax=" in gpus[7].problems[0].message
 
 
 def test_without_a_thread_users_have_numbers(eight: Machine) -> None:

@@ -19,7 +19,7 @@ from zbx_nvidia.catalog.sampled import GPM_METRICS, SAMPLED_METRICS
 from zbx_nvidia.collector import document, oneshot
 from zbx_nvidia.collector.document import MAX_ERRORS, Collection, Gpu, Part, Problem
 from zbx_nvidia.collector.protocol import Failed
-from zbx_nvidia.collector.rendering import LIMIT, render
+from zbx_nvidia.collector.rendering import FILE_LIMIT, KEPT, PRINTED_LIMIT, render
 
 READABLE = (*GPU_METRICS, *SAMPLED_METRICS)
 UNSIGNED = st.integers(0, 2**62)
@@ -154,12 +154,13 @@ def present(made: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.slow
-def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> None:
+def test_too_large_a_document_sheds_the_least_needed_groups_first() -> None:
     size = len(render(document.build(many(6)), limit=10**9))
     # By group: the sections that go with it.
     sections = {entity.metrics[0].group: entity.section for entity in ENTITIES if entity.document == DOCUMENT}
     there = {metric.group for metric in READABLE} | {"mig", "users"}
-    groups = [group.name for group in GROUPS if group.name in there]
+    order = [*KEPT, *(group.name for group in GROUPS if not group.on)]
+    groups = [group for group in order if group in there]
     seen = []
     whole = many(6)
     known = ""
@@ -176,7 +177,11 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
         assert shed
         assert {problem["metric"] for problem in made["collector"]["errors"]} == set(shed)
         # What is off by default hardly anybody misses: no reason to alarm.
-        assert made["collector"]["error_count"] == sum(group.on for group in GROUPS if group.name in shed)
+        labels = {group.label for group in GROUPS if group.on and group.name in shed}
+        said = made["collector"]["left_out"]
+        assert said.endswith("...") or set(filter(None, said.split(", "))) == labels
+        assert bool(said) == bool(labels)
+        assert made["collector"]["error_count"] == 0
         assert all("too large" in problem["message"] for problem in made["collector"]["errors"])
         assert ("fans" in made) == ("fan" in kept)
         assert len(text) <= limit or not kept
@@ -188,10 +193,28 @@ def test_too_large_a_document_sheds_groups_from_the_end_of_the_catalogue() -> No
     assert set(seen) == set(range(len(groups)))
 
 
-@pytest.mark.parametrize("count", [8, 16, 32])
-def test_as_many_gpus_as_a_host_may_have_fit(count: int) -> None:
-    text = render(document.build(many(count)))
-    assert len(text) <= LIMIT
+@pytest.mark.parametrize("count", [16, 24])
+def test_large_hosts_fit_whole_in_what_a_program_prints(count: int) -> None:
+    """Of an agent before 7.0, with all groups on."""
+    made = document.build(many(count))
+    text = render(made)
+    assert len(text) < PRINTED_LIMIT == 524_288
+    assert (made["collector"]["errors"], made["collector"]["left_out"]) == ([], "")
+
+
+@pytest.mark.parametrize("count", [24, 40])
+def test_in_a_file_of_64_kib_the_most_needed_readings_stay(count: int) -> None:
+    made = document.build(many(count))
+    text = render(made, FILE_LIMIT - 1)
+    assert len(text) < FILE_LIMIT
+    assert len(made["presence"]) == count
+    assert made["collector"]["left_out"].startswith("GPM, ")
+    assert present(made) >= {"health", "xid", "ecc"}
+
+
+def test_the_order_of_what_is_kept_names_each_group() -> None:
+    assert sorted(KEPT) == sorted(group.name for group in GROUPS if group.on)
+    assert KEPT[:3] == ("health", "xid", "ecc")
 
 
 def test_eight_divided_gpus_fit_whole() -> None:
@@ -219,7 +242,7 @@ def test_eight_divided_gpus_fit_whole() -> None:
         for gpu in many(8).gpus
     ]
     made = document.build(many(8)._replace(gpus=gpus))
-    assert len(render(made)) <= LIMIT
+    assert len(render(made, FILE_LIMIT - 1)) <= FILE_LIMIT
     assert made["collector"]["errors"] == []
     assert len(made["mig"]) == 56
     assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 16
@@ -228,7 +251,7 @@ def test_eight_divided_gpus_fit_whole() -> None:
 def test_each_link_of_the_largest_hosts_fits() -> None:
     made = document.build_links(many(8))
     text = render(made)
-    assert len(text) <= LIMIT
+    assert len(text) <= PRINTED_LIMIT
     assert made["collector"]["errors"] == []
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
     assert len(made["discovery"][entity.section]) == sum(map(len, made[entity.section].values())) == 144

@@ -196,6 +196,30 @@ def test_a_number_of_gpus_that_no_machine_has_ends_the_poll(machine: MachineFact
     assert answer.document["host"]["gpu_count"] <= 256
 
 
+@pytest.mark.parametrize("new_call", ["there", "!FUNCTION_NOT_FOUND"])
+def test_a_temperature_below_zero_is_not_a_huge_one(machine: MachineFactory, new_call: str) -> None:
+    """The old call has no sign. The item takes no negative number, so there is none, and the error has the number."""
+    node = machine("rtx2080s")
+    if new_call.startswith("!"):
+        node.set("gpu 0", temperature_v=new_call)
+    node.set("gpu 0", temperature=-5)
+    answer = get(node.env)
+    assert "temperature" not in answer.by_index[0]
+    (problem,) = [problem for problem in answer.errors if problem["metric"] == "temperature"]
+    assert "-5" in problem["message"]
+    node.set("gpu 0", temperature=5)
+    assert get(node.env).by_index[0]["temperature"] == 5
+
+
+def test_processes_without_memory_are_listed(machine: MachineFactory) -> None:
+    """Under WSL 2."""
+    answer = get(machine("rtx2080s-wsl2").env)
+    gpu = answer.by_index[0]
+    assert gpu["processes"] == 2
+    assert [entry.keys() & {"memory", "utilization"} for entry in gpu["process_list"]] == [set(), set()]
+    assert (answer.errors, answer.document["collector"]["error_count"]) == ([], 0)
+
+
 def test_markup_in_a_name_is_text(machine: MachineFactory) -> None:
     node = machine("t4")
     name = "[/bold] [link=http://x]T4[/link] \\\\x1b[31m"

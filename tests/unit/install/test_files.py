@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,3 +168,30 @@ def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(Exception, match=expected):
             load(path)
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from zbx_nvidia.install import files
+files.put(Path(sys.argv[1]) / "nvidia.conf", files.State(b"x"))
+"""
+
+
+def test_a_read_only_file_system_is_named(tmp_path: Path) -> None:
+    mounted = f"mount -t tmpfs -o ro,mode=755 none {tmp_path}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mounted], capture_output=True, check=False).returncode:
+        pytest.skip("no mount of its own is possible here")
+    command = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        f'{mounted} && exec "$0" "$@"',
+        sys.executable,
+        "-c",
+        READ_ONLY,
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"HostError: {tmp_path}/nvidia.conf: the file system is read-only: " in done.stderr

@@ -76,7 +76,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "rtx2080s-wsl2": {
         "nvmlSystemGetDriverVersion()": "610.62",
         "nvmlDeviceGetPersistenceMode(h(0))": "NVMLError_NotSupported",
-        "nvmlDeviceGetComputeRunningProcesses(h(0))": "NVMLError_NotSupported",
+        "[p.usedGpuMemory for p in nvmlDeviceGetComputeRunningProcesses(h(0))]": [None],
         "nvmlDeviceGetTotalEnergyConsumption(h(0))": "NVMLError_NotSupported",
         "nvmlDeviceGetNumFans(h(0))": 1,
     },
@@ -284,7 +284,7 @@ READINGS = """[(os.environ.__setitem__("NVML_SIMULATOR_CLOCK", str({start} + 20 
     v1=of(lambda: (lambda m: (m.total, m.used, m.free))(nvmlDeviceGetMemoryInfo(h({gpu})))),
     v2=of(lambda: (lambda m: (m.total, m.used, m.free, m.reserved))(
         nvmlDeviceGetMemoryInfo(h({gpu}), version=nvmlMemory_v2))),
-    held=sum(p.usedGpuMemory for p in of(lambda: nvmlDeviceGetComputeRunningProcesses_v2(h({gpu}))) or []),
+    held=sum(p.usedGpuMemory or 0 for p in of(lambda: nvmlDeviceGetComputeRunningProcesses_v2(h({gpu}))) or []),
     instances=sum(of(lambda: nvmlDeviceGetMemoryInfo(m({gpu}, i)).used) or 0 for i in range(7)),
 ))[1] for i in range({count})]"""
 

@@ -88,6 +88,10 @@ KEYS = (
         "/dev/kmsg, to read the kernel log too: a second source of XID errors, the only one of SXid errors. no: off.",
     ),
     Key(
+        "large", "no", None, 0, False,
+        "Whether the document may have more than 64 KiB: yes or no. Zabbix agents before 7.0 read no larger file.",
+    ),
+    Key(
         "arguments", "no", None, 0, False,
         "Whether the list of processes includes their arguments, which can hold secrets: yes or no.",
     ),
@@ -109,6 +113,7 @@ class Config(NamedTuple):
     xid_repeat: float
     xid_memory: float
     kernel_log: str
+    large: bool
     arguments: bool
 
 

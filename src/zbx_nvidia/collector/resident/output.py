@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.collector import document
-from zbx_nvidia.collector.rendering import LIMIT, render
+from zbx_nvidia.collector.rendering import FILE_LIMIT, LARGE_FILE_LIMIT, render
 from zbx_nvidia.collector.resident import notify
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ class Output:
 
     Args:
         path: Of the document.
+        large: Whether whoever reads it takes more than 64 KiB.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, large: bool = False) -> None:
         self._path = path
+        self.large = large
         self._is_unwritable = False
         self._summary = ""
         self._is_announced = False
@@ -39,7 +41,7 @@ class Output:
     def write(self, collection: Collection) -> None:
         """Replace the document."""
         # The file ends with a line break, and the agent reads no larger file.
-        limit = LIMIT - 1
+        limit = (LARGE_FILE_LIMIT if self.large else FILE_LIMIT) - 1
         try:
             text = render(document.build(collection), limit)
         except Exception as error:  # noqa: BLE001  whatever a driver may report: the service goes on

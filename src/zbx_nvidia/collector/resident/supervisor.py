@@ -122,7 +122,7 @@ class Supervisor:
         self._document = config.document
         self._state = ServiceState(config)
         self._worker = WorkerProcess(config.document + ".worker.lock")
-        self._output = Output(config.document)
+        self._output = Output(config.document, large=config.large)
         self._kernel_log = KernelLog(config.kernel_log)
         self._signals = Signals()
         self._door = Door(config.document + ".sock")
@@ -204,6 +204,7 @@ class Supervisor:
                 log(f"document stays {self._document} until the service is restarted")
                 config = config._replace(document=self._document)
             self._kernel_log.use(config.kernel_log)
+            self._output.large = config.large
             self._take(time.monotonic(), Reload(config))
         notify.send("READY=1")
 

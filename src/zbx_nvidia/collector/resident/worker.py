@@ -30,7 +30,7 @@ from zbx_nvidia.collector.collect import (
     uids_of,
     with_instances,
 )
-from zbx_nvidia.collector.document import Problem
+from zbx_nvidia.collector.document import Gpu, Problem
 from zbx_nvidia.collector.processes import NAMES_WAIT, look_up_names
 from zbx_nvidia.collector.protocol import (
     CHUNK,
@@ -55,9 +55,8 @@ from zbx_nvidia.kernel import bus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zbx_nvidia.collector.document import Gpu
-
 _STREAMS = 3
+_NO_THREAD = "no thread can be started to read it: raise TasksMax= of zbx-nvidia.service, or ulimit -u of its user"
 _FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
@@ -84,13 +83,18 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     watchers: dict[int, Watcher] = {}
 
     def begin(index: int) -> None:
-        readers[index] = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
-        readers[index].start()
-        if xid:
-            watchers[index] = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
-            watchers[index].start()
-            # The first document already lists what the card lacks: items follow from it.
-            watchers[index].tried.wait(_FIRST_TRY)
+        # RuntimeError: the limit of processes is reached. It is tried again in each round; the other GPUs go on.
+        with contextlib.suppress(RuntimeError):
+            if index not in readers:
+                reader = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
+                reader.start()
+                readers[index] = reader
+            if xid and index not in watchers:
+                watcher = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
+                watcher.start()
+                watchers[index] = watcher
+                # The first document already lists what the card lacks: items follow from it.
+                watcher.tried.wait(_FIRST_TRY)
 
     try:
         _answer(control, sender, readers, watchers, begin)
@@ -127,8 +131,7 @@ def _answer(
         # Also how it is noticed that the driver has gone, before each GPU says that it is lost.
         count, awake, others = told_apart(system.gpu_count())
         for index in awake:
-            if index not in readers:
-                begin(index)
+            begin(index)
         for gpu in others:
             if gpu.position in readers:
                 readers[gpu.position].rest()
@@ -140,7 +143,11 @@ def _answer(
         for gpu in others:
             sender.send(GpuRead(number, gpu))
         for index in awake:
-            readers[index].ask(number, idle=idle)
+            if index in readers:
+                readers[index].ask(number, idle=idle)
+            else:
+                gpu = Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _NO_THREAD),))
+                sender.send(GpuRead(number, gpu))
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send(AllAsked(number, dict(users.names)))
 
@@ -295,9 +302,13 @@ class Users:
         now = time.monotonic()
         unknown = {uid for uid in uids - self.names.keys() if now - self._asked.get(uid, -_RETRY) >= _RETRY}
         if unknown:
-            self._asked.update(dict.fromkeys(unknown, now))
             self._thread = threading.Thread(target=look_up_names, args=(unknown, self.names), daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the limit of processes is reached: numbers will do until the next round
+                self._thread = None
+                return
+            self._asked.update(dict.fromkeys(unknown, now))
             self._thread.join(NAMES_WAIT)
 
 

@@ -134,7 +134,11 @@ class Watcher(threading.Thread):
                 found.append(watch.source())
 
         self._asking = threading.Thread(target=ask, daemon=True)
-        self._asking.start()
+        try:
+            self._asking.start()
+        except RuntimeError:  # the limit of processes is reached
+            self._asking = None
+            return
         self._asking.join(_SOURCE_WAIT)
         if found and found[0] != self.uuid:
             self._report_soon(0.0)  # what has come before was the other card's
