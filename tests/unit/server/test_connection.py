@@ -276,6 +276,12 @@ def test_a_login_in_front_is_named_as_that(front: Any) -> None:
     front.every = (401, {"WWW-Authenticate": "Basic"}, b"")
     assert failure(front.url) == (
         f"{front.url} answers apiinfo.version with HTTP 401 Unauthorized: a login stands in front of Zabbix: "
+        "give --basic-user and --basic-password-file, or let POST requests to /zabbix/api_jsonrpc.php through: "
+        "the API checks the token itself"
+    )
+    front.every = (401, {"WWW-Authenticate": "Negotiate"}, b"")
+    assert failure(front.url).endswith(
+        "a login stands in front of Zabbix: "
         "let POST requests to /zabbix/api_jsonrpc.php through: the API checks the token itself"
     )
     front.every = (302, {"Location": "https://login.example.com/authorize?state=s3cret"}, b"")
