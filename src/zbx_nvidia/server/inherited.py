@@ -116,7 +116,7 @@ class Setting:
         """The lines of a plan."""
         for field, value in self.values.items():
             name = f"{self.name} on {self.host}: {field}"
-            yield Kept(self.kind, name, _text(value), _text(self.inherited[field]), "")
+            yield Kept(self.kind, name, _text(field, value), _text(field, self.inherited[field]), "")
 
 
 class Settings:
@@ -233,7 +233,16 @@ def _value(field: str, row: Object) -> Any:  # noqa: ANN401  text, or a list of 
     return sorted(({"tag": tag["tag"], "value": tag["value"]} for tag in row["tags"]), key=lambda tag: [*tag.values()])
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  as above
+# What the API has numbers for, in the words of the front end.
+_WORDS = {
+    "status": ("enabled", "disabled"),
+    "discover": ("discovered", "not discovered"),
+    "priority": ("not classified", "information", "warning", "average", "high", "disaster"),
+    "type": ("single problem", "multiple problems"),
+}
+
+
+def _text(field: str, value: Any) -> str:  # noqa: ANN401  as above
     if isinstance(value, list):
         return ", ".join(f"{tag['tag']}: {tag['value']}" for tag in value)
-    return str(value)
+    return dict(enumerate(_WORDS.get(field, ()))).get(int(value) if str(value).isdecimal() else -1, str(value))

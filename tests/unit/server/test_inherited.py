@@ -54,7 +54,7 @@ def test_what_was_set_is_named_and_restored_level_by_level(front: Any, answers: 
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
         settings = inherited.Settings(zabbix, "10", {"triggers"})
         assert [(kept.name, kept.value, kept.own) for kept in settings.kept] == [
-            ("Hot on Company: priority", "4", "2"),
+            ("Hot on Company: priority", "high", "warning"),
             ("Hot on gpu01: comments", "mine", ""),
             ("Hot on gpu01: tags", "a: b", ""),
         ]
