@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "requirements"
 # One file for each group that is installed by itself. The first has all packages, the others have its versions.
 GROUPS = ("dev", "test", "build")
+INSTALL = "install"  # what the package itself needs, for an installation by root
 HEADER = "# Written by `make lock` from parts of pyproject.toml with the SHA-256 "
 
 
@@ -65,10 +66,11 @@ def write() -> None:
     """Write all files, with the newest versions that fit."""
     program, mark = uv(), fingerprint()
     FOLDER.mkdir(exist_ok=True)
-    for group in GROUPS:
+    for group in (*GROUPS, INSTALL):
         command = [program, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade"]
         command += ["--no-config", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-        command += ["--python-version", oldest(), "--group", group, str(ROOT / "pyproject.toml")]
+        command += ["--python-version", oldest()]
+        command += ["pyproject.toml"] if group == INSTALL else ["--group", group, str(ROOT / "pyproject.toml")]
         if group != GROUPS[0]:
             command += ["--constraints", str(FOLDER / f"{GROUPS[0]}.txt")]
         done = subprocess.run(
@@ -80,7 +82,7 @@ def write() -> None:
 def complaints() -> list[str]:
     """What is wrong with the present files."""
     problems = []
-    for group in GROUPS:
+    for group in (*GROUPS, INSTALL):
         path = FOLDER / f"{group}.txt"
         head, _, text = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")
         if head != HEADER + fingerprint():

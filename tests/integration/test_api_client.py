@@ -729,7 +729,7 @@ def test_settings_of_others_are_changed_only_when_told_to(
     assert len(changed["interfaces"]) == 2
     assert len(changed["macros"]) == 2
     second = installed.zbx_nvidia.ok("add-host", HOST, *arguments)
-    assert second == f"host {HOST}\n  nothing changes\n"
+    assert second.endswith("\n  nothing changes\n")
 
 
 def test_proxy_of_others_is_changed_only_when_told_to(installed: Server) -> None:

@@ -737,7 +737,7 @@ AT_THE_SERVER = [
     fault(
         ONE,
         "reach",
-        "refused",
+        "dropped",  # without the agent's own settings, Zabbix's words have two causes
         "Server=",
         "closed_to_the_server",
         "open_to_the_server",

@@ -42,6 +42,17 @@ OPTIONS = (
         type=FILE,
         help="File with the user's password. Without it: the environment variable ZABBIX_PASSWORD.",
     ),
+    click.option(
+        "--basic-user",
+        envvar="ZABBIX_BASIC_USER",
+        show_envvar=True,
+        help="User of a Basic login in front of Zabbix, before 7.2 only.",
+    ),
+    click.option(
+        "--basic-password-file",
+        type=FILE,
+        help="File with its password. Without it: the environment variable ZABBIX_BASIC_PASSWORD.",
+    ),
     click.option("--ca-file", type=FILE, help="Certificates (PEM) to trust, such as that of your own authority."),
     click.option(
         "--insecure", is_flag=True, help="Do not check the server's certificate, and send a password over http."
@@ -74,6 +85,8 @@ def _with_options(command: Callable[..., None], *, required: bool) -> Callable[.
         token_file: Path | None,
         user: str | None,
         password_file: Path | None,
+        basic_user: str | None,
+        basic_password_file: Path | None,
         ca_file: Path | None,
         insecure: bool,
         timeout: float,
@@ -84,7 +97,8 @@ def _with_options(command: Callable[..., None], *, required: bool) -> Callable[.
 
             assert url is not None  # noqa: S101  without a URL the command gets None instead of this function
             login = connection.credentials(os.environ, user=user, token_file=token_file, password_file=password_file)
-            return connection.connect(url, login, ca_file=ca_file, insecure=insecure, timeout=timeout)
+            front = connection.basic(os.environ, user=basic_user, password_file=basic_password_file)
+            return connection.connect(url, login, front=front, ca_file=ca_file, insecure=insecure, timeout=timeout)
 
         command(connect if url else None, **arguments)
 

@@ -114,8 +114,9 @@ def add_host(  # noqa: PLR0913  one for each option
     r"""Add a GPU host, or add what an existing host lacks.
 
     NAME is the host's technical name. An existing host keeps its templates, groups, tags and macros. If its interface,
-    proxy, encryption or a macro differs from the options, nothing is changed unless --overwrite is given. Zabbix does
-    not return the key of a host that has one: without --overwrite, it is assumed to be right.
+    proxy, encryption or a macro differs from the options, or it has items of its own with keys of the template, nothing
+    is changed unless --overwrite is given. Zabbix does not return keys and secret macros: without --overwrite, they are
+    assumed to be right. A macro keeps its type.
 
     \b
     Example:

@@ -134,10 +134,14 @@ def _kept(plan: Plan, width: int, *, verbose: bool) -> Iterator[str]:
         kept = [kept for kept in plan.kept if kept.option == option]
         if kept:
             yield f"  kept, {title}:"
-        for one in kept:
+        # A hundred hosts may have a setting each.
+        shown = kept if verbose or option else kept[:LISTED]
+        for one in shown:
             values = f": {one.value!r}, here {one.own!r}" if one.value or one.own else ""
             line = f"    = {one.kind} {one.name}".rstrip() + values
             yield from _wrapped(_one_line(line).strip(), width, " " * 8, " " * 4) if verbose else [_clip(line, width)]
+        if len(kept) > len(shown):
+            yield f"    = and {len(kept) - len(shown)} more: --verbose lists them"
 
 
 def _wrapped(text: str, width: int, indent: str, first: str = "") -> list[str]:

@@ -38,11 +38,12 @@ def install_template(  # noqa: PLR0913  one for each option
 
     Prints what will change, and changes it: the counts first, then the parts of values that differ, for at most 20
     added and 20 changed objects. --verbose prints everything. A second run changes nothing. An existing template keeps
-    the values of its macros, everything that was added to it, and whether its items, triggers and discovery rules are
-    enabled. A default that changed with the version is reported, not applied. Other edits need --overwrite to be
-    reverted, and the next version overwrites them: make such changes on a host, or in a template of your own. A user of
-    type Admin needs write access to the template group Templates/Applications. Only a Super admin can create that
-    group.
+    its group, the values of its macros if somebody has changed them, everything that was added to it, and whether its
+    items, triggers and discovery rules are enabled. Defaults that nobody has changed move on with the version, and what
+    a version no longer has is removed. Other edits need --overwrite to be reverted, and the next version overwrites
+    them: make such changes on a host, or in a template of your own. What was set on hosts is restored, as far as this
+    user sees them. A user of type Admin needs write access to the template group Templates/Applications. Only a Super
+    admin can create that group.
 
     Zabbix 7.4 and newer get fields for the Host Wizard too. If such a server refuses these, the command warns and uses
     the file for 7.0.
@@ -79,7 +80,8 @@ def uninstall_template(  # noqa: PLR0913  one for each option
 ) -> None:
     r"""Remove the template from a Zabbix server.
 
-    A template that hosts have is only removed with --force. Its template group stays, since others may use it.
+    A template that hosts have is only removed with --force. So is one that hosts may have which this user does not see:
+    only a Super admin sees all. Its template group stays, since others may use it.
 
     \b
     Example:

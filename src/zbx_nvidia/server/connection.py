@@ -14,6 +14,7 @@ Seen with pyzabbix 1.3.1, and handled here:
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import html
 import ipaddress
@@ -66,6 +67,30 @@ class Credentials:
     token: str = field(default="", repr=False)
     user: str = ""
     password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Basic:
+    """User and password of a Basic login in front of Zabbix; without a user there is none."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def basic(environ: Mapping[str, str], *, user: str | None = None, password_file: Path | None = None) -> Basic:
+    """Finds the user and password of a Basic login in front: the file before the environment."""
+    given = secret(password_file, "--basic-password-file") if password_file else None
+    password = given or environ.get("ZABBIX_BASIC_PASSWORD", "")
+    if not user:
+        if password:
+            raise UsageError("a password for a Basic login without a user: set ZABBIX_BASIC_USER or give --basic-user")
+        return Basic()
+    if not password or ":" in user:
+        raise UsageError(
+            "--basic-user takes a name without a colon, and a password: "
+            "set ZABBIX_BASIC_PASSWORD or give --basic-password-file"
+        )
+    return Basic(user, password)
 
 
 def credentials(
@@ -139,10 +164,11 @@ def front_end(url: str) -> str:
 
 
 @contextlib.contextmanager
-def connect(
+def connect(  # noqa: PLR0913  one for each option
     url: str,
     login: Credentials,
     *,
+    front: Basic | None = None,
     ca_file: Path | None = None,
     insecure: bool = False,
     timeout: float = 30.0,
@@ -152,12 +178,14 @@ def connect(
     Args:
         url: address of the front end.
         login: user to log in as.
+        front: the Basic login in front of it, if there is one.
         ca_file: certificates to trust, PEM; without it REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or the default of requests.
         insecure: do not check the server's certificate, and send a password over http.
         timeout: seconds to wait for each answer; `LONG` has the calls that may take longer.
     """
     url = front_end(url)
-    if login.password:
+    front = front or Basic()
+    if login.password or front.password:
         _protected(url, insecure=insecure)
     session = transport.Session()
     session.trust_env = False
@@ -165,7 +193,10 @@ def connect(
     session.verify = _trusted(ca_file, insecure=insecure)
     with session:
         api = ZabbixAPI(url, session=session)
-        connection = Connection(api, url, login, timeout)
+        if front.user:
+            # As bytes: requests would write other characters in Latin-1.
+            session.auth = requests.auth.HTTPBasicAuth(front.user.encode(), front.password.encode())
+        connection = Connection(api, url, login, timeout, front)
         session.hooks["response"].append(connection.note_clock)
         connection.log_in()
         try:
@@ -235,7 +266,7 @@ class Connection:
         ahead: how far its clock is ahead of this machine's, in s; as exact as HTTP's Date header, to a second.
     """
 
-    def __init__(self, api: ZabbixAPI, url: str, login: Credentials, timeout: float) -> None:
+    def __init__(self, api: ZabbixAPI, url: str, login: Credentials, timeout: float, front: Basic) -> None:
         self.url = url
         self.version: Version = (0, 0)
         self.ahead = 0.0
@@ -243,7 +274,9 @@ class Connection:
         self._login = login
         self._timeout = timeout
         self._user = login.user
-        self._sent: set[str] = set()  # other secrets that were sent
+        self._front = front
+        header = base64.b64encode(f"{front.user}:{front.password}".encode()).decode()
+        self._sent = {front.password, header} if front.user else set()  # other secrets that were sent
         self._accepted = False  # whether the front end has accepted the credentials
         self._type = ""  # Zabbix's number for the user's type; empty until it is asked for
 
@@ -258,6 +291,8 @@ class Connection:
         if self.version < versions.OLDEST:
             oldest = ".".join(map(str, versions.OLDEST))
             raise ServerError(f"Zabbix at {self.url} is version {text}: zbx-nvidia needs {oldest} or newer")
+        if self._front.user and versions.needs_bearer(self.version):
+            raise ServerError(explain.basic_and_bearer(self.url))
         if self._login.token:
             self._attempt("apiinfo.version", lambda: self._api.login(api_token=self._login.token))
             # The login above does not check the token. This call does, and returns its user.

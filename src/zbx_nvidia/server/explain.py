@@ -72,7 +72,7 @@ def status(url: str, method: str, response: requests.Response, *, reads: bool) -
     if response.status_code in {requests.codes.not_found, requests.codes.method_not_allowed}:
         return not_a_front_end(url, line)
     if response.status_code == requests.codes.unauthorized:
-        return f"{url} answers {method} with {line}: a login stands in front of Zabbix: {_let_through(url)}"
+        return f"{url} answers {method} with {line}: a login stands in front of Zabbix: {_past_login(url, response)}"
     if response.status_code == requests.codes.too_many_requests:
         pause = asked_pause(response)
         allowed = f"it allows the next request in {pause:g} s" if pause else "it allows few requests"
@@ -97,6 +97,19 @@ def _redirect(url: str, location: str) -> str:
         f"{url} redirects to {bare}: give the address of the front end there as --url, "
         f"or if that is a login in front of Zabbix, {_let_through(url)}"
     )
+
+
+def _past_login(url: str, response: requests.Response) -> str:
+    if str(response.request.headers.get("Authorization", "")).startswith("Basic "):
+        return f"it refuses --basic-user: check both, or {_let_through(url)}"
+    if "basic" in response.headers.get("WWW-Authenticate", "").lower():
+        return f"give --basic-user and --basic-password-file, or {_let_through(url)}"
+    return _let_through(url)
+
+
+def basic_and_bearer(url: str) -> str:
+    """A Basic login is in front of a Zabbix that needs the same header."""
+    return f"{url}: this version of Zabbix needs the header that the Basic login in front needs: {_let_through(url)}"
 
 
 def _let_through(url: str) -> str:

@@ -33,6 +33,13 @@ class Session(requests.Session):
                 password to another address.
             TooLargeError: The answer is too large.
         """
+        if self.auth:
+            # The login in front takes the header. Zabbix before 7.2 takes its session in the body too.
+            headers = dict(options.get("headers") or {})
+            session = headers.pop("Authorization", "").removeprefix("Bearer ")
+            body = options.get("json")
+            if session and isinstance(body, dict):
+                options = {**options, "headers": headers, "json": {**body, "auth": session}}
         done: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
 
         def ask() -> None:

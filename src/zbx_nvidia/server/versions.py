@@ -40,6 +40,11 @@ def takes_bearer(version: Version) -> bool:
     return version >= (6, 4)
 
 
+def needs_bearer(version: Version) -> bool:
+    """Whether the session is taken from that header alone, which a Basic login in front needs too."""
+    return version >= (7, 2)
+
+
 # 6.2 split host groups from template groups (ZBXNEXT-2592).
 
 

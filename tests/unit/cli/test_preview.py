@@ -148,3 +148,15 @@ def test_verbose_shows_everything() -> None:
 def test_only_long_common_parts_are_cut(old: str, new: str, shown: str | None) -> None:
     lines = list(as_lines(Plan("template", "T", [Change("update", "item", "I", "field", old, new)]), 160))
     assert lines[2:] == [f"      field: {shown or f'{old!r} -> {new!r}'}"]
+
+
+def test_settings_of_many_hosts_are_cut() -> None:
+    kept = [Kept("trigger", f"Hot on gpu{number}: status", "disabled", "enabled", "") for number in range(30)]
+    plan = Plan("template", "T", [], kept, notes=["on hosts that this user does not see, Zabbix resets what was set"])
+    lines = list(as_lines(plan, 80))
+    assert "  kept, whatever the options:" in lines
+    assert "    = trigger Hot on gpu0: status: 'disabled', here 'enabled'" in lines
+    assert "    = and 10 more: --verbose lists them" in lines
+    assert "  note: on hosts that this user does not see, Zabbix resets what was set" in lines
+    assert max(map(len, lines)) <= 80
+    assert "    = trigger Hot on gpu29: status: 'disabled', here 'enabled'" in list(as_lines(plan, 80, verbose=True))

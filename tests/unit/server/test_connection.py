@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ import requests
 
 from zbx_nvidia.errors import ServerError, UsageError
 from zbx_nvidia.server import connection
-from zbx_nvidia.server.connection import Credentials, connect, credentials, front_end
+from zbx_nvidia.server.connection import Basic, Credentials, basic, connect, credentials, front_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -274,6 +276,12 @@ def test_a_login_in_front_is_named_as_that(front: Any) -> None:
     front.every = (401, {"WWW-Authenticate": "Basic"}, b"")
     assert failure(front.url) == (
         f"{front.url} answers apiinfo.version with HTTP 401 Unauthorized: a login stands in front of Zabbix: "
+        "give --basic-user and --basic-password-file, or let POST requests to /zabbix/api_jsonrpc.php through: "
+        "the API checks the token itself"
+    )
+    front.every = (401, {"WWW-Authenticate": "Negotiate"}, b"")
+    assert failure(front.url).endswith(
+        "a login stands in front of Zabbix: "
         "let POST requests to /zabbix/api_jsonrpc.php through: the API checks the token itself"
     )
     front.every = (302, {"Location": "https://login.example.com/authorize?state=s3cret"}, b"")
@@ -449,3 +457,52 @@ def test_file_that_others_can_read_is_warned_of(
 
 def test_credentials_do_not_show_in_their_repr() -> None:
     assert repr(Credentials(token="t0ken", user="robot", password="p4ss")) == "Credentials(user='robot')"  # noqa: S106
+
+
+@pytest.mark.parametrize("login", [TOKEN, PASSWORD])
+@pytest.mark.parametrize("version", ["6.0.30", "7.0.5"])
+def test_basic_login_in_front(front: Any, answers: Any, version: str, login: Credentials) -> None:
+    """Both would be in the Authorization header: the session goes into the body."""
+    expected = "Basic " + base64.b64encode("web:pä55".encode()).decode()
+    usual = {**front.answers, "apiinfo.version": answers["result"](version)}
+
+    def guarded(request: dict[str, Any], headers: dict[str, str]) -> Any:
+        if headers.get("Authorization") != expected:
+            return 401, {"WWW-Authenticate": 'Basic realm="x"'}, b"<html>"
+        found = usual[request["method"]]
+        return found(request, headers) if callable(found) else found
+
+    front.every = guarded
+    with connect(front.url, login, front=Basic("web", "pä55")) as zabbix:
+        assert zabbix.call("host.get", {}) == [{"hostid": "1"}]
+    (asked,) = [request for request, _ in front.requests if request["method"] == "host.get"]
+    assert asked["auth"] in {TOKEN.token, "5e55" * 8}
+    for given, advice in (
+        (None, "give --basic-user and --basic-password-file, or let POST requests to /zabbix/api_jsonrpc.php through"),
+        (Basic("web", "wr0ng"), "it refuses --basic-user: check both"),
+    ):
+        with pytest.raises(ServerError, match=re.escape(advice)) as caught, connect(front.url, login, front=given):
+            pass
+        assert "wr0ng" not in str(caught.value)
+
+
+def test_basic_login_in_front_of_a_version_that_needs_its_header(front: Any, answers: Any) -> None:
+    front.answers["apiinfo.version"] = answers["result"]("7.2.1")
+    given = Basic("web", "p")
+    with (
+        pytest.raises(ServerError, match="needs the header that the Basic login in front needs: let POST requests"),
+        connect(front.url, TOKEN, front=given),
+    ):
+        pass
+
+
+def test_basic_login_is_complete(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
+    assert basic({}) == Basic()
+    assert basic({"ZABBIX_BASIC_PASSWORD": "x"}, user="web", password_file=file) == Basic("web", "s3cret")
+    assert "s3cret" not in repr(basic({}, user="web", password_file=file))
+    for environ, user in (({}, "web"), ({"ZABBIX_BASIC_PASSWORD": "x"}, None), ({"ZABBIX_BASIC_PASSWORD": "x"}, "a:b")):
+        with pytest.raises(UsageError, match=r"Basic|--basic-user"):
+            basic(environ, user=user)

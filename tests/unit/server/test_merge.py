@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from zbx_nvidia.server import merge
+from zbx_nvidia import __version__
+from zbx_nvidia.server import merge, templates
 from zbx_nvidia.server.plan import Kept
+from zbx_nvidia.template import TEMPLATE_NAMES, render
+from zbx_nvidia.template.releases import releases
 
 
 def document(**template: Any) -> dict[str, Any]:
@@ -116,3 +119,94 @@ def test_object_that_moved_or_was_made_again_is_not_taken_twice() -> None:
     server = document(items=[item("other", "a"), item("i1", "a", triggers=[trigger])])
     assert merge.keep_additions(file, server) == []
     assert file["templates"][0]["items"] == [item("i1", "a")]
+
+
+# What an older release shipped
+
+
+OLD = merge.Shipped(
+    macros={"{$M}": "5", "{$GONE}": "1"},
+    switches={"i3": {"status": "DISABLED"}},
+    tags=frozenset({"class: gpu"}),
+    objects=frozenset({"i1", "i2", "i3", "d1", "p1", "n1"}),
+)
+
+
+def test_default_that_nobody_has_changed_moves_on() -> None:
+    file = document(macros=[{"macro": "{$M}", "value": "8"}], items=[item("i1", "a"), item("i3", "c")])
+    server = document(
+        macros=[{"macro": "{$M}", "value": "5"}],
+        items=[item("i1", "a", status="DISABLED"), item("i3", "c", status="DISABLED")],
+    )
+    assert merge.keep_values(file, server, OLD) == [Kept("item", "A", "DISABLED", "ENABLED", "--overwrite")]
+    assert file["templates"][0]["macros"][0]["value"] == "8"
+    assert [one.get("status") for one in file["templates"][0]["items"]] == ["DISABLED", None]
+
+
+def test_what_a_release_shipped_is_retired_and_what_a_person_added_stays() -> None:
+    file = document(items=[item("i1", "a")])
+    rule = {"discovery_rules": [item("d1", "rule", item_prototypes=[item("p1", "p")])]}
+    server = document(
+        items=[item("i1", "a"), item("i2", "b"), item("mine", "mine")],
+        **rule,
+        macros=[{"macro": "{$GONE}", "value": "1"}, {"macro": "{$MINE}", "value": "1"}],
+        tags=[{"tag": "class", "value": "gpu"}, {"tag": "mine", "value": "x"}],
+    )
+    gone = merge.retired(file, server, [OLD])
+    assert gone == {"i2": "items", "d1": "discovery_rules", "p1": "item_prototypes"}
+    kept = merge.keep_additions(file, server, [OLD], gone)
+    assert {one.name for one in kept} == {"MINE", "{$MINE}", "mine: x"}
+    assert [one["key"] for one in file["templates"][0]["items"]] == ["a", "mine"]
+    assert "discovery_rules" not in file["templates"][0]
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        {"items": [item("i2", "b", triggers=[{"uuid": "t", "name": "Mine"}])]},
+        {"items": [item("i2", "b"), item("mine", "mine", master_item={"key": "b"})]},
+        # One that is retired needs another one.
+        {"items": [item("i2", "b"), item("i3", "c", master_item={"key": "b"}), item("m", "m", master={"key": "c"})]},
+    ],
+)
+def test_what_somebody_needs_is_not_retired(mine: dict[str, Any]) -> None:
+    assert merge.retired(document(items=[item("i1", "a")]), document(**mine), [OLD]) == {}
+
+
+def test_keys_of_a_person_that_the_file_brings() -> None:
+    file = document(items=[item("i1", "a"), item("i9", "new")])
+    server = document(items=[item("i1", "a"), item("mine", "new")])
+    assert merge.taken(file, server, [OLD]) == ["item 'NEW' (new)"]
+    assert merge.taken(file, document(items=[item("i2", "new")]), [OLD]) == [], "shipped before, under another UUID"
+
+
+def test_group_that_a_team_has_chosen() -> None:
+    file = document()
+    server = document(groups=[{"name": "Team"}])
+    server["template_groups"] = [{"uuid": "g2", "name": "Team"}]
+    assert merge.keep_values(file, server) == [Kept("template group", "", "Team", "Templates", "--overwrite")]
+    assert file["templates"][0]["groups"] == [{"name": "Team"}]
+    assert file["template_groups"] == [{"uuid": "g2", "name": "Team"}]
+
+
+def test_overwrite_keeps_secrets_and_paths_of_a_vault_alone() -> None:
+    names = ("{$PLAIN}", "{$SECRET}", "{$VAULT}")
+    file = document(macros=[{"macro": name, "value": "5"} for name in names])
+    theirs = [
+        {"macro": "{$PLAIN}", "value": "7"},
+        {"macro": "{$SECRET}", "type": "SECRET_TEXT"},
+        {"macro": "{$VAULT}", "type": "VAULT", "value": "a:b"},
+    ]
+    kept = merge.keep_secrets(file, document(macros=theirs))
+    assert [(one.name, one.option) for one in kept] == [("{$SECRET}", ""), ("{$VAULT}", "")]
+    assert file["templates"][0]["macros"] == [{"macro": "{$PLAIN}", "value": "5"}, *theirs[1:]]
+    assert merge.secret_macros(file["templates"][0]) == ["{$SECRET}"]
+
+
+def test_the_record_of_this_release_is_its_template() -> None:
+    for variant, name in TEMPLATE_NAMES.items():
+        shipped = releases(variant)[__version__]
+        document = templates.parse(render("7.0", variant))
+        assert document["templates"][0]["template"] == name
+        assert merge.shipped(document).objects <= set(shipped["objects"])
+        assert dict(merge.shipped(document).macros) == shipped["macros"]

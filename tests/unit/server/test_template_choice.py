@@ -218,10 +218,14 @@ def test_an_edit_beside_it_is_refused(front: Any, answers: Any) -> None:
     assert "--overwrite reverts them" in planned.refusal
 
 
-def test_an_edit_of_a_field_of_the_wizard_is_refused(front: Any, answers: Any) -> None:
+def test_what_people_set_for_the_wizard_stays(front: Any, answers: Any) -> None:
     edited = {**NEW, "macros": [{**MACRO, "config": {**FIELD["config"], "label": "Mine"}}]}
-    planned, _ = plan(front, answers, edited, NEW)
-    assert "macro '{$M}'" in planned.refusal
+    del edited["wizard_ready"]
+    planned, document = plan(front, answers, edited, NEW)
+    assert (planned.refusal, planned.changes) == ("", [])
+    assert [kept.name for kept in planned.kept] == ["wizard_ready", "{$M} config"]
+    assert document["templates"][0]["macros"][0]["config"]["label"] == "Mine"
+    assert "wizard_ready" not in document["templates"][0]
 
 
 def test_a_macro_of_a_person_keeps_its_field_although_the_file_is_of_7_0(front: Any, answers: Any) -> None:

@@ -162,3 +162,61 @@ def test_another_order_of_the_fields_of_a_widget_is_no_change() -> None:
     assert changes([places, two, four], [two, places, four]) == []
     (change,) = changes([places, two], [places, four])
     assert (change.kind, change.field) == ("dashboard", "pages")
+
+
+# What a user sees, and what cannot be read
+
+
+def installed(front: Any, answers: Any, kind: int, **template: Any) -> list[str]:
+    """A template of an older version on a 7.0, for a user of that type; returns the methods that write."""
+    serve(front, answers, "7.0", additions=False)
+    before = {"template": "T", "name": "T", "description": "Old"}
+    updated = [{"before": before, "after": {**before, "description": "New"}}]
+    written: list[str] = []
+
+    def write(request: dict[str, Any], _headers: object) -> Any:
+        written.append(request["method"])
+        return answers["result"](True if "import" in request["method"] else {"templateids": ["1"]})
+
+    exported = json.loads(json.loads(front.answers["configuration.export"][2])["result"])
+    exported["zabbix_export"]["templates"][0] |= template
+    front.answers |= {
+        "user.checkAuthentication": answers["result"]({"username": "robot", "type": kind}),
+        "configuration.export": answers["result"](json.dumps(exported)),
+        "configuration.importcompare": answers["result"]({"templates": {"updated": updated}}),
+        "configuration.import": write,
+        "template.update": write,
+        "template.delete": write,
+    }
+    return written
+
+
+OURS = FILE.format(version="7.0", groups="template_groups")
+
+
+def test_a_template_with_a_secret_macro_is_updated_apart(front: Any, answers: Any) -> None:
+    """An import of the template itself would empty the macro."""
+    secret = [{"macro": "{$MINE}", "type": "SECRET_TEXT"}]
+    written = installed(front, answers, 3, macros=secret)
+    there = {"templateid": "1", "host": "T", "macros": [{"hostmacroid": "8", "macro": "{$MINE}"}]}
+    with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
+        planned = templates.plan_install(zabbix, OURS)
+        front.answers["template.get"] = answers["result"]([there])
+        planned.apply()
+    assert written == ["configuration.import", "template.update"]
+    asked = {request["method"]: request["params"] for request, _ in front.requests}
+    assert asked["configuration.import"]["rules"]["templates"] == {"createMissing": True}
+    assert asked["template.update"]["macros"] == [{"hostmacroid": "8"}]
+
+
+@pytest.mark.parametrize(("kind", "refused"), [(2, True), (3, False)])
+def test_none_seen_is_none_for_a_super_admin_alone(front: Any, answers: Any, kind: int, *, refused: bool) -> None:
+    written = installed(front, answers, kind)
+    with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  as above
+        planned = templates.plan_uninstall(zabbix, OURS)
+        assert ("hosts that this user does not see may have the template 'T'" in planned.refusal) == refused
+        assert not templates.plan_uninstall(zabbix, OURS, force=True).refusal
+        front.answers["template.get"] = answers["result"]([])
+        planned = templates.plan_uninstall(zabbix, OURS)
+        assert ("this user sees no template 'T', but only a Super admin sees all" in planned.refusal) == refused
+    assert not written
