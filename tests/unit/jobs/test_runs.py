@@ -197,7 +197,7 @@ def test_a_table(home: Path) -> None:
         "Run", "Name", "Started", "Wall", "time", "CPU", "time", "Memory", "GPUs", "Energy", "Power", "Util", "Exit",
     ]  # fmt: skip
     assert lines[2].split()[:2] == ["2", "gpu"]
-    assert lines[2].split()[4:] == ["1", "min", "40", "s", "3", "min", "20", "s", "5.0", "GiB", "1", "2.50", "Wh",
+    assert lines[2].split()[4:] == ["1", "min", "40", "s", "3", "min", "20", "s", "5.0", "GiB", "1", "~2.50", "Wh",
                                     "90", "W", "77%", "0"]  # fmt: skip
     output = runs("--compare", "cpu", "gpu").output
     assert output.splitlines()[-1] == "gpu is 27 times faster"
