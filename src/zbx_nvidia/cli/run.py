@@ -38,10 +38,12 @@ def run(*, name: str, command: Sequence[str]) -> None:
     from zbx_nvidia.jobs.released import Released  # noqa: PLC0415  as above
 
     released = Released()
-    figures = Measurement(command, released).run()
+    measurement = Measurement(command, released)
+    figures = measurement.run()
     if released.why:
         figures["driver"] = f"the service on this host says: {released.why}"
     _report({"name": name or Path(command[0]).name, "command": list(command), **figures})
+    measurement.end_as_the_job()
     raise click.exceptions.Exit(figures["exit_code"])
 
 
@@ -55,10 +57,9 @@ def _report(figures: dict[str, Any]) -> None:
     # A shell that was the job may have left us in the background of the terminal.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     lines = summary.of_run(figures, terminal.look(stream=sys.stderr))
-    path = records.path_of(os.environ)
     try:
-        records.add(path, figures)
+        records.add(records.path_of(os.environ), figures)
     except OSError as error:
-        lines.append(f"Not stored: {error.filename or path}: {error.strerror}")
+        lines.append(f"Not stored: {error.filename}: {error.strerror}")
     with contextlib.suppress(OSError):
         click.echo("\n".join(lines), err=True, color=True)  # whether there is to be color was decided by `look`

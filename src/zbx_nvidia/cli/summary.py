@@ -166,11 +166,10 @@ def _shared(gpu: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
 
 def _gpu(gpu: Mapping[str, Any]) -> dict[str, str]:
     model = str(gpu.get("name", "")).removeprefix("NVIDIA ").removeprefix("GeForce ")
-    estimated = "~" if gpu.get("energy_of", "counter") != "counter" else ""
     texts = {
         "GPU": str(gpu.get("index", "?")),
         "Model": model if len(model) <= _MODEL else model[: _MODEL - 1] + "…",
-        "Energy": estimated + energy(gpu["energy"]) if "energy" in gpu else "",
+        "Energy": _tilde(gpu) + energy(gpu["energy"]) if "energy" in gpu else "",
         "Memory": memory(gpu["memory_peak"]) if "memory_peak" in gpu else "",
     }
     for heading, key, unit in (
@@ -184,6 +183,11 @@ def _gpu(gpu: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
+def _tilde(gpu: Mapping[str, Any]) -> str:
+    """What stands before energy that is estimated."""
+    return "~" if gpu.get("energy_of", "counter") != "counter" else ""
+
+
 def _row(run: Mapping[str, Any]) -> dict[str, str]:
     joules, watts, busy = compare.energy(run), _power(run), _utilization(run)
     return {
@@ -194,7 +198,7 @@ def _row(run: Mapping[str, Any]) -> dict[str, str]:
         "CPU time": duration(run["cpu"]) if "cpu" in run else "",
         "Memory": _memory(run),
         "GPUs": str(len(run["gpus"])) if run["gpus"] else "-",
-        "Energy": "" if joules is None else energy(joules),
+        "Energy": "" if joules is None else "".join(sorted({_tilde(gpu) for gpu in run["gpus"]})) + energy(joules),
         "Power": "" if watts is None else f"{watts:.0f} W",
         "Util": "" if busy is None else f"{busy:.0f}%",
         "Exit": str(run["exit_code"]),

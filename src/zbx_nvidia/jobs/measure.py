@@ -58,6 +58,7 @@ class Measurement:
         self._gpus: dict[str, GpuFigures] = {}
         self._known: frozenset[int] = frozenset()
         self._memory = 0
+        self._memory_due = 0.0
         self._samples = 0
         self._retry = 0.0
         for gpu in self._early:
@@ -84,6 +85,10 @@ class Measurement:
         self._last_reading(ended)
         return self._result(ended)
 
+    def end_as_the_job(self) -> None:
+        """End by Ctrl-C, if the job did."""
+        self._job.end_as_it()
+
     def _sample(self) -> None:
         """Look at the processes, and ask for the GPUs, which answer meanwhile."""
         now = time.monotonic()
@@ -104,8 +109,13 @@ class Measurement:
     def _look(self) -> None:
         processes = tree.descendants(os.getpid(), self._job.helpers)
         self._known = frozenset(processes)
-        self._memory = max(self._memory, tree.memory(processes))
         self._samples += 1
+        before = time.process_time()
+        if time.monotonic() >= self._memory_due:
+            self._memory = max(self._memory, tree.memory(processes))
+            # For the part of each process in shared memory, the kernel walks through all of its pages.
+            taken = time.process_time() - before
+            self._memory_due = time.monotonic() + taken / (_SHARE * processors())
 
     def _listen(self, ended: Ended | None) -> None:
         """Take in what the reader has sent."""

@@ -78,6 +78,7 @@ class Job:
         self.cpu = 0.0
         self.largest = 0
         self._ended: Ended | None = None
+        self._interrupted = False  # by Ctrl-C
         before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         reading, writing = os.pipe()
@@ -110,10 +111,22 @@ class Job:
             if came.si_signo == signal.SIGCHLD:
                 if self._look():
                     return self._ended
+            elif came.si_signo == signal.SIGINT and not _is_sent(came.si_code):
+                self._interrupted = True
             elif _is_sent(came.si_code) and not tree.descends(came.si_pid, os.getpid()):
                 # One that the job has sent to the whole group has reached it already.
                 os.kill(self.pid, came.si_signo)
         return self._ended
+
+    def end_as_it(self) -> None:
+        """End by the signal of Ctrl-C if the command did.
+
+        The exit code is the same for a shell then. But a shell that runs a loop ends the loop only so.
+        """
+        if self._interrupted and self._ended is not None and self._ended.signal == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _look(self) -> bool:
         """Wait for children that have ended or were stopped; True if there is news for the caller."""

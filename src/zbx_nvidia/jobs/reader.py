@@ -41,8 +41,8 @@ class Reader:
         """Ask for a round. If an earlier one is not complete, that is waited for first."""
         if self.waits:
             return
-        if self._socket is None:
-            self._start()
+        if self._socket is None and not self._start():
+            return
         self._number += 1
         self.waits = True
         self._send(self._number.to_bytes(NUMBER, "big"))
@@ -86,11 +86,19 @@ class Reader:
             self._socket.close()
             self._socket = None
 
-    def _start(self) -> None:
-        self._socket, theirs = socket.socketpair()
+    def _start(self) -> bool:
+        try:
+            ours, theirs = socket.socketpair()
+            child = rounds.start(ours, theirs)
+        except OSError as error:
+            # No more processes or files for this user: the job may still start.
+            self.complaint = f"it cannot be read: {error.strerror}"
+            return False
+        self._socket = ours
         self._receiver = Receiver()
         self._cpu = None
-        self.pids |= {rounds.start(self._socket, theirs)}
+        self.pids |= {child}
+        return True
 
     def _send(self, data: bytes) -> None:
         assert self._socket is not None  # noqa: S101  of `ask`

@@ -6,6 +6,7 @@ Others may have written to it, or an editor: a line that is no run is left out, 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -39,10 +40,19 @@ class Stored(NamedTuple):
 
 
 def path_of(environment: Mapping[str, str]) -> Path:
-    """The file of this user."""
+    """The file of this user.
+
+    Raises:
+        OSError: The user has no home.
+    """
     folder = environment.get("XDG_STATE_HOME", "")
     # A relative path is invalid by the XDG specification.
-    base = Path(folder) if folder.startswith("/") else Path("~/.local/state").expanduser()
+    if folder.startswith("/"):
+        return Path(folder) / "zbx-nvidia" / "runs.jsonl"
+    try:
+        base = Path("~/.local/state").expanduser()
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "this user has no home: set XDG_STATE_HOME", "~") from None
     return base / "zbx-nvidia" / "runs.jsonl"
 
 
@@ -52,10 +62,9 @@ def load(path: Path) -> Stored:
     Raises:
         OSError: It cannot be read.
     """
-    try:
-        data = read(path, _LARGEST)
-    except FileNotFoundError:
+    if not path.exists():  # asked first: Windows cannot read it so
         return Stored([], 0)
+    data = read(path, _LARGEST)
     lines = [line for line in data.split(b"\n") if line.strip()]
     runs = [run for line in lines if (run := _run(line)) is not None]
     return Stored(runs, len(lines) - len(runs))

@@ -55,6 +55,12 @@ def test_over_a_long_gap_power_says_nothing() -> None:
     assert found["energy_covered"] == 2
 
 
+def test_over_a_long_gap_nothing_else_is_averaged() -> None:
+    looks = [(0.0, 10), (1.0, 10), (100.0, 90), (102.0, 90)]
+    found = figures(*((at, {"utilization": value}) for at, value in looks), ended=102.0)
+    assert found["utilization"] == pytest.approx((10 + 2 * 90) / 3, abs=0.01)
+
+
 def test_a_counter_says_it_over_a_gap_too() -> None:
     found = figures((0.0, {"energy": 0.0}), (100.0, {"energy": 5000.0}), ended=100.0)
     assert (found["energy"], found["energy_covered"]) == (5000, 100)

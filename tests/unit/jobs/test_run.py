@@ -249,6 +249,22 @@ def test_the_terminal_is_the_jobs(tmp_path: Path) -> None:
         terminal.close()
 
 
+def test_ctrl_c_ends_the_loop_of_a_shell(tmp_path: Path) -> None:
+    """A shell ends it if the command was ended by the signal, not if that has exit code 130."""
+    terminal = Terminal({**PLAIN, "XDG_STATE_HOME": str(tmp_path)})
+    try:
+        terminal.expect(r"\$ ")
+        terminal.type(f"for i in 1 2; do {PROGRAM} run -- sh -c 'echo run-$$; exec sleep 1000'; done\n")
+        terminal.expect(r"run-\d+")
+        terminal.type("\x03")
+        terminal.expect(r"sh: .*, ended by signal 2")
+        terminal.type("echo code=$?\n")
+        terminal.expect("code=130")
+        assert "run-" not in terminal.text
+    finally:
+        terminal.close()
+
+
 def test_a_job_that_was_stopped_and_continued_by_others_ends(tmp_path: Path) -> None:
     """Nobody continues the command then: it does that by itself."""
     started = Run(PLAIN, tmp_path, sys.executable, "-c", "import os; print(os.getpid(), flush=True); input()")
@@ -451,3 +467,12 @@ def test_a_job_does_not_fail_because_it_cannot_be_stored(tmp_path: Path) -> None
     )  # fmt: skip
     assert done.returncode == 0
     assert "Not stored: " in done.stderr
+
+
+def test_without_room_for_another_process_the_job_still_runs(tmp_path: Path) -> None:
+    """What reads the driver cannot open a file more."""
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"ulimit -n 3; exec {PROGRAM} run true"], env={**PLAIN, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import pwd
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from click.testing import CliRunner
@@ -49,6 +50,19 @@ def test_where_the_file_is() -> None:
     assert records.path_of({"XDG_STATE_HOME": "/state"}) == Path("/state/zbx-nvidia/runs.jsonl")
     for environment in ({}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}):
         assert records.path_of(environment) == Path.home() / ".local/state/zbx-nvidia/runs.jsonl"
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with a user number that nobody knows."""
+
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    done = runs()
+    assert (done.exit_code, done.output) == (1, "Error: ~: this user has no home: set XDG_STATE_HOME\n")
 
 
 def test_no_runs(home: Path) -> None:
@@ -183,7 +197,7 @@ def test_a_table(home: Path) -> None:
         "Run", "Name", "Started", "Wall", "time", "CPU", "time", "Memory", "GPUs", "Energy", "Power", "Util", "Exit",
     ]  # fmt: skip
     assert lines[2].split()[:2] == ["2", "gpu"]
-    assert lines[2].split()[4:] == ["1", "min", "40", "s", "3", "min", "20", "s", "5.0", "GiB", "1", "2.50", "Wh",
+    assert lines[2].split()[4:] == ["1", "min", "40", "s", "3", "min", "20", "s", "5.0", "GiB", "1", "~2.50", "Wh",
                                     "90", "W", "77%", "0"]  # fmt: skip
     output = runs("--compare", "cpu", "gpu").output
     assert output.splitlines()[-1] == "gpu is 27 times faster"
