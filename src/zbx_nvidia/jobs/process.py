@@ -111,6 +111,8 @@ class Job:
             if came.si_signo == signal.SIGCHLD:
                 if self._look():
                     return self._ended
+            elif came.si_signo == signal.SIGCONT:
+                continue  # passed on where this process was stopped: later, it could undo the next Ctrl-Z
             elif came.si_signo == signal.SIGINT and not _is_sent(came.si_code):
                 self._interrupted = True
             elif _is_sent(came.si_code) and not tree.descends(came.si_pid, os.getpid()):
@@ -156,7 +158,9 @@ class Job:
             self.largest = max(self.largest, largest)
 
     def _stop_too(self, number: int) -> None:
-        """Stop as the command has, so that the shell takes the terminal back."""
+        """Stop as the command has, so that the shell takes the terminal back; go on with it."""
+        if not tree.is_stopped(self.pid):
+            return  # it was continued meanwhile
         helper = _waker(self.pid)
         self.helpers |= {helper}
         os.kill(os.getpid(), number)
@@ -164,6 +168,11 @@ class Job:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
             # Here it stops, and goes on after `fg`. Without a shell to go on by, the kernel drops the signal.
             signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        # An old one would take the next stop for this one.
+        os.kill(helper, signal.SIGKILL)
+        # A shell continues the whole group, others perhaps this process alone. And it may be the next Ctrl-Z already.
+        if tree.is_stopped(self.pid) and signal.SIGTSTP not in signal.sigpending():
+            os.kill(self.pid, signal.SIGCONT)
 
 
 def _become(command: Sequence[str], pipe: int, mask: set[int | signal.Signals], *, ignored: bool) -> NoReturn:

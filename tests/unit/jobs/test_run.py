@@ -214,8 +214,8 @@ JOB = """
 import os, signal, sys, time
 signal.signal(signal.SIGWINCH, lambda *_: print("size", os.get_terminal_size().columns, flush=True))
 signal.signal(signal.SIGCONT, lambda *_: print("continued", flush=True))
-print("foreground", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
 try:
+    print("foreground", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
     while True:
         time.sleep(0.05)
 except KeyboardInterrupt:
@@ -273,6 +273,20 @@ def test_a_job_that_was_stopped_and_continued_by_others_ends(tmp_path: Path) -> 
     wait_for(lambda: all(state(pid) == "T" for pid in (job, started.process.pid)), "both to be stopped")
     os.kill(job, signal.SIGCONT)
     wait_for(lambda: state(started.process.pid) != "T", "the command to go on")
+    assert started.process.stdin is not None
+    started.process.stdin.write("\n")
+    assert started.end()["code"] == 0
+
+
+def test_a_job_that_was_stopped_and_continued_by_this_command(tmp_path: Path) -> None:
+    """Whoever knows this command alone stops and continues it."""
+    started = Run(PLAIN, tmp_path, sys.executable, "-c", "import os; print(os.getpid(), flush=True); input()")
+    job = int(started.line())
+    for _ in range(3):
+        started.process.send_signal(signal.SIGTSTP)
+        wait_for(lambda: all(state(pid) == "T" for pid in (job, started.process.pid)), "both to be stopped")
+        started.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: all(state(pid) != "T" for pid in (job, started.process.pid)), "both to go on")
     assert started.process.stdin is not None
     started.process.stdin.write("\n")
     assert started.end()["code"] == 0
