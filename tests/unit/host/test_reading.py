@@ -36,6 +36,7 @@ OTHERS = {
     "install/unpack.py": "a folder of root",
     "jobs/tree.py": "the kernel",
     "server/connection.py": "what the user of the command names",
+    "template/releases/__init__.py": "the package itself",
     "zabbix_agent/processes.py": "the kernel",
 }
 

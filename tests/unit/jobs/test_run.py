@@ -40,6 +40,9 @@ class Run:
             [PROGRAM, "run", "--", *command],
             env={**env, "XDG_STATE_HOME": str(state)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # As a shell starts it: in a process group that nobody could continue, the kernel drops Ctrl-Z. These tests
+            # may be in one. Python 3.10 has no `process_group`.
+            preexec_fn=os.setpgrp,  # noqa: PLW1509
         )  # fmt: skip
 
     def line(self) -> str:
