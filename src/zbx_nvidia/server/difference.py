@@ -46,6 +46,11 @@ def _fields(kind: str, name: str, before: Object, after: Object) -> Iterator[Cha
             yield Change("update", kind, name, field, _text(old), _text(new))
 
 
+def _sorted(value: object) -> str:
+    """What to sort by: the keys of an object have another order in an export than in our file."""
+    return json.dumps(value, sort_keys=True)
+
+
 def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON
     """A rule's overrides in the order in which they are applied.
 
@@ -55,7 +60,7 @@ def _in_steps(overrides: Any) -> list[Object]:  # noqa: ANN401  JSON
     for override in sorted(overrides or [], key=lambda one: int(one["step"])):
         condition = override.get("filter", {})
         conditions = sorted(condition.get("conditions", []), key=lambda one: str(one.get("formulaid", "")))
-        operations = sorted(override.get("operations", []), key=json.dumps)
+        operations = sorted(override.get("operations", []), key=_sorted)
         ordered.append({**override, "filter": {**condition, "conditions": conditions}, "operations": operations})
     return ordered
 
@@ -70,10 +75,10 @@ def _as_drawn(pages: Any) -> list[Object]:  # noqa: ANN401  JSON
             **page,
             "widgets": sorted(
                 (
-                    {**widget, "fields": sorted(widget.get("fields", []), key=json.dumps)}
+                    {**widget, "fields": sorted(widget.get("fields", []), key=_sorted)}
                     for widget in page.get("widgets", [])
                 ),
-                key=json.dumps,
+                key=_sorted,
             ),
         }
         for page in pages or []
