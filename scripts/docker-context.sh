@@ -14,13 +14,13 @@ for series; do
         say "Fetching the dependencies for Python ${python[$series]} of the Zabbix $series images"
         rm -rf "$context/dependencies" "$context/tools"
         download=(.venv/bin/pip download --only-binary=:all: --python-version "${python[$series]}" --implementation cp)
-        quietly "dependencies-$series" "${download[@]}" --dest "$context/dependencies" dist/*.whl
-        rm "$context"/dependencies/zbx_nvidia-*.whl
+        quietly "dependencies-$series" "${download[@]}" --dest "$context/dependencies" \
+            --require-hashes --requirement requirements/install.txt
         # The tools for the installation tests: uv, and what pipx installs into each environment.
         quietly "tools-$series" "${download[@]}" --dest "$context/tools" uv pip setuptools wheel
-        sha256sum pyproject.toml scripts/docker-context.sh >"$stamp"
+        sha256sum pyproject.toml requirements/install.txt scripts/docker-context.sh >"$stamp"
     fi
     rm -rf "$context/product"
     mkdir "$context/product"
-    cp dist/*.whl "$context/product"
+    cp dist/*.whl requirements/install.txt "$context/product"
 done
