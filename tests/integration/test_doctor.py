@@ -160,6 +160,9 @@ def place(stack: Stack) -> Iterator[Place]:
         token = stack.api.token.generate(tokenid)[0]["token"]
         for host in (one, two):
             host.ok("sh", "-c", "umask 077; cat >/root/token", input=token)
+        # Other tests on this stack may have left it there.
+        for row in stack.api.template.get(filter={"host": [*TEMPLATE_NAMES.values()]}, output=["templateid"]):
+            stack.api.template.delete(row["templateid"])
         there.bare.append(there.doctor(ONE, *API))
         one.ok(PRODUCT, "install-template", *API)
         there.bare.append(there.doctor(ONE, *API))
