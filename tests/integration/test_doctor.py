@@ -21,6 +21,7 @@ from tests.integration.conftest import PAUSE, SERIES
 from tests.integration.machines import PRODUCT, Machine, machine
 from tests.integration.stage import script, stage
 from zbx_nvidia import __version__
+from zbx_nvidia.catalog.status import HOST_BUSY, STILL_STUCK
 from zbx_nvidia.server import versions
 from zbx_nvidia.template import TEMPLATE_NAMES
 
@@ -199,16 +200,19 @@ def until(ask: Callable[[], dict[str, Any]], check: str | None) -> dict[str, Any
     """Ask the doctor until it names that check; before that it may name none, and never another.
 
     But for an agent that was ended in the middle of a poll: its answer to that is an error of the item, which is the
-    last thing that the server heard until it finds the agent out of reach.
+    last thing that the server heard until it finds the agent out of reach. And on a busy machine a poll of the server
+    may still run, or get no processor, when the doctor asks.
     """
     passing = {None, "item"} if check == "reach" else {None}
+    busy = {f"status-{status.code}" for status in (STILL_STUCK, HOST_BUSY)}
     end = time.monotonic() + PATIENCE
     while True:
         said = ask()
         named = said["fault"]["id"] if said["fault"] else None
         if named == check:
             return said
-        assert check is None or named in passing, json.dumps(said["fault"])
+        late = named == "nvml" and said["fault"]["fault"] in busy
+        assert check is None or late or named in passing, json.dumps(said["fault"])
         if time.monotonic() > end:
             pytest.fail(f"{check or 'healthy'} was expected; after {PATIENCE:g} s the doctor says {said['fault']}")
         time.sleep(0.5)

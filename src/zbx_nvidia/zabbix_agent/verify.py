@@ -23,6 +23,7 @@ from zbx_nvidia.zabbix_agent.passive_check import (
     DroppedError,
     Psk,
     UnreachableError,
+    UnsupportedError,
     ask,
 )
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 NAME = "agent.hostname"
 STARTS_WITHIN = 15.0  # s until a restarted agent listens; 1 s was seen
 ANSWERS_WITHIN = 10.0  # s for one answer
+# s until all processes of an agent have read its files again. Seen on a busy host: one served the item already, and the
+# next one answered that it does not support it.
+RELOADS_WITHIN = 5.0
 
 
 class Verification(NamedTuple):
@@ -204,12 +208,13 @@ def checked(text: str, mode: str, agent: Agent) -> dict[str, Any]:
 
 
 def _patiently(place: tuple[str, int], key: Psk | None, patience: float) -> str:
-    end = time.monotonic() + patience
+    start = time.monotonic()
     while True:
         try:
             return ask(*place, DOCUMENT, timeout=ANSWERS_WITHIN, psk=key)
-        except UnreachableError:
-            if time.monotonic() > end:
+        except (UnreachableError, UnsupportedError) as error:
+            most = RELOADS_WITHIN if isinstance(error, UnsupportedError) else STARTS_WITHIN
+            if time.monotonic() > start + min(patience, most):
                 raise
         time.sleep(0.2)
 

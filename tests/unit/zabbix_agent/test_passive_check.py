@@ -186,3 +186,24 @@ def test_what_zabbix_get_says_without_an_error(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("zbx_nvidia.host.system.PATH", f"{tmp_path}:{os.defpath}")
     with pytest.raises(DroppedError, match=r"its Server= does not allow this machine$"):
         ask("127.0.0.1", 1, "k", timeout=PATIENCE, psk=Psk("me", file))
+
+
+def test_a_process_of_the_agent_may_not_have_read_its_files_again_yet() -> None:
+    """After a reload, one serves the item already, and the next one asked does not."""
+    unsupported = framed(b"ZBX_NOTSUPPORTED\0Unsupported item key.")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answer in (unsupported, unsupported, framed(b"{}")):
+                wire, _ = server.accept()
+                with wire:
+                    wire.recv(1000)
+                    wire.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        place = server.getsockname()[:2]
+        with pytest.raises(UnsupportedError):
+            verify._patiently(place, None, 0)  # noqa: SLF001  a single look
+        assert verify._patiently(place, None, PATIENCE) == "{}"  # noqa: SLF001
+        thread.join()
