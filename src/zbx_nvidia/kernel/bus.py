@@ -113,8 +113,8 @@ def sleepers() -> list[Sleeper]:
 def all_sleep() -> list[Sleeper]:
     """The GPUs of the driver if every one of them is suspended; else none."""
     there = slots()
-    asleep = sleepers()
-    return asleep if len(asleep) == len(there) else []
+    # A poll begins with this: of a host without sleepers, one GPU is looked at.
+    return [Sleeper(pci, *_identity(pci)) for pci in there] if all(map(sleeps, there)) else []
 
 
 def _identity(pci: str) -> tuple[str, str]:
