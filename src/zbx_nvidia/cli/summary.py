@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.cli.cells import cell
+from zbx_nvidia.cli.cells import cell, number
 from zbx_nvidia.cli.table import Column, Look, Row, Span, filled, fitting, lay_out
+from zbx_nvidia.collector.document import model
 from zbx_nvidia.jobs import compare
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def of_run(run: Mapping[str, Any], look: Look) -> list[str]:
     if len(gpus) > 1 and (joules := compare.energy(run)) is not None:
         lines.append((Span(f"  {'GPU energy':12} {energy(joules)}"),))
     if gpus:
-        rows = [Row({heading: cell(look.clean(text)) for heading, text in _gpu(gpu).items()}) for gpu in gpus]
+        rows = [Row({heading: cell(look.clean(text)) for heading, text in _gpu(gpu, look).items()}) for gpu in gpus]
         columns = fitting(filled(_GPU_COLUMNS, rows), look.width)
         lines += [(), *lay_out(columns, rows, look)]
     for note in notes(run):
@@ -164,11 +165,10 @@ def _shared(gpu: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
 # -- cells -------------------------------------------------------------------------------------------------------------
 
 
-def _gpu(gpu: Mapping[str, Any]) -> dict[str, str]:
-    model = str(gpu.get("name", "")).removeprefix("NVIDIA ").removeprefix("GeForce ")
+def _gpu(gpu: Mapping[str, Any], look: Look) -> dict[str, str]:
     texts = {
         "GPU": str(gpu.get("index", "?")),
-        "Model": model if len(model) <= _MODEL else model[: _MODEL - 1] + "…",
+        "Model": look.cut(look.clean(model(str(gpu.get("name", "")))), _MODEL),
         "Energy": _tilde(gpu) + energy(gpu["energy"]) if "energy" in gpu else "",
         "Memory": memory(gpu["memory_peak"]) if "memory_peak" in gpu else "",
     }
@@ -179,7 +179,7 @@ def _gpu(gpu: Mapping[str, Any]) -> dict[str, str]:
         ("Temp", "temperature_peak", "°C"),
         ("Throttled", "throttled", "%"),
     ):
-        texts[heading] = f"{gpu[key]:.0f}{unit}" if key in gpu else ""
+        texts[heading] = number(gpu, key, unit)
     return texts
 
 
