@@ -11,11 +11,11 @@ from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
 from zbx_nvidia.report.incidents import Incident
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.usage import Hour, Trend
-from zbx_nvidia.server import shapes
-from zbx_nvidia.server.find import host_groups
+from zbx_nvidia.server import shapes, versions
+from zbx_nvidia.server.find import host_groups, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
@@ -35,6 +35,7 @@ _READ = {
     "throttling": ("throttle_share_sw_thermal", "throttle_share_hw_thermal", "throttle_share_power_brake"),
 }
 _OF = {_BY_KEY[key].item_key.partition("[")[0]: name for name, keys in _READ.items() for key in keys}
+_PRESENT = PRESENT.item_key.partition("[")[0]  # every GPU has it
 _ROWS = 40_000  # of an answer: PHP builds it in memory, about 0.5 KB for each row, and its limit is 128 MB
 _HOSTS = 200  # of one question
 _DAY = 86_400  # s
@@ -83,7 +84,7 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
     """
     hosts = _hosts(zabbix, groups)
     found: dict[tuple[str, str], Gpu] = {}
-    for ids in _pieces(list(hosts), _HOSTS):
+    for ids in pieces(list(hosts), _HOSTS):
         request = {
             "hostids": ids,
             "search": {"key_": [f"{key}[" for key in _OF]},
@@ -125,15 +126,19 @@ def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: 
 
 
 def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
-    """ID -> the host's name and groups, of those that have a GPU's item."""
-    # The parameter and the answer have other names since 6.2.
-    select, answer = ("selectHostGroups", "hostgroups") if zabbix.version >= (6, 2) else ("selectGroups", "groups")
-    request: Object = {"output": ["hostid", "name"], select: ["name"]}
+    """ID -> the host's name and groups, of those that have a GPU's item: a server has many others."""
+    request: Object = {"search": {"key_": f"{_PRESENT}["}, "startSearch": True, "output": ["hostid"]}
     if groups:
         request["groupids"] = list(host_groups(zabbix, tuple(groups)).values())
+    ids = {row["hostid"] for row in zabbix.call("item.get", request)}
+    if not ids:
+        return {}
+    select = versions.select_host_groups(zabbix.version)
+    rows = zabbix.call("host.get", {"hostids": sorted(ids), "output": ["hostid", "name"], select: ["name"]})
+    of = versions.host_groups_property(zabbix.version)
     return {
-        row["hostid"]: {"name": row["name"], "groups": tuple(sorted(group["name"] for group in row[answer]))}
-        for row in zabbix.call("host.get", request)
+        row["hostid"]: {"name": row["name"], "groups": tuple(sorted(group["name"] for group in row[of]))}
+        for row in rows
     }
 
 
@@ -150,7 +155,7 @@ def fill(zabbix: Connection, gpus: Sequence[Gpu], period: Period, step: Callable
     since = period.since - HOUR
     width = max(1, _ROWS // (period.hours + 1))
     length = min(period.hours + 1, _ROWS // width) * HOUR
-    for ids in _pieces(list(of), width):
+    for ids in pieces(list(of), width):
         for start in range(since, period.until, length):
             end = min(start + length, period.until)
             request = {
@@ -197,7 +202,7 @@ def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[I
     """The problems of these GPUs and their hosts that were open in the period."""
     ours = {gpu.hostid for gpu in gpus}
     rows: list[Object] = []
-    for ids in _pieces(sorted(ours), _HOSTS):
+    for ids in pieces(sorted(ours), _HOSTS):
         request = {
             "hostids": ids,
             "source": 0,
@@ -213,7 +218,7 @@ def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[I
         rows += zabbix.call("event.get", request)
     ended = [row["r_eventid"] for row in rows if row["r_eventid"] != "0"]
     ends: dict[str, int] = {}
-    for ids in _pieces(ended, 10_000):
+    for ids in pieces(ended, 10_000):
         for row in zabbix.call("event.get", {"eventids": ids, "output": ["eventid", "clock"]}):
             ends[row["eventid"]] = int(row["clock"])
     found = []
@@ -233,8 +238,3 @@ def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[I
                 if host["hostid"] in ours
             ]
     return found
-
-
-def _pieces(ids: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]

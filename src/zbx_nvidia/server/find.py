@@ -9,10 +9,18 @@ from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zbx_nvidia.server.connection import Connection
     from zbx_nvidia.server.wanted import Wanted
 
 Object = dict[str, Any]
+
+
+def pieces(ids: list[str], size: int) -> Iterator[list[str]]:
+    """IDs in pieces for one request each: the answer to all of them would be too large."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
 
 
 def template(zabbix: Connection, name: str) -> str:

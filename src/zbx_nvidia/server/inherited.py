@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.errors import ServerError
-from zbx_nvidia.server import versions
+from zbx_nvidia.server import find, versions
 from zbx_nvidia.server.plan import Kept
 
 if TYPE_CHECKING:
@@ -144,9 +144,8 @@ class Settings:
             if len(self.levels) == level:
                 self.levels.append([])
             templates: dict[str, Object] = {}
-            ids = [*parents]
-            for start in range(0, len(ids), _AT_ONCE):
-                rows = self._get(kind, filter={"templateid": ids[start : start + _AT_ONCE]})
+            for ids in find.pieces([*parents], _AT_ONCE):
+                rows = self._get(kind, filter={"templateid": ids})
                 self.levels[level] += self._set(kind, rows, parents)
                 # Nothing inherits from a host.
                 inherited = [row for row in rows if any(host["status"] == _TEMPLATE for host in row["hosts"])]
