@@ -78,7 +78,11 @@ class Usage:
         for each in fields(self):
             if each.name != "hottest":
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-        known = [value for value in (self.hottest, other.hottest) if value is not None]
+        self.heat(other.hottest)
+
+    def heat(self, temperature: float | None) -> None:
+        """Notes a temperature, which may be the highest."""
+        known = [value for value in (self.hottest, temperature) if value is not None]
         self.hottest = max(known, default=None)
 
     @property
@@ -160,7 +164,7 @@ def of_hours(hours: dict[int, Hour], period: Period) -> Usage:
             usage.estimated += known * HOUR * hour.power.mean
             usage.powered += known
         if hour.temperature:
-            usage.hottest = max(hour.temperature.most, usage.hottest or hour.temperature.most)
+            usage.heat(hour.temperature.most)
         if hour.throttling:
             usage.throttle_known += present
             usage.throttled += present * min(1.0, sum(_share_of(trend, hour.polls) for trend in hour.throttling))

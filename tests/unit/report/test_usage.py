@@ -146,6 +146,13 @@ def test_all_of_a_usage_is_added() -> None:
     assert one.hottest == 2
 
 
+def test_the_highest_temperature_of_all_hours() -> None:
+    hours = {number * HOUR: hour_of([Poll()] * POLLS) for number in range(3)}
+    for hour, most in zip(hours.values(), (-8.0, 0.0, -5.0), strict=True):
+        hour.temperature = Trend(POLLS, most, most, most)
+    assert of_hours(hours, DAY).hottest == 0
+
+
 def test_problems_at_the_same_time_are_lost_once() -> None:
     def problem(gpu: str, since: int, until: int, scope: str = "availability") -> Incident:
         return Incident("1", gpu, scope, "", since * HOUR, until * HOUR)
