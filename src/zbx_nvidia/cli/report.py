@@ -18,6 +18,7 @@ from zbx_nvidia.cli import terminal
 from zbx_nvidia.cli.connection import connection_options
 from zbx_nvidia.cli.table import Column, Line, Row, Span, filled, fitting, lay_out
 from zbx_nvidia.errors import HostError, UsageError
+from zbx_nvidia.report.figures import BY, FOR_PEOPLE, Money, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from zbx_nvidia.cli.connection import Connect
     from zbx_nvidia.cli.table import Look
     from zbx_nvidia.report.figures import Line as ReportLine
-    from zbx_nvidia.report.figures import Money
     from zbx_nvidia.report.report import Report
 
-BY = ("host", "gpu", "model", "group")
 FORMATS = ("table", "csv", "json", "html")
 
 
@@ -37,7 +36,7 @@ FORMATS = ("table", "csv", "json", "html")
     "--since", default="7d", show_default=True, metavar="TIME", help="Begin: 7d, 24h, 4w or 2026-11-01T08:00."
 )
 @click.option("--until", metavar="TIME", help="End, in the same forms. Default: the last hour that has ended.")
-@click.option("--by", type=click.Choice(BY), default="host", show_default=True, help="What a line is.")
+@click.option("--by", type=click.Choice(list(BY)), default="host", show_default=True, help="What a line is.")
 @click.option("--group", "groups", metavar="NAME", multiple=True, help="Host group. Repeatable. Default: all hosts.")
 @click.option("--price", type=click.FloatRange(min=0), metavar="MONEY", help="Price of a kWh.")
 @click.option("--co2", type=click.FloatRange(min=0), metavar="GRAMS", help="CO2 for a kWh, in g.")
@@ -69,7 +68,6 @@ def report(  # noqa: PLR0913  one for each option
       zbx-nvidia report --token-file ~/.zabbix-token --since 4w --format html --output gpus.html
     """
     from zbx_nvidia.report import gather, page  # noqa: PLC0415  so that the help is quick
-    from zbx_nvidia.report.figures import Money  # noqa: PLC0415  as above
     from zbx_nvidia.report.period import period  # noqa: PLC0415  as above
     from zbx_nvidia.report.report import make  # noqa: PLC0415  as above
 
@@ -115,8 +113,6 @@ def _progress(length: int) -> Iterator[Callable[[int], None]]:
 
 
 def _table(made: Report, money: Money, look: Look) -> list[str]:
-    from zbx_nvidia.report.figures import FOR_PEOPLE  # noqa: PLC0415  as above
-
     title = f"GPUs by {made.by}, {made.period}"
     lines: list[Line] = look.wrap(title, "head")
     rows = [_row(line, money, look) for line in made.lines]
@@ -148,15 +144,11 @@ def _table(made: Report, money: Money, look: Look) -> list[str]:
 
 
 def _row(line: ReportLine, money: Money, look: Look) -> Row:
-    from zbx_nvidia.report.figures import FOR_PEOPLE  # noqa: PLC0415  as above
-
     cells = {figure.heading.upper(): (Span(figure.text(line, money)),) for figure in FOR_PEOPLE}
     return Row({"": (Span(look.clean(line.name)),), **cells})
 
 
 def _csv(made: Report, money: Money) -> str:
-    from zbx_nvidia.report.figures import numbers  # noqa: PLC0415  as above
-
     rows = [numbers(line, money) for line in (*made.lines, made.whole)]
     for row in rows:
         # A spreadsheet would run it as a formula: agents that register themselves choose their names.

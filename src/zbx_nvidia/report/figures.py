@@ -10,6 +10,16 @@ from zbx_nvidia.report.usage import JOULES_PER_KWH, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zbx_nvidia.report.gather import Gpu
+
+# What a report can be by: the names of the lines that a GPU counts for. One in two groups counts for both.
+BY: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
+    "host": lambda gpu: (gpu.host,),
+    "gpu": lambda gpu: (f"{gpu.host} {gpu.name}",),
+    "model": lambda gpu: (gpu.model,),
+    "group": lambda gpu: gpu.groups,
+}
+
 
 @dataclass(frozen=True)
 class Money:

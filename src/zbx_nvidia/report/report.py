@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.report import gather
-from zbx_nvidia.report.figures import Line, Money, numbers
+from zbx_nvidia.report.figures import BY, Line, Money, numbers
 from zbx_nvidia.report.incidents import by_class, lost_hours
 from zbx_nvidia.report.usage import Usage, of_hours
 
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
 
 WORST = 10
-# What a report can be by: the names of the lines that a GPU counts for. One in two groups counts for both.
-BY: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
-    "host": lambda gpu: (gpu.host,),
-    "gpu": lambda gpu: (f"{gpu.host} {gpu.name}",),
-    "model": lambda gpu: (gpu.model,),
-    "group": lambda gpu: gpu.groups,
-}
 _AT_ONCE = 200  # GPUs whose trends are in memory
 
 
