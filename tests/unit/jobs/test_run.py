@@ -354,10 +354,16 @@ def test_what_a_job_leaves_running_is_said(tmp_path: Path) -> None:
 # -- GPUs --------------------------------------------------------------------------------------------------------------
 
 
-def on_gpu(machine: Machine, state_home: Path, seconds: float, *arguments: str) -> dict[str, Any]:
-    """A job that is on simulated GPUs for so long, and until they were read."""
+def holding(machine: Machine, state_home: Path, *arguments: str) -> Run:
+    """A job that has begun to hold simulated GPUs."""
     started = Run(machine.env, state_home, *ON_GPU, *arguments)
     assert started.line() == "ready"
+    return started
+
+
+def on_gpu(machine: Machine, state_home: Path, seconds: float, *arguments: str) -> dict[str, Any]:
+    """A job that is on simulated GPUs for so long, and until they were read."""
+    started = holding(machine, state_home, *arguments)
     time.sleep(seconds)
     started.measured()
     return started.end()
@@ -442,8 +448,7 @@ def test_a_job_on_no_gpu(machine: MachineFactory, tmp_path: Path) -> None:
 def test_a_driver_that_dies(machine: MachineFactory, tmp_path: Path) -> None:
     """The job goes on, and the figures say until when they are."""
     host = machine("t4")
-    started = Run(host.env, tmp_path, *ON_GPU, "0")
-    assert started.line() == "ready"
+    started = holding(host, tmp_path, "0")
     started.measured()
     host.set("gpu 0", state="lost")
     started.measured()
@@ -458,8 +463,7 @@ def test_a_driver_that_dies(machine: MachineFactory, tmp_path: Path) -> None:
 
 def test_a_driver_that_hangs_holds_up_nobody(machine: MachineFactory, tmp_path: Path) -> None:
     host = machine("t4")
-    started = Run(host.env, tmp_path, *ON_GPU, "0")
-    assert started.line() == "ready"
+    started = holding(host, tmp_path, "0")
     started.measured()
     host.set("gpu 0", power_usage="!HANG")
     time.sleep(2)
