@@ -256,8 +256,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPer
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest work first: a worker that has none left takes the next part."""
-    items.sort(key=lambda item: PARTS.get(item.path.name, ELSE))
+    """The longest work first: a worker that has none left takes the next part. And each file in one piece.
+
+    pytest puts what else has parameters last, so a file's fixtures would be made again after those of the others.
+    """
+
+    def place(item: pytest.Item) -> tuple[int, str, Path]:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        return (PARTS.get(item.path.name, ELSE), str(parameters.get("stack", "")), item.path)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -48,9 +48,8 @@ class Place:
         self.key = ("", "")
         self.rule = ""
         self.sick = False
-        self.bare: list[
-            dict[str, Any]
-        ] = []  # what the doctor said of a server without our template, and without a host
+        # What the doctor said of a server without our template, and without a host.
+        self.bare: list[dict[str, Any]] = []
         self.version: versions.Version = (6, 0) if stack.series == "6.0" else (7, 0)
 
     def doctor(self, host: str, *arguments: str) -> dict[str, Any]:
@@ -144,7 +143,12 @@ class Place:
 @pytest.fixture(scope="module")
 def place(stack: Stack) -> Iterator[Place]:
     network = f"{stack.project}_default"
-    with impatient(stack), machine(stack.series, ONE, network) as one, machine(stack.series, TWO, network) as two:
+    with (
+        contextlib.ExitStack() as after,
+        impatient(stack),
+        machine(stack.series, ONE, network) as one,
+        machine(stack.series, TWO, network) as two,
+    ):
         there = Place(stack, one, two)
         stage(one)
         stage(two)
@@ -158,6 +162,7 @@ def place(stack: Stack) -> Iterator[Place]:
         key = {name: re.findall(rf"^{name}=(.*)$", lines, re.MULTILINE)[-1] for name in names}
         there.key = (key["TLSPSKIdentity"], two.read(key["TLSPSKFile"]).strip())
         tokenid = stack.api.token.create(name="Doctor")["tokenids"][0]
+        after.callback(stack.api.token.delete, tokenid)
         token = stack.api.token.generate(tokenid)[0]["token"]
         for host in (one, two):
             host.ok("sh", "-c", "umask 077; cat >/root/token", input=token)
@@ -168,16 +173,18 @@ def place(stack: Stack) -> Iterator[Place]:
         one.ok(PRODUCT, "install-template", *API)
         there.bare.append(there.doctor(ONE, *API))
         macro = ("--macro", "NVIDIA.INTERVAL=2s")
+        after.callback(remove_hosts, stack)
         one.ok(PRODUCT, "add-host", ONE, "--address", ONE, *macro, *API)
         secret = ("--psk-identity", key["TLSPSKIdentity"], "--psk-file", key["TLSPSKFile"])
         two.ok(PRODUCT, "add-host", TWO, "--address", TWO, *macro, *secret, *API)
         rows = stack.api.host.get(filter={"host": [ONE, TWO]}, output=["host", "hostid"])
         there.hosts = {row["host"]: row["hostid"] for row in rows}
-        try:
-            yield there
-        finally:
-            stack.api.do_request("host.delete", list(there.hosts.values()))
-            stack.api.do_request("token.delete", [tokenid])
+        yield there
+
+
+def remove_hosts(stack: Stack) -> None:
+    for row in stack.api.host.get(filter={"host": [ONE, TWO]}, output=["hostid"]):
+        stack.api.host.delete(row["hostid"])
 
 
 @contextlib.contextmanager
