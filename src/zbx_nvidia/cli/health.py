@@ -6,6 +6,8 @@ import re
 import time
 from typing import Any, NamedTuple
 
+from zbx_nvidia.host.durations import rough
+
 ORDER = ("", "good", "dim", "warn", "bad")  # styles, the worst one last
 _CLOSE, _NEAR = 5, 15  # °C below a limit; the first raises an alert in Zabbix ({$NVIDIA.TEMP.MARGIN})
 _HOT = 70  # °C at which a fan must run ({$NVIDIA.FAN.HOT})
@@ -17,7 +19,6 @@ _RESTS = frozenset({"throttle_sw_power_cap", "throttle_sync_boost"})  # normal u
 _GENERAL, _SPECIAL = "throttle_hw_slowdown", ("throttle_hw_thermal", "throttle_power_brake")
 _PENDING = ("remap_pending", "repair_channel_pending", "repair_tpc_pending")  # until the next reset
 _FAULTS = ("memory_unrepairable", "remap_failure", *_PENDING)
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 _PCI = re.compile(r"[0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F]{2}\.[0-9A-F]", re.IGNORECASE)
 _UUID = re.compile(r"(GPU|MIG)-[0-9A-Fa-f-]+")
@@ -213,20 +214,12 @@ def _xid(gpu: Gpu) -> list[Note]:
     if not code:
         return []
     known = BY_CODE.get(code)
-    ago = f", {duration(max(0.0, time.time() - when))} ago" if when else ""
+    ago = f", {rough(max(0.0, time.time() - when))} ago" if when else ""
     recent = f",{code}," in f",{gpu.get('xid_recent', '')},"
     severe = known is None or known.kind in TO_MEND
     action = f" ({known.kind.name})" if known and severe else ""
     style = ("bad" if severe else "warn") if recent else "dim"
     return [Note(f"XID {code}: {known.meaning if known else 'unknown code'}{action}{ago}", style)]
-
-
-def duration(seconds: float) -> str:
-    """A time in the largest unit of which it has two."""
-    for length, unit in _UNITS:
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def ranges(numbers: list[int]) -> str:

@@ -171,9 +171,9 @@ def _of_service() -> Reading | None:
 
 
 def _aged(age: float) -> str:
-    from zbx_nvidia.cli.health import duration  # noqa: PLC0415  as above
+    from zbx_nvidia.host.durations import rough  # noqa: PLC0415  as above
 
-    return f"The document is {duration(abs(age))} {'old' if age > 0 else 'ahead of the clock of this host'}"
+    return f"The document is {rough(abs(age))} {'old' if age > 0 else 'ahead of the clock of this host'}"
 
 
 def _load(path: str) -> dict[str, Any]:

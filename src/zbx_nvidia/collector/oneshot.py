@@ -31,6 +31,7 @@ from zbx_nvidia.collector.protocol import (
     Stuck,
 )
 from zbx_nvidia.collector.scheduling import waited_for_processor
+from zbx_nvidia.kernel import proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,11 +71,9 @@ def run(deadline: float = DEADLINE, *, links: bool = False, age: float | None = 
 def process_age() -> float:
     """Seconds since this process was started, from /proc; 0 where that cannot be had."""
     try:
-        with open("/proc/self/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        age = proc.age("/proc/self")
     except (OSError, ValueError, IndexError):
         return 0.0
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     # In a container whose clocks were shifted the two do not agree; then the deadline counts from here.
     return age if 0 <= age < _NEVER_THE_START else 0.0
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.collector.owner import owner
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError
 from zbx_nvidia.errors import printable
+from zbx_nvidia.kernel import proc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,10 +148,7 @@ def _of_proc(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         found["uid"] = os.stat(folder).st_uid
-        with open(f"{folder}/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-        found["age"] = max(0, round(age))
+        found["age"] = max(0, round(proc.age(folder)))
         with open(f"{folder}/cgroup", encoding="utf-8", errors="replace") as file:
             found.update(owner(file.read()))
     except (OSError, ValueError, IndexError):

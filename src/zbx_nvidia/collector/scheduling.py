@@ -4,6 +4,8 @@
 import os
 from typing import NamedTuple
 
+from zbx_nvidia.kernel.proc import STATE, stat
+
 _NANO = 1e9
 
 
@@ -35,8 +37,7 @@ def threads(pid: int, proc: str = "/proc") -> "dict[str, Thread] | None":
     try:
         for thread in os.listdir(f"{proc}/{pid}/task"):
             folder = f"{proc}/{pid}/task/{thread}"
-            with open(f"{folder}/stat", "rb") as file:
-                state = file.read().rpartition(b")")[2].split()[0]
+            state = stat(folder)[STATE]
             if state == b"D":
                 return None
             with open(f"{folder}/schedstat", encoding="ascii") as file:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from zbx_nvidia.doctor.checks import AGENT, NOTE, Fault, Result, check, good, unchecked, unseen
-from zbx_nvidia.doctor.host_state import HostState, exists, span
+from zbx_nvidia.doctor.host_state import HostState, exists
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
+from zbx_nvidia.host.durations import rough
 from zbx_nvidia.zabbix_agent import config, log, processes
 
 READABLE = ("agent", "config")
@@ -175,7 +176,7 @@ def running(host: HostState) -> Result:
     """Is the agent with this configuration running?"""
     process = host.running
     if process is not None:
-        return good(f"process {process.pid}, for {span(time.time() - process.started)}")
+        return good(f"process {process.pid}, for {rough(time.time() - process.started)}")
     agent = host.agent
     for _, pid in processes.in_containers():
         raise ONLY_IN_CONTAINER(name=agent.name, pid=pid)
@@ -243,4 +244,4 @@ def reloaded(host: HostState) -> Result:
 
 def _times(path: Path, process: processes.AgentProcess) -> dict[str, object]:
     now = time.time()
-    return {"file": path, "changed": span(now - path.stat().st_ctime), "age": span(now - process.started)}
+    return {"file": path, "changed": rough(now - path.stat().st_ctime), "age": rough(now - process.started)}

@@ -9,9 +9,10 @@ from typing import Any
 
 from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import AGENT, NOTE, SERVER, Fault, Result, check, good, unseen
-from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, HostState, document_in, host_name, span
+from zbx_nvidia.doctor.host_state import COLLECTS_WITHIN, RESIDENT, HostState, document_in, host_name
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import installation, system
+from zbx_nvidia.host.durations import rough
 from zbx_nvidia.zabbix_agent import log, verify
 from zbx_nvidia.zabbix_agent.passive_check import (
     CannotAskError,
@@ -347,7 +348,7 @@ def refused(host: HostState) -> Result:
     count = sum(one.address == last.address for one in refusals)
     fault = REFUSED_ONCE if count < OFTEN else OF_REFUSAL[last.kind]
     raise fault(
-        f"{last.address} was refused {span(last.ago)} ago",
+        f"{last.address} was refused {rough(last.ago)} ago",
         address=last.address,
         count=count,
         server=server[-1].value if server else "",

@@ -357,14 +357,6 @@ def target_of(statement: Statement) -> str:
     return statement.value.partition(mark)[2].strip()
 
 
-def span(seconds: float) -> str:
-    """A time for people."""
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def _entries(settings: Configuration | None) -> tuple[Statement, ...]:
     lines = settings.statements if settings else ()
     return tuple(line for line in lines if line.name in {"UserParameter", "Alias"} and key_of(line) == DOCUMENT)

@@ -6,9 +6,10 @@ import os
 
 from zbx_nvidia.collector.resident import config
 from zbx_nvidia.doctor.checks import COLLECTOR, HOST, NOTE, Fault, Result, check, good, unseen
-from zbx_nvidia.doctor.host_state import ONESHOT, HostState, exists, span
+from zbx_nvidia.doctor.host_state import ONESHOT, HostState, exists
 from zbx_nvidia.errors import ZbxNvidiaError
 from zbx_nvidia.host import paths, system
+from zbx_nvidia.host.durations import rough
 from zbx_nvidia.zabbix_agent import log
 
 NOT_USED = "not used: one process per poll"
@@ -118,8 +119,8 @@ def fresh(host: HostState) -> Result:
     if host.root and host.agents and not system.may_read(file, host.agent.user):
         raise FILE_CLOSED(user=host.agent.user, file=file)
     if host.age is None or host.age > host.longest_age:
-        age = "of unknown age" if host.age is None else f"{span(host.age)} old"
+        age = "of unknown age" if host.age is None else f"{rough(host.age)} old"
         raise STALE(age, file=file, age=age)
     if host.age < -host.longest_age:
-        raise AHEAD(file=file, age=span(-host.age))
+        raise AHEAD(file=file, age=rough(-host.age))
     return good(f"{max(host.age, 0):.0f} s old")

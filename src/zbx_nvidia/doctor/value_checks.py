@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
 from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
-from zbx_nvidia.doctor.host_state import span
 from zbx_nvidia.doctor.server_checks import IMPORT
 from zbx_nvidia.doctor.server_state import PREFIX
+from zbx_nvidia.host.durations import rough
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import ServerState
@@ -60,7 +60,7 @@ def values(server: ServerState) -> Result:
         raise NO_VALUE("no value yet", name=server.name)
     age = server.now - last
     if age > MISSES * server.interval + LATE:
-        raise OLD_VALUE(span(age), name=server.name, age=span(age), interval=server.interval)
+        raise OLD_VALUE(rough(age), name=server.name, age=rough(age), interval=server.interval)
     return good(f"{max(age, 0):.0f} s")
 
 

@@ -528,7 +528,7 @@ def test_the_document_of_a_service_that_has_ended_is_not_shown(of_service: Path)
     code, lines = run()
     assert code == 1
     assert lines[0] == (
-        f"The document is 2 h old: {of_service} is not shown, but the driver. Run `sudo systemctl restart zbx-nvidia`."
+        f"The document is 2 hours old: {of_service} is not shown, but the driver. Run `sudo systemctl restart zbx-nvidia`."
     )
     assert lines[1].startswith("Library not found: ")
 
@@ -546,7 +546,7 @@ def test_a_file_may_be_of_any_age_and_host(tmp_path: Path) -> None:
     file = tmp_path / "d.json"
     file.write_text(aged(3 * 86_400))
     code, lines = run("--document", str(file))
-    assert (code, lines[0]) == (0, "The document is 3 d old.")
+    assert (code, lines[0]) == (0, "The document is 3 days old.")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ PACKAGE = Path(zbx_nvidia.__file__).parent
 OTHERS = {
     "cli/show.py": "what the user of the command names, which may be a pipe",
     "collector/lock.py": "the kernel",
-    "collector/oneshot.py": "the kernel",
     "collector/processes.py": "the kernel",
     "collector/resident/config.py": "/etc/zbx-nvidia, or what the user of the command names",
     "collector/resident/worker_process.py": "the kernel",
@@ -35,6 +34,7 @@ OTHERS = {
     "install/service.py": "the package itself",
     "install/unpack.py": "a folder of root",
     "jobs/tree.py": "the kernel",
+    "kernel/proc.py": "the kernel",
     "server/connection.py": "what the user of the command names",
     "template/releases/__init__.py": "the package itself",
     "zabbix_agent/processes.py": "the kernel",

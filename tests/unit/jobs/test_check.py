@@ -8,6 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -19,7 +20,7 @@ from zbx_nvidia.catalog.status import HOST_BUSY, OK, RELEASED
 from zbx_nvidia.cli.main import main
 from zbx_nvidia.collector.resident import config
 from zbx_nvidia.errors import UsageError
-from zbx_nvidia.jobs.fitness import DEFAULTS, choice, evaluate
+from zbx_nvidia.jobs.fitness import DEFAULTS, SEVERITIES, choice, evaluate
 from zbx_nvidia.jobs.rules import Rules
 
 if TYPE_CHECKING:
@@ -337,3 +338,11 @@ def test_a_text_of_the_driver_commands_no_terminal(service: Path) -> None:
     service.write_text(json.dumps(changed(recovery_action=1, fabric_faults="\x1b[2J", fabric_state=3)))
     assert "\x1b" not in run().output
     assert "NVLink fabric unhealthy: ?[2J" in run().output
+
+
+def test_the_severities_of_the_option_are_those_of_the_alerts() -> None:
+    """The command does not load the catalog to say its help."""
+    command = main.get_command(click.Context(main), "check")
+    assert command
+    (option,) = [parameter for parameter in command.params if parameter.name == "severity"]
+    assert list(option.type.choices) == [severity.lower() for severity in SEVERITIES]  # type: ignore[attr-defined]
