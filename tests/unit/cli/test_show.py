@@ -528,7 +528,8 @@ def test_the_document_of_a_service_that_has_ended_is_not_shown(of_service: Path)
     code, lines = run()
     assert code == 1
     assert lines[0] == (
-        f"The document is 2 hours old: {of_service} is not shown, but the driver. Run `sudo systemctl restart zbx-nvidia`."
+        f"The document is 2 hours old: {of_service} is not shown, but the driver. "
+        "Run `sudo systemctl restart zbx-nvidia`."
     )
     assert lines[1].startswith("Library not found: ")
 
