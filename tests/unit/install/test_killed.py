@@ -119,6 +119,7 @@ def tree(root: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("victim", ["install", "uninstall"])
 def test_killed_at_each_call(tmp_path: Path, victim: str) -> None:
     before = tree(host(tmp_path / "whole"))
@@ -145,6 +146,7 @@ def test_killed_at_each_call(tmp_path: Path, victim: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_killed_and_never_run_again(tmp_path: Path) -> None:
     """The administrator gives up: uninstall-agent alone is enough."""
     before = tree(host(tmp_path / "whole"))

@@ -54,6 +54,7 @@ def triggers(export: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_generated_files_are_what_the_catalog_generates() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.generate", "--check"], cwd=ROOT, capture_output=True, text=True, check=False

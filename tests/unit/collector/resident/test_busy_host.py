@@ -31,6 +31,7 @@ def busy_loops() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.usefixtures("busy_loops")
 def test_a_service_beside_busy_loops_does_not_accuse_the_driver(machine: MachineFactory, serve: ServiceFactory) -> None:
     """Also with a limit that it may well reach there: documents come, and none says that the driver hangs."""

@@ -60,6 +60,7 @@ def rounds(pid: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_it_does_not_grow(
     machine: MachineFactory, serve: ServiceFactory, tmp_path: Path, clocked: ClocksFactory
 ) -> None:
