@@ -135,6 +135,55 @@ def written(stack: Stack) -> Iterator[Written]:
 
 
 @pytest.fixture(scope="module")
+def users(written: Written) -> None:
+    """Users as the discovery makes them: alice on both hosts, with pauses on the workstation, and bob beside her."""
+    api, stack = written.stack.api, written.stack
+    hours = range(DAYS * 24)
+    statements: list[str] = []
+    day = [hour for hour in hours if hour % 24 < 10]  # alice works for eight hours, and waits for two
+    had: dict[tuple[str, str], dict[str, dict[int, tuple[float, float, float]]]] = {
+        ("report-workstation", "alice"): {
+            "gpus": dict.fromkeys(day, (1, 1, 1)),
+            "utilization": {hour: (0, 55, 100) if hour % 24 < 8 else (0, 0, 0) for hour in day},
+        },
+        # Half of an hour two GPUs, and half of it three.
+        ("report-server", "alice"): {"gpus": dict.fromkeys(hours, (2, 2.5, 3))},
+        ("report-server", "bob"): {"gpus": dict.fromkeys(hours[:24], (1, 1, 1))},
+        ("report-server", "eve"): {"gpus": {}},
+    }
+    for (host, user), items_of in had.items():
+        for key, trends in items_of.items():
+            item = {"name": f"User {user}: {key}", "key_": f"nvidia.user.{key}[{user}]", "type": 2, "value_type": 0}
+            (itemid,) = api.item.create(hostid=host_id(stack, host), **item)["itemids"]
+            if trends:
+                times = {written.since + hour * HOUR: values for hour, values in trends.items()}
+                statements.append(rows({"itemid": itemid, "value_type": "0"}, times))
+    sql(stack, *statements)
+
+
+@pytest.mark.usefixtures("users")
+def test_users_have_their_hours_on_all_hosts(written: Written) -> None:
+    said = written.report("--group", "Report all", "--by", "user")
+    assert [one["name"] for one in said["lines"]] == ["alice", "bob"]
+    alice, bob = said["lines"]
+    assert alice["gpus"] == 4
+    assert alice["present_hours"] == near(DAYS * (10 + 24 * 2.5))
+    assert (alice["busy_hours"], alice["held_idle_hours"]) == (near(DAYS * 8), near(DAYS * 2))
+    assert alice["utilization"] == near(8 * 0.55 / 10)
+    assert alice["hours"] is alice["coverage"] is alice["kwh"] is None
+    assert (bob["gpus"], bob["present_hours"], bob["utilization"]) == (1, near(24), None)
+    assert said["total"]["gpus"] == 9
+    text = written.client.ok("report", "--since", f"{DAYS}d", "--by", "user", "--group", "Report all")
+    assert "all GPUs" in text
+    assert "A GPU that several users share counts for each of them." in text
+
+
+def test_no_users_are_counted_and_it_is_said_why(written: Written) -> None:
+    text = written.client.ok("report", "--since", "2020-01-01", "--until", "2020-01-02", "--by", "user")
+    assert "Zabbix has no values of users. Hosts count them if the macro {$NVIDIA.GROUP.USERS} is 1." in text
+
+
+@pytest.fixture(scope="module")
 def problem(written: Written) -> str:
     """A problem of the workstation that was open for 5.5 hours of the period."""
     api, stack = written.stack.api, written.stack

@@ -156,7 +156,7 @@ ENTITIES = (
             *(
                 Metric(
                     key=f"utilization_{field}" if field != "gpu" else "utilization", name=f"{word} utilization",
-                    kind=UNSIGNED, storage=AVERAGED, unit="%", reader="utilization", field=field,
+                    kind=FLOAT, storage=AVERAGED, unit="%", reader="utilization", field=field,
                     call="nvmlDeviceGetVgpuUtilization",
                     text=f"Usage of the {what} of the card by the vGPU, in the latest sample.", component=field,
                 )
@@ -185,12 +185,12 @@ ENTITIES = (
                 text="Number of the user's processes on GPUs.",
             ),
             Metric(
-                key="gpus", name="GPUs in use", kind=UNSIGNED, call="nvmlDeviceGetComputeRunningProcesses_v3",
+                key="gpus", name="GPUs in use", kind=FLOAT, call="nvmlDeviceGetComputeRunningProcesses_v3",
                 storage=AVERAGED,
                 text="Number of GPUs with processes of the user.",
             ),
             Metric(
-                key="utilization", name="GPU utilization", kind=UNSIGNED, storage=AVERAGED, unit="%",
+                key="utilization", name="GPU utilization", kind=FLOAT, storage=AVERAGED, unit="%",
                 reader="utilization",
                 call="nvmlDeviceGetProcessesUtilizationInfo, nvmlDeviceGetProcessUtilization",
                 text=_OF_USER, component="gpu", limits=(0, 1_000_000),

@@ -18,7 +18,7 @@ from zbx_nvidia.cli import terminal
 from zbx_nvidia.cli.connection import connection_options
 from zbx_nvidia.cli.table import Column, Line, Row, Span, filled, fitting, lay_out
 from zbx_nvidia.errors import HostError, UsageError
-from zbx_nvidia.report.figures import BY, FOR_PEOPLE, Money, numbers
+from zbx_nvidia.report.figures import BY, FOR_PEOPLE, USER, Money, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ FORMATS = ("table", "csv", "json", "html")
     "--since", default="7d", show_default=True, metavar="TIME", help="Begin: 7d, 24h, 4w or 2026-11-01T08:00."
 )
 @click.option("--until", metavar="TIME", help="End, in the same forms. Default: the last hour that has ended.")
-@click.option("--by", type=click.Choice(list(BY)), default="host", show_default=True, help="What a line is.")
+@click.option("--by", type=click.Choice(BY), default="host", show_default=True, help="What a line is.")
 @click.option("--group", "groups", metavar="NAME", multiple=True, help="Host group. Repeatable. Default: all hosts.")
 @click.option("--price", type=click.FloatRange(min=0), metavar="MONEY", help="Price of a kWh.")
 @click.option("--co2", type=click.FloatRange(min=0), metavar="GRAMS", help="CO2 for a kWh, in g.")
@@ -116,7 +116,7 @@ def _table(made: Report, money: Money, look: Look) -> list[str]:
     title = f"GPUs by {made.by}, {made.period}"
     lines: list[Line] = look.wrap(title, "head")
     rows = [_row(line, money, look) for line in made.lines]
-    if len(made.lines) > 1:
+    if len(made.lines) != 1 or made.by == USER:
         rows.append(_row(made.whole, money, look))
     figures = [Column(figure.heading.upper(), leaves=figure.leaves) for figure in FOR_PEOPLE]
     columns = fitting(filled([Column("", left=True), *figures], rows), look.width)

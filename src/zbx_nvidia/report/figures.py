@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.report.gather import Gpu
 
-# What a report can be by: the names of the lines that a GPU counts for. One in two groups counts for both.
-BY: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
+# What a line can be: the names of those that a GPU counts for. One in two groups counts for both.
+BY_GPU: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
     "host": lambda gpu: (gpu.host,),
     "gpu": lambda gpu: (f"{gpu.host} {gpu.name}",),
     "model": lambda gpu: (gpu.model,),
     "group": lambda gpu: gpu.groups,
 }
+USER = "user"
+BY = (*BY_GPU, USER)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Money:
 
 @dataclass
 class Line:
-    """A line of a report: a name, how many GPUs, and what they did."""
+    """A line of a report: a name, how many GPUs, and what they did. Of a user: how many there were at once."""
 
     name: str
     gpus: int = 0
@@ -84,8 +86,8 @@ def _times(line: Line, factor: float | None) -> float | None:
 
 FIGURES = (
     Figure("gpus", lambda line, _: line.gpus, "GPUs", "{}", leaves=9),
-    Figure("hours", lambda line, _: line.usage.hours),
-    Figure("covered_hours", lambda line, _: line.usage.covered),
+    Figure("hours", lambda line, _: line.usage.hours or None),
+    Figure("covered_hours", lambda line, _: line.usage.covered if line.usage.hours else None),
     Figure("present_hours", lambda line, _: line.usage.present, "GPU-hours"),
     Figure("coverage", lambda line, _: line.usage.coverage, "Covered", "{:.1%}", leaves=3),
     Figure("busy_hours", lambda line, _: line.usage.busy, "Busy"),

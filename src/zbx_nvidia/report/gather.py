@@ -7,15 +7,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
 from zbx_nvidia.report.incidents import Incident
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.usage import Hour, Trend
+from zbx_nvidia.report.users import User
 from zbx_nvidia.server import shapes, versions
 from zbx_nvidia.server.find import host_groups, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
@@ -35,6 +37,11 @@ _READ = {
     "throttling": ("throttle_share_sw_thermal", "throttle_share_hw_thermal", "throttle_share_power_brake"),
 }
 _OF = {_BY_KEY[key].item_key.partition("[")[0]: name for name, keys in _READ.items() for key in keys}
+_OF_USER = {
+    metric.item_key.partition("[")[0]: metric.key
+    for metric in METRICS
+    if metric.entity == "user" and metric.key in {"gpus", "utilization"}
+}
 _PRESENT = PRESENT.item_key.partition("[")[0]  # every GPU has it
 _ROWS = 40_000  # of an answer: PHP builds it in memory, about 0.5 KB for each row, and its limit is 128 MB
 _HOSTS = 200  # of one question
@@ -74,6 +81,10 @@ class Gpu:
         """For people, without the host."""
         return f"GPU {self.index} [{self.short}]"
 
+    def hour(self, start: int) -> Hour:
+        """An hour, to write to."""
+        return self.hours.setdefault(start, Hour())
+
 
 def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
     """The GPUs of all hosts that the user sees, those that were replaced too while Zabbix keeps their items.
@@ -84,10 +95,36 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
     """
     hosts = _hosts(zabbix, groups)
     found: dict[tuple[str, str], Gpu] = {}
-    for ids in pieces(list(hosts), _HOSTS):
+    for item, key in _items(zabbix, list(hosts), _OF):
+        _sort_in(found, hosts, item, key)
+    for gpu in found.values():
+        if "energy" in gpu.items.values():
+            # The counter is better, and half a million rows a year and host are enough.
+            gpu.items = {itemid: name for itemid, name in gpu.items.items() if name != "power"}
+    return sorted(found.values(), key=lambda gpu: (gpu.host, int(gpu.index) if gpu.index.isdigit() else -1, gpu.uuid))
+
+
+def users(zabbix: Connection, hostids: Sequence[str]) -> list[User]:
+    """The users of these hosts, those too who have been away while Zabbix keeps their items.
+
+    Args:
+        zabbix: The server.
+        hostids: Of the hosts.
+    """
+    found: dict[tuple[str, str], User] = {}
+    for item, key in _items(zabbix, hostids, _OF_USER):
+        user = found.setdefault((item["hostid"], key[2]), User(key[2], item["hostid"]))
+        user.items[item["itemid"]] = _OF_USER[key[1]]
+    return list(found.values())
+
+
+def _items(zabbix: Connection, hostids: Sequence[str], keys: Iterable[str]) -> Iterator[tuple[Object, re.Match[str]]]:
+    """The items of these hosts that have one of these keys and a parameter; each with its key taken apart."""
+    wanted = frozenset(keys)
+    for ids in pieces(list(hostids), _HOSTS):
         request = {
             "hostids": ids,
-            "search": {"key_": [f"{key}[" for key in _OF]},
+            "search": {"key_": [f"{key}[" for key in wanted]},
             "searchByAny": True,
             "startSearch": True,
             "output": ["itemid", "hostid", "key_", "name"],
@@ -96,19 +133,13 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
         answer = zabbix.call("item.get", request)
         with shapes.in_form(zabbix.answers("item.get")):
             for item in answer:
-                _sort_in(found, hosts, item)
-    for gpu in found.values():
-        if "energy" in gpu.items.values():
-            # The counter is better, and half a million rows a year and host are enough.
-            gpu.items = {itemid: name for itemid, name in gpu.items.items() if name != "power"}
-    return sorted(found.values(), key=lambda gpu: (gpu.host, int(gpu.index) if gpu.index.isdigit() else -1, gpu.uuid))
+                key = _KEY.fullmatch(item["key_"])
+                if key and key[1] in wanted:
+                    yield item, key
 
 
-def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object) -> None:
+def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object, key: re.Match[str]) -> None:
     """Gives an item to its GPU, which is new with its first one."""
-    key = _KEY.fullmatch(item["key_"])
-    if not key or key[1] not in _OF:
-        return
     host, hostid, uuid = hosts[item["hostid"]], item["hostid"], key[2]
     if (hostid, uuid) not in found:
         tags: dict[str, str] = {tag["tag"]: tag["value"] for tag in item["tags"]}
@@ -142,16 +173,18 @@ def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
     }
 
 
-def fill(zabbix: Connection, gpus: Sequence[Gpu], period: Period, step: Callable[[int], None]) -> None:
-    """Asks for the trends of these GPUs.
+def fill(
+    zabbix: Connection, owners: Sequence[Gpu] | Sequence[User], period: Period, step: Callable[[int], None]
+) -> None:
+    """Asks for the trends of these GPUs, or of these users.
 
     Args:
         zabbix: The server.
-        gpus: Of which; their `hours` are filled.
+        owners: Of which; their `hours` are filled.
         period: Of which time, and an hour more, for the energy counters.
         step: Called with how many hours of items are done.
     """
-    of = {itemid: (gpu, name) for gpu in gpus for itemid, name in gpu.items.items()}
+    of = {itemid: (owner, name) for owner in owners for itemid, name in owner.items.items()}
     since = period.since - HOUR
     width = max(1, _ROWS // (period.hours + 1))
     length = min(period.hours + 1, _ROWS // width) * HOUR
@@ -169,25 +202,27 @@ def fill(zabbix: Connection, gpus: Sequence[Gpu], period: Period, step: Callable
                 for row in answer:
                     _note(of, row, since, period.until)
             step(len(ids) * (end - start) // HOUR)
-    _count_polls(gpus)
 
 
-def _note(of: dict[str, tuple[Gpu, str]], row: Object, since: int, until: int) -> None:
+def _note(of: dict[str, tuple[Gpu | User, str]], row: Object, since: int, until: int) -> None:
     """Puts an answer's row where it belongs."""
     clock = int(row["clock"])
     if not since <= clock < until:
         return
-    gpu, name = of[row["itemid"]]
-    hour = gpu.hours.setdefault(clock, Hour())
+    owner, name = of[row["itemid"]]
+    hour = owner.hour(clock)
     trend = Trend(int(row["num"]), float(row["value_min"]), float(row["value_avg"]), float(row["value_max"]))
-    if name == "throttling":
+    if isinstance(hour, Hour) and name == "throttling":
         hour.throttling.append(trend)
     else:
         setattr(hour, name, trend)
 
 
-def _count_polls(gpus: Sequence[Gpu]) -> None:
-    """An hour has as many polls as the fullest hour of its day has values, of any GPU of the host."""
+def count_polls(gpus: Sequence[Gpu]) -> None:
+    """Says how many polls each hour of these GPUs, all those of some hosts, has.
+
+    An hour has as many polls as the fullest hour of its day has values, of any GPU of the host.
+    """
     most: dict[tuple[str, int], int] = defaultdict(int)
     for gpu in gpus:
         for start, hour in gpu.hours.items():

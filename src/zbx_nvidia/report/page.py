@@ -88,7 +88,7 @@ def _tiles(report: Report, money: Money) -> str:
     tiles = [
         ("GPUs", str(report.whole.gpus)),
         ("GPU-hours present", f"{usage.present:,.0f}"),
-        ("covered", f"{100 * usage.coverage:.1f} %"),
+        ("covered", f"{100 * (usage.coverage or 0):.1f} %"),
     ]
     if usage.present:
         tiles.append(("busy", f"{100 * usage.busy / usage.present:.0f} %"))
@@ -127,7 +127,10 @@ def _hours_chart(lines: Sequence[Line]) -> str:
         "busy": [line.usage.busy for line in shown],
         "held but idle": [line.usage.held_idle for line in shown],
         "free": [line.usage.free for line in shown],
-        "not known": [line.usage.hours - line.usage.busy - line.usage.held_idle - line.usage.free for line in shown],
+        "not known": [
+            (line.usage.hours or line.usage.present) - line.usage.busy - line.usage.held_idle - line.usage.free
+            for line in shown
+        ],
     }
     return _chart([line.name for line in shown], series, _COLORS, "GPU-hours") + _rest(lines)
 

@@ -1,4 +1,4 @@
-"""A report: what the GPUs of a period did, by host, GPU, model or host group."""
+"""A report: what the GPUs of a period did, by host, GPU, model, host group or user."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.report import gather
-from zbx_nvidia.report.figures import BY, Line, Money, numbers
+from zbx_nvidia.report.figures import BY_GPU, USER, Line, Money, numbers
 from zbx_nvidia.report.incidents import by_class, lost_hours
 from zbx_nvidia.report.usage import Usage, of_hours
+from zbx_nvidia.report.users import most_at_once, of_user
+from zbx_nvidia.server.find import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from zbx_nvidia.server.connection import Connection
 
 WORST = 10
-_AT_ONCE = 200  # GPUs whose trends are in memory
+SWITCH = "$NVIDIA.GROUP.USERS"
+_AT_ONCE = 200  # GPUs or users whose trends are in memory
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Report:
 
     Attributes:
         period: Of the report.
-        by: A key of `BY`.
+        by: One of `BY`.
         lines: By name.
         whole: Of all GPUs, each once.
         idle: GPUs with the most hours held but idle, the worst first.
@@ -53,6 +56,9 @@ class Report:
             f"For {missing:,.1f} of {usage.hours:,.0f} GPU-hours Zabbix has no values. They count as nothing.": missing,
             "~ is mean power times time: some cards have no energy counter.": usage.estimated,
             "Throttled is the least that it can be: for heat and by the power brake.": usage.throttled,
+            "A GPU that several users share counts for each of them.": self.by == USER and bool(self.lines),
+            f"Zabbix has no values of users. Hosts count them if the macro {{{SWITCH}}} is 1.": self.by == USER
+            and not self.lines,
             "Only of the hosts that this user can read.": not self.all_hosts,
         }
         return [note for note, applies in told.items() if applies]
@@ -89,27 +95,33 @@ def make(  # noqa: PLR0913  what a report is of
         zabbix: The server.
         found: The GPUs.
         period: Of the report.
-        by: A key of `BY`.
+        by: One of `BY`.
         all_hosts: Whether the user sees all hosts.
         step: Called with how many hours of items are done.
     """
     incidents = gather.incidents(zabbix, found, period)
+    polls: dict[str, dict[int, int]] = defaultdict(dict)
     of_host = defaultdict(list)
     for one in incidents:
         of_host[one.hostid].append(one)
     lines: dict[str, Line] = {}
-    whole = Line("total")
+    whole = Line("all GPUs" if by == USER else "total")
     each: list[tuple[Gpu, Usage]] = []
     for some in _by_host(found):
         gather.fill(zabbix, some, period, step)
+        gather.count_polls(some)
         for gpu in some:
+            if by == USER:
+                polls[gpu.hostid].update((start, hour.polls) for start, hour in gpu.hours.items())
             usage = of_hours(gpu.hours, period)
             gpu.hours.clear()
             usage.lost = lost_hours(of_host[gpu.hostid], gpu.hostid, gpu.short)
             whole.add(usage)
-            for name in BY[by](gpu):
+            for name in BY_GPU[by](gpu) if by in BY_GPU else ():
                 lines.setdefault(name, Line(name)).add(usage)
             each.append((gpu, usage))
+    if by == USER:
+        lines = _users(zabbix, polls, period, step)
     worst = sorted((one for one in each if one[1].held_idle > 0), key=lambda one: -one[1].held_idle)[:WORST]
     return Report(
         period=period,
@@ -120,6 +132,33 @@ def make(  # noqa: PLR0913  what a report is of
         classes=by_class(incidents),
         all_hosts=all_hosts,
     )
+
+
+def _users(
+    zabbix: Connection, polls: dict[str, dict[int, int]], period: Period, step: Callable[[int], None]
+) -> dict[str, Line]:
+    """The lines of users, who are the same on each host. None where no host counts them.
+
+    Args:
+        zabbix: The server.
+        polls: Of each host: how many each hour has.
+        period: Of the report.
+        step: As of `make`.
+    """
+    of_name = defaultdict(list)
+    for user in gather.users(zabbix, list(polls)):
+        of_name[user.name].append(user)
+    lines = {}
+    for names in pieces(sorted(of_name), _AT_ONCE):
+        gather.fill(zabbix, [user for name in names for user in of_name[name]], period, step)
+        for name in names:
+            users = of_name.pop(name)
+            line = Line(name, most_at_once(users, period))
+            for user in users:
+                line.usage.add(of_user(user.hours, polls[user.hostid], period))
+            if line.usage.present:
+                lines[name] = line
+    return lines
 
 
 def _by_host(found: Sequence[Gpu]) -> Iterable[list[Gpu]]:

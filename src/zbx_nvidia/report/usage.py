@@ -40,7 +40,7 @@ class Usage:
     """What one GPU or several did. All times are GPU-hours.
 
     Attributes:
-        hours: Of the period.
+        hours: Of the period; 0 of a user, who needs no GPU in each of them.
         covered: For which Zabbix has values of the GPU's host.
         present: In which the GPU answered.
         busy: In which a process held it and a kernel ran.
@@ -91,9 +91,9 @@ class Usage:
         return self.worked / self.measured if self.measured else None
 
     @property
-    def coverage(self) -> float:
+    def coverage(self) -> float | None:
         """For how much of the period Zabbix has values, 0 to 1."""
-        return self.covered / self.hours if self.hours else 0.0
+        return self.covered / self.hours if self.hours else None
 
     @property
     def throttled_share(self) -> float | None:
@@ -147,19 +147,19 @@ def of_hours(hours: dict[int, Hour], period: Period) -> Usage:
             counters.append(hour.energy)
         if start < period.since:
             continue
-        covered = _share(hour.present, hour.polls)
+        covered = share(hour.present, hour.polls)
         present = _present(hour)
         usage.covered += covered
         usage.present += present
         _add_state(usage, hour, present)
         if hour.utilization:
-            known = min(present, _share(hour.utilization, hour.polls))
+            known = min(present, share(hour.utilization, hour.polls))
             usage.measured += known
             usage.worked += known * hour.utilization.mean / 100
         if hour.energy:
             usage.powered += present
         elif hour.power:
-            known = min(present, _share(hour.power, hour.polls))
+            known = min(present, share(hour.power, hour.polls))
             usage.joules += known * HOUR * hour.power.mean
             usage.estimated += known * HOUR * hour.power.mean
             usage.powered += known
@@ -173,9 +173,9 @@ def of_hours(hours: dict[int, Hour], period: Period) -> Usage:
     return usage
 
 
-def _share(trend: Trend | None, polls: int) -> float:
+def share(trend: Trend | None, polls: int) -> float:
     """How much of an hour the values of an item that is stored each poll stand for."""
-    return min(1.0, trend.num / polls) if trend else 0.0
+    return min(1.0, trend.num / polls) if trend and polls else 0.0
 
 
 def _present(hour: Hour) -> float:
@@ -184,7 +184,7 @@ def _present(hour: Hour) -> float:
     Not the mean of its presence: Zabbix cuts the mean of an item of integers to an integer.
     """
     readings = (hour.utilization, hour.processes, hour.power, hour.temperature)
-    return max(_share(trend, hour.polls) for trend in readings)
+    return max(share(trend, hour.polls) for trend in readings)
 
 
 def _share_of(trend: Trend, polls: int) -> float:

@@ -57,6 +57,9 @@ _OVERRIDDEN = (
     "The overrides leave out the items of what a card does not support, which its row names in {#LACKS}, and of groups "
     "that a macro $NVIDIA.GROUP.* switches off."
 )
+# How long what is no longer discovered keeps its items. A card that is gone keeps its open problem too, until it is
+# back or given up. Users stay in reports as long. Parts come and go, and have no problems.
+_LIFETIMES = {"gpu": "30d", "user": "90d"}
 _UNSWITCHED = frozenset({"", "health"})  # without these no alert could be trusted
 
 
@@ -249,9 +252,7 @@ class _Builder:
             "key": f"nvidia.{entity}.discovery",
             "delay": "0",
             "filter": {"evaltype": "AND", "conditions": _conditions(conditions)},
-            # A card that is gone keeps its items and its open problem until it is back or given up. Parts and users
-            # come and go, and have no problems.
-            "lifetime": "30d" if entity == "gpu" else "7d",
+            "lifetime": _LIFETIMES.get(entity, "7d"),
             "enabled_lifetime_type": "DISABLE_NEVER",
             "description": f"{description} {_OVERRIDDEN}",
             "item_prototypes": [],
