@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from tests.conftest import REPOSITORY
 from zbx_nvidia.catalog.alerts import ALERTS
@@ -26,9 +25,9 @@ from zbx_nvidia.collector.resident import config
 from zbx_nvidia.doctor.run import CHECKS
 from zbx_nvidia.host import paths
 from zbx_nvidia.install import install, record
-from zbx_nvidia.template import TEMPLATE_NAMES, render
-from zbx_nvidia.template.build import switch
-from zbx_nvidia.template.dialect import SERIES
+from zbx_nvidia.template import TEMPLATE_NAMES
+from zbx_nvidia.template.build import build, switch
+from zbx_nvidia.template.dialect import SERIES, form, speak
 
 PATH = Path(__file__).with_name("contracts.json")
 
@@ -87,7 +86,7 @@ def _uuids(series: str, variant: str) -> dict[str, str]:
             for key, value in node.items():
                 walk(value, key)
 
-    walk(yaml.load(render(series, variant), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), "export")  # noqa: S506  a safe one
+    walk(speak(build(variant, form(series)), series), "export")
     return dict(sorted(found.items()))
 
 

@@ -185,6 +185,7 @@ def series(states: list[tuple[int, int]], missing: set[int]) -> Values:
     return [(when, value) for when, value in enumerate(values) if when not in missing]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @settings(max_examples=300)
 @given(STATES, st.sets(st.integers(0, 150), max_size=40), st.integers(11, 60))

@@ -203,6 +203,7 @@ def test_overwrite_keeps_secrets_and_paths_of_a_vault_alone() -> None:
     assert merge.secret_macros(file["templates"][0]) == ["{$SECRET}"]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_the_record_of_this_release_is_its_template() -> None:
     for variant, name in TEMPLATE_NAMES.items():
