@@ -258,7 +258,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPer
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest work first: a worker that has none left takes the next part. And each file in one piece.
 
-    pytest puts what else has parameters last, so a file's fixtures would be made again after those of the others.
+    pytest orders by parameters, so that a file's fixtures would be made again and again.
     """
 
     def place(item: pytest.Item) -> tuple[int, str, Path]:

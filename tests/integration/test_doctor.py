@@ -823,7 +823,8 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("stack", "broken"), ROWS, indirect=["stack"])
+# As wide as the stack: else that might end with each row.
+@pytest.mark.parametrize(("stack", "broken"), ROWS, indirect=["stack"], scope="session")
 def test_exactly_one_thing_is_broken(place: Place, broken: Fault) -> None:
     def do(what: str | Callable[[Place], object]) -> None:
         _ = script(place.machines[broken.host], what) if isinstance(what, str) else what(place)

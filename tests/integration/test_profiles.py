@@ -337,7 +337,8 @@ BATCHES = [
 ]
 
 
-@pytest.mark.parametrize(("stack", "hosts"), BATCHES, indirect=["stack"])
+# As wide as the stack: else that would end with each batch.
+@pytest.mark.parametrize(("stack", "hosts"), BATCHES, indirect=["stack"], scope="session")
 def test_each_machine_has_its_items_no_errors_and_no_alarms(stack: Stack, client: Client, hosts: list[Host]) -> None:
     """Items are exactly those of the document, with its values; no item, rule or trigger is in error; all is silent."""
     with watched(stack, client, hosts):
