@@ -103,7 +103,8 @@ def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
         plan.compile(Compile(program, missing))
     modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
-        service.install(plan, request.command)
+        readers = [Path(of) for of, mode in modes.items() if mode == RESIDENT]
+        service.install(plan, request.command, large=find.take_large_files(readers, agents))
     for one in work:
         one.configure()
     plan.steps += [step for one in work for step in one.restart()]
