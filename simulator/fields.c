@@ -87,7 +87,8 @@ static void get_field(const struct call *call, nvmlFieldValue_t *field) {
         field->value.usVal = (unsigned short)within(number, 0, USHRT_MAX);
         break;
     default:
-        field->value.uiVal = as_uint(number);
+        /* As nvmlDeviceGetTemperature: a number below 0 loses its sign. */
+        field->value.uiVal = number < 0 ? (unsigned int)as_int(number) : as_uint(number);
     }
 }
 

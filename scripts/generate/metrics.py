@@ -22,7 +22,7 @@ def metrics() -> str:
         (
             f"One agent check per poll, `{DOCUMENT}`, fetches everything except single NVLinks. The other items depend "
             f"on it. A document has at most {PRINTED_LIMIT:,} bytes, that of the "
-            f"service {FILE_LIMIT:,} unless its configuration says `large = yes`.\n"
+            f"service {FILE_LIMIT:,} unless all agents that read it are 7.0 or newer.\n"
         ),
         "## Host\n",
         _table(HOST_METRICS),

@@ -421,12 +421,37 @@ def test_template_group_of_the_same_name_is_used(server: Server) -> None:
         assert templates.plan_install(zabbix, text).changes == []
 
 
-def test_renamed_template_is_not_touched(server: Server) -> None:
-    server.install(server.text())
-    server.api.template.update(templateid=server.templateid(), host="Renamed template")
-    for command in ("install-template", "uninstall-template"):
-        assert f"{TEMPLATE!r} was renamed to 'Renamed template'" in server.zbx_nvidia.refused(command)
-    assert server.templateid("Renamed template")
+@pytest.mark.parametrize(
+    "names",
+    [{"host": "Renamed template"}, {"name": "Graphics cards"}, {"host": "Renamed template", "name": "Graphics cards"}],
+    ids=["technical", "visible", "both"],
+)
+def test_template_that_was_renamed_keeps_its_name(server: Server, names: dict[str, str]) -> None:
+    server.install(older(server.text()))
+    server.api.template.update(templateid=server.templateid(), **names)
+    technical = names.get("host", TEMPLATE)
+    (before,) = server.api.template.get(templateids=server.templateid(technical), output=["host", "name"])
+    out = server.zbx_nvidia.ok("install-template")
+    assert out.startswith(f"template {technical}\n")
+    for field in ("host", "name"):
+        assert before[field] == TEMPLATE or f"name: {before[field]!r}, here 'NVIDIA" in out
+    assert "nothing changes" not in out
+    for options in ([], ["--overwrite"], ["--prune"]):
+        server.zbx_nvidia.ok("install-template", *options)
+        assert "  nothing changes\n" in server.zbx_nvidia.ok("install-template", *options)
+        (after,) = server.api.template.get(templateids=before["templateid"], output=["host", "name"])
+        assert after == before
+    assert not names.get("host") or not server.api.template.get(filter={"host": TEMPLATE})
+    # What names the template leads to the renamed one, and so does the host.
+    add_host(server)
+    assert [template["host"] for template in server.host()["parentTemplates"]] == [technical]
+    assert "  nothing changes\n" in add_host(server)
+    assert server.doctor("template")["state"] == "good"
+    other = ("add-host", HOST, "--variant", "active")
+    server.zbx_nvidia.ok("install-template", "--variant", "active")
+    assert f"has the template {technical!r} with the same items" in server.zbx_nvidia.refused(*other)
+    assert "  - template " + technical in server.zbx_nvidia.ok("uninstall-template", "--force")
+    assert not server.api.template.get(templateids=before["templateid"], output=["host"])
 
 
 def test_template_of_other_origin_is_not_touched(server: Server) -> None:

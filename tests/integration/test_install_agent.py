@@ -178,6 +178,9 @@ def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
             text = host.there.read(DROP_INS[kind])
             assert "Alias=nvidia.get:vfs.file.contents[/run/zbx-nvidia/document.json]\n" in text
             assert "UserParameter=nvidia.get," not in text  # the Alias would silently override it
+        # Agents before 7.0 read no file of more than 64 KiB.
+        large = " serve --large\n" in host.there.read("/etc/systemd/system/zbx-nvidia.service")
+        assert large is (host.there.series != "6.0")
         pids = [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]
         assert host.ok("install-agent", "--mode", "resident").startswith("Nothing changes.\n")
         assert pids == [host.pid(unit) for unit in ("zbx-nvidia", *SERVICES.values())]

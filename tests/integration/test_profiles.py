@@ -9,12 +9,14 @@ asks it to ("Execute now"), and a machine that has been judged is switched off.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from scripts import machine_folders
 from tests.conftest import SIMULATOR
 from tests.integration.conftest import SERIES, edited
 from tests.integration.watched import (
@@ -31,6 +33,7 @@ from tests.integration.watched import (
     expected_values,
     host_id,
     items,
+    same,
 )
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT, METRICS
 from zbx_nvidia.catalog.metrics import GROUPS
@@ -39,6 +42,7 @@ from zbx_nvidia.template.build import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from tests.integration.conftest import Stack
 
@@ -131,6 +135,11 @@ class Host(NamedTuple):
         return "machine" in self.changes
 
     @property
+    def sleeps(self) -> bool:
+        """Whether its kernel may suspend a GPU, and its collector sees what that kernel shows."""
+        return any("power_control" in values for values in self.changes.values())
+
+    @property
     def folder(self) -> str:
         return f"{FOLDER}/{self.name}"
 
@@ -194,7 +203,10 @@ pcie = 2s
 window = 10s
 """
 PROGRAM = "/opt/zbx-nvidia/bin/zbx-nvidia-agent"
-ENVIRONMENT = "NVML_SIMULATOR_PROFILE={folder}/profile PYTHONPATH={folder}"
+ENVIRONMENT = (
+    "NVML_SIMULATOR_PROFILE={folder}/profile NVML_SIMULATOR_WAKES={folder}/wakes ZBX_NVIDIA_ROOT={kernel} "
+    "PYTHONPATH={folder}"
+)
 
 
 def start(stack: Stack, hosts: list[Host]) -> None:
@@ -204,12 +216,13 @@ def start(stack: Stack, hosts: list[Host]) -> None:
             if host.service(stack) != service:
                 continue
             folder = host.folder
-            serve = f"{ENVIRONMENT.format(folder=folder)} {PROGRAM} serve"
+            environment = ENVIRONMENT.format(folder=folder, kernel=f"{folder}/kernel" if host.sleeps else "")
+            serve = f"{environment} {PROGRAM} serve"
             profile = (SIMULATOR / "profiles" / f"{host.profile}.profile").read_text(encoding="utf-8")
             for section, values in host.changes.items():
                 profile = edited(profile, section, values)
             lines = [
-                f"UserParameter={key},{ENVIRONMENT} {command} --deadline {DEADLINE}\n"
+                f"UserParameter={key},{environment} {command} --deadline {DEADLINE}\n"
                 for key, command in COMMANDS.items()
                 if not (host.resident and key == DOCUMENT)
             ]
@@ -262,7 +275,8 @@ def watched(stack: Stack, client: Client, hosts: list[Host]) -> Iterator[None]:
         for host in hosts:
             address = ("--address", host.service(stack), "--port", str(host.port))
             client.ok("add-host", host.name, *address, *as_options(host.macros))
-        enable_links(stack, [host for host in hosts if host.frozen])
+        if frozen := [host for host in hosts if host.frozen]:
+            enable_links(stack, frozen)
         yield
     finally:
         rows = stack.api.host.get(filter={"host": [host.name for host in hosts]}, output=["hostid"])
@@ -408,6 +422,99 @@ def alarms(stack: Stack, hosts: list[Host]) -> list[str]:
 def meant(host: Host) -> set[str]:
     found, _ = ILL.get(host.profile, (set(), "")) if host.name == f"zoo-{host.profile}" else (set(), "")
     return {f"{host.name}: {alarm}" for alarm in found}
+
+
+SLEEPER = Host(
+    "sleeper", "rtx2080s", {"gpu 0": {"power_control": "auto", "temperature": -3}}, len(zoo()), MACROS, resident=False
+)
+
+
+class Kernel:
+    """What the kernel of the sleeper shows of its GPU.
+
+    Args:
+        stack: Where the sleeper is.
+        there: A folder on this machine.
+    """
+
+    def __init__(self, stack: Stack, there: Path) -> None:
+        self._stack, self._service = stack, SLEEPER.service(stack)
+        text = (SIMULATOR / "profiles" / f"{SLEEPER.profile}.profile").read_text(encoding="utf-8")
+        for section, values in SLEEPER.changes.items():
+            text = edited(text, section, values)
+        profile, shown = there / "profile", there / "kernel"
+        profile.write_text(text, encoding="utf-8")
+        machine_folders.make(profile, shown)
+        (status,) = shown.glob("sys/devices/*/*/*/power/runtime_status")
+        self._status = f"{SLEEPER.folder}/kernel/{status.relative_to(shown)}"
+        stack.exec(self._service, "mkdir", "-p", SLEEPER.folder)
+        container = f"{stack.project}-{self._service}-1:{SLEEPER.folder}/kernel"
+        subprocess.run(["docker", "cp", "--quiet", shown, container], check=True)
+
+    def suspends(self) -> None:
+        """The GPU falls asleep. From then on the simulator counts who wakes it."""
+        self._says("suspended")
+        self._profile(runtime_status="suspended")
+
+    def resumes(self) -> None:
+        """The GPU is awake, and has become warmer."""
+        self._profile(runtime_status="active", temperature=21)
+        self._says("active")
+
+    def wakes(self) -> str:
+        """Calls that have woken the GPU, one per line."""
+        return self._stack.exec(self._service, "sh", "-c", f"cat {SLEEPER.folder}/wakes 2>/dev/null || true")
+
+    def _says(self, status: str) -> None:
+        # As root, to whom the files belong.
+        self._stack.exec(self._service, "sh", "-c", f"cat >{self._status}", input=f"{status}\n", user="root")
+
+    def _profile(self, **values: object) -> None:
+        place = f"{SLEEPER.folder}/profile"
+        text = edited(self._stack.exec(self._service, "cat", place), "gpu 0", values)
+        self._stack.exec(self._service, "sh", "-c", f"cat >{place}.new && mv {place}.new {place}", input=text)
+
+
+def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, client: Client, tmp_path: Path) -> None:
+    """Nobody wakes it meanwhile. Before that, it is a card in a cold room, below 0 °C."""
+    if stack.series != ALL_SERIES[-1]:
+        pytest.skip("the same on each series")
+    kernel = Kernel(stack, tmp_path)
+
+    def until(values: dict[str, float]) -> dict[str, int]:
+        """Poll until the items have these values. Returns when each of them came, by the server's clock."""
+
+        def wrong() -> dict[str, str]:
+            there = items(stack, SLEEPER.name)
+            return {
+                key: there[key]["lastvalue"] if key in there else "no such item"
+                for key, value in values.items()
+                if key not in there or there[key]["lastclock"] == "0" or not same(there[key]["lastvalue"], value)
+            }
+
+        judged(stack, [SLEEPER], wrong)
+        there = items(stack, SLEEPER.name)
+        return {key: int(there[key]["lastclock"]) for key in values}
+
+    with watched(stack, client, [SLEEPER]):
+        polled(stack, [SLEEPER])
+        (uuid,) = document(stack, SLEEPER.service(stack), SLEEPER.port)["gpus"]
+        asleep, temperature = f"nvidia.gpu.asleep[{uuid}]", f"nvidia.gpu.temperature[{uuid}]"
+        until({"nvidia.host.gpus_asleep": 0, asleep: 0, temperature: -3})
+        kernel.suspends()
+        until({"nvidia.host.gpus_asleep": 1, asleep: 1, f"nvidia.gpu.present[{uuid}]": 1})
+        before = until({temperature: -3})
+        for _ in range(POLLS):
+            polled(stack, [SLEEPER])
+            time.sleep(PERIOD)
+        assert kernel.wakes() == ""
+        # The last value stays, and is not in error.
+        assert until({asleep: 1, temperature: -3})[temperature] == before[temperature]
+        assert errors(stack, SLEEPER.name) == {}
+        kernel.resumes()
+        until({"nvidia.host.gpus_asleep": 0, asleep: 0, temperature: 21})
+        assert errors(stack, SLEEPER.name) == {}
+        assert alarms(stack, [SLEEPER]) == []
 
 
 def test_every_metric_is_seen_somewhere(stack: Stack, client: Client) -> None:  # noqa: ARG001  its hosts

@@ -293,9 +293,8 @@ ALERTS = (
         depends=("driver",),
         why="The document of this host would be larger than its agent can read. The least needed groups of readings "
         "are left out.",
-        action="If the host runs the resident collector and its agent is 7.0 or newer, set `large = yes` in "
-        "`/etc/zbx-nvidia/agent.conf` and run `sudo systemctl reload zbx-nvidia`. Otherwise run `sudo zbx-nvidia "
-        "install-agent --mode oneshot`.",
+        action="Run `sudo zbx-nvidia install-agent`: the service writes more if each agent that reads its document is "
+        "7.0 or newer. If one is older, update it first, or run `sudo zbx-nvidia install-agent --mode oneshot`.",
     ),
     Alert(
         entity="host", key="driver_version", severity=WARNING, scope="notice",

@@ -40,6 +40,8 @@ _RANGES = {
 # By value map: what is on or off is nothing else. Other lists of values grow with the driver.
 _RANGES_OF_MAPS = dict.fromkeys(("NVIDIA on or off", "NVIDIA yes or no", "NVIDIA presence"), (0, 1))
 _MARGIN = (-200, 200)  # °C
+# What a sensor reads, in °C. Zabbix has no whole number with a sign: such an item is FLOAT.
+SENSOR = (-40, 150)
 _GENERATIONS = (1, 10)
 _LANES = (1, 32)
 _NVLINKS = (0, 255)
@@ -521,10 +523,10 @@ GPU_METRICS = (
     ),
     # -- temperature -----------------------------------------------------------------------------------------------
     Metric(
-        key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", group="temperature", reader="temperature",
-        storage=LIVE,
+        key="temperature", name="Temperature", kind=FLOAT, unit="°C", group="temperature", reader="temperature",
+        storage=LIVE, limits=SENSOR,
         call="nvmlDeviceGetTemperatureV", smi="temperature.gpu",
-        text="Temperature of the GPU die.",
+        text="Temperature of the GPU die. It is below 0 °C in a cold enough room.",
     ),
     Metric(
         key="temperature_headroom", name="Temperature headroom", kind=FLOAT, unit="°C", group="temperature",
@@ -567,8 +569,8 @@ GPU_METRICS = (
         limits=_MARGIN,
     ),
     Metric(
-        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", group="temperature",
-        storage=LIVE,
+        key="temperature_memory", name="Memory temperature", kind=FLOAT, unit="°C", group="temperature",
+        storage=LIVE, limits=SENSOR,
         reader="temperature_memory", call="nvmlDeviceGetFieldValues", smi="temperature.memory",
         text="Temperature of the HBM stacks (NVML field 82). NVML does not report it for GeForce cards.",
     ),

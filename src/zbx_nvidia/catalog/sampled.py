@@ -7,7 +7,7 @@ are those of which the driver keeps samples itself.
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
 from typing import NamedTuple
 
-from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SLOW, UNSIGNED, Metric
+from zbx_nvidia.catalog.metrics import CHAR, FLOAT, GPU_METRICS, GPU_RATES, LIVE, SENSOR, SLOW, UNSIGNED, Metric
 from zbx_nvidia.catalog.xid_actions import CLASSES, NOTE, TO_MEND
 
 # What is made of the samples of the window.
@@ -23,6 +23,7 @@ class _Sampled(NamedTuple):
     unit: str
     component: str
     call: str
+    limits: tuple[float, float] | None = None
 
 
 _SAMPLED = (
@@ -35,12 +36,12 @@ _SAMPLED = (
         call="nvmlDeviceGetFieldValues, nvmlDeviceGetPowerUsage, nvmlDeviceGetSamples",
     ),
     _Sampled(
-        key="temperature", name="Temperature", kind=UNSIGNED, unit="°C", component="temperature",
-        call="nvmlDeviceGetTemperatureV",
+        key="temperature", name="Temperature", kind=FLOAT, unit="°C", component="temperature",
+        call="nvmlDeviceGetTemperatureV", limits=SENSOR,
     ),
     _Sampled(
-        key="temperature_memory", name="Memory temperature", kind=UNSIGNED, unit="°C", component="temperature",
-        call="nvmlDeviceGetFieldValues",
+        key="temperature_memory", name="Memory temperature", kind=FLOAT, unit="°C", component="temperature",
+        call="nvmlDeviceGetFieldValues", limits=SENSOR,
     ),
     _Sampled(
         key="clock_sm", name="SM clock", kind=UNSIGNED, unit="Hz", component="clocks",
@@ -64,7 +65,7 @@ SAMPLED_METRICS = (
         Metric(
             key=f"sampled_{row.key}_{what}", name=f"{row.name}, {_WORDS[what][0]}",
             kind=FLOAT if what == AVERAGE else row.kind, unit=row.unit, group="peaks", reader=f"sampled_{row.key}",
-            field=what, call=row.call, component=row.component,
+            field=what, call=row.call, component=row.component, limits=row.limits,
             text=_WORDS[what][1] + (_BUFFERED if _BUFFER in row.call else ""),
         )
         for row in _SAMPLED

@@ -137,12 +137,18 @@ def add_host(  # noqa: PLR0913  one for each option
     from zbx_nvidia.host import installation  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.server import hosts  # noqa: PLC0415  so that the help is quick
     from zbx_nvidia.server.wanted import Wanted  # noqa: PLC0415  as above
-    from zbx_nvidia.template import TEMPLATE_NAMES  # noqa: PLC0415  so that the help is quick
+    from zbx_nvidia.template import TEMPLATE_NAMES, TEMPLATE_UUIDS  # noqa: PLC0415  so that the help is quick
 
     wanted = Wanted(
         name=name,
         template=TEMPLATE_NAMES[variant],
-        excluded=tuple(template for other, template in TEMPLATE_NAMES.items() if other != variant),
+        template_uuid=TEMPLATE_UUIDS[variant],
+        excluded=tuple(
+            template
+            for templates in (TEMPLATE_NAMES, TEMPLATE_UUIDS)
+            for other, template in templates.items()
+            if other != variant
+        ),
         address=address,
         port=str(port or ""),
         groups=tuple(dict.fromkeys(groups)),

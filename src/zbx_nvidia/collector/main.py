@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OLD = 300
 USAGE = """\
 usage: zbx-nvidia-agent get|links [--deadline SECONDS] [--beside FILE]
-       zbx-nvidia-agent serve [--config FILE] [--check | --clean]
+       zbx-nvidia-agent serve [--config FILE] [--large] [--check | --clean]
        zbx-nvidia-agent release [--for TIME] [--config FILE]
 
 get         print the readings of all GPUs as one JSON document

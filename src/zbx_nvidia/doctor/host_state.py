@@ -255,7 +255,7 @@ class HostState(State):
     def collected(self) -> Collected:
         """A document: the service's, which asks the driver anyway; else a new one made as the reader, never as root."""
         if self.mode == RESIDENT and self.age is not None and self.age <= self.longest_age:
-            return Collected(self.written, json.dumps(self.written), 0.0, "")
+            return Collected(self.written, json.dumps(self.written, separators=(",", ":")), 0.0, "")
         if not self.program.is_file():
             return Collected(None, "", 0.0, f"{self.program} does not exist")
         end = time.monotonic() + PAUSES

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import zbx_nvidia
 from zbx_nvidia.collector.document import VERSION
-from zbx_nvidia.collector.rendering import LARGE_FILE_LIMIT, PRINTED_LIMIT
+from zbx_nvidia.collector.rendering import FILE_LIMIT, LARGE_FILE_LIMIT, PRINTED_LIMIT
 from zbx_nvidia.doctor.checks import COLLECTOR, NOTE, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.driver_checks import reader_may
 from zbx_nvidia.host import installation, paths
+from zbx_nvidia.zabbix_agent import find
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.host_state import HostState
@@ -140,9 +141,16 @@ TOO_LARGE = Fault(
     cause="The document has {size} bytes. The agent takes no more than {limit} bytes.",
     fix="Report this with the document: it must never happen.",
 )
+TOO_LARGE_A_FILE = Fault(
+    "large_file",
+    cause="The document of the service has {size} bytes, and {name} is older than 7.0: it reads no "
+    "larger file than {limit} bytes.",
+    fix=f"Remove `large = yes` from {paths.CONFIG} if it is there. Then adapt the service to the agent:\n"
+    "    zbx-nvidia install-agent --mode resident\n{collector.restart}",
+)
 
 
-@check("document", "Document", COLLECTOR, NO_DOCUMENT, OTHER_VERSION, TOO_LARGE, needs=("program",))
+@check("document", "Document", COLLECTOR, NO_DOCUMENT, OTHER_VERSION, TOO_LARGE, TOO_LARGE_A_FILE, needs=("program",))
 def document(host: HostState) -> Result:
     """Does the program print, or the service write, a document of this version that is not too large?"""
     if host.root_is_reader:
@@ -161,4 +169,8 @@ def document(host: HostState) -> Result:
     limit = LARGE_FILE_LIMIT if collector.get("mode") == "resident" else PRINTED_LIMIT
     if size > limit:
         raise TOO_LARGE(size=size, limit=limit)
+    # The file ends with a line break.
+    is_large = size >= FILE_LIMIT and collector.get("mode") == "resident"
+    if is_large and host.agents and 0 < find.major(host.agent) < find.LARGE_FILES:
+        raise TOO_LARGE_A_FILE(name=host.agent.name, size=size, limit=FILE_LIMIT)
     return good(f"{size} bytes, {collector.get('mode')}, of zbx-nvidia {collector.get('version')}")

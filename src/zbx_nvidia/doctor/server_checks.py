@@ -10,7 +10,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT
 from zbx_nvidia.doctor.checks import NOTE, SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
-from zbx_nvidia.template import TEMPLATE_NAMES
+from zbx_nvidia.template import TEMPLATE_NAMES, TEMPLATE_UUIDS
 
 if TYPE_CHECKING:
     from zbx_nvidia.doctor.server_state import ServerState
@@ -81,18 +81,25 @@ OTHER_VERSION = Fault(
 def template(server: ServerState) -> Result:
     """Is the template on the server, in the version of this package?"""
     names = list(TEMPLATE_NAMES.values())
-    request = {"output": "extend", "filter": {"host": names}}
-    rows = {row["host"]: row for row in server.zabbix.call("template.get", request)}
+    # By UUID, because a person may have renamed it; by name for one of other origin, which has no version of ours.
+    uuids = list(TEMPLATE_UUIDS.values())
+    request = {"output": "extend", "filter": {"host": names, "uuid": uuids}, "searchByAny": True}
+    found = {key: row for row in server.zabbix.call("template.get", request) for key in (row["host"], row.get("uuid"))}
+    rows = {
+        variant: found.get(TEMPLATE_UUIDS[variant]) or found[name]
+        for variant, name in TEMPLATE_NAMES.items()
+        if TEMPLATE_UUIDS[variant] in found or name in found
+    }
     if not rows and server.items.get(DOCUMENT, {}).get("templateid", "0") != "0":
         return unseen("this user may see the host, but not its template")
     if not rows:
         raise NO_TEMPLATE(name=names[0], url=server.zabbix.url)
-    for variant, name in TEMPLATE_NAMES.items():
-        version = versions.template_version(rows[name]) if name in rows else __version__
+    for variant, row in rows.items():
+        version, name = versions.template_version(row), row["host"]
         if version != __version__:
             url = server.zabbix.url
             raise OTHER_VERSION(name=name, found=version or "unknown", own=__version__, variant=variant, url=url)
-    return good(", ".join(f"{name} {__version__}" for name in rows))
+    return good(", ".join(f"{row['host']} {__version__}" for row in rows.values()))
 
 
 NO_HOST = Fault(

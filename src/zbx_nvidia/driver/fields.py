@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, Refused, call, number
+from zbx_nvidia.driver.calls import Absent, Refused, call, number, signed
 from zbx_nvidia.driver.native import check
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def _bytes_per_second(megabytes_per_second: int) -> int:
     return megabytes_per_second * MEGA
 
 
-def _sensor(degrees: int) -> int:
+def _sensor(value: int) -> int:
+    degrees = signed(value)  # the driver declares it as a number without a sign
     if degrees == 0:
         # Boards without the sensor were seen to return 0 and success.
         raise Absent(0, "no sensor")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
 from zbx_nvidia.collector.oneshot import DEADLINE
-from zbx_nvidia.host import system
-from zbx_nvidia.zabbix_agent.find import NOBODY
+from zbx_nvidia.zabbix_agent import find
 
 if TYPE_CHECKING:
     from zbx_nvidia.zabbix_agent.config import Configuration
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
 _DEFAULT = 3.0  # s, of both agents
 _MARGIN = _DEFAULT - DEADLINE  # s that a machine under load needs around a collection
 _FROM_SERVER = 7  # from this series on, the server states with each request how long the agent may take
-_VERSION = re.compile(r"\(Zabbix\) (\d+)\.")
 
 
 def of(agent: Agent, configuration: Configuration) -> float | None:
@@ -33,12 +29,5 @@ def of(agent: Agent, configuration: Configuration) -> float | None:
     text = configuration.last("Timeout").removesuffix("s")
     if not text.isdigit() or int(text) in {0, _DEFAULT}:
         return None
-    series = major(agent)
+    series = find.major(agent)
     return int(text) - _MARGIN if series and series < _FROM_SERVER else None
-
-
-def major(agent: Agent) -> int:
-    """The first number of the agent's version; 0 if it does not say it."""
-    done = system.run(str(agent.program), "-V", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
-    found = _VERSION.search(done.out)
-    return int(found[1]) if found else 0

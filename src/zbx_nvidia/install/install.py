@@ -103,7 +103,8 @@ def _install(request: Request, say: Say, *, dry_run: bool) -> InstallResult:
         plan.compile(Compile(program, missing))
     modes = {**known.modes, **{one.of: one.mode for one in work}}
     if RESIDENT in modes.values():
-        service.install(plan, request.command)
+        readers = [Path(of) for of, mode in modes.items() if mode == RESIDENT]
+        service.install(plan, request.command, large=find.take_large_files(readers, agents))
     for one in work:
         one.configure()
     plan.steps += [step for one in work for step in one.restart()]
@@ -208,8 +209,12 @@ class _Work(_Running):
             raise HostError(f"{self.configuration.problems[0]}: fix this first")
 
     def configure(self) -> None:
-        """Plan its file, its parameters and its key."""
-        path = self._drop_in()
+        """Plan its file, its parameters and its key.
+
+        Each before what names it, and on removal after it: an agent without one of them does not start, and a run may
+        be killed between any two steps.
+        """
+        path, is_read = self._drop_in()
         self._nobody_else_serves(path)
         earlier = self.plan.record.settings.get(self.of, {})
         # Without our own file: only lines of others count here.
@@ -220,9 +225,7 @@ class _Work(_Running):
             self.agent, others, self.request.settings, agent_settings.unchanged(others, earlier)
         )
         self._say_what_is_left(others, earlier, wanted)
-        for name in list(wanted):
-            for statement in others.all(name):
-                self._state(statement, wanted[name])
+        self._key(wanted)
         ours = {name: value for name, value in wanted.items() if not others.all(name)}
         limit = deadline.of(self.agent, self.configuration)
         text = self.request.render(self.mode, str(self.request.command), str(service.document()), limit)
@@ -230,7 +233,11 @@ class _Work(_Running):
             text += "\n" + HEAD + "".join(f"{name}={value}\n" for name, value in ours.items())
         old = files.state(path)
         self.plan.whole(path, text.encode(), self.of, takes_over=_only_ours)
-        self._key(wanted)
+        if not is_read:
+            self.plan.lines(self.agent.config, self.of, lambda data: files.appended(data, f"Include={path}"))
+        for name in list(wanted):
+            for statement in others.all(name):
+                self._state(statement, wanted[name])
         before = old.data.decode("utf-8", "replace") if old else ""
         self.changed = self.stale or before != text
         self.reload_will_do = not self.stale and _differ_in_user_parameters_alone(before, text)
@@ -270,20 +277,20 @@ class _Work(_Running):
             hint = f"; {deny.location} states {deny.name}={deny.value}" if deny else ""
             raise HostError(f"{error}{hint}") from None
 
-    def _drop_in(self) -> Path:
+    def _drop_in(self) -> tuple[Path, bool]:
+        """The path of its file, and whether it reads that already."""
         # Keep its present path while the agent reads it: an Include above ours may lead to another one.
         read = {path.resolve() for path in self.configuration.files}
         for entry in self.plan.record.entries:
             if entry.kind == "whole" and Path(entry.path).resolve() in read:
-                return Path(entry.path)
+                return Path(entry.path), True
         path = find.drop_in(self.agent)
         if path is not None:
-            return path
+            return path, True
         config = self.agent.config
         path = config.with_suffix(".d") / FILE
         self.notes.append(f"{config} had no Include line for {FILE}: one was added")
-        self.plan.lines(config, self.of, lambda data: files.appended(data, f"Include={path}"))
-        return path
+        return path, False
 
     def _nobody_else_serves(self, path: Path) -> None:
         for statement in self.configuration.statements:

@@ -39,17 +39,23 @@ def document() -> Path:
         raise HostError(str(error)) from None
 
 
-def install(plan: InstallPlan, command: Path) -> None:
+def install(plan: InstallPlan, command: Path, *, large: bool) -> None:
     """Install and start the service.
+
+    Args:
+        plan: Where its steps go.
+        command: Path of zbx-nvidia-agent.
+        large: Whether every agent that reads the document takes more than 64 KiB.
 
     Raises:
         HostError: There is neither systemd nor a fresh document.
     """
     where = document()
+    serve = "serve --large" if large else "serve"
     if not system.has_systemd():
         if not _fresh(where):
             raise HostError(
-                f"there is no systemd here to run the service: start '{command} serve' with this host or "
+                f"there is no systemd here to run the service: start '{command} {serve}' with this host or "
                 f"container, wait until {where} is written, then run this again"
             )
         return
@@ -57,7 +63,9 @@ def install(plan: InstallPlan, command: Path) -> None:
     plan.steps.append(OnRollback(lambda: _as_before(active=bool(before and before.active))))
     if not before:
         plan.steps.append(OnRollback(_clear))
-    unit = _data("zbx-nvidia.service").replace(paths.PROGRAM.encode(), str(command).encode())
+    # In the unit, which each run writes again: the configuration may be edited, and what it states wins.
+    unit = _data("zbx-nvidia.service").replace(b" serve\n", f" {serve}\n".encode())
+    unit = unit.replace(paths.PROGRAM.encode(), str(command).encode())
     changed = plan.whole(paths.UNIT, unit, OF, takes_over=lambda data: b"zbx-nvidia-agent serve" in data)
     if plan.state(paths.CONFIG) is None:
         plan.whole(paths.CONFIG, _data("agent.conf"), OF, takes_over=lambda _: False)

@@ -23,14 +23,15 @@ def pieces(ids: list[str], size: int) -> Iterator[list[str]]:
         yield ids[start : start + size]
 
 
-def template(zabbix: Connection, name: str) -> str:
-    """The id of a template."""
-    templates = zabbix.call("template.get", {"output": ["templateid"], "filter": {"host": name}})
-    if not templates:
-        raise ServerError(
-            f"Zabbix at {zabbix.url} has no template {name!r} that this user can see: run install-template first"
-        )
-    return str(templates[0]["templateid"])
+def template(zabbix: Connection, name: str, uuid: str = "") -> str:
+    """The id of a template: of that UUID, whatever a person has named it, or else of that name."""
+    filters = [{"uuid": uuid}] * bool(uuid) + [{"host": name}]
+    for one in filters:
+        if templates := zabbix.call("template.get", {"output": ["templateid"], "filter": one}):
+            return str(templates[0]["templateid"])
+    raise ServerError(
+        f"Zabbix at {zabbix.url} has no template {name!r} that this user can see: run install-template first"
+    )
 
 
 def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
@@ -41,7 +42,7 @@ def lineage(zabbix: Connection, templates: list[Object]) -> list[Object]:
         request = {
             "output": ["templateid"],
             "templateids": [template["templateid"] for template in level],
-            "selectParentTemplates": ["templateid", "host"],
+            "selectParentTemplates": ["templateid", "host", "uuid"],
         }
         rows = [parent for template in zabbix.call("template.get", request) for parent in template["parentTemplates"]]
         known = {template["templateid"] for template in linked}

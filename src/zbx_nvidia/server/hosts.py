@@ -27,7 +27,7 @@ def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) ->
         wanted: what the host must have.
         overwrite: change the host's own interface, macros, proxy and encryption if they differ.
     """
-    templateid = find.template(zabbix, wanted.template)
+    templateid = find.template(zabbix, wanted.template, wanted.template_uuid)
     monitored = find.monitored(zabbix, wanted)
     host = _host(zabbix, wanted.name)
     if host is None:
@@ -148,7 +148,7 @@ def _link(  # noqa: PLR0913, PLR0917  as above
     direct = host["parentTemplates"]
     linked = find.lineage(zabbix, direct)
     for template in linked:
-        if template["host"] in wanted.excluded:
+        if not {template["host"], template.get("uuid")}.isdisjoint(wanted.excluded):
             raise ServerError(
                 f"Zabbix at {zabbix.url}: the host {wanted.name!r} has the template {template['host']!r}"
                 f"{'' if template in direct else ' (through another template)'} with the same items as "
@@ -176,7 +176,7 @@ def _host(zabbix: Connection, name: str) -> Object | None:
         "selectInterfaces": "extend",
         "selectMacros": "extend",
         "selectTags": "extend",
-        "selectParentTemplates": ["templateid", "host"],
+        "selectParentTemplates": ["templateid", "host", "uuid"],
         versions.select_host_groups(zabbix.version): ["groupid"],
     }
     hosts: list[Object] = zabbix.call("host.get", request)

@@ -97,6 +97,37 @@ def shipped(document: Object) -> Shipped:
     )
 
 
+def rename(document: Object, host: str, name: str) -> list[Kept]:
+    """Gives the template of a file the names that it has on the server, wherever the file names it.
+
+    Args:
+        document: the document of the file, which is changed.
+        host: the technical name.
+        name: the visible name.
+    """
+    template = document["templates"][0]
+    own, shown = template["template"], template.get("name", template["template"])
+    if host != own:
+        # In expressions and event names between slashes, elsewhere as the host of an item or graph.
+        _rename(document, own, host)
+        template["template"] = host
+    if name != shown:
+        template["name"] = name
+    fields = [("name", host, own)] if host == name else [("technical name", host, own), ("visible name", name, shown)]
+    return [Kept("template", field, value, ours, "") for field, value, ours in fields if value != ours]
+
+
+def _rename(part: Any, own: str, new: str) -> None:  # noqa: ANN401  JSON
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+        if isinstance(value, str):
+            if key == "host" and value == own:
+                part[key] = new
+            elif f"/{own}/" in value:
+                part[key] = value.replace(f"/{own}/", f"/{new}/")
+        elif value:
+            _rename(value, own, new)
+
+
 def keep_values(file: Object, server: Object, installed: Shipped | None = None) -> list[Kept]:
     """Copies what belongs to the user from the server's document into the file's.
 

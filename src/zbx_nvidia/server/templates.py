@@ -108,10 +108,12 @@ def plan_install(
     name = template["template"]
     _adopt_groups(zabbix, file)
     existing = _find(zabbix, template)
+    renamed = merge.rename(file, existing["host"], existing["name"]) if existing else []
     again = partial(plan_install, zabbix, text, prune=prune, overwrite=overwrite, releases=releases)
     if not existing:
         request, changes = _compare(zabbix, file, prune=prune)
         return Plan("template", name, changes, apply=partial(zabbix.call, "configuration.import", request), again=again)
+    name = existing["host"]
     options = {"format": "json", "options": {"templates": [existing["templateid"]]}}
     exported = zabbix.answers("configuration.export")
     server = shapes.parsed(exported, zabbix.call("configuration.export", options))["zabbix_export"]
@@ -142,7 +144,7 @@ def plan_install(
         "template",
         name,
         changes,
-        [*kept, *settings.kept],
+        [*renamed, *kept, *settings.kept],
         refusal,
         partial(_apply, zabbix, request, settings, complete),
         notes=_unseen(zabbix, rules),
@@ -273,8 +275,8 @@ def plan_uninstall(zabbix: Connection, text: str, *, force: bool = False) -> Pla
         force: also remove the template from the hosts that have it, with its items and their history.
     """
     template = parse(text)["templates"][0]
-    name = template["template"]
     existing = _find(zabbix, template)
+    name = existing["host"] if existing else template["template"]
     if not existing:
         unseen = (
             f"Zabbix at {zabbix.url}: this user sees no template {name!r}, but only a Super admin sees all: "
@@ -307,19 +309,19 @@ def parse(text: str) -> Object:
 
 
 def _find(zabbix: Connection, template: Object) -> Object | None:
-    """The template on the server, by its UUID. A template of the same name with another UUID is refused."""
+    """The template on the server, by its UUID: a person may have renamed it.
+
+    Raises:
+        ServerError: There is none, but a template of the same name with another UUID.
+    """
     name = template["template"]
     request = {
-        "output": ["host", "uuid"],
+        "output": ["host", "name", "uuid"],
         "filter": {"uuid": template["uuid"]},
         "selectHosts": ["name"],
         "selectTemplates": ["name"],
     }
     templates: list[Object] = zabbix.call("template.get", request)
-    if templates and templates[0]["host"] != name:
-        raise ServerError(
-            f"Zabbix at {zabbix.url}: the template {name!r} was renamed to {templates[0]['host']!r}: rename it back"
-        )
     if not templates and zabbix.call("template.get", {"output": ["host"], "filter": {"host": name}}):
         raise ServerError(
             f"Zabbix at {zabbix.url} has another template named {name!r} (its UUID differs): rename or remove it"

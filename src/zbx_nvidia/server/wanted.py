@@ -22,7 +22,8 @@ class Wanted:
     Attributes:
         name: technical name of the host.
         template: name of its template.
-        excluded: names of templates with the same items, which cannot be linked together with it.
+        template_uuid: its UUID, by which it is found if it was renamed.
+        excluded: names and UUIDs of templates with the same items, which cannot be linked together with it.
         address: IP address or DNS name of its agent; empty if the agent connects to the server.
         port: port of its agent; empty for 10050 on a new interface, and for any port on an existing one.
         groups: host groups that must exist.
@@ -37,6 +38,7 @@ class Wanted:
 
     name: str
     template: str
+    template_uuid: str = ""
     excluded: tuple[str, ...] = ()
     address: str = ""
     port: str = ""

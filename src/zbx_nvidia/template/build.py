@@ -82,6 +82,9 @@ def make_uuid(*path: str) -> str:
     return uuid.UUID(bytes=digest[:16], version=4).hex
 
 
+TEMPLATE_UUIDS = {variant: make_uuid(name, "template") for variant, name in TEMPLATE_NAMES.items()}
+
+
 def switch(group: str) -> str:
     """The user macro that switches a group of metrics, without braces."""
     return f"$NVIDIA.GROUP.{group.upper()}"
@@ -104,7 +107,7 @@ class _Builder:
     def tree(self) -> Tree:
         triggers = {alert.key: self._trigger(alert) for alert in ALERTS}
         template: Tree = {
-            "uuid": self._uuid("template"),
+            "uuid": TEMPLATE_UUIDS[self._variant],
             "template": self._name,
             "name": self._name,
             "description": (

@@ -272,7 +272,8 @@ def _lines(ref: str) -> Fields:
     metric = BY_REF[ref]
     return [
         *(field for line in _sets(ref) for field in line),
-        ("STRING", "lefty_min", "0"),
+        # What can be below 0, such as a temperature, would be cut off there.
+        *([("STRING", "lefty_min", "0")] if metric.range and metric.range[0] >= 0 else []),
         *([("STRING", "lefty_max", "100")] if metric.unit == "%" else []),
         ("INTEGER", "legend_lines_mode", "1"),  # as many as it takes, up to
         ("INTEGER", "legend_lines", "8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pwd
@@ -18,11 +19,13 @@ from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD, KINDS
 from zbx_nvidia.zabbix_agent.processes import PROGRAMS, AgentProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 FILE = "nvidia.conf"
 NOBODY = "nobody"
 USER = "zabbix"  # in every package; agentd switches to it when root starts it
+LARGE_FILES = 7  # from this series on, an agent reads files above 64 KiB
+_VERSION = re.compile(r"\(Zabbix\) (\d+)\.")
 # Names of the services: in Debian, Ubuntu, Zabbix's own packages and EPEL, then in openSUSE.
 UNITS = {
     AGENTD: ("zabbix-agent.service", "zabbix_agentd.service", "zabbix-agentd.service"),
@@ -128,6 +131,31 @@ def drop_in(agent: Agent) -> Path | None:
         elif include.folder.name != "plugins.d" and configuration.leads_to(include, FILE, agent.kind):
             return include.folder / FILE
     return None
+
+
+def major(agent: Agent) -> int:
+    """The first number of the agent's version; 0 if it does not say it."""
+    try:
+        done = system.run(str(agent.program), "-V", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
+    except HostError:
+        return 0
+    found = _VERSION.search(done.out)
+    return int(found[1]) if found else 0
+
+
+def take_large_files(configs: Iterable[Path], agents: Iterable[Agent]) -> bool:
+    """Whether each of some agents is known to read files above 64 KiB.
+
+    Args:
+        configs: Their main configuration files. An agent without its file reads nothing.
+        agents: Those that are found already.
+    """
+    known = {agent.config: agent for agent in agents}
+    readers = {config for config in configs if config in known or config.exists()}
+    for kind in KINDS if readers - known.keys() else ():
+        with contextlib.suppress(HostError):
+            known |= {agent.config: agent for agent in find(kind)}
+    return all(config in known and major(known[config]) >= LARGE_FILES for config in readers)
 
 
 class _Candidate(NamedTuple):

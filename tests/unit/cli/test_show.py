@@ -195,6 +195,7 @@ def test_a_terminal_that_knows_ascii_only(calm: MachineFactory) -> None:
     [
         ("gtx1070", {"temperature": 80}, "80°C", GREEN),
         ("gtx1070", {"temperature": 84}, "84°C", YELLOW),
+        ("gtx1070", {"temperature": -3}, "-3°C", GREEN),
         ("gtx1070", {"temperature": 94}, "94°C", RED),
         ("gtx1070", {"temperature": 94, "temperature_slowdown": 110}, "94°C", GREEN),
         ("gtx1070", {"temperature": 94, "temperature_slowdown": None}, "94°C", ""),

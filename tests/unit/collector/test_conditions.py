@@ -394,13 +394,13 @@ def test_number_that_is_no_value(
             "t4",
             {"temperature": 511},
             {"temperature", "temperature_headroom"},
-            {"temperature": "impossible value: 511 °C, not in 0 to 150"},
+            {"temperature": "impossible value: 511 °C, not in -40 to 150"},
         ),
         (
             "t4",
-            {"temperature": -5},
+            {"temperature": -41},
             {"temperature", "temperature_headroom"},
-            {"temperature": "impossible value: -5 °C, not in 0 to 150"},
+            {"temperature": "impossible value: -41 °C, not in -40 to 150"},
         ),
         (
             "t4",

@@ -197,18 +197,18 @@ def test_a_number_of_gpus_that_no_machine_has_ends_the_poll(machine: MachineFact
 
 
 @pytest.mark.parametrize("new_call", ["there", "!FUNCTION_NOT_FOUND"])
-def test_a_temperature_below_zero_is_not_a_huge_one(machine: MachineFactory, new_call: str) -> None:
-    """The old call has no sign. The item takes no negative number, so there is none, and the error has the number."""
-    node = machine("rtx2080s")
+def test_a_temperature_below_zero_is_kept(machine: MachineFactory, new_call: str) -> None:
+    """Of a card in a cold room. Neither the old call nor the field of the memory has a sign."""
+    node = machine("v100")
     if new_call.startswith("!"):
         node.set("gpu 0", temperature_v=new_call)
-    node.set("gpu 0", temperature=-5)
+    node.set("gpu 0", temperature=-3, memory_temperature=-7)
     answer = get(node.env)
-    assert "temperature" not in answer.by_index[0]
-    (problem,) = [problem for problem in answer.errors if problem["metric"] == "temperature"]
-    assert "-5" in problem["message"]
-    node.set("gpu 0", temperature=5)
-    assert get(node.env).by_index[0]["temperature"] == 5
+    gpu = answer.by_index[0]
+    assert (gpu["temperature"], gpu["temperature_memory"]) == (-3, -7)
+    assert gpu["temperature_headroom"] == gpu["temperature_slowdown"] + 3
+    assert answer.document["host"]["temperature_headroom"] == gpu["temperature_slowdown"] + 3
+    assert answer.errors == []
 
 
 def test_processes_without_memory_are_listed(machine: MachineFactory) -> None:

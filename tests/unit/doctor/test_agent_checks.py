@@ -8,13 +8,15 @@ import os
 import shlex
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from zbx_nvidia.doctor import agent_checks, answer_checks
+from zbx_nvidia.collector.document import VERSION
+from zbx_nvidia.doctor import agent_checks, answer_checks, program_checks
 from zbx_nvidia.doctor.checks import AGENT, FAULT, GOOD, NOTE, SERVER, UNCHECKED, UNSEEN, Report, Result
 from zbx_nvidia.doctor.host_state import Collected, HostState
 from zbx_nvidia.doctor.run import CHECKS, HOST, REFUSED
@@ -362,6 +364,31 @@ def test_an_agent_that_has_less_of_the_driver_than_the_doctor(  # noqa: PLR0913,
     assert result.state == (FAULT if key else GOOD)
     if key == "confined" and '"code": 0' not in answer:
         assert json.loads(answer)["status"]["message"] in result.cause
+
+
+@pytest.mark.parametrize(
+    ("series", "size", "key"),
+    [("6.0", 70_000, "large_file"), ("6.0", 60_000, ""), ("7.0", 70_000, ""), ("", 70_000, "")],
+)
+def test_a_file_that_this_agent_cannot_read(host: Host, series: str, size: int, key: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        # Where the user that runs the agent's program may come to.
+        Path(name).chmod(0o755)
+        program = Path(name, "agent")
+        program.write_text(f"#!/bin/sh\necho 'zabbix_agentd (daemon) (Zabbix) {series}.14'\n")
+        program.chmod(0o755)
+        result = document_of(host, program, size)
+    assert (result.fault, result.state) == (key, FAULT if key else GOOD)
+
+
+def document_of(host: Host, program: Path, size: int) -> Result:
+    made = {"version": VERSION, "collector": {"mode": "resident", "version": "1"}, "presence": "x" * size}
+    vars(host.state).update(
+        agents=(host.state.agent._replace(program=program),),
+        collected=Collected(made, json.dumps(made), 0.0, ""),
+        reader="zbx-nvidia",
+    )
+    return program_checks.document.run(host.state)
 
 
 def test_names_with_spaces_are_words_of_a_fix(host: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from zbx_nvidia.install import deadline
 from zbx_nvidia.template import userparameters
-from zbx_nvidia.zabbix_agent import config
+from zbx_nvidia.zabbix_agent import config, find
 from zbx_nvidia.zabbix_agent.find import Agent
 
 if TYPE_CHECKING:
@@ -50,6 +50,30 @@ def test_the_deadline_follows_the_agent(folder: Path, timeout: str, version: str
     main.write_text(f"Server=192.0.2.1\n{timeout}\n")
     agent = Agent("agentd", program, main, "", "root")
     assert deadline.of(agent, config.read(main, "agentd")) == expected
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [([OF_7], True), ([OF_6], False), ([""], False), ([OF_7, OF_6], False), ([OF_7, OF_7], True)],
+)
+def test_a_file_is_as_large_as_each_of_its_readers_takes(
+    folder: Path,
+    versions: list[str],
+    expected: bool,  # noqa: FBT001
+) -> None:
+    agents = []
+    for place, version in enumerate(versions):
+        program, main = folder / f"agent{place}", folder / f"{place}.conf"
+        program.write_text(f"#!/bin/sh\necho '{version}'\n")
+        program.chmod(0o755)
+        main.write_text("Server=192.0.2.1\n")
+        agents.append(Agent("agentd", program, main, "", "root"))
+    # One of an earlier run that is gone since reads nothing; one that is there, but not found, may be of any version.
+    gone = folder / "gone.conf"
+    readers = [*(agent.config for agent in agents), gone]
+    assert find.take_large_files(readers, agents) is expected
+    gone.touch()
+    assert not find.take_large_files(readers, agents)
 
 
 def test_the_deadline_is_in_the_file() -> None:

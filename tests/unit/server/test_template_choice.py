@@ -195,7 +195,9 @@ def plan(
     front.answers |= {
         "apiinfo.version": answers["result"]("8.0.1"),
         "templategroup.get": answers["result"]([]),
-        "template.get": answers["result"]([{"templateid": "1", "host": "T", "hosts": [], "templates": []}]),
+        "template.get": answers["result"](
+            [{"templateid": "1", "host": "T", "name": "T", "hosts": [], "templates": []}]
+        ),
         "configuration.export": answers["result"](json.dumps({"zabbix_export": export})),
         COMPARE: compare,
     }

@@ -59,7 +59,7 @@ def serve(front: Any, answers: Any, version: str, *, additions: bool) -> list[di
         "apiinfo.version": answers["result"](f"{version}.1"),
         "templategroup.get": answers["result"]([]),
         "template.get": answers["result"](
-            [{"templateid": "1", "host": "T", "uuid": "9651", "hosts": [], "templates": []}]
+            [{"templateid": "1", "host": "T", "name": "T", "uuid": "9651", "hosts": [], "templates": []}]
         ),
         "configuration.export": answers["result"](json.dumps({"zabbix_export": exported})),
         "configuration.importcompare": compare,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RELEASE = "10m"
 _OPTIONS = {
-    "serve": {"--config": True, "--check": False, "--clean": False},
+    "serve": {"--config": True, "--large": False, "--check": False, "--clean": False},
     "release": {"--config": True, "--for": True},
 }
 _ANSWER = 60.0  # s: longer than any call into a driver that is well
@@ -48,7 +48,9 @@ def run(arguments: list[str], complain: Callable[[str], None]) -> int:
         if command == "serve":
             from zbx_nvidia.collector.resident import supervisor  # noqa: PLC0415  release needs none of it
 
-            return supervisor.clean(path) if "--clean" in options else supervisor.serve(path)
+            if "--clean" in options:
+                return supervisor.clean(path)
+            return supervisor.serve(path, large="--large" in options)
         return _release(path, options.get("--for", RELEASE))
     except UsageError as error:
         sys.stderr.write(f"zbx-nvidia-agent: {error}\n")

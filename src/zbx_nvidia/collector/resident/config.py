@@ -89,7 +89,8 @@ KEYS = (
     ),
     Key(
         "large", "no", None, 0, False,
-        "Whether the document may have more than 64 KiB: yes or no. Zabbix agents before 7.0 read no larger file.",
+        "Whether the document may have more than 64 KiB: yes or no. Zabbix agents before 7.0 read no larger file. If "
+        "it is not set, `serve --large` in the unit counts, which install-agent writes for agents from 7.0 on.",
     ),
     Key(
         "arguments", "no", None, 0, False,
@@ -117,11 +118,12 @@ class Config(NamedTuple):
     arguments: bool
 
 
-def load(path: str | None) -> Config:
+def load(path: str | None, *, large: bool = False) -> Config:
     """Read a configuration file.
 
     Args:
         path: None for the usual place, where there need not be one.
+        large: As of `parse`.
 
     Raises:
         UsageError: It cannot be read, or says what cannot be; with its name and the number of the line.
@@ -135,15 +137,16 @@ def load(path: str | None) -> Config:
         text = ""
     except OSError as error:
         raise UsageError(f"{path or PATH}: {error.strerror}") from None
-    return parse(text, path or PATH)
+    return parse(text, path or PATH, large=large)
 
 
-def parse(text: str, name: str = PATH) -> Config:
+def parse(text: str, name: str = PATH, *, large: bool = False) -> Config:
     """Read the text of a configuration file.
 
     Args:
         text: The file.
         name: Its name, for complaints.
+        large: Of the key `large`, where the file does not have it.
 
     Raises:
         UsageError: As of `load`.
@@ -161,6 +164,8 @@ def parse(text: str, name: str = PATH) -> Config:
         except UsageError as error:
             raise UsageError(f"{name}:{number}: {error}") from None
         lines[word] = number
+    if "large" not in lines:
+        values["large"] = large
     config = Config(**values)
     for shorter, longer in (
         ("samples", "window"),

@@ -53,11 +53,12 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.scheduling import Thread
 
 
-def serve(path: str | None) -> int:
+def serve(path: str | None, *, large: bool = False) -> int:
     """Run the service until it is asked to end.
 
     Args:
         path: Of the configuration file; None for the usual place.
+        large: As of `config.parse`.
 
     Returns:
         The exit code.
@@ -65,7 +66,7 @@ def serve(path: str | None) -> int:
     Raises:
         UsageError: The configuration is wrong.
     """
-    config = configuration.load(path)
+    config = configuration.load(path, large=large)
     try:
         folder = os.path.dirname(config.document)
         os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -80,7 +81,7 @@ def serve(path: str | None) -> int:
     if lock is None:
         log(f"another one writes {config.document} already")
         return 1
-    return Supervisor(path, config).run()
+    return Supervisor(path, config, large=large).run()
 
 
 def clean(path: str | None) -> int:
@@ -115,10 +116,11 @@ class Supervisor:
     Args:
         path: Of the configuration file, for SIGHUP.
         config: What it says.
+        large: As of `serve`.
     """
 
-    def __init__(self, path: str | None, config: Config) -> None:
-        self._path = path
+    def __init__(self, path: str | None, config: Config, *, large: bool = False) -> None:
+        self._path, self._large = path, large
         self._document = config.document
         self._state = ServiceState(config)
         self._worker = WorkerProcess(config.document + ".worker.lock")
@@ -196,7 +198,7 @@ class Supervisor:
     def _reload(self) -> None:
         notify.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            config = configuration.load(self._path)
+            config = configuration.load(self._path, large=self._large)
         except UsageError as error:
             log(f"the old configuration stays: {error}")
         else:

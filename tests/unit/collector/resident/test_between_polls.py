@@ -179,6 +179,24 @@ def test_a_sample_that_cannot_be_is_reported_once_and_not_kept(eight: Machine, s
     assert answer.by_index[1]["sampled_pcie_sent"] <= 4e9
 
 
+@pytest.mark.parametrize("new_call", ["there", "!FUNCTION_NOT_FOUND"])
+def test_samples_of_temperatures_below_zero_are_kept(
+    machine: MachineFactory, serve: ServiceFactory, new_call: str
+) -> None:
+    node = machine("v100")
+    if new_call.startswith("!"):
+        node.set("gpu 0", temperature_v=new_call)
+    node.set("gpu 0", temperature=-3, memory_temperature=-7)
+    gpu = serve(node).until(lambda answer: "sampled_temperature_peak" in answer.by_index[0], "samples").by_index[0]
+    assert {key: value for key, value in gpu.items() if key.startswith("sampled_temperature")} == {
+        "sampled_temperature_peak": -3,
+        "sampled_temperature_average": -3,
+        "sampled_temperature_p95": -3,
+        "sampled_temperature_memory_peak": -7,
+        "sampled_temperature_memory_average": -7,
+    }
+
+
 @pytest.mark.parametrize("gone", [{"state": "lost"}, {"nvmlDeviceGetUUID": "!UNKNOWN"}], ids=["lost", "sick"])
 def test_a_gpu_that_was_away_has_no_past(eight: Machine, serve: ServiceFactory, gone: dict[str, str]) -> None:
     eight.set("gpu 1", power_instant=650_000)

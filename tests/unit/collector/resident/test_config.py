@@ -72,6 +72,14 @@ def test_what_cannot_be_is_refused_with_its_line(text: str, line: int, why: str)
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "option", "expected"),
+    [("", False, False), ("", True, True), ("large = no", True, False), ("large = yes", False, True)],
+)
+def test_what_the_file_says_of_large_documents_wins(text: str, option: bool, expected: bool) -> None:  # noqa: FBT001
+    assert parse(text, large=option).large is expected
+
+
 def test_a_file_that_need_not_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         load(str(tmp_path / "none"))
