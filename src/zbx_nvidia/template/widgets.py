@@ -77,17 +77,25 @@ def problems() -> Fields:
     ]
 
 
-def selected(reference: str) -> Fields:
+def limits_of(ref: str) -> Fields:
+    """The ends of the axis of a graph. A GPU beyond its limit has a headroom below 0."""
+    lower: Fields = [] if ref.endswith("headroom") else [("STRING", "lefty_min", "0")]
+    return [*lower, *([("STRING", "lefty_max", "100")] if BY_REF[ref].unit == "%" else [])]
+
+
+def selected(reference: str, ref: str) -> Fields:
     """The graph of the item of a cell that was clicked.
 
     Args:
         reference: That of the honeycomb.
+        ref: The metric of its cells.
     """
     return [
         ("INTEGER", "ds.0.dataset_type", "0"),
         ("STRING", "ds.0.itemids.0._reference", f"{reference}._itemid"),
         ("STRING", "ds.0.color.0", COLORS[0]),
         ("INTEGER", "ds.0.fill", "3"),
+        *limits_of(ref),
         ("INTEGER", "legend_lines", "1"),
         ("INTEGER", "legend_columns", "1"),
         ("INTEGER", "righty", "0"),
