@@ -14,7 +14,10 @@ def alerts() -> str:
         "High utilization and a power draw at the limit raise no alert: such a card is at work.\n\n"
         "Periods and limits are [macros](#macros). To set one for a single GPU, add the UUID as context: "
         '`{$NVIDIA.TEMP.MARGIN:"GPU-..."}`.\n\n'
-        "If a GPU is gone, its alerts are resolved, and “GPU lost or missing” is raised.\n"
+        "If a GPU is gone, its alerts are resolved, and “GPU lost or missing” is raised.\n\n"
+        "While the condition of an alert is true, Zabbix raises it again with the next poll. So only alerts that can "
+        "stay open longer than their condition “can be closed by hand”. For the others, acknowledge the problem or, "
+        "from Zabbix 6.2 on, suppress it until a time.\n"
     )
     for alert in ALERTS:
         after = ", ".join(f"“{other.name}”" for other in ALERTS if other.key in alert.depends)
@@ -25,6 +28,7 @@ def alerts() -> str:
             f"- Severity: {alert.severity.lower()}",
             f"- Raised when: `{alert.expression}`",
             *([f"- Resolved when: `{alert.recovery}`"] if alert.recovery else []),
+            *(["- Can be closed by hand"] if alert.closable else []),
             *([f"- Suppressed by: {after}"] if after else []),
             "",
         ]

@@ -45,7 +45,10 @@ class Alert(NamedTuple):
             evaluate only readings that this one has too.
         opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
             "" for where the GPU sits.
-        url: A page that explains it, which the menu of the problem links to; "" for none.
+        url: NVIDIA's page that explains it, which the menu of the problem links to; "" for its heading on the page of
+            `{$NVIDIA.DOCS.URL}`.
+        closable: Whether a person may close it: if it can stay open although its expression is false. Any other would
+            be raised again by the next poll.
         why: What it means.
         action: What the operator should do.
     """
@@ -63,9 +66,11 @@ class Alert(NamedTuple):
     depends: tuple[str, ...] = ()
     opdata: str = ""
     url: str = ""
+    closable: bool = False
 
 
 _XID_PAGE = "https://docs.nvidia.com/deploy/xid-errors/"
+_ROWS_PAGE = "https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/"
 # The recent XID codes without the commas around them.
 _CODES = r'{{ITEM.LASTVALUE1}.regsub("^,(.*),$","\1")}'
 
@@ -355,6 +360,7 @@ ALERTS = (
             "<last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
+        closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks to protect itself.",
         action="Check fans, filters, airflow and room temperature. Until then, lower the power limit: `nvidia-smi -pl "
@@ -381,6 +387,7 @@ ALERTS = (
             ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
+        closable=True,
         opdata="Margin: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks to protect itself. It reports a margin (T.Limit) instead of a "
         "slowdown temperature.",
@@ -401,6 +408,7 @@ ALERTS = (
         ),
         recovery="last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
         depends=("driver",),
+        closable=True,
         opdata="Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
         why="The card requests a fan speed of 0 % although it is hot. NVML reports the requested speed: only the "
         "temperature reveals a blocked fan.",
@@ -458,6 +466,7 @@ ALERTS = (
         event="Row remapping failed",
         expression="last(@gpu.remap_failure)=1",
         depends=("driver",),
+        url=_ROWS_PAGE,
         why="A faulty memory row has no spare row left to replace it.",
         action="Take the card out of service, run NVIDIA's field diagnostics, and replace it.",
     ),
@@ -468,6 +477,7 @@ ALERTS = (
         # Over several polls, and not if it has failed: Zabbix may evaluate “Row remapping failed” a little later.
         expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1 and last(@gpu.remap_failure)=0",
         depends=("driver", "remap_failure"),
+        url=_ROWS_PAGE,
         why="The next GPU reset replaces a faulty memory row.",
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
     ),
@@ -488,6 +498,7 @@ ALERTS = (
         expression="last(@gpu.remapped_uncorrected)>={$NVIDIA.REMAP.MAX}",
         depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
+        url=_ROWS_PAGE,
         why="The card has used all row remappings that NVIDIA allows.",
         action="Replace the card.",
     ),
@@ -524,6 +535,7 @@ ALERTS = (
         ),
         recovery="last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
         depends=("driver",),
+        closable=True,
         opdata="State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
         why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches. If the state is “Not "
         "supported”, the GPU was in a fabric before, and has left it.",
@@ -687,6 +699,7 @@ ALERTS = (
             "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
+        closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks because its memory is hot.",
         action="Check fans, airflow and room temperature.",
@@ -704,6 +717,7 @@ ALERTS = (
             " or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})<{$NVIDIA.TEMP.MEMORY.MAX}-{$NVIDIA.TEMP.HYST}"
         ),
         depends=("driver",),
+        closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The memory is hotter than `{$NVIDIA.TEMP.MEMORY.MAX}`.",
         action="Check fans, airflow and room temperature.",
@@ -755,6 +769,7 @@ ALERTS = (
         ),
         recovery="last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
         depends=("driver",),
+        closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="An idle card lowers the generation of its link. Under load, in states P0 to P2, it must not.",
         action="Run `dmesg | grep -iE 'pcie|aer'`. Check the firmware settings of the host. Reseat the card.",

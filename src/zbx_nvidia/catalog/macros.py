@@ -400,6 +400,12 @@ MACROS = (
         "the cause. 0: none.",
         None,
     ),
+    Macro(
+        "$NVIDIA.DOCS.URL", "",
+        "Address of a copy of docs/ALERTS.md of zbx-nvidia, to which the menu of each GPU problem then links for what "
+        "to do. Empty: no link.",
+        None,
+    ),
     # These must fit the history that Zabbix stores.
     Macro(
         "$NVIDIA.REPEAT.TIME", "1d",

@@ -30,7 +30,7 @@ from zbx_nvidia.template.expressions import (
     or_gone,
     while_present,
 )
-from zbx_nvidia.template.names import GPU_PREFIX, HOST_PREFIX, PREFIXES, TRIGGER_PREFIXES
+from zbx_nvidia.template.names import GPU_PREFIX, HOST_PREFIX, PREFIXES, TRIGGER_PREFIXES, anchor
 
 Tree = dict[str, Any]
 
@@ -284,11 +284,13 @@ class _Builder:
             "name": named["name"],
             "event_name": prefix + expand_in_text(event),
             "opdata": opdata,
-            "url": alert.url,
+            "url_name": "NVIDIA's documentation" if alert.url else "What to do",
+            "url": alert.url or f'{{{{$NVIDIA.DOCS.URL}}.regsub("^(.+)$","\\1#{anchor(alert.name)}")}}',
             "priority": alert.severity,
             # One line: an export adds a line break to a text that has one, and would differ for ever. And macros
             # without braces: Zabbix would put their values in.
             "description": re.sub(r"\{(\$[A-Z.]+)\}", r"\1", f"{alert.why} What to do: {alert.action}"),
+            "manual_close": "YES" if alert.closable else "NO",
             "dependencies": [
                 self._named(other)
                 for other in sorted(

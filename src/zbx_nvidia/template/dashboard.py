@@ -16,6 +16,7 @@ from zbx_nvidia.template.widgets import (
     Fields,
     honeycomb,
     item_pattern,
+    limits_of,
     problems,
     selected,
     thresholds_of,
@@ -70,7 +71,9 @@ _CONSTANT: dict[str, Fields] = {
 
 
 def _name(ref: str) -> str:
-    return BY_REF[ref].name
+    """Names of metrics are unique only among those of a GPU, or of its parts and users."""
+    metric = BY_REF[ref]
+    return {"user": "Users: ", "mig": "MIG: "}.get(metric.entity, "") + metric.name
 
 
 # The headings are short: a tile is an eighth of the screen.
@@ -193,13 +196,13 @@ PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
             "mig.memory_used_percent",
             "mig.gpm_sm",
         ),
-        "Single GPUs": _single(("headroom", "utilization", "memory", "power", "clocks", "fan", "throttling", "codec")),
+        "Single GPUs": _single(("headroom", "utilization", "memory", "power", "clocks", "throttling", "codec", "fan")),
         # Zabbix draws a page at least 1200 px wide: of that, a screen of 390 px shows the first 22 columns.
         "Phone": (
             Widget("problemsbysv", "", "Problems", 0, 0, _NARROW, 3),
             *_tiles(0, 3, _NARROW // 2, 2),
             *(
-                Widget("honeycomb", ref, _name(ref), 0, 9 + 5 * place, _NARROW, 5)
+                Widget("honeycomb", ref, _name(ref), 0, 9 + 4 * place, _NARROW, 4)
                 for place, ref in enumerate(("gpu.present", *_COMBS))
             ),
         ),
@@ -231,7 +234,7 @@ def _widget(widgets: tuple[Widget, ...], place: int, template: str, page: int) -
     widget = widgets[place]
     if widget.kind == "selected":
         (comb,) = (other for other, one in enumerate(widgets) if one[:2] == ("honeycomb", widget.what))
-        fields = selected(_reference(page, comb))
+        fields = selected(_reference(page, comb), widget.what)
     else:
         fields = _fields(widget, template)
     return {
@@ -272,12 +275,11 @@ def _lines(ref: str) -> Fields:
     metric = BY_REF[ref]
     return [
         *(field for line in _sets(ref) for field in line),
-        # What can be below 0, such as a temperature, would be cut off there.
-        *([("STRING", "lefty_min", "0")] if metric.range and metric.range[0] >= 0 else []),
-        *([("STRING", "lefty_max", "100")] if metric.unit == "%" else []),
+        *limits_of(ref),
         ("INTEGER", "legend_lines_mode", "1"),  # as many as it takes, up to
         ("INTEGER", "legend_lines", "8"),
-        ("INTEGER", "legend_columns", "2"),
+        # The name of a MIG instance has its profile, and is cut in half of the width.
+        ("INTEGER", "legend_columns", "2" if metric.entity == "gpu" else "1"),
         ("INTEGER", "righty", "0"),
     ]
 

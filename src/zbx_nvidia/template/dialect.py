@@ -63,6 +63,7 @@ _UNKNOWN: dict[str, dict[str, tuple[str, ...]]] = {
         "template": ("wizard_ready", "readme", "vendor"),
         "rule": ("enabled_lifetime_type",),
         "macro": ("config",),
+        "trigger": ("url_name",),
     },
     "7.0": {"template": ("wizard_ready", "readme"), "macro": ("config",)},
     "7.4": {},
@@ -84,6 +85,9 @@ _WIDGET_ORDER: dict[str, Callable[[Tree], Any]] = {
 _FIELD_ORDER = {"6.0": {"INTEGER": 0, "STRING": 1, "ITEM": 4, "GRAPH_PROTOTYPE": 7}, "7.0": {}}
 # The beginnings of names.
 _FIELDS_UNKNOWN: dict[str, tuple[str, ...]] = {"6.0": ("reference", "thresholds."), "7.0": ()}
+
+# A function of a user macro, which 6.0 does not have: there a problem links to the page without the heading.
+_FUNCTION = re.compile(r"^\{(\{\$[A-Z.]+\})\.regsub\(.*\)\}$")
 
 # The properties that contain child objects, and the kind of these.
 _CHILDREN = {
@@ -145,6 +149,8 @@ def _speak(tree: Tree, kind: str, series: str) -> Tree:
         spoken["filter"] = _filter(tree["filter"])
     if "config" in spoken:
         spoken["config"] = _speak(spoken["config"], "config", series)
+    if kind == "trigger" and own == "6.0" and "url" in spoken:
+        spoken["url"] = _FUNCTION.sub(r"\1", spoken["url"])
     if kind == "widget":
         return _widget(spoken, own)
     if kind == "page":

@@ -144,7 +144,7 @@ WIDGETS: dict[str, tuple[_Widget, ...]] = {
                     "honeycomb", BY_REF[ref].name, place * 36, 6, 36, 6, honeycomb(ref, _LABEL), cells, of_groups=True
                 ),
                 _Widget(
-                    "svggraph", f"{BY_REF[ref].name}: selected cell", place * 36, 12, 36, 4, selected(cells), graph
+                    "svggraph", f"{BY_REF[ref].name}: selected cell", place * 36, 12, 36, 4, selected(cells, ref), graph
                 ),
             )
         ),

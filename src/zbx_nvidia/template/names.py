@@ -1,5 +1,9 @@
 """Prefixes of the names of items, triggers and graphs. The names of the catalog, each unique, follow them."""
 
+from __future__ import annotations
+
+import re
+
 from zbx_nvidia.catalog.entities import ENTITIES
 
 HOST_PREFIX = "NVIDIA: "
@@ -17,3 +21,8 @@ PREFIXES = {
 }
 # Of triggers: whoever is woken by one reads nothing else.
 TRIGGER_PREFIXES = {"host": HOST_PREFIX, "gpu": "GPU {#INDEX} {#MODEL} [{#SHORT}]: "}
+
+
+def anchor(heading: str) -> str:
+    """What leads to a heading of docs/*.md, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

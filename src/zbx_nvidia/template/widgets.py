@@ -77,17 +77,26 @@ def problems() -> Fields:
     ]
 
 
-def selected(reference: str) -> Fields:
+def limits_of(ref: str) -> Fields:
+    """The ends of the axis of a graph. What can be below 0, such as a temperature, would be cut off there."""
+    metric = BY_REF[ref]
+    lower: Fields = [("STRING", "lefty_min", "0")] if metric.range and metric.range[0] >= 0 else []
+    return [*lower, *([("STRING", "lefty_max", "100")] if metric.unit == "%" else [])]
+
+
+def selected(reference: str, ref: str) -> Fields:
     """The graph of the item of a cell that was clicked.
 
     Args:
         reference: That of the honeycomb.
+        ref: The metric of its cells.
     """
     return [
         ("INTEGER", "ds.0.dataset_type", "0"),
         ("STRING", "ds.0.itemids.0._reference", f"{reference}._itemid"),
         ("STRING", "ds.0.color.0", COLORS[0]),
         ("INTEGER", "ds.0.fill", "3"),
+        *limits_of(ref),
         ("INTEGER", "legend_lines", "1"),
         ("INTEGER", "legend_columns", "1"),
         ("INTEGER", "righty", "0"),

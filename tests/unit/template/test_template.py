@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from tests.unit.template.files import exported, template_text
+from tests.unit.test_docs import anchors
 from zbx_nvidia.catalog import status
+from zbx_nvidia.catalog.alerts import ALERTS
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
 from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
@@ -22,7 +24,7 @@ from zbx_nvidia.collector.document import Collection, Gpu, Part, build
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, render
 from zbx_nvidia.template.build import override_pattern
-from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES, TRIGGER_PREFIXES
+from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES, TRIGGER_PREFIXES, anchor
 
 ROOT = Path(__file__).parents[3]
 COMBINATIONS = [(series, variant) for series in SERIES for variant in VARIANTS]
@@ -321,6 +323,30 @@ def test_widgets_show_gpus_and_not_their_parts(export: dict[str, Any]) -> None:
             hit = fnmatch.fnmatchcase(name, pattern.replace("]", "[]]"))
             means = {"GPU *]": "gpu", "GPU 0 *]": "gpu", "User *": "user", "GPU * MIG *": "mig"}
             assert hit == (means.get(pattern.partition(": ")[0]) == entity), f"{pattern}: {name}"
+
+
+def test_a_problem_links_to_its_heading_or_to_nvidia(export: dict[str, Any]) -> None:
+    """Without an address in the macro Zabbix shows no link. Only from 7.0 on it can add the heading."""
+    headings = anchors(ROOT / "docs" / "ALERTS.md")
+    assert set(headings) >= {anchor(alert.name) for alert in ALERTS}
+    for trigger in triggers(export):
+        url = trigger["url"]
+        if export["version"] == "6.0":
+            assert "url_name" not in trigger
+            assert url == "{$NVIDIA.DOCS.URL}" or url.startswith("https://docs.nvidia.com/")
+        elif match := re.fullmatch(r'\{\{\$NVIDIA\.DOCS\.URL\}\.regsub\("\^\(\.\+\)\$","\\1#(.+)"\)\}', url):
+            assert match[1] in headings
+            assert trigger["url_name"] == "What to do"
+        else:
+            assert url.startswith("https://docs.nvidia.com/")
+            assert trigger["url_name"] == "NVIDIA's documentation"
+
+
+def test_what_can_stay_open_by_itself_can_be_closed(export: dict[str, Any]) -> None:
+    closable = {trigger["name"].rpartition("]: ")[2] for trigger in triggers(export) if "manual_close" in trigger}
+    assert closable == {alert.name for alert in ALERTS if alert.closable}
+    # The others end as soon as their expression is false: Zabbix would raise one that is closed earlier again.
+    assert all(alert.recovery for alert in ALERTS if alert.closable)
 
 
 def test_unknown_series_and_variant_are_refused() -> None:
