@@ -37,9 +37,10 @@ def frozen(document: dict[str, Any]) -> str:
         for row in kind:
             row["{#VERSION}"] = "VERSION"
             # Whether a PID of the profile is also one of this machine is chance.
-            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "")
+            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "").replace(",job,", ",")
     for gpu in fixed.get("gpus", {}).values():
-        gpu.pop("process_oldest", None)
+        for key in ("process_oldest", "job", "job_since"):
+            gpu.pop(key, None)
         for process in gpu.get("process_list", []):
             for key in ("user", "container", "job"):
                 process.pop(key, None)
