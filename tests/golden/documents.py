@@ -39,8 +39,9 @@ def frozen(document: dict[str, Any]) -> str:
             # Whether a PID of the profile is also one of this machine is chance.
             row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "").replace(",job,", ",")
     for gpu in fixed.get("gpus", {}).values():
-        for key in ("process_oldest", "job", "job_since"):
-            gpu.pop(key, None)
+        gpu.pop("process_oldest", None)
+        if "process_list" in gpu:
+            gpu |= {"job": "", "job_since": 0}
         for process in gpu.get("process_list", []):
             for key in ("user", "container", "job"):
                 process.pop(key, None)
