@@ -146,7 +146,7 @@ METRICS = (
     ),
     Row(
         "Processes",
-        ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "user.memory", "user.gpus"),
+        ("gpu.processes", "gpu.process_oldest", "gpu.process_list", "gpu.job", "user.memory", "user.gpus"),
         "Names without arguments by default: arguments can hold secrets.",
     ),
     Row(
@@ -294,7 +294,7 @@ ALERTS = (
     Row("Driver, VBIOS differs from the fleet", ("driver_version", "vbios", "mig_expected", "power_expected")),
     Row("Clocks below minimum", (), "An idle card is below any minimum. For a card at work, see `stall`."),
     Row("vGPU license", ("license",)),
-    Row("Idle or stalled, old processes", ("idle", "stall", "abandoned", "old_process")),
+    Row("Idle or stalled, old processes", ("idle", "job_idle", "stall", "abandoned", "old_process")),
 )
 
 

@@ -20,6 +20,7 @@ from zbx_nvidia.catalog.metrics import GROUPS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.cli.exits import meanings
 from zbx_nvidia.cli.main import COMMANDS, main
+from zbx_nvidia.collector import job
 from zbx_nvidia.collector.main import USAGE
 from zbx_nvidia.collector.resident import config
 from zbx_nvidia.doctor.run import CHECKS
@@ -38,7 +39,9 @@ def contracts() -> dict[str, Any]:
         "commands": {name: _command(name) for name in sorted(COMMANDS)},
         "agent": sorted(set(re.findall(r"--[a-z]+|(?<=zbx-nvidia-agent )[a-z|]+", USAGE))),
         "configuration": sorted(key[0] for key in config.KEYS),
-        "paths": sorted(map(str, (config.PATH, record.PATH, paths.UNIT, paths.SYSUSERS, paths.RUNTIME, paths.PROGRAM))),
+        "paths": sorted(
+            map(str, (config.PATH, record.PATH, paths.UNIT, paths.SYSUSERS, paths.RUNTIME, paths.PROGRAM, job.OWN))
+        ),
         "keys": sorted([DOCUMENT, LINKS_DOCUMENT, *(metric.item_key for metric in METRICS)]),
         "sections": {entity.section: [entity.name, entity.document] for entity in ENTITIES},
         "alerts": sorted(f"{alert.entity}.{alert.key}" for alert in ALERTS),

@@ -37,9 +37,11 @@ def frozen(document: dict[str, Any]) -> str:
         for row in kind:
             row["{#VERSION}"] = "VERSION"
             # Whether a PID of the profile is also one of this machine is chance.
-            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "")
+            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "").replace(",job,", ",")
     for gpu in fixed.get("gpus", {}).values():
         gpu.pop("process_oldest", None)
+        if "process_list" in gpu:
+            gpu |= {"job": "", "job_since": 0}
         for process in gpu.get("process_list", []):
             for key in ("user", "container", "job"):
                 process.pop(key, None)

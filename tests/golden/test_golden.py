@@ -376,7 +376,7 @@ DIVISORS = {"W": 1000, "J": 1000}  # mW, mJ
 FACTORS = {"Hz": 1_000_000}  # MHz
 NANO, MICRO = 1_000_000_000, 1_000_000
 # Numbers in NVML; the golden documents are read by a person. And what /proc says: chance, on this machine.
-WORDS = {"architecture", "brand", "process_oldest"}
+WORDS = {"architecture", "brand", "process_oldest", "job", "job_since"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -479,7 +479,7 @@ def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFa
                 served.add(reader)
         assert not served & lacks, f"{served & lacks} are there and lacking"
         # Whether /proc shows a PID of the profile is chance.
-        known = served | lacks | {"process_oldest"}
+        known = served | lacks | {"process_oldest", "job"}
         assert known == {*GPU_READERS, *SAMPLED_READERS}, "neither there nor lacking"
 
 

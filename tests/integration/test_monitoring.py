@@ -390,6 +390,7 @@ class Fault(NamedTuple):
         processes: What it shows of each process on that GPU.
         machine: What it shows of the machine.
         log: What the kernel says.
+        job: Whether a job is written down that has that GPU.
         macros: Host macros that the case needs.
         gpu_macros: Macros with that GPU's UUID as context.
         program: What the agent runs instead of the collector, if not the collector itself.
@@ -402,6 +403,7 @@ class Fault(NamedTuple):
     processes: dict[str, object] = {}  # noqa: RUF012  read only
     machine: dict[str, object] = {}  # noqa: RUF012  read only
     log: str = ""
+    job: bool = False
     macros: dict[str, str] = {}  # noqa: RUF012  read only
     gpu_macros: dict[str, str] = {}  # noqa: RUF012  read only
     program: str = ""
@@ -516,6 +518,7 @@ FAULTS = {
         gpu={"utilization_gpu": 0, "memory_used": 40_000_000_000},
         gpu_macros={"$NVIDIA.IDLE.ALARM": "1"},
     ),
+    "job_idle": Fault("gpu-server", gpu={"utilization_gpu": 0}, job=True, gpu_macros={"$NVIDIA.JOB.IDLE.ALARM": "1"}),
     "abandoned": Fault(
         "gpu-server",
         gpu={"memory_used": 40_000_000_000},
@@ -619,6 +622,20 @@ def say_as_kernel(stack: Any, host: str, message: str) -> None:
 
 
 @contextlib.contextmanager
+def held(stack: Any, host: str, gpu: int, *, wanted: bool) -> Iterator[None]:
+    """As jobstats writes it."""
+    if not wanted:
+        yield
+        return
+    path = f"/run/gpustat/{gpu}"
+    stack.exec(host, "sh", "-c", f"mkdir -p -m 755 /run/gpustat && echo 4711 0 >{path}", user="root")
+    try:
+        yield
+    finally:
+        stack.exec(host, "rm", path, user="root")
+
+
+@contextlib.contextmanager
 def silence(stack: Any, host: str, *, wanted: bool) -> Iterator[None]:
     container = f"{stack.project}-{host}-1"
     if wanted:
@@ -640,6 +657,7 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             undo.enter_context(host_macros(stack, fault.host, macros))
             undo.enter_context(other_program(stack, fault.host, fault.program))
             say_as_kernel(stack, fault.host, fault.log)
+            undo.enter_context(held(stack, fault.host, gpu, wanted=fault.job))
             undo.enter_context(silence(stack, fault.host, wanted=fault.silence))
             if fault.gpu or fault.machine:
                 undo.callback(to_base, stack, fault.host)

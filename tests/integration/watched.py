@@ -58,6 +58,7 @@ QUICK = {
             "THROTTLE.SW",
             "PCIE",
             "IDLE",
+            "JOB.IDLE",
             "STALL",
             "ABANDONED",
             "LICENSE",

@@ -852,6 +852,21 @@ ALERTS = (
         action="Run `nvidia-smi` to find the process. Ask its user, or end it.",
     ),
     Alert(
+        entity="gpu", key="job_idle", severity=INFO, scope="capacity",
+        name="Held by a job, but idle",
+        event="Held by the job {?last(@gpu.job)}, but no work for {$NVIDIA.JOB.IDLE.PERIOD}",
+        expression=(
+            "{$NVIDIA.JOB.IDLE.ALARM}=1 and last(@gpu.job_since)>0"
+            " and last(@timestamp)-last(@gpu.job_since)>={$NVIDIA.JOB.IDLE.PERIOD}"
+            " and max(@gpu.utilization,{$NVIDIA.JOB.IDLE.PERIOD})=0"
+            " and last(@gpu.utilization,#1:now-{$NVIDIA.JOB.IDLE.PERIOD})=0"
+        ),
+        depends=("driver",),
+        opdata="Held since: {ITEM.LASTVALUE1}",
+        why="A job got the GPU, but does not use it. Others wait for it.",
+        action="Ask the user of the job, or cancel it.",
+    ),
+    Alert(
         entity="gpu", key="stall", severity=INFO, scope="capacity",
         name="High utilization, but low power draw",
         event="{ITEM.LASTVALUE1} utilization at {ITEM.LASTVALUE2} of the power limit for {$NVIDIA.STALL.PERIOD}",

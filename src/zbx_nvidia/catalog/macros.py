@@ -140,6 +140,17 @@ MACROS = (
         Field(ALARMS, "Time until a GPU counts as idle", TIME),
     ),
     Macro(
+        "$NVIDIA.JOB.IDLE.ALARM", "0",
+        "Whether a GPU raises an alert if a job holds it, but it does no work. 1: yes. 0: no.",
+        Field(ALARMS, "Alert on idle GPUs that a job holds", SWITCH),
+    ),
+    Macro(
+        "$NVIDIA.JOB.IDLE.PERIOD", "1h",
+        "How long a job must hold a GPU that does no work before an alert is raised. Only if "
+        "{$NVIDIA.JOB.IDLE.ALARM} is 1.",
+        Field(ALARMS, "Time until a GPU that a job holds counts as idle", TIME),
+    ),
+    Macro(
         "$NVIDIA.STALL.ALARM", "0",
         "Whether a GPU raises an alert if its utilization is high, but its power draw is low: its work may hang. "
         "1: yes. 0: no.",

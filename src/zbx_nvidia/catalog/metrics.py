@@ -96,6 +96,7 @@ GROUPS = (
     Group("mig", "memory", "MIG", "MIG instances"),
     Group("vgpu", "virtualization", "vGPU", "vGPUs on their host, the license in their guest"),
     Group("processes", "processes", "Processes", "number of processes, and age of the oldest"),
+    Group("jobs", "processes", "Jobs", "the jobs that hold a GPU; the alert “Held by a job, but idle” needs them"),
     Group(
         "details",
         "configuration",
@@ -1075,6 +1076,18 @@ GPU_METRICS = (
         "user, Slurm job, pod, container or service, MIG GPU instance. Arguments only if the service is configured "
         "for them. Resident mode adds the usage of SM, memory controller, encoder and decoder since the last reading, "
         "in %.",
+    ),
+    Metric(
+        key="job", name="Job", kind=CHAR, group="jobs", reader="job", field="jobs",
+        call="nvmlDeviceGetComputeRunningProcesses_v3",
+        text="Jobs that hold the card, each with its ID, name and user as far as known: what the prolog of Slurm has "
+        "written, Slurm jobs and pods that have a process on the card, and jobs under `zbx-nvidia run`. Empty if there "
+        "is none.",
+    ),
+    Metric(
+        key="job_since", name="Held since", kind=UNSIGNED, unit="unixtime", group="jobs", reader="job", field="since",
+        call="nvmlDeviceGetComputeRunningProcesses_v3",
+        text="When the oldest of these jobs got the card. 0 if there is none.",
     ),
     # -- sessions --------------------------------------------------------------------------------------------------
     *(

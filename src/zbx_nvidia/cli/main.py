@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "zbx_nvidia.cli.check:check",
     "run": "zbx_nvidia.cli.run:run",
     "runs": "zbx_nvidia.cli.runs:runs",
+    "job": "zbx_nvidia.cli.job:job",
     "install-agent": "zbx_nvidia.cli.host:install_agent",
     "uninstall-agent": "zbx_nvidia.cli.host:uninstall_agent",
     "install-template": "zbx_nvidia.cli.templates:install_template",

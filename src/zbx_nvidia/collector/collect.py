@@ -17,6 +17,7 @@ from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_R
 from zbx_nvidia.catalog.status import NO_PERMISSION
 from zbx_nvidia.collector import sleeping
 from zbx_nvidia.collector.document import Gpu, Part, Problem
+from zbx_nvidia.collector.job import MAP as JOB_MAP
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
 from zbx_nvidia.collector.ranges import let_in
@@ -56,7 +57,8 @@ _ROWS = {metric.key: metric for metric in (*GPU_METRICS, *BUFFERED_METRICS)}
 _STATES = frozenset(
     metric.reader
     for metric in _ROWS.values()
-    if metric.reader not in _SAYS_NOTHING and metric.group not in {"modes", "processes", "process_list", "sessions"}
+    if metric.reader not in _SAYS_NOTHING
+    and metric.group not in {"modes", "processes", "process_list", "jobs", "sessions"}
 )
 _PART_ROWS = {entity.name: {metric.key: metric for metric in entity.metrics} for entity in ENTITIES}
 _PART_METRICS = {
@@ -174,13 +176,21 @@ def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ..
     return gpu._replace(parts={**gpu.parts, "mig": change(gpu.parts["mig"])})
 
 
-def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: bool = False, parts: bool = True) -> Gpu:
+def read_gpu(
+    index: int,
+    readers: tuple[str, ...] = GPU_READERS,
+    *,
+    arguments: bool = False,
+    job_map: str = JOB_MAP,
+    parts: bool = True,
+) -> Gpu:
     """Read one GPU.
 
     Args:
         index: Its place in the driver's order.
         readers: What is read of the GPU itself.
         arguments: Whether to include the arguments of the programs that use it.
+        job_map: As of `Listing`.
         parts: Whether to read its parts: fans, MIG instances, vGPUs.
 
     Returns:
@@ -192,7 +202,7 @@ def read_gpu(index: int, readers: tuple[str, ...] = GPU_READERS, *, arguments: b
     alive = False
     try:
         device = Device(index)
-        listing = Listing(device, arguments=arguments)
+        listing = Listing(device, arguments=arguments, job_map=job_map)
         for reader in readers:
             try:
                 values = getattr(listing if reader in _LISTING else device, reader)()
@@ -235,8 +245,9 @@ def sick(index: int, error: Exception) -> Gpu:
 
 
 def uids_of(gpu: Gpu) -> set[int]:
-    """Whose its processes are."""
-    return {entry["uid"] for entry in gpu.readings.get("process_list", ()) if "uid" in entry}
+    """Whose its processes and jobs are."""
+    known = (*gpu.readings.get("process_list", ()), *gpu.readings.get("job", ()))
+    return {entry["uid"] for entry in known if "uid" in entry}
 
 
 def read_links(index: int) -> Gpu:
@@ -298,7 +309,7 @@ def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN40
 # What is not to be had in one look.
 _NEEDS_MORE_LOOKS = tuple(reader for reader in SAMPLED_READERS if reader not in BUFFERED_READERS)
 # Readers that need more than the driver.
-_LISTING = frozenset({"process_list", "process_oldest"})
+_LISTING = frozenset({"process_list", "process_oldest", "job"})
 # What the rows of its links need to know of a GPU.
 _LINK_IDENTITY = ("uuid", "name")
 

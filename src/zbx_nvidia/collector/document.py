@@ -27,6 +27,7 @@ _ANSWERS = (OK, RELEASED, HOST_BUSY)
 ASLEEP = "asleep"  # the state of a GPU that was not read, so that it is not woken
 _GONE = frozenset({"lost", "refused"})
 # Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
+_OF_PROC = frozenset({"uid", "age", "started"})  # of an entry of a process list: for what follows from it
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
 _HELD = 10  # % of a GPU's memory: above it somebody holds the GPU (the default of {$NVIDIA.IDLE.MEMORY})
@@ -191,13 +192,15 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
     shown_gpus = [gpu for gpu in gpus if gpu.state == "ok" or (gpu.state == ASLEEP and "uuid" in gpu.readings)]
     document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in shown_gpus]}
     listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
-    shown = {id(entry) for entry in sorted(listed, key=_memory, reverse=True)[:MAX_PROCESSES]}
+    shown = {id(entry) for entry in sorted(listed, key=memory, reverse=True)[:MAX_PROCESSES]}
     for gpu in shown_gpus:
         readings = document["gpus"][gpu.readings["uuid"]] = dict(gpu.readings)
         if "process_list" in readings:
             readings["process_list"] = [
                 _entry(entry, found.users) for entry in gpu.readings["process_list"] if id(entry) in shown
             ]
+        if "job" in readings:
+            readings["job"] = cut("; ".join(_job(job, found.users) for job in gpu.readings["job"]))
     users = _users(healthy, found.users)
     for entity in ENTITIES:
         if entity.document == DOCUMENT:
@@ -325,7 +328,7 @@ def _sums(held: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
     # In part it would be too low: a divided GPU does not say it of its processes.
     used = {"utilization": sum(entry["utilization"] for entry in entries)} if all(map(_tells, entries)) else {}
     return {
-        "memory": sum(map(_memory, entries)),
+        "memory": sum(map(memory, entries)),
         "processes": len(entries),
         "gpus": len({gpu for gpu, _ in held}),
         **used,
@@ -345,14 +348,21 @@ def _user(entry: dict[str, Any], names: dict[int, str]) -> str:
     )
 
 
-def _memory(entry: dict[str, Any]) -> int:
+def memory(entry: dict[str, Any]) -> int:
+    """What a process holds of a GPU, in B, as far as it is known."""
     return int(entry.get("memory", 0))
 
 
 def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     """An entry of a process list as the document has it."""
     user = {"user": _user(entry, names)} if "uid" in entry else {}
-    return {**{key: value for key, value in entry.items() if key not in {"uid", "age"}}, **user}
+    return {**{key: value for key, value in entry.items() if key not in _OF_PROC}, **user}
+
+
+def _job(job: dict[str, Any], names: dict[int, str]) -> str:
+    """A job in words: `4711 training (alice)`."""
+    user = f"({_user(job, names)})" if "uid" in job else ""
+    return " ".join(filter(None, (job.get("id"), job.get("name"), user)))
 
 
 def cut(text: str) -> str:

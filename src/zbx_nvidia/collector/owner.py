@@ -88,12 +88,13 @@ def _job(parts: list[str]) -> str | None:
         return None
     for part in top[1:3]:  # v1 has the user between
         name = part.removeprefix("job_")
-        if (part != name and name.isdigit()) or _is_sluid(name):
+        if (part != name and name.isdigit()) or is_sluid(name):
             return name
     return None
 
 
-def _is_sluid(name: str) -> bool:
+def is_sluid(name: str) -> bool:
+    """Whether it can be the name of a job by Slurm from 26.05 on."""
     return len(name) == _SLUID and name[0] == "s" and _BASE_32.issuperset(name[1:].upper())
 
 

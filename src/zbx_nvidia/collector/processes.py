@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from zbx_nvidia.collector import job
 from zbx_nvidia.collector.owner import owner
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, NotNow, NvmlError
@@ -41,10 +43,12 @@ class Listing:
     Args:
         device: The card.
         arguments: Whether to include the arguments of programs.
+        job_map: Directory in which another tool writes which job has which GPU.
     """
 
-    def __init__(self, device: Device, *, arguments: bool = False) -> None:
+    def __init__(self, device: Device, *, arguments: bool = False, job_map: str = job.MAP) -> None:
         self._device = device
+        self._job_map = job_map
         self._arguments = arguments
         self._entries: list[dict[str, Any]] | None = None
         self._local = True
@@ -62,10 +66,28 @@ class Listing:
         entries = self.process_list()
         ages = [entry["age"] for entry in entries if "age" in entry]
         if entries and not ages:
-            if not self._local or not _shows_others():
-                raise Absent(0, "/proc does not show the processes")
-            raise NotNow(0, "/proc does not show these processes")
+            self._unseen()
         return max(ages, default=0)
+
+    def job(self) -> job.Held:
+        """The jobs that hold the card."""
+        entries = self.process_list()
+        found = job.held(entries, job.written((job.OWN, self._job_map)), self._names())
+        if not found and entries and not any("uid" in entry for entry in entries):
+            self._unseen()
+        return job.Held(found, min((one["since"] for one in found), default=0))
+
+    def _names(self) -> set[str]:
+        """How files may call the card, or an instance of it."""
+        names = {str(self._device.index()), self._device.uuid()}
+        with contextlib.suppress(NvmlError):
+            names.update(instance.uuid() for instance in self._device.mig_instances())
+        return names
+
+    def _unseen(self) -> NoReturn:
+        if not self._local or not job.shows_others():
+            raise Absent(0, "/proc does not show the processes")
+        raise NotNow(0, "/proc does not show these processes")
 
 
 def _driver_version() -> str:
@@ -84,15 +106,6 @@ def visible(driver_version: str, folder: str = PROC) -> bool:
     if branch.isdigit() and int(branch) >= _NAMESPACED:
         return True
     return sees_every_process(folder)
-
-
-def _shows_others(folder: str = PROC) -> bool:
-    """Whether /proc shows the processes of other users at all (hidepid)."""
-    try:
-        with open(f"{folder}/1/stat", "rb"):
-            return True
-    except OSError:
-        return False
 
 
 def sees_every_process(folder: str = PROC) -> bool:
@@ -114,7 +127,7 @@ def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bo
 
     Returns:
         `pid`, `type`, and as far as known `name`, `arguments`, `memory` in B, `mig` (GPU instance), `ci` (its compute
-        instance), `uid`, what `owner` finds, and `age` in s.
+        instance), `uid`, what `owner` finds, `age` in s, and `started` (Unix time).
     """
     entry: dict[str, Any] = {"pid": process.pid, "type": process.kind}
     with contextlib.suppress(NvmlError):
@@ -147,8 +160,10 @@ def _of_proc(folder: str) -> dict[str, Any]:
     """What /proc has of a process; nothing when it has ended, or is hidden from us (hidepid)."""
     found: dict[str, Any] = {}
     try:
-        found["uid"] = os.stat(folder).st_uid
-        found["age"] = max(0, round(proc.age(folder)))
+        found["uid"] = job.user_of(folder)
+        age = proc.age(folder)
+        found["age"] = max(0, round(age))
+        found["started"] = round(time.time() - age)
         with open(f"{folder}/cgroup", encoding="utf-8", errors="replace") as file:
             found.update(owner(file.read()))
     except (OSError, ValueError, IndexError):

@@ -25,6 +25,13 @@ def read(path: "str | os.PathLike[str]", limit: int = LARGEST, *, links: bool = 
     Raises:
         OSError: It cannot be read, is not a regular file, or is too large.
     """
+    return read_with(path, limit, links=links, tail=tail)[0]
+
+
+def read_with(
+    path: "str | os.PathLike[str]", limit: int = LARGEST, *, links: bool = False, tail: int = 0
+) -> "tuple[bytes, os.stat_result]":
+    """The same, with what the kernel knows of the file that was read: its owner, mode and times."""
     name = os.fspath(path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if links else os.O_NOFOLLOW)
     descriptor = os.open(name, flags)
@@ -36,7 +43,7 @@ def read(path: "str | os.PathLike[str]", limit: int = LARGEST, *, links: bool = 
             raise OSError(errno.EINVAL, "not a regular file", name)
         if tail:
             os.lseek(descriptor, max(0, about.st_size - tail), os.SEEK_SET)
-        return _all(descriptor, tail or limit, name, cut=bool(tail))
+        return _all(descriptor, tail or limit, name, cut=bool(tail)), about
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,7 @@ from typing import Any
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, Group
 from zbx_nvidia.catalog.sampled import SAMPLED_METRICS
-from zbx_nvidia.collector.document import MAX_ERRORS, Problem, cut
+from zbx_nvidia.collector.document import MAX_ERRORS, MAX_PROCESSES, Problem, cut, memory
 
 # Bytes that an agent takes, by the way it reads the document: a file (agents before 7.0, and from 7.0 on), or what a
 # UserParameter prints (before 7.0; from 7.0 on it is as much as of a file). The document itself is not stored.
@@ -33,6 +33,7 @@ KEPT = (
     "mig",
     "vgpu",
     "processes",
+    "jobs",
     "clocks",
     "modes",
     "peaks",
@@ -49,14 +50,17 @@ _ORDER = (
 def render(document: dict[str, Any], limit: int = PRINTED_LIMIT - 1) -> str:
     """The document as compact ASCII.
 
-    Where it would not fit, whole groups of metrics are left out, the last of `KEPT` first; `collector.errors` and
-    `collector.left_out` say which.
+    Where it would not fit, fewer processes are listed. If that does not suffice, whole groups of metrics are left out,
+    the last of `KEPT` first; `collector.errors` and `collector.left_out` say which.
 
     Args:
         document: As `build` makes it.
         limit: How many bytes it may have.
     """
     text = _text(document)
+    if len(text) > limit:
+        _shorten(document)
+        text = _text(document)
     for group in reversed(_ORDER):
         if len(text) <= limit:
             break
@@ -67,6 +71,14 @@ def render(document: dict[str, Any], limit: int = PRINTED_LIMIT - 1) -> str:
 
 def _text(document: dict[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _shorten(document: dict[str, Any]) -> None:
+    """Keep half of the listed processes, the largest: eight divided GPUs, busy to the last instance, fit so."""
+    lists = [readings["process_list"] for readings in document.get("gpus", {}).values() if "process_list" in readings]
+    kept = sorted((entry for entries in lists for entry in entries), key=memory, reverse=True)[: MAX_PROCESSES // 2]
+    for entries in lists:
+        entries[:] = [entry for entry in entries if any(entry is one for one in kept)]
 
 
 def _shed(document: dict[str, Any], group: Group) -> None:

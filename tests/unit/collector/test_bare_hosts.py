@@ -60,7 +60,7 @@ WORKER = """
 import os, threading
 {change}
 from zbx_nvidia.collector.resident.worker import main
-main(0.0, 60.0, 0.0, 0.0, 0.0, 0.0)
+main("/run/gpustat", 0.0, 60.0, 0.0, 0.0, 0.0, 0.0)
 """
 
 

@@ -127,6 +127,7 @@ def test_what_proc_tells(tmp_path: Path) -> None:
     started = before / 2  # however young the machine is
     start = int(started * os.sysconf("SC_CLK_TCK"))
     (folder / "stat").write_text(f"77 (a) b (c) S {' '.join(['1'] * 18)} {start} 0 0\n")
+    (folder / "status").write_text(f"Name:\tx\nUid:\t{os.getuid()}\t{os.getuid()}\t0\t0\n")
     (folder / "cgroup").write_text(f"0::/docker-{CONTAINER}.scope\n")
     entry = processes.describe(Process(77, "C", None, None), local=True, folder=str(tmp_path))
     assert entry["uid"] == os.getuid()

@@ -18,6 +18,7 @@ PACKAGE = Path(zbx_nvidia.__file__).parent
 # Every other read, and why nobody but root, the kernel or the reader can have written the file.
 OTHERS = {
     "cli/show.py": "what the user of the command names, which may be a pipe",
+    "collector/job.py": "the kernel; files by the function for those of others",
     "collector/lock.py": "the kernel",
     "collector/processes.py": "the kernel",
     "collector/resident/config.py": "/etc/zbx-nvidia, or what the user of the command names",

@@ -191,6 +191,7 @@ def golden_documents() -> list[dict[str, Any]]:
     process = {"pid": 4711, "type": "C", "memory": 1, "uid": 0, "age": 5, "utilization": 7}
     sampled = {metric.key: 0 for metric in SAMPLED_METRICS}
     readings = {"uuid": "GPU-0", "asleep": 0, "process_oldest": 5, "process_list": [process], **sampled}
+    readings |= {"job": [{"id": "4711", "since": 5}], "job_since": 5}
     instance = Part({"{#MIG}": "MIG-0"}, {metric.key: 0 for metric in GPM_METRICS}, ())
     gpu = Gpu(0, "ok", readings, {"mig": (instance,)}, (), ())
     logged = {

@@ -13,7 +13,7 @@ PATH = "/etc/zbx-nvidia/agent.conf"
 DAY = 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _WORDS = {"yes": True, "no": False}
-_PATHS = {"document", "kernel_log"}
+_PATHS = {"document", "kernel_log", "job_map"}
 _NONE = "no"  # where there need be no path
 
 
@@ -96,6 +96,11 @@ KEYS = (
         "arguments", "no", None, 0, False,
         "Whether the list of processes includes their arguments, which can hold secrets: yes or no.",
     ),
+    Key(
+        "job_map", "/run/gpustat", None, 0, False,
+        "Directory in which another tool writes which job has which GPU: jobstats, or the prolog for dcgm-exporter. "
+        "Only root may be able to write there.",
+    ),
 )  # fmt: skip
 
 
@@ -116,6 +121,7 @@ class Config(NamedTuple):
     kernel_log: str
     large: bool
     arguments: bool
+    job_map: str
 
 
 def load(path: str | None, *, large: bool = False) -> Config:
@@ -242,7 +248,8 @@ def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
     return text
 
 
-def worker_arguments(config: Config) -> tuple[float, ...]:
+def worker_arguments(config: Config) -> tuple[str | float, ...]:
     """The arguments of the worker's `main`, in their order."""
     horizon = config.window + config.interval
-    return (config.samples, horizon, config.pcie, float(config.gpm), float(config.xid), float(config.arguments))
+    flags = (float(config.gpm), float(config.xid), float(config.arguments))
+    return (config.job_map, config.samples, horizon, config.pcie, *flags)

@@ -19,7 +19,7 @@ class WorkerStarted(NamedTuple):
         arguments: With which it was started, as of `worker_arguments`.
     """
 
-    arguments: tuple[float, ...]
+    arguments: tuple[str | float, ...]
 
 
 class WorkerBlocked(NamedTuple):
@@ -115,7 +115,7 @@ Event = (
 class StartWorker(NamedTuple):
     """Start a worker; an event says how that went."""
 
-    arguments: tuple[float, ...]
+    arguments: tuple[str | float, ...]
 
 
 class EndWorker(NamedTuple):

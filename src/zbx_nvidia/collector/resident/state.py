@@ -86,7 +86,7 @@ class ServiceState:
         self._config = config
         self._xids = XidTracker(config, wall)
         self._actions: list[Action] = []
-        self._arguments: tuple[float, ...] | None = None  # those of the worker that runs; None while there is none
+        self._arguments: tuple[str | float, ...] | None = None  # of the worker that runs; None while there is none
         self._ready = False  # the worker has NVML open
         self._ending = False  # the worker was asked to end
         self._start_at: float | None = 0.0  # when a worker is to be started
@@ -340,7 +340,7 @@ class ServiceState:
 
     # -- the worker --------------------------------------------------------------------------------------------------
 
-    def _on_started(self, now: float, arguments: tuple[float, ...]) -> None:
+    def _on_started(self, now: float, arguments: tuple[str | float, ...]) -> None:
         self._arguments = arguments
         self._blocked_since = None
         self._ready = self._ending = False

@@ -62,11 +62,12 @@ _RETRY = 600.0  # s until a user without a name is looked up again: the director
 
 
 def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
-    samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
+    job_map: str, samples: float, horizon: float, pcie: float, gpm: float, xid: float, arguments: float
 ) -> NoReturn:
     """Read whenever asked, until nobody asks any more. Never returns.
 
     Args:
+        job_map: Directory in which another tool writes which job has which GPU.
         samples: Time between two samples, in s; 0 for none.
         horizon: What peaks and means look back on, in s.
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
@@ -86,7 +87,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
         # RuntimeError: the limit of processes is reached. It is tried again in each round; the other GPUs go on.
         with contextlib.suppress(RuntimeError):
             if index not in readers:
-                reader = Reader(index, sender, samples, horizon, pcie, gpm, arguments)
+                reader = Reader(index, sender, samples, horizon, pcie, gpm, arguments, job_map)
                 reader.start()
                 readers[index] = reader
             if xid and index not in watchers:
@@ -163,15 +164,25 @@ class Reader(threading.Thread):
         pcie: As of `main`.
         gpm: As of `main`.
         arguments: As of `main`.
+        job_map: As of `main`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as of `main`
-        self, index: int, sender: Sender, samples: float, horizon: float, pcie: float, gpm: float, arguments: float
+        self,
+        index: int,
+        sender: Sender,
+        samples: float,
+        horizon: float,
+        pcie: float,
+        gpm: float,
+        arguments: float,
+        job_map: str,
     ) -> None:
         super().__init__(daemon=True)
         self._index = index
         self._sender = sender
         self._arguments = bool(arguments)
+        self._job_map = job_map
         self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
         wanted = tuple(reader for readers, _ in self._every for reader in readers)
         self._sampler = Sampler(index, horizon, wanted)
@@ -240,7 +251,7 @@ class Reader(threading.Thread):
 
     def _read(self) -> Gpu:
         try:
-            gpu = read_gpu(self._index, arguments=self._arguments)
+            gpu = read_gpu(self._index, arguments=self._arguments, job_map=self._job_map)
         except Exception as error:  # noqa: BLE001  a fault in reading one GPU must not silence the others
             gpu = sick(self._index, error)
         self.uids = uids_of(gpu)
@@ -341,4 +352,4 @@ def start(arguments: list[str]) -> NoReturn:
     """What the supervisor runs, with the arguments of `main`."""
     # Ctrl-C is for the supervisor: it must not end a call into the driver.
     os.setsid()
-    main(*(float(argument) for argument in arguments))
+    main(arguments[0], *(float(number) for number in arguments[1:]))

@@ -47,7 +47,7 @@ class WorkerProcess:
         self._library: dict[str, tuple[Any, ...]] = {}  # file -> what it was when the worker loaded it
         self.pipe = -1  # where it answers
 
-    def start(self, arguments: tuple[float, ...]) -> WorkerStarted | WorkerBlocked | WorkerNotStarted:
+    def start(self, arguments: tuple[str | float, ...]) -> WorkerStarted | WorkerBlocked | WorkerNotStarted:
         """Start one, unless the worker of an earlier service still hangs in the driver.
 
         Args:

@@ -287,6 +287,19 @@ def test_arguments_leave_the_host_where_they_are_asked_for(machine: MachineFacto
         assert entry["arguments"] == "-c read wait --token secret ? " + 167 * "x" + "..."
 
 
+def test_jobs_of_another_tool_are_read_where_the_configuration_says(
+    machine: MachineFactory, serve: ServiceFactory, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "map").mkdir(mode=0o755)
+    (folder / "0").write_text(f"4711 {os.getuid()}\n")
+    service = serve(machine("t4"), job_map=str(folder))
+    # The name of a user is looked up once it is known whose a job is.
+    known = service.until(lambda answer: answer.by_index[0].get("job") == f"4711 ({folder.owner()})", "the job")
+    assert known.by_index[0]["job_since"] == int((folder / "0").stat().st_mtime)
+    (folder / "0").unlink()
+    service.until(lambda answer: "job" not in answer.by_index[0], "the end of the job")
+
+
 def test_what_a_killed_service_leaves_is_cleaned_up(eight: Machine, serve: ServiceFactory) -> None:
     """As the unit does after it; a service that runs keeps what is its own."""
     service = serve(eight)

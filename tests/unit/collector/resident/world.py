@@ -231,7 +231,7 @@ class World:
             for position in range(self.gpu_count)
         ]
 
-    def _start(self, arguments: tuple[float, ...]) -> None:
+    def _start(self, arguments: tuple[str | float, ...]) -> None:
         assert not self._alive, "never two workers"
         if self.asleep:
             self._hear(AllAsleep(self._sleepers()))

@@ -1,0 +1,390 @@
+"""The jobs that hold a GPU, and who vouches for each.
+
+What root has written counts first: files of the prolog of Slurm, by `zbx-nvidia job begin` or by another tool. Then the
+names of control groups, which root makes too. For all other processes their own users say what they do, by running them
+under `zbx-nvidia run`. That one is found in /proc, as an ancestor of the process on the GPU with the same user. Users
+write no file: so nobody can claim the GPU of another, a job ends with its processes, and no directory in /run has to be
+open to everybody.
+"""
+
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
+import contextlib
+import json
+import os
+import stat
+import threading
+import time
+from typing import Any, NamedTuple
+
+from zbx_nvidia.collector.owner import is_sluid
+from zbx_nvidia.collector.reading import read_with
+from zbx_nvidia.errors import printable
+
+PROC = "/proc"
+CGROUPS = "/sys/fs/cgroup"
+OWN = "/run/zbx-nvidia-jobs"  # of `zbx-nvidia job`: a file for each job
+MAP = "/run/gpustat"  # of jobstats: a file for each GPU
+LONGEST = 64  # characters of an ID or a name
+# s in which a job need not have a process yet. The prolog runs before them, and may take minutes.
+GRACE = 300
+_LARGEST = 4096  # bytes of a file, and of a command line
+_MOST_FILES = 1024
+_MOST_JOBS = 16  # of a GPU: of more, nobody could read the text
+_GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
+_REMEMBERED = 4096  # processes
+_FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
+_PARENT, _START = 1, 19  # fields of /proc/PID/stat behind the name
+_WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
+
+
+class Held(NamedTuple):
+    """What is known of the jobs of a GPU.
+
+    Attributes:
+        jobs: Each with `since` (Unix time), and as far as known `id`, `name` and `uid`.
+        since: When the first of them began; 0 if there is none.
+    """
+
+    jobs: list[dict[str, Any]]
+    since: int
+
+
+class File(NamedTuple):
+    """What a file says of a job.
+
+    Attributes:
+        gpus: Index or UUID of each GPU or MIG instance.
+        id: Of the job.
+        name: Of the job, or "".
+        uid: Of its user; None if that is not known.
+        since: Unix time.
+    """
+
+    gpus: frozenset[str]
+    id: str
+    name: str
+    uid: int | None
+    since: int
+
+
+# -- the jobs of a GPU ------------------------------------------------------------------------------------------------
+
+
+def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> list[dict[str, Any]]:
+    """The jobs that hold a GPU: those that root has written down, then those of which there are processes.
+
+    Args:
+        entries: Its processes, as of `processes.describe`.
+        files: As of `written`.
+        gpu: How files may call it: its index, its UUID, and the UUIDs of its MIG instances.
+    """
+    entries = [entry for entry in entries if "uid" in entry and not {"C", "M"}.isdisjoint(entry["type"].split("+"))]
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        if file.gpus & gpu and (file.since > time.time() - GRACE or _is_on(entries, file) or _LIVING.has(file)):
+            about = {"id": file.id, "name": file.name, "uid": file.uid, "since": file.since}
+            known = found.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
+            known["since"] = min(known["since"], file.since)
+    for entry in entries:
+        address, about = _of_process(entry, [*found.values()])
+        if address:
+            known = found.setdefault(address, about)
+            known["since"] = min(known["since"], about["since"])
+            if "name" in about and "name" not in known and known.get("uid") == about.get("uid"):
+                known["name"] = about["name"]
+    return [*found.values()][:_MOST_JOBS]
+
+
+def _is_on(entries: list[dict[str, Any]], file: File) -> bool:
+    return any(entry.get("job") == file.id or ("job" not in entry and entry["uid"] == file.uid) for entry in entries)
+
+
+def _of_process(entry: dict[str, Any], known: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Which job a process is of, by an address that no other has, and what is known of that; "" if it is of none."""
+    about = {"uid": entry["uid"], "since": entry.get("started", int(time.time()))}
+    run = _run_of(entry["pid"], entry["uid"])
+    name = {"name": run[1]} if run else {}
+    if "job" in entry:
+        return entry["job"], {**about, **name, "id": entry["job"]}
+    same_user = next((job for job in known if job.get("uid") == entry["uid"] and "id" in job), None)
+    if same_user:
+        return same_user["id"], {**about, **name}
+    if run:
+        return f"run {run[0]}", {**about, **name, "since": run[2]}
+    if "pod" in entry:
+        # The user in a pod says nothing: most often it is root.
+        pod = "/".join(entry[key] for key in ("namespace", "pod") if key in entry)
+        return f"pod {pod}", {"name": pod, "since": about["since"]}
+    return "", about
+
+
+# -- `zbx-nvidia run` ------------------------------------------------------------------------------------------------
+
+
+class Runs:
+    """The `zbx-nvidia run` of each process, by its number and its start: it never gets another one."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, int], tuple[int, str, int] | None] = {}
+
+    def of(self, pid: int, uid: int, proc: str = PROC) -> tuple[int, str, int] | None:
+        """PID, name and start of the nearest ancestor that is one, if it is of that user."""
+        found: tuple[int, str, int] | None = None
+        way = []
+        for _ in range(_GENERATIONS):
+            fields = _stat(f"{proc}/{pid}/stat")
+            if not fields or pid <= 1:
+                break
+            process = (pid, int(fields[_START]))
+            if process in self.known:
+                found = self.known[process]
+                break
+            way.append(process)
+            name = run_name(_command_line(f"{proc}/{pid}/cmdline"))
+            if name:
+                found = (pid, name, started(process[1]))
+                break
+            pid = int(fields[_PARENT])
+        if len(self.known) > _REMEMBERED:
+            self.known.clear()
+        self.known.update(dict.fromkeys(way, found))
+        return found if found and _is_of(f"{proc}/{found[0]}", uid) else None
+
+
+_RUNS = Runs()
+_run_of = _RUNS.of
+
+
+def run_name(words: list[str]) -> str:
+    """The name of the job in the command line of a `zbx-nvidia run`; "" of other programs."""
+    for place, word in enumerate(words[:_WORDS]):
+        if os.path.basename(word).startswith(("zbx-nvidia", "zbx_nvidia")) and words[place + 1 : place + 2] == ["run"]:
+            return _name_of(words[place + 2 :])
+    return ""
+
+
+def _name_of(words: list[str]) -> str:
+    """By the options of `run`, as its command reads them: the last name, else that of the program."""
+    name = ""
+    while words and words[0].startswith("-") and words[0] != "--":
+        option, equals, value = words[0].partition("=")
+        if option == "--name" and not equals:
+            value = words[1] if len(words) > 1 else ""
+            words = words[1:]
+        name = value or name
+        words = words[1:]
+    if words[:1] == ["--"]:
+        words = words[1:]
+    return shown(name or os.path.basename(words[0] if words else ""))
+
+
+def shown(text: str) -> str:
+    """An ID or a name as it leaves the host."""
+    return printable(text.strip()[:LONGEST])
+
+
+def started(ticks: int) -> int:
+    """Unix time of a start as /proc has it."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return round(time.time() - age)
+
+
+def _stat(path: str) -> list[bytes]:
+    """The fields behind the name, which can have any character; none of a process that has ended."""
+    try:
+        with open(path, "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def _command_line(path: str) -> list[str]:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LARGEST).decode("utf-8", "replace").split("\0")
+    except OSError:
+        return []
+
+
+def user_of(folder: str) -> int:
+    """The user of a process.
+
+    Raises:
+        OSError, ValueError: It has ended.
+    """
+    uid = os.stat(folder).st_uid
+    if uid:
+        return uid
+    # The kernel shows a process that is not dumpable as root's, and each user can make his own so.
+    with open(f"{folder}/status", "rb") as file:
+        return int(file.read().partition(b"\nUid:")[2].split()[1])
+
+
+def _is_of(folder: str, uid: int) -> bool:
+    try:
+        return user_of(folder) == uid
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+class _Files:
+    """The files of all GPUs, read once for all of them."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._known: tuple[float, tuple[str, ...], list[File]] = (-_FRESH, (), [])
+
+    def read(self, folders: tuple[str, ...]) -> list[File]:
+        """Those of some directories, in that order."""
+        with self._turn:
+            now = time.monotonic()
+            read, of, found = self._known
+            if of != folders or now - read >= _FRESH:
+                found = [file for folder in dict.fromkeys(folders) for file in files_in(folder)]
+                self._known = (now, folders, found)
+            return found
+
+
+written = _Files().read
+
+
+def files_in(folder: str) -> list[File]:
+    """What the files of a directory say, as far as nobody but root can have written it.
+
+    The user of this process counts as root.
+    """
+    try:
+        if not _is_safe(os.stat(folder)):
+            return []
+        with os.scandir(folder) as listing:
+            names = sorted(entry.name for _, entry in zip(range(_MOST_FILES), listing, strict=False))
+    except OSError:  # there is none, as on most hosts
+        return []
+    found = []
+    for name in names:
+        try:
+            data, about = read_with(f"{folder}/{name}", _LARGEST)
+            if _is_safe(about):
+                found += parse(name, data.decode("utf-8", "replace"), int(about.st_mtime))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            continue  # it is gone, is no file, or is not of a tool that we know
+    return found
+
+
+def _is_safe(about: os.stat_result) -> bool:
+    return about.st_uid in {0, os.geteuid()} and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def parse(name: str, text: str, changed: int) -> list[File]:
+    """What a file says.
+
+    Args:
+        name: `ID.json` of `zbx-nvidia job`; else index or UUID of a GPU or MIG instance. Then it has lines, each with
+            the ID of a job, and where jobstats writes it, with the number of its user.
+        text: Its contents.
+        changed: When it was written, Unix time.
+
+    Raises:
+        ValueError, LookupError, TypeError: It is none of these.
+    """
+    now = int(time.time())
+    if name.endswith(".json"):
+        about = json.loads(text)
+        gpus = frozenset(str(gpu) for gpu in about["gpus"])
+        since = int(about.get("since", changed))
+        name = shown(str(about.get("name", "")))
+        return [File(gpus, _id(str(about["id"])), name, int(about["uid"]), min(since, now))]
+    found = []
+    for line in text.splitlines()[:_MOST_JOBS]:
+        job, *rest = line.split()
+        found.append(File(frozenset({name}), _id(job), "", int(rest[0]) if rest else None, min(changed, now)))
+    return found
+
+
+def _id(text: str) -> str:
+    if not shown(text):
+        raise ValueError("no ID")
+    return shown(text)
+
+
+# -- jobs that have ended ---------------------------------------------------------------------------------------------
+
+
+class Living:
+    """Whether a job of which no process is on the GPU is there at all: the epilog of one may never have come."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._users: tuple[float, set[int]] = (-_FRESH, set())
+
+    def has(self, file: File, cgroups: str = CGROUPS, proc: str = PROC) -> bool:
+        """By the control groups of Slurm; where there are none, by the processes of its user."""
+        jobs = slurm_jobs(cgroups)
+        if jobs is not None:
+            return file.id in jobs
+        if file.uid is None or not shows_others(proc):
+            return True  # nobody can say
+        with self._turn:
+            now = time.monotonic()
+            if now - self._users[0] >= _FRESH:
+                self._users = (now, _users(proc))
+            return file.uid in self._users[1]
+
+
+_LIVING = Living()
+
+
+def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
+    """The jobs that have control groups; None if Slurm makes none here, or names them otherwise."""
+    found: set[str] = set()
+    tops = [
+        *_folders(f"{cgroups}/system.slice", lambda name: name.endswith("slurmstepd.scope")),
+        *(
+            top
+            for controller in ("devices", "memory", "freezer", "cpuset")
+            for top in _folders(f"{cgroups}/{controller}", lambda name: name == "slurm" or name.startswith("slurm_"))
+        ),
+    ]
+    if not tops:
+        return None
+    for top in tops:
+        for place in (top, *_folders(top, lambda name: name.startswith("uid_"))):
+            for name in _names(place):
+                if is_sluid(name.removeprefix("job_")):
+                    return None
+                if name.startswith("job_"):
+                    found.add(name.removeprefix("job_"))
+    return found
+
+
+def _folders(folder: str, is_one: Any) -> list[str]:  # noqa: ANN401  a function; typing would be loaded for its type
+    return [f"{folder}/{name}" for name in _names(folder) if is_one(name)]
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _users(proc: str) -> set[int]:
+    """All users who have a process."""
+    found = set()
+    for name in _names(proc):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                found.add(os.stat(f"{proc}/{name}").st_uid)
+    return found
+
+
+def shows_others(proc: str = PROC) -> bool:
+    """Whether /proc shows the processes of other users at all (hidepid)."""
+    try:
+        with open(f"{proc}/1/stat", "rb"):
+            return True
+    except OSError:
+        return False
