@@ -425,7 +425,7 @@ def meant(host: Host) -> set[str]:
 
 
 SLEEPER = Host(
-    "sleeper", "rtx2080s", {"gpu 0": {"power_control": "auto", "temperature": -3}}, len(zoo()), MACROS, resident=False
+    "sleeper", "rtx2080s", {"gpu 0": {"power_control": "auto", "temperature": -3}}, 99, MACROS, resident=False
 )
 
 
@@ -477,7 +477,7 @@ class Kernel:
 
 def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, client: Client, tmp_path: Path) -> None:
     """Nobody wakes it meanwhile. Before that, it is a card in a cold room, below 0 °C."""
-    if stack.series != ALL_SERIES[-1]:
+    if stack.series != SERIES[-1]:
         pytest.skip("the same on each series")
     kernel = Kernel(stack, tmp_path)
 

@@ -185,7 +185,7 @@ def test_what_an_event_name_shows_exists_where_the_alert_does() -> None:
                     named = set(re.findall(r"@gpu\.([a-z_]+)", alert.event))
                     assert named <= set(readings), f"{path.stem}: {alert.key}"
                     shown |= named - needed
-    assert shown == {"temperature", "nvlink_down", "nvlink_links"}
+    assert shown == {"job", "temperature", "nvlink_down", "nvlink_links"}
 
 
 def of_gpu(alert: Alert) -> set[tuple[str, str]]:
