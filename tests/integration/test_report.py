@@ -178,8 +178,44 @@ def test_users_have_their_hours_on_all_hosts(written: Written) -> None:
     assert "A GPU that several users share counts for each of them." in text
 
 
+@pytest.fixture(scope="module")
+def jobs(written: Written) -> None:
+    """On the workstation, one that trains half of each day and then waits; on a GPU of the server, one for all days."""
+    api, stack = written.stack.api, written.stack
+    said: dict[str, dict[int, str]] = {"report-workstation": {}, "report-server": {}}
+    for hour in range(DAYS * 24):
+        start = written.since + hour * HOUR
+        said["report-server"][start] = "99 sim (bob)"
+        said["report-workstation"][start] = "4711 train (alice)" if hour % 24 <= 12 else ""
+        if hour % 24 == 12:
+            said["report-workstation"][start + HOUR // 2] = ""
+    statements = []
+    for host, values in said.items():
+        search = {"key_": "nvidia.gpu.job["}
+        first, *_ = api.item.get(hostids=[host_id(stack, host)], search=search, startSearch=True, output=["itemid"])
+        listed = ",".join(f"({first['itemid']},{clock},'{text}')" for clock, text in values.items())
+        statements.append(f"INSERT INTO history_str (itemid, clock, value) VALUES {listed}")  # noqa: S608
+    sql(stack, *statements)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_jobs_have_the_hours_and_the_energy_of_their_gpus(written: Written) -> None:
+    bob, alice = written.report("--group", "Report all", "--by", "job", "--price", "0.5")["lines"]
+    assert (bob["name"], bob["gpus"]) == ("99 sim (bob)", 1)
+    assert bob["present_hours"] == bob["busy_hours"] == near(DAYS * 24)
+    assert bob["kwh"] == near(DAYS * 24 * WATTS / 1000)
+    assert bob["cost"] == near(bob["kwh"] / 2)
+    assert (alice["name"], alice["gpus"]) == ("4711 train (alice)", 1)
+    assert (alice["busy_hours"], alice["held_idle_hours"]) == (near(DAYS * 10), near(DAYS * 2.5))
+    assert alice["kwh"] == alice["kwh_estimated"] == near(DAYS * (10 * 151.25 + 2.5 * 35.5) / 1000)
+    assert alice["coverage"] is None
+
+
 def test_no_users_are_counted_and_it_is_said_why(written: Written) -> None:
     text = written.client.ok("report", "--since", "2020-01-01", "--until", "2020-01-02", "--by", "user")
+    assert "Zabbix has no values of jobs" in written.client.ok(
+        "report", "--since", "2020-01-01", "--until", "2020-01-02", "--by", "job"
+    )
     assert "Zabbix has no values of users. Hosts count them if the macro {$NVIDIA.GROUP.USERS} is 1." in text
 
 

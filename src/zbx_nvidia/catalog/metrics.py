@@ -13,6 +13,8 @@ UNSIGNED = "UNSIGNED"
 CHAR = "CHAR"  # at most 255 characters
 TEXT = "TEXT"  # at most 65,535
 
+BETWEEN_JOBS = "; "  # of one GPU, in the value of its item
+
 # How a value is stored; `storage` has the times. What needs no more is SLOW: most values are zeros that never change.
 LIVE = "live"  # each poll: an alert evaluates what was stored over a period
 # Each poll: reports average it. The mean of what is stored on change is not that over time, and of a small number that

@@ -18,7 +18,7 @@ from zbx_nvidia.cli import terminal
 from zbx_nvidia.cli.connection import connection_options
 from zbx_nvidia.cli.table import Column, Line, Row, Span, filled, fitting, lay_out
 from zbx_nvidia.errors import HostError, UsageError
-from zbx_nvidia.report.figures import BY, FOR_PEOPLE, USER, Money, numbers
+from zbx_nvidia.report.figures import BY, BY_GPU, FOR_PEOPLE, Money, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,7 +116,7 @@ def _table(made: Report, money: Money, look: Look) -> list[str]:
     title = f"GPUs by {made.by}, {made.period}"
     lines: list[Line] = look.wrap(title, "head")
     rows = [_row(line, money, look) for line in made.lines]
-    if len(made.lines) != 1 or made.by == USER:
+    if len(made.lines) != 1 or made.by not in BY_GPU:
         rows.append(_row(made.whole, money, look))
     figures = [Column(figure.heading.upper(), leaves=figure.leaves) for figure in FOR_PEOPLE]
     columns = fitting(filled([Column("", left=True), *figures], rows), look.width)

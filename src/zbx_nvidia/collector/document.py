@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia import __version__
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, LINKS_DOCUMENT, Entity
+from zbx_nvidia.catalog.metrics import BETWEEN_JOBS
 from zbx_nvidia.catalog.status import ADVICE, HOST_BUSY, NO_PERMISSION, OK, RELEASED, Status
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
                 _entry(entry, found.users) for entry in gpu.readings["process_list"] if id(entry) in shown
             ]
         if "job" in readings:
-            readings["job"] = cut("; ".join(_job(job, found.users) for job in gpu.readings["job"]))
+            readings["job"] = cut(BETWEEN_JOBS.join(_job(job, found.users) for job in gpu.readings["job"]))
     users = _users(healthy, found.users)
     for entity in ENTITIES:
         if entity.document == DOCUMENT:

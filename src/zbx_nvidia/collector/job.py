@@ -179,8 +179,8 @@ def _name_of(words: list[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """An ID or a name as it leaves the host."""
-    return printable(text.strip()[:LONGEST])
+    """An ID or a name as it leaves the host. It cannot look like two jobs, which have a semicolon between them."""
+    return printable(text.strip()[:LONGEST]).replace(";", ",")
 
 
 def started(ticks: int) -> int:

@@ -19,8 +19,8 @@ BY_GPU: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
     "model": lambda gpu: (gpu.model,),
     "group": lambda gpu: gpu.groups,
 }
-USER = "user"
-BY = (*BY_GPU, USER)
+USER, JOB = "user", "job"
+BY = (*BY_GPU, USER, JOB)
 
 
 @dataclass(frozen=True)

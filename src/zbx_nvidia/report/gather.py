@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
 from zbx_nvidia.report.incidents import Incident
+from zbx_nvidia.report.jobs import HOLDS
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.usage import Hour, Trend
 from zbx_nvidia.report.users import User
@@ -37,6 +38,7 @@ _READ = {
     "throttling": ("throttle_share_sw_thermal", "throttle_share_hw_thermal", "throttle_share_power_brake"),
 }
 _OF = {_BY_KEY[key].item_key.partition("[")[0]: name for name, keys in _READ.items() for key in keys}
+_JOB = _BY_KEY["job"].item_key.partition("[")[0]
 _OF_USER = {
     metric.item_key.partition("[")[0]: metric.key
     for metric in METRICS
@@ -63,6 +65,7 @@ class Gpu:
         hostid: Of the host.
         groups: Host groups of the host that the user sees.
         items: Item ID -> attribute of `Hour`.
+        job: ID of the item that has its jobs, or "".
         hours: Its trends.
     """
 
@@ -74,6 +77,7 @@ class Gpu:
     hostid: str
     groups: tuple[str, ...]
     items: dict[str, str] = field(default_factory=dict)
+    job: str = ""
     hours: dict[int, Hour] = field(default_factory=dict)
 
     @property
@@ -95,7 +99,7 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
     """
     hosts = _hosts(zabbix, groups)
     found: dict[tuple[str, str], Gpu] = {}
-    for item, key in _items(zabbix, list(hosts), _OF):
+    for item, key in _items(zabbix, list(hosts), (*_OF, _JOB)):
         _sort_in(found, hosts, item, key)
     for gpu in found.values():
         if "energy" in gpu.items.values():
@@ -153,6 +157,9 @@ def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: 
             hostid=hostid,
             groups=host["groups"],
         )
+    if key[1] == _JOB:
+        found[hostid, uuid].job = item["itemid"]
+        return
     found[hostid, uuid].items[item["itemid"]] = _OF[key[1]]
 
 
@@ -231,6 +238,36 @@ def count_polls(gpus: Sequence[Gpu]) -> None:
     for gpu in gpus:
         for start, hour in gpu.hours.items():
             hour.polls = most[gpu.hostid, start // _DAY] or 1
+
+
+def jobs(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> dict[str, list[tuple[int, str]]]:
+    """What the items of these GPUs said of their jobs.
+
+    Args:
+        zabbix: The server.
+        gpus: Of which.
+        period: Of which time, and as much before it as such a value holds.
+
+    Returns:
+        Item ID -> time of a value, and the value; in order.
+    """
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    # Once an hour, and as often as it changes: about twice that is expected.
+    width = max(1, _ROWS // (3 * period.hours))
+    for ids in pieces([gpu.job for gpu in gpus if gpu.job], width):
+        request = {
+            "itemids": ids,
+            "history": 1,  # text of this kind
+            "time_from": period.since - HOLDS,
+            "time_till": period.until - 1,
+            "output": ["itemid", "clock", "value"],
+            "sortfield": "clock",
+        }
+        answer = zabbix.call("history.get", request)
+        with shapes.in_form(zabbix.answers("history.get")):
+            for row in answer:
+                found[row["itemid"]].append((int(row["clock"]), str(row["value"])))
+    return found
 
 
 def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[Incident]:

@@ -1,4 +1,4 @@
-"""A report: what the GPUs of a period did, by host, GPU, model, host group or user."""
+"""A report: what the GPUs of a period did, by host, GPU, model, host group, user or job."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.report import gather
-from zbx_nvidia.report.figures import BY_GPU, USER, Line, Money, numbers
+from zbx_nvidia.report.figures import BY_GPU, JOB, USER, Line, Money, numbers
 from zbx_nvidia.report.incidents import by_class, lost_hours
+from zbx_nvidia.report.jobs import held as jobs_of
+from zbx_nvidia.report.jobs import of_job
 from zbx_nvidia.report.usage import Usage, of_hours
 from zbx_nvidia.report.users import most_at_once, of_user
 from zbx_nvidia.server.find import pieces
@@ -56,7 +58,9 @@ class Report:
             f"For {missing:,.1f} of {usage.hours:,.0f} GPU-hours Zabbix has no values. They count as nothing.": missing,
             "~ is mean power times time: some cards have no energy counter.": usage.estimated,
             "Throttled is the least that it can be: for heat and by the power brake.": usage.throttled,
-            "A GPU that several users share counts for each of them.": self.by == USER and bool(self.lines),
+            f"A GPU that several {self.by}s share counts for each of them.": self.by not in BY_GPU and bool(self.lines),
+            "Energy is that of the GPUs while the job held them, by the hour.": self.by == JOB and bool(self.lines),
+            "Zabbix has no values of jobs in this period.": self.by == JOB and not self.lines,
             f"Zabbix has no values of users. Hosts count them if the macro {{{SWITCH}}} is 1.": self.by == USER
             and not self.lines,
             "Only of the hosts that this user can read.": not self.all_hosts,
@@ -105,14 +109,17 @@ def make(  # noqa: PLR0913  what a report is of
     for one in incidents:
         of_host[one.hostid].append(one)
     lines: dict[str, Line] = {}
-    whole = Line("all GPUs" if by == USER else "total")
+    whole = Line("total" if by in BY_GPU else "all GPUs")
     each: list[tuple[Gpu, Usage]] = []
     for some in _by_host(found):
         gather.fill(zabbix, some, period, step)
         gather.count_polls(some)
+        values = gather.jobs(zabbix, some, period) if by == JOB else defaultdict(list)
         for gpu in some:
             if by == USER:
                 polls[gpu.hostid].update((start, hour.polls) for start, hour in gpu.hours.items())
+            for name, shares in jobs_of(values[gpu.job], period).items():
+                lines.setdefault(name, Line(name)).add(of_job(gpu.hours, shares))
             usage = of_hours(gpu.hours, period)
             gpu.hours.clear()
             usage.lost = lost_hours(of_host[gpu.hostid], gpu.hostid, gpu.short)
@@ -126,7 +133,7 @@ def make(  # noqa: PLR0913  what a report is of
     return Report(
         period=period,
         by=by,
-        lines=[lines[name] for name in sorted(lines)],
+        lines=sorted(lines.values(), key=lambda line: (0.0 if by in BY_GPU else -line.usage.present, line.name)),
         whole=whole,
         idle=worst,
         classes=by_class(incidents),

@@ -40,7 +40,7 @@ class Usage:
     """What one GPU or several did. All times are GPU-hours.
 
     Attributes:
-        hours: Of the period; 0 of a user, who needs no GPU in each of them.
+        hours: Of the period; 0 of a user or a job, which has no GPU in most of them.
         covered: For which Zabbix has values of the GPU's host.
         present: In which the GPU answered.
         busy: In which a process held it and a kernel ran.
@@ -79,6 +79,14 @@ class Usage:
             if each.name != "hottest":
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         self.heat(other.hottest)
+
+    def part(self, share: float) -> Usage:
+        """That much of all of it, 0 to 1."""
+        found = Usage(hottest=self.hottest)
+        for each in fields(self):
+            if each.name != "hottest":
+                setattr(found, each.name, share * getattr(self, each.name))
+        return found
 
     def heat(self, temperature: float | None) -> None:
         """Notes a temperature, which may be the highest."""
