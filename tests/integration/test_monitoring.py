@@ -934,6 +934,26 @@ def check_words(stack: Any, alert: Any, problem: dict[str, Any]) -> None:
         assert {tag["tag"] for tag in problem["tags"]} >= {"gpu", "model", "component"}
 
 
+def test_the_job_of_a_gpu_is_what_the_prolog_says(monitored: Any) -> None:
+    host, gpu = "gpu-server", 6
+    job = ["/opt/zbx-nvidia/bin/zbx-nvidia", "job"]
+    key = f"nvidia.gpu.job[{UUIDS[host][gpu]}]"
+
+    def value() -> str:
+        return str(items(monitored, host)[key]["lastvalue"])
+
+    monitored.wait(lambda: value() == "", "a GPU without a job")
+    about = ("--id", "4711", "--name", "train", "--uid", "0", "--gpus", str(gpu))
+    monitored.exec(host, *job, "begin", *about, user="root")
+    try:
+        monitored.wait(lambda: value() == "4711 train (root)", "the job")
+        since = items(monitored, host)[key.replace(".job[", ".job_since[")]
+        assert abs(int(since["lastvalue"]) - int(since["lastclock"])) <= 60
+    finally:
+        monitored.exec(host, *job, "end", "--id", "4711", user="root")
+    monitored.wait(lambda: value() == "", "the end of the job")
+
+
 def test_live_values_move(monitored: Any) -> None:
     """The profile's clock runs again, and so do the items."""
     (metric,) = (metric for metric in GPU_METRICS if metric.key == "temperature" and metric.storage == LIVE)

@@ -34,6 +34,7 @@ _GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
 _REMEMBERED = 4096  # processes
 _FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
 _PARENT, _START = 1, 19  # fields of /proc/PID/stat behind the name
+_SEPARATORS = str.maketrans(dict.fromkeys(";()", "_"))
 _WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
 
 
@@ -179,8 +180,8 @@ def _name_of(words: list[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """An ID or a name as it leaves the host. It cannot look like two jobs, which have a semicolon between them."""
-    return printable(text.strip()[:LONGEST]).replace(";", ",")
+    """An ID or a name as it leaves the host: without what separates jobs, by which it could look like two of them."""
+    return printable(text.strip()[:LONGEST]).translate(_SEPARATORS)
 
 
 def started(ticks: int) -> int:

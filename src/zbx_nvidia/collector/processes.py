@@ -72,7 +72,8 @@ class Listing:
     def job(self) -> job.Held:
         """The jobs that hold the card."""
         entries = self.process_list()
-        found = job.held(entries, job.written((job.OWN, self._job_map)), self._names())
+        files = job.written((job.OWN, self._job_map))
+        found = job.held(entries, files, self._names() if files else set())
         if not found and entries and not any("uid" in entry for entry in entries):
             self._unseen()
         return job.Held(found, min((one["since"] for one in found), default=0))

@@ -93,6 +93,10 @@ def test_the_name_of_a_run_does_no_harm() -> None:
     assert run_name(["zbx-nvidia", "run", "--name", "\x1b[2J\u202eevil\n" + "x" * 1000]) == "?[2J?evil?" + "x" * 54
 
 
+def test_the_name_of_a_run_does_not_look_like_another_job() -> None:
+    assert run_name(["zbx-nvidia", "run", "--name", "x (bob); 7 train (alice)"]) == "x _bob__ 7 train _alice_"
+
+
 @pytest.fixture
 def card(machine: MachineFactory) -> Machine:
     made = machine("t4")
@@ -110,13 +114,19 @@ def test_a_run_is_the_job_of_its_gpu_as_long_as_it_lasts(card: Machine, tmp_path
     found = get(card.env).by_index[0]
     assert found["job"] == f"{Path(sys.executable).name} ({Path('/proc/self').owner()})"
     assert before - 1 <= found["job_since"] <= time.time() + 1
-    run.end()
     (entry,) = found["process_list"]
+    about = process(os.getuid(), pid=entry["pid"], job="7")
+    (named,) = held([about], [], GPU)
+    assert named["name"] == Path(sys.executable).name
+    (another,) = held([about], [file(uid=ALICE)], GPU)
+    assert "name" not in another, "the job of somebody else has no name of ours"
+    run.end()
     card.remove(f"gpu 0 process {entry['pid']}")
     found = get(card.env).by_index[0]
     assert (found["job"], found["job_since"]) == ("", 0)
 
 
+@as_root
 def test_nobody_names_the_process_of_another(tmp_path: Path) -> None:
     """Not even an ancestor of it, as that of a daemon that starts programs for others."""
     fields = " ".join(["0"] * 17)
@@ -136,6 +146,8 @@ def test_nobody_names_the_process_of_another(tmp_path: Path) -> None:
     found = runs.of(72, BOB, str(tmp_path))
     assert found is not None
     assert found[:2] == (70, "mine")
+    (tmp_path / "70" / "cmdline").write_text("zbx-nvidia\0run\0--name\0another")
+    assert runs.of(72, BOB, str(tmp_path)) == found, "known: nothing more is read"
     assert runs.of(99, BOB, str(tmp_path)) is None
 
 
@@ -209,7 +221,7 @@ def test_texts_are_made_harmless_and_no_job_is_of_the_future(tmp_path: Path) -> 
     about = {"id": "7\x1b]0;evil\x07", "name": "\u202e" + "x" * 1000, "gpus": ["3"], "uid": 5, "since": 9e12}
     (tmp_path / "7.json").write_text(json.dumps(about))
     (found,) = job.files_in(str(tmp_path))
-    assert found.id == "7?]0,evil?"
+    assert found.id == "7?]0_evil?"
     assert found.name == "?" + "x" * 63
     assert found.since <= time.time()
 
