@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.template.expressions import BY_REF
 
 if TYPE_CHECKING:
@@ -78,10 +79,16 @@ def problems() -> Fields:
 
 
 def limits_of(ref: str) -> Fields:
-    """The ends of the axis of a graph. What can be below 0, such as a temperature, would be cut off there."""
+    """The ends of the axis of a graph, but where values can be beyond: a cold card, or a user with several GPUs."""
     metric = BY_REF[ref]
     lower: Fields = [("STRING", "lefty_min", "0")] if metric.range and metric.range[0] >= 0 else []
-    return [*lower, *([("STRING", "lefty_max", "100")] if metric.unit == "%" else [])]
+    percent = metric.unit == "%" and metric.entity != "user"
+    return [*lower, *([("STRING", "lefty_max", "100")] if percent else [])]
+
+
+def between_values(ref: str, place: int = 0) -> Fields:
+    """What a data set draws where no value is stored: of what is stored on change, the last one."""
+    return [("INTEGER", f"ds.{place}.missingdatafunc", "3")] if heartbeat(BY_REF[ref]) else []
 
 
 def selected(reference: str, ref: str) -> Fields:
@@ -96,6 +103,7 @@ def selected(reference: str, ref: str) -> Fields:
         ("STRING", "ds.0.itemids.0._reference", f"{reference}._itemid"),
         ("STRING", "ds.0.color.0", COLORS[0]),
         ("INTEGER", "ds.0.fill", "3"),
+        *between_values(ref),
         *limits_of(ref),
         ("INTEGER", "legend_lines", "1"),
         ("INTEGER", "legend_columns", "1"),
