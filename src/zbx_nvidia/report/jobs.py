@@ -30,8 +30,8 @@ def held(values: Sequence[tuple[int, str]], period: Period) -> dict[str, dict[in
         Job -> beginning of an hour -> how much of it, 0 to 1.
     """
     found: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    ends = [clock for clock, _ in values[1:]] + [period.until]
-    for (clock, text), end in zip(values, ends, strict=True):
+    ends = (*(clock for clock, _ in values[1:]), period.until)
+    for (clock, text), end in zip(values, ends, strict=False):
         since, until = max(clock, period.since), min(end, clock + HOLDS, period.until)
         jobs = [job for job in text.split(BETWEEN_JOBS) if job and not job.endswith(_CUT)]
         while since < until:

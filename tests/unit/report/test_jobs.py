@@ -19,6 +19,10 @@ def test_a_job_holds_the_gpu_from_its_first_value_to_the_next_one_without_it() -
     assert held(values, DAY) == {TRAIN: {0: 0.5, HOUR: 1.0}, OTHER: {HOUR: 1.0, 2 * HOUR: 0.1}}
 
 
+def test_a_gpu_of_which_nothing_is_known_is_held_by_nobody() -> None:
+    assert held([], DAY) == {}
+
+
 def test_what_was_held_before_the_period_counts_in_it() -> None:
     assert held([(-1800, TRAIN), (1800, "")], DAY) == {TRAIN: {0: 0.5}}
 
