@@ -170,7 +170,7 @@ def test_users_have_their_hours_on_all_hosts(written: Written) -> None:
     assert alice["present_hours"] == near(DAYS * (10 + 24 * 2.5))
     assert (alice["busy_hours"], alice["held_idle_hours"]) == (near(DAYS * 8), near(DAYS * 2))
     assert alice["utilization"] == near(8 * 0.55 / 10)
-    assert alice["hours"] is alice["coverage"] is alice["kwh"] is None
+    assert alice["hours"] is alice["coverage"] is alice["free_hours"] is alice["kwh"] is None
     assert (bob["gpus"], bob["present_hours"], bob["utilization"]) == (1, near(24), None)
     assert said["total"]["gpus"] == 9
     text = written.client.ok("report", "--since", f"{DAYS}d", "--by", "user", "--group", "Report all")

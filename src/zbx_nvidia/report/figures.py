@@ -92,7 +92,7 @@ FIGURES = (
     Figure("coverage", lambda line, _: line.usage.coverage, "Covered", "{:.1%}", leaves=3),
     Figure("busy_hours", lambda line, _: line.usage.busy, "Busy"),
     Figure("held_idle_hours", lambda line, _: line.usage.held_idle, "Held, idle"),
-    Figure("free_hours", lambda line, _: line.usage.free, "Free", leaves=7),
+    Figure("free_hours", lambda line, _: line.usage.free if line.usage.hours else None, "Free", leaves=7),
     Figure("utilization", lambda line, _: line.usage.utilization, "GPU-Util", "{:.1%}"),
     Figure("kwh", lambda line, _: line.usage.kwh, "kWh", "{:,.2f}", leaves=2),
     Figure("kwh_estimated", lambda line, _: line.usage.estimated / JOULES_PER_KWH if line.usage.powered else None),
@@ -102,7 +102,7 @@ FIGURES = (
            "{:,.2f}", leaves=4),
     Figure("throttled_share", lambda line, _: line.usage.throttled_share, "Throttled", "{:.1%}", leaves=6),
     Figure("peak_temperature", lambda line, _: line.usage.hottest, "Peak", "{:.0f} °C", leaves=5),
-    Figure("lost_hours", lambda line, _: line.usage.lost, "Lost h", leaves=8),
+    Figure("lost_hours", lambda line, _: line.usage.lost if line.usage.hours else None, "Lost h", leaves=8),
 )  # fmt: skip
 FOR_PEOPLE = tuple(figure for figure in FIGURES if figure.heading)
 
