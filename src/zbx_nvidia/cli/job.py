@@ -19,7 +19,7 @@ def job(*, event: str, job: str, name: str, uid: int | None, gpus: str | None) -
     r"""Say which job has which GPU, so that Zabbix shows it.
 
     For the prolog and the epilog of a batch system, as root. In those of Slurm, no option is needed: they follow from
-    SLURM_JOB_ID, SLURM_JOB_NAME, SLURM_JOB_UID and SLURM_JOB_GPUS. A job without GPUs is nothing to do.
+    SLURM_JOB_ID, SLURM_JOB_NAME, SLURM_JOB_UID and SLURM_JOB_GPUS. For a job without GPUs, it does nothing.
 
     \b
     Example:

@@ -72,9 +72,12 @@ class Listing:
     def job(self) -> job.Held:
         """The jobs that hold the card."""
         entries = self.process_list()
-        files = job.written((job.OWN, self._job_map))
+        folders = (job.OWN, self._job_map)
+        files = job.written(folders)
         found = job.held(entries, files, self._names() if files else set())
         if not found and entries and not any("uid" in entry for entry in entries):
+            if any(map(os.path.isdir, folders)):
+                raise NotNow(0, "/proc does not show these processes, but a file may name the next job")
             self._unseen()
         return job.Held(found, min((one["since"] for one in found), default=0))
 

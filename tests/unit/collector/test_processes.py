@@ -82,6 +82,8 @@ def test_a_process_that_has_ended_meanwhile_is_listed_with_what_the_driver_knows
     assert listed(answer) == [{"pid": NO_PID, "type": "C"}]
     assert "process_oldest" not in answer.by_index[0]
     assert "process_oldest" not in answer.lacks(), "it has none now, and had one before"
+    assert "job" not in answer.by_index[0]
+    assert "job" not in answer.lacks(), "as above"
     assert "users" not in answer.document
 
 
