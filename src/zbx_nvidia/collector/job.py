@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from zbx_nvidia.collector.owner import is_sluid
 from zbx_nvidia.collector.reading import read_with
 from zbx_nvidia.errors import printable
+from zbx_nvidia.kernel.proc import PARENT, START, age, fields_of
 
 PROC = "/proc"
 CGROUPS = "/sys/fs/cgroup"
@@ -33,7 +34,6 @@ _MOST_JOBS = 16  # of a GPU: of more, nobody could read the text
 _GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
 _REMEMBERED = 4096  # processes
 _FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
-_PARENT, _START = 1, 19  # fields of /proc/PID/stat behind the name
 _SEPARATORS = str.maketrans(dict.fromkeys(";()", "_"))
 _WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
 
@@ -133,19 +133,22 @@ class Runs:
         found: tuple[int, str, int] | None = None
         way = []
         for _ in range(_GENERATIONS):
-            fields = _stat(f"{proc}/{pid}/stat")
-            if not fields or pid <= 1:
+            try:
+                fields = fields_of(f"{proc}/{pid}")
+            except OSError:
                 break
-            process = (pid, int(fields[_START]))
+            if pid <= 1:
+                break
+            process = (pid, int(fields[START]))
             if process in self.known:
                 found = self.known[process]
                 break
             way.append(process)
             name = run_name(_command_line(f"{proc}/{pid}/cmdline"))
             if name:
-                found = (pid, name, started(process[1]))
+                found = (pid, name, round(time.time() - age(fields)))
                 break
-            pid = int(fields[_PARENT])
+            pid = int(fields[PARENT])
         if len(self.known) > _REMEMBERED:
             self.known.clear()
         self.known.update(dict.fromkeys(way, found))
@@ -182,21 +185,6 @@ def _name_of(words: list[str]) -> str:
 def shown(text: str) -> str:
     """An ID or a name as it leaves the host: without what separates jobs, by which it could look like two of them."""
     return printable(text.strip()[:LONGEST]).translate(_SEPARATORS)
-
-
-def started(ticks: int) -> int:
-    """Unix time of a start as /proc has it."""
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return round(time.time() - age)
-
-
-def _stat(path: str) -> list[bytes]:
-    """The fields behind the name, which can have any character; none of a process that has ended."""
-    try:
-        with open(path, "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except OSError:
-        return []
 
 
 def _command_line(path: str) -> list[str]:

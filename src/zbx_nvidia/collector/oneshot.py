@@ -71,7 +71,7 @@ def run(deadline: float = DEADLINE, *, links: bool = False, age: float | None = 
 def process_age() -> float:
     """Seconds since this process was started, from /proc; 0 where that cannot be had."""
     try:
-        age = proc.age("/proc/self")
+        age = proc.age(proc.fields_of("/proc/self"))
     except (OSError, ValueError, IndexError):
         return 0.0
     # In a container whose clocks were shifted the two do not agree; then the deadline counts from here.

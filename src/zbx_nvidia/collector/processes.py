@@ -165,7 +165,7 @@ def _of_proc(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         found["uid"] = job.user_of(folder)
-        age = proc.age(folder)
+        age = proc.age(proc.fields_of(folder))
         found["age"] = max(0, round(age))
         found["started"] = round(time.time() - age)
         with open(f"{folder}/cgroup", encoding="utf-8", errors="replace") as file:

@@ -4,7 +4,7 @@
 import os
 from typing import NamedTuple
 
-from zbx_nvidia.kernel.proc import STATE, stat
+from zbx_nvidia.kernel.proc import STATE, fields_of
 
 _NANO = 1e9
 
@@ -37,7 +37,7 @@ def threads(pid: int, proc: str = "/proc") -> "dict[str, Thread] | None":
     try:
         for thread in os.listdir(f"{proc}/{pid}/task"):
             folder = f"{proc}/{pid}/task/{thread}"
-            state = stat(folder)[STATE]
+            state = fields_of(folder)[STATE]
             if state == b"D":
                 return None
             with open(f"{folder}/schedstat", encoding="ascii") as file:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-STATE, START = 0, 19  # in `stat`
+STATE, PARENT, START = 0, 1, 19  # in `stat`
 _READ = 4096  # bytes, more than the kernel writes
 
 
-def stat(folder: str) -> list[bytes]:
+def fields_of(folder: str) -> list[bytes]:
     """The fields of a process or thread that stand behind its name, which can have any character.
 
     Args:
@@ -22,11 +22,14 @@ def stat(folder: str) -> list[bytes]:
         return file.read(_READ).rpartition(b")")[2].split()
 
 
-def age(folder: str) -> float:
+def age(fields: list[bytes]) -> float:
     """Seconds since a process was started. Below zero in a container whose clocks were shifted.
 
+    Args:
+        fields: As of `fields_of`.
+
     Raises:
-        OSError, ValueError, IndexError: It cannot be had.
+        ValueError, IndexError: The kernel writes others.
     """
-    ticks = int(stat(folder)[START])
+    ticks = int(fields[START])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
