@@ -848,6 +848,51 @@ def test_own_items_of_the_same_key_are_not_taken_over_without_a_word(installed: 
     assert installed.api.item.get(itemids=itemid, output=["templateid"])[0]["templateid"] != "0"
 
 
+def own_trigger(server: Server, name: str, **changes: str) -> str:
+    """Makes a trigger of the template on the host, as somebody has done it by hand; its id."""
+    (ours,) = (
+        one for section, one in merge.objects(templates.parse(server.text()))
+        if section == "triggers" and one["name"] == name
+    )  # fmt: skip
+    expressions = {
+        field: ours.get(field, "").replace(f"/{TEMPLATE}/", f"/{HOST}/")
+        for field in ("expression", "recovery_expression")
+    }
+    own = {"description": name, **expressions, **changes}
+    own["recovery_mode"] = "1" if own["recovery_expression"] else "0"
+    if not own["recovery_expression"]:
+        del own["recovery_expression"]
+    return str(server.api.trigger.create(own)["triggerids"][0])
+
+
+SICK = "NVIDIA: GPU is sick"
+
+
+def test_own_triggers_are_not_taken_over_without_a_word(installed: Server) -> None:
+    """Name, expression and recovery expression decide."""
+    hostid = foreign_host(installed)
+    for key in ("gpus_sick", "gpus_present", "gpus_lost", "sick"):
+        kind = 4 if key == "sick" else 3
+        installed.api.item.create(hostid=hostid, name=key, key_=f"nvidia.host.{key}", type=2, value_type=kind)
+    other = f"last(/{HOST}/nvidia.host.gpus_lost)=7"
+    made = [
+        own_trigger(installed, SICK, **changes)
+        for changes in (
+            {"description": "Mine"},
+            {"recovery_expression": other},
+            {"expression": other, "recovery_expression": ""},
+        )
+    ]
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10")
+    assert "triggers of its own" not in line
+    same = own_trigger(installed, SICK)
+    line = installed.zbx_nvidia.refused("add-host", HOST, "--address", "192.0.2.10")
+    assert f"it has triggers of its own, which would too: {SICK!r} on {HOST}: give --overwrite" in line
+    add_host(installed, "--overwrite")
+    after = installed.api.trigger.get(triggerids=[*made, same], output=["templateid"])
+    assert [row["triggerid"] for row in after if row["templateid"] != "0"] == [same]
+
+
 def test_template_behind_one_that_is_not_seen(installed: Server) -> None:
     installed.company_template()
     (group,) = installed.api.hostgroup.get(filter={"name": "Zabbix servers"}, output=["groupid"])
@@ -973,7 +1018,10 @@ def test_an_admin_may_do_all_of_it_in_groups_that_are_there(server: Server) -> N
     assert "Done.\n" in client.ok(*host, "--group", "Linux servers")
     assert client.ok(*host) == f"host {HOST}\n  nothing changes\n"
     server.install(older(server.text()))
-    assert "    = item NVIDIA: Gone\n" in client.ok("install-template")
+    # What was set on hosts out of sight would be reset.
+    line = client.refused("install-template")
+    assert f"hosts that this user does not see may have the template {TEMPLATE!r} (it sees 1 with it)" in line
+    assert "    = item NVIDIA: Gone\n" in client.ok("install-template", "--force")
     assert "  nothing changes\n" in client.ok("install-template")
     client.ok("uninstall-template", "--force")
 
@@ -993,9 +1041,10 @@ def test_an_admin_updates_a_template_that_no_host_has(server: Server) -> None:
     client = server.user("admin", 2, "Templates/Applications")
     server.install(older(server.text()))
     if server.version >= (7, 0):
-        assert "\nDone.\n" in client.ok("install-template")
+        assert "(it sees none with it)" in client.refused("install-template")
+        assert "\nDone.\n" in client.ok("install-template", "--force")
         return
-    line = client.refused("install-template")
+    line = client.refused("install-template", "--force")
     assert (
         "already exists: this user does not see all of the template: link it to a host that the user may read" in line
     )
@@ -1343,6 +1392,29 @@ def test_what_is_retired_stays_while_somebody_needs_it(server: Server) -> None:
     assert server.api.item.get(hostids=server.templateid(), filter={"key_": "nvidia.collector.driver_time"})
     assert server.api.trigger.get(templateids=server.templateid(), filter={"description": "Mine"})
     assert server.macro(RETIRED_MACRO)["value"] == "77s"
+
+
+def test_triggers_that_an_update_brings_and_hosts_have(server: Server) -> None:
+    """Each is about items that the host has from the template."""
+    document = templates.parse(server.text())
+    template = document["templates"][0]
+    for part in (document, *template["items"]):
+        part["triggers"] = [one for one in part.get("triggers", []) if one["name"] != SICK]
+    for section, one in merge.objects(document):
+        if "trigger" in section:
+            one["dependencies"] = [other for other in one.get("dependencies", []) if other["name"] != SICK]
+    server.install(yaml.safe_dump({"zabbix_export": document}).replace("0.1.0", "0.0.9"))
+    assert not server.api.trigger.get(templateids=server.templateid(), filter={"description": SICK})
+    add_host(server)
+    triggerid = own_trigger(server, SICK)
+    with server.connect() as zabbix:
+        plan = templates.plan_install(zabbix, server.text())
+        assert f"triggers that hosts have of their own: {SICK!r} on {HOST}: rename these, or" in plan.refusal
+        plan = templates.plan_install(zabbix, server.text(), overwrite=True)
+        assert not plan.refusal
+        plan.apply()
+    (after,) = server.api.trigger.get(triggerids=triggerid, output=["templateid"])
+    assert after["templateid"] != "0"
 
 
 def test_keys_that_an_update_brings_and_others_have(server: Server) -> None:

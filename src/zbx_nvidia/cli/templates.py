@@ -29,21 +29,31 @@ variant_option = click.option(
 @variant_option
 @click.option("--overwrite", is_flag=True, help="Revert edits of the template on the server.")
 @click.option("--prune", is_flag=True, help="Remove objects that only the template on the server has.")
+@click.option("--force", is_flag=True, help="Reset what was set on hosts that this user does not see.")
 @plan_options
 @connection_options
 def install_template(  # noqa: PLR0913  one for each option
-    connect: Connect, *, variant: str, overwrite: bool, prune: bool, dry_run: bool, verbose: bool, as_json: bool
+    connect: Connect,
+    *,
+    variant: str,
+    overwrite: bool,
+    prune: bool,
+    force: bool,
+    dry_run: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     r"""Install the template on a Zabbix server, or update it.
 
     Prints what will change, and changes it: the counts first, then the parts of values that differ, for at most 20
-    added and 20 changed objects. --verbose prints everything. A second run changes nothing. An existing template keeps
-    its group, the values of its macros if somebody has changed them, everything that was added to it, and whether its
-    items, triggers and discovery rules are enabled. Defaults that nobody has changed move on with the version, and what
-    a version no longer has is removed. Other edits need --overwrite to be reverted, and the next version overwrites
-    them: make such changes on a host, or in a template of your own. What was set on hosts is restored, as far as this
-    user sees them. A user of type Admin needs write access to the template group Templates/Applications. Only a Super
-    admin can create that group.
+    added and 20 changed objects. --verbose prints everything. A second run changes nothing. An existing template
+    keeps its group, the values of its macros if somebody has changed them, everything that was added to it, and
+    whether its items, triggers and discovery rules are enabled. Defaults that nobody has changed move on with the
+    version, and what a version no longer has is removed. Other edits need --overwrite to be reverted, and the next
+    version overwrites them: make such changes on a host, or in a template of your own. What was set on hosts is
+    restored. Only a Super admin sees all hosts: for others, an update that resets something there needs --force. A
+    user of type Admin needs write access to the template group Templates/Applications. Only a Super admin can
+    create that group.
 
     Zabbix 7.4 and newer get fields for the Host Wizard too. If such a server refuses these, the command warns and uses
     the file for 7.0.
@@ -58,7 +68,9 @@ def install_template(  # noqa: PLR0913  one for each option
     with connect() as zabbix:
         warn = functools.cache(functools.partial(click.echo, err=True))  # once, also for two variants
         plans = [
-            templates.plan_newest(zabbix, render, warn, overwrite=overwrite, prune=prune, releases=_releases(one))
+            templates.plan_newest(
+                zabbix, render, warn, overwrite=overwrite, prune=prune, force=force, releases=_releases(one)
+            )
             for one, render in _renderers(variant).items()
         ]
         applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)

@@ -9,7 +9,7 @@ from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from zbx_nvidia.server.connection import Connection
     from zbx_nvidia.server.wanted import Wanted
@@ -73,6 +73,46 @@ def own_items(zabbix: Connection, hostids: list[str], keys: list[str]) -> list[s
 
 
 _KEYED = ("item", "discoveryrule")
+
+# Name, expression and recovery expression, which names no host: by these Zabbix makes a host's trigger the template's.
+Trigger = tuple[str, str, str]
+
+
+def trigger(name: str, expressions: Iterable[str], host: str) -> Trigger:
+    """A trigger as a template file has it."""
+    expression, recovery = (one.replace(f"/{host}/", "//") for one in expressions)
+    return name, expression, recovery
+
+
+def triggers(zabbix: Connection, **of: Any) -> list[tuple[str, Trigger]]:  # noqa: ANN401  parameters of the API
+    """Triggers, each with the name of its host or template. Several may have one name."""
+    request = {
+        "output": ["description", "expression", "recovery_expression"],
+        "selectFunctions": "extend",  # a list of names gives no names of functions
+        "selectItems": ["itemid", "key_"],
+        "selectHosts": ["host"],
+        **of,
+    }
+    found = []
+    for row in zabbix.call("trigger.get", request):
+        # Not by expandExpression, which replaces macros by their values too.
+        keys = {item["itemid"]: item["key_"] for item in row["items"]}
+        expression, recovery = row["expression"], row["recovery_expression"]
+        for one in row["functions"]:
+            # An item that this user does not see has no key here: then the trigger equals no other.
+            call = f"{one['function']}(//{keys.get(one['itemid'])}{one['parameter'].removeprefix('$')})"
+            expression, recovery = (part.replace(f"{{{one['functionid']}}}", call) for part in (expression, recovery))
+        found += [(host["host"], (row["description"], expression, recovery)) for host in row["hosts"]]
+    return found
+
+
+def own_triggers(zabbix: Connection, hostids: list[str], wanted: Collection[Trigger]) -> list[str]:
+    """Triggers of these hosts that equal one of a template, and come from no template."""
+    names = sorted({name for name, *_ in wanted})
+    if not hostids or not names:
+        return []
+    there = triggers(zabbix, hostids=hostids, filter={"description": names}, inherited=False)
+    return sorted(f"{one[0]!r} on {host}" for host, one in there if one in wanted)
 
 
 def host_groups(zabbix: Connection, names: tuple[str, ...], *, required: bool = True) -> dict[str, str]:

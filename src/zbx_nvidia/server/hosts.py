@@ -167,6 +167,10 @@ def _link(  # noqa: PLR0913, PLR0917  as above
     update.request["templates"] = [{"templateid": one} for one in (*ids, templateid)]
     if own := find.own_items(zabbix, [host["hostid"]], keys):
         update.conflicts.append(f"it has items of its own, which would become the template's: {', '.join(own)}")
+        # A trigger of its own like one of ours is about such an item.
+        ours = [one for _, one in find.triggers(zabbix, templateids=[templateid])]
+        if triggers := find.own_triggers(zabbix, [host["hostid"]], ours):
+            update.conflicts.append(f"it has triggers of its own, which would too: {', '.join(triggers)}")
 
 
 def _host(zabbix: Connection, name: str) -> Object | None:

@@ -208,6 +208,31 @@ def _keep_wizard(file: Object, server: Object) -> list[Kept]:
     return kept
 
 
+def keep_older_wizard(file: Object, server: Object) -> bool:
+    """Copies what the server's template has for the Host Wizard, of which a file of an older series has nothing.
+
+    Returns:
+        Whether there is anything: then the document is not of the file's version any more.
+    """
+    ours, theirs = file["templates"][0], server["templates"][0]
+    if "readme" in ours:
+        return False
+    pairs = [(theirs, ours, name) for name in ("wizard_ready", "readme")]
+    known = {macro["macro"]: macro for macro in theirs.get("macros", [])}
+    pairs += [(known.get(macro["macro"], {}), macro, "config") for macro in ours.get("macros", [])]
+    found = [(source, target, name) for source, target, name in pairs if name in source]
+    for source, target, name in found:
+        target[name] = source[name]
+    return bool(found)
+
+
+def drop_wizard(document: Object) -> list[str]:
+    """Removes all that is for the Host Wizard. Returns what had it: macros, and the template's own fields."""
+    template = document["templates"][0]
+    lost = [macro["macro"] for macro in template.get("macros", []) if macro.pop("config", None)]
+    return [*(name for name in ("wizard_ready", "readme") if template.pop(name, None)), *lost]
+
+
 def _copy(name: str, source: Object, target: Object) -> None:
     target.pop(name, None)
     if name in source:

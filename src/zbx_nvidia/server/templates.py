@@ -39,6 +39,7 @@ def plan_newest(  # noqa: PLR0913  one for each option
     *,
     prune: bool = False,
     overwrite: bool = False,
+    force: bool = False,
     releases: Mapping[str, Shipped] | None = None,
 ) -> Plan:
     """The plan for the newest template file that the server accepts.
@@ -51,10 +52,11 @@ def plan_newest(  # noqa: PLR0913  one for each option
         warn: takes one line, if an older file is used.
         prune: as for `plan_install`.
         overwrite: as for `plan_install`.
+        force: as for `plan_install`.
         releases: as for `plan_install`.
     """
     newest, *older = versions.dialects(zabbix.version)
-    plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite, releases=releases)
+    plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite, force=force, releases=releases)
     if not versions.has_wizard(zabbix.version):
         return plan(render(newest))
 
@@ -86,12 +88,13 @@ def plan_newest(  # noqa: PLR0913  one for each option
     return instead
 
 
-def plan_install(
+def plan_install(  # noqa: PLR0913  one for each option
     zabbix: Connection,
     text: str,
     *,
     prune: bool = False,
     overwrite: bool = False,
+    force: bool = False,
     releases: Mapping[str, Shipped] | None = None,
 ) -> Plan:
     """The changes that an import of this template makes on the server, and the import.
@@ -101,6 +104,7 @@ def plan_install(
         text: the template file, one template with its group, in the server's dialect.
         prune: remove objects that only the server's template has.
         overwrite: replace what people changed on the server's template with the file's values.
+        force: also reset what was set on hosts that this user does not see.
         releases: what each release shipped, by version.
     """
     file = parse(text)
@@ -109,7 +113,7 @@ def plan_install(
     _adopt_groups(zabbix, file)
     existing = _find(zabbix, template)
     renamed = merge.rename(file, existing["host"], existing["name"]) if existing else []
-    again = partial(plan_install, zabbix, text, prune=prune, overwrite=overwrite, releases=releases)
+    again = partial(plan_install, zabbix, text, prune=prune, overwrite=overwrite, force=force, releases=releases)
     if not existing:
         request, changes = _compare(zabbix, file, prune=prune)
         return Plan("template", name, changes, apply=partial(zabbix.call, "configuration.import", request), again=again)
@@ -128,13 +132,20 @@ def plan_install(
         if not prune:
             gone = merge.retired(document, server, shipped.values())
             kept += _keep_additions(zabbix, document, server, shipped.values(), gone)
+        if versions.has_wizard(zabbix.version) and merge.keep_older_wizard(document, server):
+            document["version"] = server["version"]
         secret = merge.secret_macros(document["templates"][0])
         refusal = _taken(zabbix, name, merge.taken(file, server, shipped.values()))
-    request, changes = _compare(zabbix, document, prune=prune, gone=gone.values(), secret=bool(secret))
+    compare = partial(_compare, prune=prune, gone=gone.values(), secret=bool(secret))
+    request, changes, lost = _compare_in_form(zabbix, document, file["version"], compare)
     if not overwrite:
         refusal = refusal or _edited(zabbix, template, server["templates"][0], changes)
-        refusal = refusal or _own_items(zabbix, file, server["templates"][0], existing["hosts"])
+        hostids = [host["hostid"] for host in existing["hosts"]]
+        own = _own_items(zabbix, file, server["templates"][0], hostids) or _own_triggers(zabbix, file, server, hostids)
+        refusal = refusal or own
     rules = inherited.needed(changes)
+    if not force:
+        refusal = refusal or _unseen(zabbix, name, rules, existing["hosts"])
     for rule in inherited.RULES.keys() - rules:
         del request["rules"][rule]
     with shapes.in_form(zabbix.answers("template.get")):
@@ -147,7 +158,7 @@ def plan_install(
         [*renamed, *kept, *settings.kept],
         refusal,
         partial(_apply, zabbix, request, settings, complete),
-        notes=_unseen(zabbix, rules),
+        notes=_lost(lost),
         again=again,
     )
 
@@ -175,6 +186,27 @@ def _compare(
         # An import of the template itself would empty its secret macros, whose values no user can read.
         rules["templates"] = {"createMissing": True}
     return request, changes
+
+
+def _compare_in_form(
+    zabbix: Connection, document: Object, version: str, compare: Callable[..., tuple[dict[str, Any], list[Change]]]
+) -> tuple[dict[str, Any], list[Change], list[str]]:
+    """What `compare` returns, and what is lost if the server refuses its own format.
+
+    Args:
+        zabbix: the server.
+        document: what is imported. It is of another version than the file only for what people have on the server.
+        version: that of the file.
+        compare: `_compare` with its options.
+    """
+    try:
+        return (*compare(zabbix, document), [])
+    except RefusedError:
+        if document["version"] == version:
+            raise
+    document["version"] = version
+    lost = merge.drop_wizard(document)
+    return (*compare(zabbix, document), lost)
 
 
 def import_rules(version: versions.Version, *, prune: bool, create_groups: bool) -> dict[str, dict[str, bool]]:
@@ -233,11 +265,22 @@ def _update(zabbix: Connection, templateid: str, template: Object) -> None:
     zabbix.call("template.update", {**request, "macros": macros})
 
 
-def _unseen(zabbix: Connection, rules: set[str]) -> list[str]:
-    """What the user must know of hosts that are out of sight."""
-    if not rules & {"items", *inherited.RESETTING} or zabbix.sees_all:
+def _lost(names: list[str]) -> list[str]:
+    """What the user must know of fields for the Host Wizard that the server does not take."""
+    if not names:
         return []
-    return ["on hosts that this user does not see, Zabbix resets what was set: run this as a Super admin to keep it"]
+    return [f"the server refuses its own format: what is set for the Host Wizard is lost, of {', '.join(names)}"]
+
+
+def _unseen(zabbix: Connection, name: str, rules: set[str], hosts: list[Object]) -> str:
+    """The refusal if hosts may be out of sight on which this import resets what was set. "None seen" is unknown."""
+    if not rules & {"items", *inherited.RESETTING} or zabbix.sees_all:
+        return ""
+    seen = f"it sees {len(hosts) or 'none'} with it"
+    return (
+        f"Zabbix at {zabbix.url}: hosts that this user does not see may have the template {name!r} ({seen}), and this "
+        "import resets what was set there: run this as a Super admin to keep it, or give --force"
+    )
 
 
 def _taken(zabbix: Connection, name: str, names: list[str]) -> str:
@@ -250,19 +293,40 @@ def _taken(zabbix: Connection, name: str, names: list[str]) -> str:
     )
 
 
-def _own_items(zabbix: Connection, file: Object, server: Object, hosts: list[Object]) -> str:
+def _own_items(zabbix: Connection, file: Object, server: Object, hostids: list[str]) -> str:
     """The refusal if this version brings keys that items of hosts have: Zabbix would take them over without a word."""
     there, here = (
         {item["key"] for part in ("items", "discovery_rules") for item in one.get(part, [])}
         for one in (server, file["templates"][0])
     )
     keys = sorted(here - there)
-    own = find.own_items(zabbix, [host["hostid"] for host in hosts], keys)
+    own = find.own_items(zabbix, hostids, keys)
     if not own:
         return ""
     return (
         f"Zabbix at {zabbix.url}: this version of the template has keys of items that hosts have of their own: "
         f"{_names(own)}: give these other keys, or --overwrite to make them the template's"
+    )
+
+
+def _own_triggers(zabbix: Connection, file: Object, server: Object, hostids: list[str]) -> str:
+    """The same of triggers, which can be about items that the hosts have from the template."""
+    there, here = (
+        {
+            find.trigger(
+                item["name"], (item["expression"], item.get("recovery_expression", "")), one["templates"][0]["template"]
+            )
+            for section, item in merge.objects(one)
+            if section == "triggers"
+        }
+        for one in (server, file)
+    )
+    own = find.own_triggers(zabbix, hostids, here - there)
+    if not own:
+        return ""
+    return (
+        f"Zabbix at {zabbix.url}: this version of the template has triggers that hosts have of their own: "
+        f"{_names(own)}: rename these, or --overwrite to make them the template's"
     )
 
 

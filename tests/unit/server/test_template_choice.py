@@ -176,14 +176,16 @@ NEW: dict[str, Any] = {
 }
 
 
-def plan(
-    front: Any, answers: Any, server: dict[str, Any], file: dict[str, Any], version: str = "7.4"
+def plan(  # noqa: PLR0913, PLR0917  fixtures, and a row of a table
+    front: Any, answers: Any, server: dict[str, Any], file: dict[str, Any], version: str = "7.4", refuses: str = ""
 ) -> tuple[Any, Any]:
-    """The plan for a server of 8.0 that has a template of its own form; and the document that was compared."""
+    """The plan for a server of 8.0 that has a template of its own form; and the document that was compared last."""
     sent: list[Any] = []
 
     def compare(request: dict[str, Any], _headers: object) -> Any:
         sent.append(json.loads(request["params"]["source"])["zabbix_export"])
+        if sent[-1]["version"] == refuses:
+            return answers["error"](CONSTANT)
         after = sent[-1]["templates"][0]
         fields = [key for key in {**server, **after} if server.get(key) != after.get(key)]
         before, after = (
@@ -204,7 +206,7 @@ def plan(
     # JSON is YAML.
     text = json.dumps({"zabbix_export": {"version": version, "template_groups": [GROUP], "templates": [file]}})
     with connect(front.url, Credentials(token=TOKEN)) as zabbix:
-        return templates.plan_install(zabbix, text), sent[0]
+        return templates.plan_install(zabbix, text), sent[-1]
 
 
 def test_what_is_new_in_the_format_is_no_edit_of_a_person(front: Any, answers: Any) -> None:
@@ -237,6 +239,30 @@ def test_a_macro_of_a_person_keeps_its_field_although_the_file_is_of_7_0(front: 
     assert [kept.name for kept in planned.kept] == ["{$MINE}"]
     assert mine in document["templates"][0]["macros"]
     assert document["version"] == "8.0"
+
+
+MINE = {"macro": "{$MINE}", "value": "1", **FIELD}
+WITH_MINE = {**NEW, "macros": [MINE, *NEW["macros"]]}
+
+
+def test_an_older_file_keeps_what_the_server_has_for_the_wizard(front: Any, answers: Any) -> None:
+    planned, document = plan(front, answers, WITH_MINE, PLAIN, "7.0")
+    assert (planned.changes, planned.refusal, planned.notes) == ([], "", [])
+    assert document["version"] == "8.0"
+    assert document["templates"][0]["macros"] == WITH_MINE["macros"]
+    assert document["templates"][0]["readme"] == README
+
+
+def test_what_a_server_that_refuses_its_own_format_loses_is_named(front: Any, answers: Any) -> None:
+    newer = {**PLAIN, "vendor": {**VENDOR, "version": "1.2.4"}}
+    planned, document = plan(front, answers, WITH_MINE, newer, "7.0", refuses="8.0")
+    assert document["version"] == "7.0"
+    assert document["templates"][0]["macros"] == [{"macro": "{$MINE}", "value": "1"}, MACRO]
+    (note,) = planned.notes
+    assert note.endswith("what is set for the Host Wizard is lost, of wizard_ready, readme, {$MINE}, {$M}")
+    # Of the same version, nothing but that would change: then it must be wanted.
+    planned, _ = plan(front, answers, WITH_MINE, PLAIN, "7.0", refuses="8.0")
+    assert "--overwrite reverts them" in planned.refusal
 
 
 def test_an_older_file_that_would_revert_an_edit_is_not_imported(front: Any, answers: Any) -> None:
