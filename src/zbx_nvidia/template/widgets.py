@@ -78,9 +78,10 @@ def problems() -> Fields:
 
 
 def limits_of(ref: str) -> Fields:
-    """The ends of the axis of a graph. A GPU beyond its limit has a headroom below 0."""
+    """The ends of the axis of a graph. A GPU beyond its limit has a headroom below 0, and a user has several GPUs."""
     lower: Fields = [] if ref.endswith("headroom") else [("STRING", "lefty_min", "0")]
-    return [*lower, *([("STRING", "lefty_max", "100")] if BY_REF[ref].unit == "%" else [])]
+    percent = BY_REF[ref].unit == "%" and BY_REF[ref].entity != "user"
+    return [*lower, *([("STRING", "lefty_max", "100")] if percent else [])]
 
 
 def selected(reference: str, ref: str) -> Fields:

@@ -348,6 +348,25 @@ def test_what_can_stay_open_by_itself_can_be_closed(export: dict[str, Any]) -> N
     assert all(alert.recovery for alert in ALERTS if alert.closable)
 
 
+def test_a_graph_cuts_nothing_off(export: dict[str, Any]) -> None:
+    """A user has several GPUs, and headroom can be below 0."""
+    metrics = {metric.name: metric for metric in GPU_ITEMS}
+    looked_at = set()
+    for page in export["templates"][0]["dashboards"][0]["pages"]:
+        for widget in page["widgets"]:
+            fields = {field["name"]: field["value"] for field in widget["fields"]}
+            title = widget.get("name", "").removesuffix(": selected cell")
+            if widget["type"] != "svggraph":
+                continue
+            if title.startswith("Users: "):
+                assert "lefty_max" not in fields
+            if title in metrics:
+                looked_at.add(title)
+                assert ("lefty_min" in fields) == ("headroom" not in title), title
+                assert ("lefty_max" in fields) == (metrics[title].unit == "%"), title
+    assert len(looked_at) > 20 or export["version"] == "6.0"
+
+
 def test_unknown_series_and_variant_are_refused() -> None:
     with pytest.raises(UsageError, match=r"no template for Zabbix 5\.0"):
         render("5.0", "passive")
