@@ -67,9 +67,10 @@ lint: venv ## run ruff, mypy and shellcheck, and check that the lock files match
 generate: venv ## rewrite the generated templates, UserParameters, documents and docs
 	@$(PYTHON) -m scripts.generate
 
-bench: venv wheel engine ## measure the cost of a check, as ratios to reference commands
+bench: venv wheel engine ## measure what a check costs the GPU host, as ratios to reference commands, and the server
 	@scripts/images.sh 7.0
 	@$(PYTHON) scripts/bench.py
+	@$(PYTHON) -m scripts.bench_server
 
 wheel: ## build dist/*.whl, without the development tools
 	@scripts/system-packages.sh python
