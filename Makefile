@@ -8,7 +8,7 @@ PYTHONS ?= ends
 PYTHON := .venv/bin/python
 TEST_PYTHON := build/test-venv/bin/python
 
-.PHONY: help venv engine images simulator wheel zipapp generate lint lock test-unit test-all-unit test-pythons test-integration test-loaded test soak demo demo-down bench clean
+.PHONY: help venv engine images simulator wheel zipapp generate lint lock test-unit test-all-unit test-pythons test-integration test-loaded test soak demo demo-down bench pictures clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,9 +67,15 @@ lint: venv ## run ruff, mypy and shellcheck, and check that the lock files match
 generate: venv ## rewrite the generated templates, UserParameters, documents and docs
 	@$(PYTHON) -m scripts.generate
 
-bench: venv wheel engine ## measure the cost of a check, as ratios to reference commands
+bench: venv wheel engine ## measure what a check costs the GPU host, as ratios to reference commands, and the server
 	@scripts/images.sh 7.0
 	@$(PYTHON) scripts/bench.py
+	@$(PYTHON) -m scripts.bench_server
+
+pictures: venv wheel engine ## take the pictures of docs/pictures, in a quarter of an hour
+	@scripts/system-packages.sh chromium pngquant
+	@scripts/images.sh 7.0
+	@$(PYTHON) -m scripts.pictures
 
 wheel: ## build dist/*.whl, without the development tools
 	@scripts/system-packages.sh python

@@ -15,7 +15,7 @@ for need; do
             ;;
         systemd) command -v systemd-analyze >/dev/null || missing+=(systemd) ;;
         # Programs with a package of the same name.
-        chromium | fish | make | mandoc | valgrind | zsh) command -v "$need" >/dev/null || missing+=("$need") ;;
+        chromium | fish | make | mandoc | pngquant | valgrind | zsh) command -v "$need" >/dev/null || missing+=("$need") ;;
         *) fail "unknown: $need" ;;
     esac
 done

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from playwright.sync_api import ViewportSize, sync_playwright
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
 
 from tests.conftest import PATIENCE
 from tests.integration.conftest import ROOT
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator, Page
 
-    from tests.integration.conftest import Stack
 
 CHROMIUM = "/usr/bin/chromium"
 # The tests run as root. The others keep it from asking its maker's servers, which a test machine may not reach.
@@ -27,6 +26,8 @@ PICTURES = ROOT / "build/pictures"
 SIZE: ViewportSize = {"width": 1920, "height": 3000}
 WIDGET = ".dashboard-grid-widget"
 HEADING = "h4"
+CALENDAR, PERIOD = ".time-quick-range", "a.btn-time"
+BACK = ".dashboard-kioskmode-controls .btn-dashboard-kioskmode-previous-page"
 # Whatever shows a value: a cell, a line of a graph, an arc, a tile, a picture, a row of a table.
 CONTENT = (
     ".svg-honeycomb-cell, .svg-graph-line, [class*=svg-graph-point], .svg-pie-chart-arc-container, .item-value, "
@@ -40,6 +41,15 @@ LOOK = """(widgets, [heading, content]) => widgets.map(widget => [
 PHP_ERROR = re.compile(r"Undefined |Fatal error|Invalid parameter|No permissions|Cannot ")
 
 
+class Login(Protocol):
+    """A front end, and who logs in there."""
+
+    series: str
+    url: str
+    user: str
+    password: str
+
+
 class Seen(NamedTuple):
     """A widget as it is drawn."""
 
@@ -51,7 +61,7 @@ class Seen(NamedTuple):
 class FrontEnd:
     """The front end as Admin sees it."""
 
-    def __init__(self, page: Page, stack: Stack) -> None:
+    def __init__(self, page: Page, stack: Login) -> None:
         self._page = page
         self._stack = stack
 
@@ -67,6 +77,12 @@ class FrontEnd:
     def turn_to(self, number: int) -> None:
         """Open a page of the dashboard."""
         self._tabs().nth(number).click()
+        self._settle()
+
+    def turn_back_in_kiosk(self) -> None:
+        """From the first page to the last one in kiosk mode, where the tabs are hidden."""
+        self._page.mouse.move(200, 200)
+        self._page.locator(BACK).click(force=True)
         self._settle()
 
     def widgets(self) -> list[Seen]:
@@ -108,6 +124,28 @@ class FrontEnd:
         PICTURES.mkdir(parents=True, exist_ok=True)
         self._page.screenshot(path=PICTURES / f"{self._stack.series}-{name}.png")
 
+    def resize(self, width: int, height: int) -> None:
+        """Another size of the window."""
+        self._page.set_viewport_size({"width": width, "height": height})
+
+    def save(self, path: Path, *, kiosk: bool = False) -> None:
+        """What a person sees of the page, down to its last widget."""
+        # The period's calendar covers a third of the page if an address has a period.
+        if self._page.locator(CALENDAR).is_visible():
+            self._page.locator(PERIOD).click()
+        self._page.mouse.move(0, 0)
+        # Zabbix draws lines and cells once more when a widget has its final size, and loads pictures late.
+        for _ in range(3):
+            self._page.wait_for_timeout(1000)
+            self._settle()
+        boxes = [widget.bounding_box() for widget in self._page.locator(WIDGET).all()]
+        bottom = max(box["y"] + box["height"] for box in boxes if box) + 8
+        left = 0 if kiosk else min(box["x"] for box in boxes if box) - 8
+        size = self._page.viewport_size
+        assert size
+        clip: FloatRect = {"x": left, "y": 0, "width": size["width"] - left, "height": min(bottom, size["height"])}
+        self._page.screenshot(path=path, clip=clip)
+
     def _tabs(self) -> Locator:
         return self._page.locator(".dashboard-navigation-tabs li")
 
@@ -122,7 +160,7 @@ class FrontEnd:
 
 
 @contextlib.contextmanager
-def front_end(stack: Stack) -> Iterator[FrontEnd]:
+def front_end(stack: Login) -> Iterator[FrontEnd]:
     """A browser that is logged in."""
     if not Path(CHROMIUM).exists():
         raise RuntimeError(f"no {CHROMIUM}: run `make test-integration`, which installs it")

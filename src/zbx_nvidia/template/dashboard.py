@@ -14,7 +14,6 @@ from zbx_nvidia.template.names import GPU_PREFIX
 from zbx_nvidia.template.widgets import (
     COLORS,
     Fields,
-    between_values,
     honeycomb,
     item_pattern,
     limits_of,
@@ -300,7 +299,6 @@ def _sets(ref: str) -> list[Fields]:
             ("STRING", f"ds.{place}.color", COLORS[place % len(COLORS)]),
             ("INTEGER", f"ds.{place}.fill", "0"),
             ("STRING", f"ds.{place}.items.0", pattern),
-            *between_values(ref, place),
             ("INTEGER", f"ds.{place}.transparency", "0"),
         ]
         for place, pattern in enumerate(patterns)

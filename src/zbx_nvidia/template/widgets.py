@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.template.expressions import BY_REF
 
 if TYPE_CHECKING:
@@ -86,11 +85,6 @@ def limits_of(ref: str) -> Fields:
     return [*lower, *([("STRING", "lefty_max", "100")] if percent else [])]
 
 
-def between_values(ref: str, place: int = 0) -> Fields:
-    """What a data set draws where no value is stored: of what is stored on change, the last one."""
-    return [("INTEGER", f"ds.{place}.missingdatafunc", "3")] if heartbeat(BY_REF[ref]) else []
-
-
 def selected(reference: str, ref: str) -> Fields:
     """The graph of the item of a cell that was clicked.
 
@@ -103,7 +97,6 @@ def selected(reference: str, ref: str) -> Fields:
         ("STRING", "ds.0.itemids.0._reference", f"{reference}._itemid"),
         ("STRING", "ds.0.color.0", COLORS[0]),
         ("INTEGER", "ds.0.fill", "3"),
-        *between_values(ref),
         *limits_of(ref),
         ("INTEGER", "legend_lines", "1"),
         ("INTEGER", "legend_columns", "1"),
