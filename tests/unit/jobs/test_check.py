@@ -279,10 +279,10 @@ def test_a_service_is_asked_instead_of_the_driver(service: Path) -> None:
 
 
 def test_an_old_document_of_the_service_says_nothing_of_now(service: Path) -> None:
-    service.write_text(json.dumps({**golden(), "timestamp": int(time.time()) - 9_000}))
+    service.write_text(json.dumps({**golden(), "timestamp": int(time.time()) - 190}))
     done = run()
     assert done.exit_code == 2
-    assert done.output.startswith("UNKNOWN  The document is 2 hours old")
+    assert done.output.startswith("UNKNOWN  The document is 3 min old")
 
 
 @pytest.mark.parametrize("status", [RELEASED, HOST_BUSY])
