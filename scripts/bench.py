@@ -28,6 +28,7 @@ PING_BAR = 3  # a resident check, in times of an agent.ping of the same agent
 STORM_BAR = 10.0  # 100,000 XIDs at once, in CPU time as above; about 3 was measured
 # CPU time of the service for 8 GPUs per minute, in imports of pynvml: a ratio does not depend on the machine.
 SERVICE_BAR, PSS_BAR = 12, 45e6
+RUN_BAR = 1.01  # a job under `zbx-nvidia run`, in times of the same job without
 HANG_BAR = 3.0  # s: what zabbix_agentd gives a UserParameter (Timeout=3)
 GET, IMPORT, STORM = "zbx-nvidia-agent get", "python -c 'import pynvml'", "100,000 XIDs"
 
@@ -128,12 +129,14 @@ def main() -> None:
 
     size = results[AGENTS[0], 8, "oneshot"]["bytes"]
     hanging = max(results[agent, 8, "oneshot"]["hanging"] for agent in AGENTS)
+    slowed = min(results[agent, 8, "oneshot"]["slowed"] for agent in AGENTS)
     bars = {
         f"get: {ratio:.2f} times the CPU time of an import (at most {CPU_BAR})": ratio <= CPU_BAR,
         f"{STORM}: {storm:.2f} times the CPU time of an import (at most {STORM_BAR})": storm <= STORM_BAR,
         f"document {size:,} B (below {SIZE_BAR:,})": size < SIZE_BAR,
         f"resident check {slowest:.1f} times a ping (at most {PING_BAR})": slowest <= PING_BAR,
         f"check while a GPU hangs {hanging:.2f} s (at most {HANG_BAR:g})": hanging <= HANG_BAR,
+        f"a job under zbx-nvidia run {slowed:.3f} times as long (at most {RUN_BAR})": slowed <= RUN_BAR,
         f"service {imports:.1f} imports of pynvml a minute (at most {SERVICE_BAR})": imports <= SERVICE_BAR,
         f"service {service['pss'] / 1e6:.1f} MB (below {PSS_BAR / 1e6:g})": service["pss"] < PSS_BAR,
     }

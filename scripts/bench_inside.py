@@ -36,6 +36,15 @@ COMMANDS = {
     "zbx-nvidia-agent get": [str(HERE / "zbx-nvidia-agent"), "get"],
     "100,000 XIDs": [sys.executable, "-c", STORM],
 }
+# A job that says how long it took.
+JOB = """
+import time
+start = time.perf_counter()
+for _ in range(50_000_000):
+    pass
+print(time.perf_counter() - start)
+"""
+JOBS = 5  # with `zbx-nvidia run` and without, by turns
 KEYS = ("agent.ping", "nvidia.get")
 PR_SET_CHILD_SUBREAPER = 36
 SERVICE_SECONDS = 30
@@ -80,6 +89,18 @@ def hanging() -> float:
     if json.loads(answer)["status"]["name"] != "Deadline exceeded":
         sys.exit(answer.decode())
     return seconds
+
+
+def slowed() -> float:
+    """How much longer a job takes under `zbx-nvidia run`: a ratio."""
+    plain = [sys.executable, "-c", JOB]
+    measured = [str(HERE / "zbx-nvidia"), "run", "--", *plain]
+    took: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(JOBS):
+        for under, command in ((False, plain), (True, measured)):
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            took[under].append(float(done.stdout))
+    return min(took[True]) / min(took[False])
 
 
 def service() -> dict[str, float]:
@@ -154,6 +175,7 @@ def main() -> None:
                 "cpu": {name: statistics.median(times) for name, times in spent.items() if times},
                 "service": service() if collector == "resident" else {},
                 "bytes": size,
+                "slowed": slowed() if collector == "oneshot" else 0.0,
                 "hanging": hanging() if collector == "oneshot" else 0.0,
             }
         )

@@ -202,6 +202,7 @@ def test_what_must_last_is_the_same_of_changes(states: list[tuple[int, int]], mi
             assert (new is UNKNOWN) <= (when < PERIOD or not [1 for at, _ in every if at <= when - PERIOD])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(STATES, st.integers(11, 60))
 def test_a_flag_that_was_set_in_a_period_is_the_same_of_changes(states: list[tuple[int, int]], beat: int) -> None:
@@ -213,6 +214,7 @@ def test_a_flag_that_was_set_in_a_period_is_the_same_of_changes(states: list[tup
         assert evaluated(alerts._ever("x", "p"), {"x": changes}, when) == (1 in seen)  # noqa: SLF001
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(st.integers(0, 3), min_size=PERIOD + 2, max_size=80), st.integers(11, 60))
 def test_a_mean_rate_is_the_same_of_changes(growth: list[int], beat: int) -> None:
@@ -223,6 +225,7 @@ def test_a_mean_rate_is_the_same_of_changes(growth: list[int], beat: int) -> Non
         assert evaluated(alerts._grew("c", "p", "1"), history, when) == evaluated("avg(@rate,p)>1", history, when)  # noqa: SLF001
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(st.integers(0, 1), min_size=PERIOD + 2, max_size=40), st.integers(0, 40), st.integers(-500, 500))
 def test_a_clock_that_is_put_raises_nothing(growth: list[int], put: int, by: int) -> None:

@@ -61,6 +61,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded(*arguments) == set()
 
 
+@pytest.mark.slow
 def test_heavy_modules_would_be_noticed() -> None:
     assert loaded("template", "--zabbix", "7.0") >= {"yaml"}
 

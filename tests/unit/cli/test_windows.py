@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 # What Python has on Unix alone; a Python that lacks them stands for one on Windows. There `subprocess` does without
 # them, and here it must be loaded before they go: `platform`, and so click, imports it on Python 3.10.
 UNIX = ("fcntl", "grp", "pwd", "resource", "termios", "pty", "_posixsubprocess")
@@ -22,6 +24,7 @@ def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run(f"from zbx_nvidia.cli.main import main\nmain({list(arguments)!r}, prog_name='zbx-nvidia')")
 
 
+@pytest.mark.slow
 def test_commands_for_a_server_need_nothing_of_unix() -> None:
     assert cli("template", "--zabbix", "6.0").stdout.startswith("zabbix_export:")
     server = ("--url", "http://127.0.0.1:1", "--user", "nobody")

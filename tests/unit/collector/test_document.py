@@ -89,6 +89,7 @@ def collections(draw: st.DrawFn) -> Collection:
     )
 
 
+@pytest.mark.slow
 @given(collections())
 def test_whatever_is_found_the_document_is_valid(found: Collection) -> None:
     made = document.build(found)

@@ -169,7 +169,8 @@ print(len(seen), document)
 """
 
 
-@pytest.mark.parametrize("profile", ["rtx2080s", pytest.param("a100-mig", marks=(pytest.mark.slow, pytest.mark.once))])
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["rtx2080s", pytest.param("a100-mig", marks=pytest.mark.once)])
 def test_no_wakes_in_a_day(machine: MachineFactory, profile: str) -> None:
     """1,440 polls. Of two GPUs the other one does not sleep."""
     node = machine(profile)

@@ -373,6 +373,7 @@ def test_link_that_somebody_has_replaced_since_stays(small: Path, tmp_path: Path
     assert link.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_only_what_was_unpacked_is_removed(small: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     refused = packed(small, "unpack", tmp_path, "--remove")
@@ -391,6 +392,7 @@ def test_an_empty_folder_will_do(small: Path, tmp_path: Path) -> None:
     assert unpacked(small, tmp_path / "there").startswith("Unpacked ")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made(small: Path) -> None:
     done = packed(small, "unpack", "/proc/zbx-nvidia")
     assert done.returncode == 1
@@ -416,6 +418,7 @@ def test_python_that_nobody_else_may_use_is_warned_of(small: Path, tmp_path: Pat
     assert "it is too long or has spaces in it" in spaced.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
 def test_a_poll_loads_less_than_from_a_virtual_environment(there: Path) -> None:
     """Nothing of `site` and of what that looks for. Seen: 9.5 ms of a processor against 13.5."""

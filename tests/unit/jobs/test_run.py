@@ -302,6 +302,7 @@ def state(pid: int) -> str:
 # -- processor and memory ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_driver_there_are_the_figures_of_the_processor_alone(tmp_path: Path) -> None:
     code = "import time; b = bytearray(300 << 20)\nwhile time.process_time() < 1: pass"
     done = run(tmp_path, "sh", "-c", f"'{sys.executable}' -c '{code}'")
@@ -313,6 +314,7 @@ def test_without_a_driver_there_are_the_figures_of_the_processor_alone(tmp_path:
     assert "GPU 0" not in done["err"]
 
 
+@pytest.mark.slow
 def test_an_orphan_counts(tmp_path: Path) -> None:
     """Its parent has ended: it would belong to nobody any more."""
     code = (

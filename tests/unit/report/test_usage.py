@@ -85,6 +85,7 @@ def test_where_processes_cannot_be_counted_only_work_is_known() -> None:
     assert (usage.busy, usage.held_idle, usage.free, usage.present) == (1, 0, 0, 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.lists(st.builds(Poll, st.integers(0, 1), st.floats(0, 100), st.integers(0, 1), st.floats(0, 700)),
                          min_size=1, max_size=POLLS), min_size=1, max_size=24))  # fmt: skip

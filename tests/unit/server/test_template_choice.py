@@ -83,6 +83,7 @@ def test_the_file_of_the_server_is_imported_and_nothing_is_said(
     assert zabbix.sent == [(COMPARE, file), (IMPORT, file)]
 
 
+@pytest.mark.slow
 def test_a_file_that_the_comparison_refuses_is_replaced(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "8.0", {(COMPARE, "7.4"): CONSTANT})
     done = zabbix.run()
@@ -95,6 +96,7 @@ def test_a_file_that_the_comparison_refuses_is_replaced(front: Any, answers: Any
     )
 
 
+@pytest.mark.slow
 def test_a_preview_replaces_it_too_and_its_json_stays_json(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "7.4", {(COMPARE, "7.4"): CONSTANT})
     done = zabbix.run("--dry-run", "--json")
@@ -104,6 +106,7 @@ def test_a_preview_replaces_it_too_and_its_json_stays_json(front: Any, answers: 
     assert zabbix.sent == [(COMPARE, "7.4"), (COMPARE, "7.0")]
 
 
+@pytest.mark.slow
 def test_a_file_that_only_the_import_refuses_is_replaced(front: Any, answers: Any) -> None:
     """The comparison checks the form, and the import also what an object may be."""
     zabbix = Zabbix(front, answers, "7.4", {(IMPORT, "7.4"): 'Invalid parameter "/1/macros/1/config": unexpected'})
@@ -119,6 +122,7 @@ def test_two_variants_warn_once(front: Any, answers: Any) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_refusal_of_every_file_is_the_error_without_a_warning(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "7.4", {(COMPARE, "7.4"): DENIED, (COMPARE, "7.0"): DENIED})
     done = zabbix.run()
@@ -130,6 +134,7 @@ def test_a_refusal_of_every_file_is_the_error_without_a_warning(front: Any, answ
     assert (IMPORT, "7.0") not in zabbix.sent
 
 
+@pytest.mark.slow
 def test_a_refusal_of_every_import_is_the_error_without_a_warning(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "7.4", {(IMPORT, "7.4"): "No permissions.", (IMPORT, "7.0"): "No permissions."})
     done = zabbix.run()
@@ -144,6 +149,7 @@ def test_a_server_of_7_0_gets_no_second_file(front: Any, answers: Any) -> None:
     assert zabbix.sent == [(COMPARE, "7.0")]
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_is_no_refusal(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "7.4", {})
     front.answers[COMPARE] = (500, {}, b"")

@@ -253,6 +253,7 @@ def test_every_profile_is_tested(profiles: Path) -> None:
     assert sorted(path.stem for path in profiles.iterdir()) == sorted(PROFILES)
 
 
+@pytest.mark.slow
 def test_no_two_gpus_share_an_identity(machine: MachineFactory, nvml: ClientFactory) -> None:
     uuids = []
     for profile in PROFILES:

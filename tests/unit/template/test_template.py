@@ -85,6 +85,7 @@ def test_the_wheel_carries_the_files_of_the_repository() -> None:
         assert ours
 
 
+@pytest.mark.slow
 def test_uuids_are_version_4_and_unique(export: dict[str, Any]) -> None:
     found = [node["uuid"] for node in walk(export) if "uuid" in node]
     assert len(set(found)) == len(found)
@@ -203,6 +204,7 @@ def golden_documents() -> list[dict[str, Any]]:
     return [*documents, made]
 
 
+@pytest.mark.slow
 def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]) -> None:
     """For every pair of override and prototype, with a model name made to trap a loose pattern."""
     row = {

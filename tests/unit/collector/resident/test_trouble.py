@@ -299,6 +299,7 @@ def test_release_lets_go_of_the_driver(eight: Machine, serve: ServiceFactory, cl
     assert holders(eight.path) == [service.worker()]
 
 
+@pytest.mark.slow
 def test_a_poll_beside_the_service_lets_go_with_it(eight: Machine, serve: ServiceFactory) -> None:
     """That of the NVLinks is a process a poll in resident mode too."""
     service = serve(eight)
