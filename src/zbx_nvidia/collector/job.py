@@ -110,12 +110,12 @@ def _of_process(entry: dict[str, Any], known: list[dict[str, Any]]) -> tuple[str
     same_user = next((job for job in known if job.get("uid") == entry["uid"] and "id" in job), None)
     if same_user:
         return same_user["id"], {**about, **name}
-    if run:
-        return f"run {run[0]}", {**about, **name, "since": run[2]}
     if "pod" in entry:
         # The user in a pod says nothing: most often it is root.
         pod = "/".join(entry[key] for key in ("namespace", "pod") if key in entry)
         return f"pod {pod}", {"name": pod, "since": about["since"]}
+    if run:
+        return f"run {run[0]}", {**about, **name, "since": run[2]}
     return "", about
 
 

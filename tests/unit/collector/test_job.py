@@ -120,6 +120,8 @@ def test_a_run_is_the_job_of_its_gpu_as_long_as_it_lasts(card: Machine, tmp_path
     assert named["name"] == Path(sys.executable).name
     (another,) = held([about], [file(uid=ALICE)], GPU)
     assert "name" not in another, "the job of somebody else has no name of ours"
+    pod = process(os.getuid(), pid=entry["pid"], pod="trainer", namespace="ml")
+    assert held([pod], [], GPU) == [{"name": "ml/trainer", "since": LONG_AGO}], "a user does not rename a pod"
     run.end()
     card.remove(f"gpu 0 process {entry['pid']}")
     found = get(card.env).by_index[0]
