@@ -133,14 +133,14 @@ class Runs:
         found: tuple[int, str, int] | None = None
         way = []
         for _ in range(_GENERATIONS):
+            if pid <= 1:
+                break
             try:
                 fields = fields_of(f"{proc}/{pid}")
             except OSError:
-                break
-            if pid <= 1:
-                break
+                return None  # it has just ended, and what it started has another parent now: nothing to remember
             process = (pid, int(fields[START]))
-            if process in self.known:
+            with contextlib.suppress(KeyError):  # not by `in`: another thread may forget them meanwhile
                 found = self.known[process]
                 break
             way.append(process)
