@@ -34,6 +34,7 @@ _MOST_JOBS = 16  # of a GPU: of more, nobody could read the text
 _GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
 _REMEMBERED = 4096  # processes
 _FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
+_NO_USER = 2**32 - 1  # above the numbers of users
 _SEPARATORS = str.maketrans(dict.fromkeys(";()", "_"))
 _WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
 
@@ -258,7 +259,7 @@ def files_in(folder: str) -> list[File]:
             data, about = read_with(f"{folder}/{name}", _LARGEST)
             if _is_safe(about):
                 found += parse(name, data.decode("utf-8", "replace"), int(about.st_mtime))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             continue  # it is gone, is no file, or is not of a tool that we know
     return found
 
@@ -277,7 +278,7 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         changed: When it was written, Unix time.
 
     Raises:
-        ValueError, LookupError, TypeError: It is none of these.
+        ValueError, LookupError, TypeError, OverflowError: It is none of these.
     """
     now = int(time.time())
     if name.endswith(".json"):
@@ -285,12 +286,19 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         gpus = frozenset(str(gpu) for gpu in about["gpus"])
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
-        return [File(gpus, _id(str(about["id"])), name, int(about["uid"]), min(since, now))]
+        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
     found = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
-        found.append(File(frozenset({name}), _id(job), "", int(rest[0]) if rest else None, min(changed, now)))
+        found.append(File(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
     return found
+
+
+def _uid(value: Any) -> int:  # noqa: ANN401  JSON, or a word
+    uid = int(value)
+    if not 0 <= uid < _NO_USER:
+        raise ValueError("no user")  # pwd would refuse it, and name no other user of this round
+    return uid
 
 
 def _id(text: str) -> str:

@@ -193,6 +193,9 @@ def test_garbage_is_no_job(tmp_path: Path) -> None:
         (tmp_path / f"{number}.json").write_text(text)
     (tmp_path / "0").write_bytes(bytes(range(256)))
     (tmp_path / "1").write_text("7 alice\n")
+    (tmp_path / "2").write_text(f"7 {2**32}\n")
+    (tmp_path / "7.json").write_text('{"id": "7", "gpus": ["0"], "uid": 1, "since": 1e999}')
+    (tmp_path / "8.json").write_text('{"id": "8", "gpus": ["0"], "uid": -2}')
     assert job.files_in(str(tmp_path)) == []
 
 
