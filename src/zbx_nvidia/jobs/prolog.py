@@ -42,8 +42,8 @@ def begin(job: str, name: str, uid: int, gpus: str, folder: str = OWN) -> Path |
     """
     path = _path(job, folder)
     named = choice(gpus)
-    if named is None:
-        raise UsageError("all: name the GPUs of the job by index or UUID")
+    if named is None or any(":" in one for one in named):  # the collector knows no PCI addresses
+        raise UsageError(f"{gpus[:LONGEST]}: name the GPUs of the job by index or UUID")
     if not named:
         return None
     path.parent.mkdir(mode=0o755, exist_ok=True)

@@ -54,7 +54,7 @@ def test_an_id_is_no_path(folder: str, job: str) -> None:
         prolog.end(job, folder)
 
 
-@pytest.mark.parametrize("gpus", ["all", "../0", "first"])
+@pytest.mark.parametrize("gpus", ["all", "../0", "first", "0,0000:01:00.0"])
 def test_a_gpu_has_an_index_or_a_uuid(folder: str, gpus: str) -> None:
     with pytest.raises(UsageError):
         prolog.begin("4711", "", 0, gpus, folder)
