@@ -71,6 +71,10 @@ def end(job: str, folder: str = OWN) -> None:
 
 def gpus_of(environment: Mapping[str, str]) -> str:
     """The GPUs of a job, as Slurm says them to its prolog; "" for none."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+    if "MIG-" in visible:
+        # Slurm numbers MIG instances as if they were GPUs: SLURM_JOB_GPUS would name other GPUs, or none.
+        return visible
     return next((environment[name] for name in _GPUS if environment.get(name)), "")
 
 

@@ -75,6 +75,7 @@ def test_slurm_says_it_in_several_ways() -> None:
     assert prolog.gpus_of({"SLURM_JOB_GPUS": "0,1", "CUDA_VISIBLE_DEVICES": "2"}) == "0,1"
     assert prolog.gpus_of({"CUDA_VISIBLE_DEVICES": "2"}) == "2"
     assert prolog.gpus_of({"SLURM_JOB_GPUS": ""}) == ""
+    assert prolog.gpus_of({"SLURM_JOB_GPUS": "9", "CUDA_VISIBLE_DEVICES": "MIG-1"}) == "MIG-1", "9 is no index of NVML"
 
 
 @as_root
