@@ -18,8 +18,9 @@ from zbx_nvidia.errors import HostError, UsageError
 def job(*, event: str, job: str, name: str, uid: int | None, gpus: str | None) -> None:
     r"""Say which job has which GPU, so that Zabbix shows it.
 
-    For the prolog and the epilog of a batch system, as root. In those of Slurm, no option is needed: they follow from
-    SLURM_JOB_ID, SLURM_JOB_NAME, SLURM_JOB_UID and SLURM_JOB_GPUS. For a job without GPUs, it does nothing.
+    For the prolog and the epilog of a batch system, as root. In those of Slurm, no option is needed: ID, user and GPUs
+    follow from SLURM_JOB_ID, SLURM_JOB_UID and SLURM_JOB_GPUS, and the name from SLURM_JOB_NAME if Slurm sets it. For a
+    job without GPUs, the command does nothing.
 
     \b
     Example:

@@ -27,8 +27,8 @@ LONGEST_CHAR = 255  # characters that Zabbix keeps of a CHAR value
 _ANSWERS = (OK, RELEASED, HOST_BUSY)
 ASLEEP = "asleep"  # the state of a GPU that was not read, so that it is not woken
 _GONE = frozenset({"lost", "refused"})
-# Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _OF_PROC = frozenset({"uid", "age", "started"})  # of an entry of a process list: for what follows from it
+# Allowed in a JSONPath's quotes, beside letters and digits: 'DOMAIN\\user' is not.
 _QUOTABLE = frozenset("_.@$+-")
 _UNKNOWN = ("utilization",)  # what a user's row lacks where the driver does not say who uses what
 _HELD = 10  # % of a GPU's memory: above it somebody holds the GPU (the default of {$NVIDIA.IDLE.MEMORY})

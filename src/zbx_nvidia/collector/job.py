@@ -34,6 +34,7 @@ _MOST_JOBS = 16  # of a GPU: of more, nobody could read the text
 _GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
 _REMEMBERED = 4096  # processes
 _FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
+_NO_USER = 2**32 - 1  # above the numbers of users
 _SEPARATORS = str.maketrans(dict.fromkeys(";()", "_"))
 _WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
 
@@ -110,12 +111,12 @@ def _of_process(entry: dict[str, Any], known: list[dict[str, Any]]) -> tuple[str
     same_user = next((job for job in known if job.get("uid") == entry["uid"] and "id" in job), None)
     if same_user:
         return same_user["id"], {**about, **name}
-    if run:
-        return f"run {run[0]}", {**about, **name, "since": run[2]}
     if "pod" in entry:
         # The user in a pod says nothing: most often it is root.
         pod = "/".join(entry[key] for key in ("namespace", "pod") if key in entry)
         return f"pod {pod}", {"name": pod, "since": about["since"]}
+    if run:
+        return f"run {run[0]}", {**about, **name, "since": run[2]}
     return "", about
 
 
@@ -133,14 +134,14 @@ class Runs:
         found: tuple[int, str, int] | None = None
         way = []
         for _ in range(_GENERATIONS):
+            if pid <= 1:
+                break
             try:
                 fields = fields_of(f"{proc}/{pid}")
             except OSError:
-                break
-            if pid <= 1:
-                break
+                return None  # it has just ended, and what it started has another parent now: nothing to remember
             process = (pid, int(fields[START]))
-            if process in self.known:
+            with contextlib.suppress(KeyError):  # not by `in`: another thread may forget them meanwhile
                 found = self.known[process]
                 break
             way.append(process)
@@ -258,7 +259,7 @@ def files_in(folder: str) -> list[File]:
             data, about = read_with(f"{folder}/{name}", _LARGEST)
             if _is_safe(about):
                 found += parse(name, data.decode("utf-8", "replace"), int(about.st_mtime))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             continue  # it is gone, is no file, or is not of a tool that we know
     return found
 
@@ -277,7 +278,7 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         changed: When it was written, Unix time.
 
     Raises:
-        ValueError, LookupError, TypeError: It is none of these.
+        ValueError, LookupError, TypeError, OverflowError: It is none of these.
     """
     now = int(time.time())
     if name.endswith(".json"):
@@ -285,12 +286,19 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         gpus = frozenset(str(gpu) for gpu in about["gpus"])
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
-        return [File(gpus, _id(str(about["id"])), name, int(about["uid"]), min(since, now))]
+        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
     found = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
-        found.append(File(frozenset({name}), _id(job), "", int(rest[0]) if rest else None, min(changed, now)))
+        found.append(File(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
     return found
+
+
+def _uid(value: Any) -> int:  # noqa: ANN401  JSON, or a word
+    uid = int(value)
+    if not 0 <= uid < _NO_USER:
+        raise ValueError("no user")  # pwd would refuse it, and name no other user of this round
+    return uid
 
 
 def _id(text: str) -> str:

@@ -33,6 +33,7 @@ links       print the readings of each NVLink
 
 serve       run as a service that keeps that document ready in a file
 --config    its configuration (default /etc/zbx-nvidia/agent.conf, which need not be there)
+--large     allow a document of more than 64 KiB, if the configuration does not set large
 --check     check the configuration, and do nothing else
 --clean     remove the file of a service that was killed, and do nothing else
 

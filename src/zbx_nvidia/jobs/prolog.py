@@ -42,8 +42,8 @@ def begin(job: str, name: str, uid: int, gpus: str, folder: str = OWN) -> Path |
     """
     path = _path(job, folder)
     named = choice(gpus)
-    if named is None:
-        raise UsageError("all: name the GPUs of the job by index or UUID")
+    if named is None or any(":" in one for one in named):  # the collector knows no PCI addresses
+        raise UsageError(f"{gpus[:LONGEST]}: name the GPUs of the job by index or UUID")
     if not named:
         return None
     path.parent.mkdir(mode=0o755, exist_ok=True)
@@ -71,6 +71,10 @@ def end(job: str, folder: str = OWN) -> None:
 
 def gpus_of(environment: Mapping[str, str]) -> str:
     """The GPUs of a job, as Slurm says them to its prolog; "" for none."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+    if "MIG-" in visible:
+        # Slurm numbers MIG instances as if they were GPUs: SLURM_JOB_GPUS would name other GPUs, or none.
+        return visible
     return next((environment[name] for name in _GPUS if environment.get(name)), "")
 
 

@@ -84,14 +84,20 @@ def _times(line: Line, factor: float | None) -> float | None:
     return None if line.usage.kwh is None or factor is None else line.usage.kwh * factor
 
 
+def _if_known(line: Line, hours: float) -> float | None:
+    """None of a user or a job of whose work nothing is known, as without the service: 0 would mean no work."""
+    usage = line.usage
+    return hours if usage.hours or usage.measured or usage.busy or usage.held_idle else None
+
+
 FIGURES = (
     Figure("gpus", lambda line, _: line.gpus, "GPUs", "{}", leaves=9),
     Figure("hours", lambda line, _: line.usage.hours or None),
     Figure("covered_hours", lambda line, _: line.usage.covered if line.usage.hours else None),
     Figure("present_hours", lambda line, _: line.usage.present, "GPU-hours"),
     Figure("coverage", lambda line, _: line.usage.coverage, "Covered", "{:.1%}", leaves=3),
-    Figure("busy_hours", lambda line, _: line.usage.busy, "Busy"),
-    Figure("held_idle_hours", lambda line, _: line.usage.held_idle, "Held, idle"),
+    Figure("busy_hours", lambda line, _: _if_known(line, line.usage.busy), "Busy"),
+    Figure("held_idle_hours", lambda line, _: _if_known(line, line.usage.held_idle), "Held, idle"),
     Figure("free_hours", lambda line, _: line.usage.free if line.usage.hours else None, "Free", leaves=7),
     Figure("utilization", lambda line, _: line.usage.utilization, "GPU-Util", "{:.1%}"),
     Figure("kwh", lambda line, _: line.usage.kwh, "kWh", "{:,.2f}", leaves=2),

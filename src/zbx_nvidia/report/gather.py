@@ -99,8 +99,9 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
     """
     hosts = _hosts(zabbix, groups)
     found: dict[tuple[str, str], Gpu] = {}
-    for item, key in _items(zabbix, list(hosts), (*_OF, _JOB)):
-        _sort_in(found, hosts, item, key)
+    with shapes.in_form(zabbix.answers("item.get")):
+        for item, key in _items(zabbix, list(hosts), (*_OF, _JOB)):
+            _sort_in(found, hosts, item, key)
     for gpu in found.values():
         if "energy" in gpu.items.values():
             # The counter is better, and half a million rows a year and host are enough.
@@ -116,9 +117,10 @@ def users(zabbix: Connection, hostids: Sequence[str]) -> list[User]:
         hostids: Of the hosts.
     """
     found: dict[tuple[str, str], User] = {}
-    for item, key in _items(zabbix, hostids, _OF_USER):
-        user = found.setdefault((item["hostid"], key[2]), User(key[2], item["hostid"]))
-        user.items[item["itemid"]] = _OF_USER[key[1]]
+    with shapes.in_form(zabbix.answers("item.get")):
+        for item, key in _items(zabbix, hostids, _OF_USER):
+            user = found.setdefault((item["hostid"], key[2]), User(key[2], item["hostid"]))
+            user.items[item["itemid"]] = _OF_USER[key[1]]
     return list(found.values())
 
 
@@ -134,12 +136,10 @@ def _items(zabbix: Connection, hostids: Sequence[str], keys: Iterable[str]) -> I
             "output": ["itemid", "hostid", "key_", "name"],
             "selectTags": "extend",
         }
-        answer = zabbix.call("item.get", request)
-        with shapes.in_form(zabbix.answers("item.get")):
-            for item in answer:
-                key = _KEY.fullmatch(item["key_"])
-                if key and key[1] in wanted:
-                    yield item, key
+        for item in zabbix.call("item.get", request):
+            key = _KEY.fullmatch(item["key_"])
+            if key and key[1] in wanted:
+                yield item, key
 
 
 def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object, key: re.Match[str]) -> None:

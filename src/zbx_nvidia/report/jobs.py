@@ -33,7 +33,8 @@ def held(values: Sequence[tuple[int, str]], period: Period) -> dict[str, dict[in
     ends = (*(clock for clock, _ in values[1:]), period.until)
     for (clock, text), end in zip(values, ends, strict=False):
         since, until = max(clock, period.since), min(end, clock + HOLDS, period.until)
-        jobs = [job for job in text.split(BETWEEN_JOBS) if job and not job.endswith(_CUT)]
+        # Two runs of a user can have one name: they hold the GPU once.
+        jobs = {job for job in text.split(BETWEEN_JOBS) if job and not job.endswith(_CUT)}
         while since < until:
             start = since // HOUR * HOUR
             stop = min(until, start + HOUR)

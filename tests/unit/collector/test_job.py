@@ -120,27 +120,30 @@ def test_a_run_is_the_job_of_its_gpu_as_long_as_it_lasts(card: Machine, tmp_path
     assert named["name"] == Path(sys.executable).name
     (another,) = held([about], [file(uid=ALICE)], GPU)
     assert "name" not in another, "the job of somebody else has no name of ours"
+    pod = process(os.getuid(), pid=entry["pid"], pod="trainer", namespace="ml")
+    assert held([pod], [], GPU) == [{"name": "ml/trainer", "since": LONG_AGO}], "a user does not rename a pod"
     run.end()
     card.remove(f"gpu 0 process {entry['pid']}")
     found = get(card.env).by_index[0]
     assert (found["job"], found["job_since"]) == ("", 0)
 
 
+def there(proc: Path, pid: int, parent: int, *command: str) -> None:
+    """A process of Bob."""
+    folder = proc / str(pid)
+    folder.mkdir(exist_ok=True)
+    fields = " ".join(["0"] * 17)
+    (folder / "stat").write_text(f"{pid} (x) y) S {parent} {fields} {pid} 0\n")
+    (folder / "cmdline").write_text("\0".join(command))
+    (folder / "status").write_text(f"Name:\tx\nUid:\t{BOB}\t{BOB}\t{BOB}\t{BOB}\n")
+
+
 @as_root
 def test_nobody_names_the_process_of_another(tmp_path: Path) -> None:
     """Not even an ancestor of it, as that of a daemon that starts programs for others."""
-    fields = " ".join(["0"] * 17)
-
-    def there(pid: int, parent: int, *command: str) -> None:
-        folder = tmp_path / str(pid)
-        folder.mkdir()
-        (folder / "stat").write_text(f"{pid} (x) y) S {parent} {fields} {pid} 0\n")
-        (folder / "cmdline").write_text("\0".join(command))
-        (folder / "status").write_text(f"Name:\tx\nUid:\t{BOB}\t{BOB}\t{BOB}\t{BOB}\n")
-
-    there(70, 1, "zbx-nvidia", "run", "--name", "mine", "train")
-    there(71, 70, "sh")
-    there(72, 71, "train")
+    there(tmp_path, 70, 1, "zbx-nvidia", "run", "--name", "mine", "train")
+    there(tmp_path, 71, 70, "sh")
+    there(tmp_path, 72, 71, "train")
     runs = job.Runs()
     assert runs.of(72, ALICE, str(tmp_path)) is None
     found = runs.of(72, BOB, str(tmp_path))
@@ -149,6 +152,19 @@ def test_nobody_names_the_process_of_another(tmp_path: Path) -> None:
     (tmp_path / "70" / "cmdline").write_text("zbx-nvidia\0run\0--name\0another")
     assert runs.of(72, BOB, str(tmp_path)) == found, "known: nothing more is read"
     assert runs.of(99, BOB, str(tmp_path)) is None
+
+
+@as_root
+def test_a_parent_that_has_just_ended_is_asked_for_again(tmp_path: Path) -> None:
+    """`zbx-nvidia run` adopts what it leaves."""
+    there(tmp_path, 70, 1, "zbx-nvidia", "run", "--name", "mine", "sh")
+    there(tmp_path, 72, 71, "train")
+    runs = job.Runs()
+    assert runs.of(72, BOB, str(tmp_path)) is None
+    there(tmp_path, 72, 70, "train")
+    found = runs.of(72, BOB, str(tmp_path))
+    assert found is not None
+    assert found[:2] == (70, "mine")
 
 
 @as_root
@@ -177,6 +193,9 @@ def test_garbage_is_no_job(tmp_path: Path) -> None:
         (tmp_path / f"{number}.json").write_text(text)
     (tmp_path / "0").write_bytes(bytes(range(256)))
     (tmp_path / "1").write_text("7 alice\n")
+    (tmp_path / "2").write_text(f"7 {2**32}\n")
+    (tmp_path / "7.json").write_text('{"id": "7", "gpus": ["0"], "uid": 1, "since": 1e999}')
+    (tmp_path / "8.json").write_text('{"id": "8", "gpus": ["0"], "uid": -2}')
     assert job.files_in(str(tmp_path)) == []
 
 

@@ -54,7 +54,7 @@ def test_an_id_is_no_path(folder: str, job: str) -> None:
         prolog.end(job, folder)
 
 
-@pytest.mark.parametrize("gpus", ["all", "../0", "first"])
+@pytest.mark.parametrize("gpus", ["all", "../0", "first", "0,0000:01:00.0"])
 def test_a_gpu_has_an_index_or_a_uuid(folder: str, gpus: str) -> None:
     with pytest.raises(UsageError):
         prolog.begin("4711", "", 0, gpus, folder)
@@ -75,6 +75,7 @@ def test_slurm_says_it_in_several_ways() -> None:
     assert prolog.gpus_of({"SLURM_JOB_GPUS": "0,1", "CUDA_VISIBLE_DEVICES": "2"}) == "0,1"
     assert prolog.gpus_of({"CUDA_VISIBLE_DEVICES": "2"}) == "2"
     assert prolog.gpus_of({"SLURM_JOB_GPUS": ""}) == ""
+    assert prolog.gpus_of({"SLURM_JOB_GPUS": "9", "CUDA_VISIBLE_DEVICES": "MIG-1"}) == "MIG-1", "9 is no index of NVML"
 
 
 @as_root

@@ -39,6 +39,10 @@ def test_the_last_job_of_a_value_that_was_cut_is_left_out() -> None:
     assert list(held([(0, f"{TRAIN}; 4712 a long na...")], DAY)) == [TRAIN]
 
 
+def test_two_runs_of_one_name_hold_the_gpu_once() -> None:
+    assert held([(0, "train (alice); train (alice)"), (1800, "")], DAY) == {"train (alice)": {0: 0.5}}
+
+
 @given(st.lists(st.tuples(st.integers(1, 3000), st.sampled_from(["", TRAIN, OTHER, f"{TRAIN}; {OTHER}"])), max_size=40))
 def test_no_second_is_lost_and_none_counts_twice(changes: list[tuple[int, str]]) -> None:
     clock, values = 0, []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.report.test_usage import DAY, POLLS, trend
 from zbx_nvidia.catalog.metrics import GROUPS
+from zbx_nvidia.report.figures import Line, Money, numbers
 from zbx_nvidia.report.gather import _OF_USER
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.report import SWITCH
@@ -46,6 +47,17 @@ def test_an_hour_without_any_work_is_held_but_idle() -> None:
     user = User("alice", "1", hours=hours)
     assert most_at_once([user, User("alice", "2", hours={HOUR: hour([3] * POLLS)})], DAY) == 5
     assert usage.coverage is None, "a user has no gaps"
+
+
+def test_work_of_which_nothing_is_known_is_not_0() -> None:
+    def figures(utilization: float | None) -> tuple[object, object]:
+        usage = of_user({0: hour([1] * POLLS, utilization)}, {0: POLLS}, DAY)
+        found = numbers(Line("alice", 1, usage), Money())
+        return found["busy_hours"], found["held_idle_hours"]
+
+    assert figures(None) == (None, None)
+    assert figures(0.0) == (0, 1)
+    assert figures(50.0) == (1, 0)
 
 
 def test_an_hour_of_which_the_host_has_no_values_is_nothing() -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PATIENCE
+from zbx_nvidia.catalog.metrics import PRESENT
 from zbx_nvidia.cli.main import main
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import transport
@@ -142,6 +143,13 @@ def test_whatever_is_answered_it_is_one_line(front: Any, runner: CliRunner, body
 
     front.every = hostile
     ends_well(runner, front.url, *COMMANDS[command])
+
+
+def test_an_item_of_a_host_that_nobody_asked_for(front: Any, answers: Any, runner: CliRunner) -> None:
+    item = {"itemid": "1", "hostid": "2", "key_": f"{PRESENT.item_key}[x]", "name": "GPU 0"}
+    front.answers["item.get"] = answers["result"]([item])
+    front.answers["host.get"] = answers["result"]([{"hostid": "1", "name": "x", "hostgroups": []}])
+    ends_well(runner, front.url, *COMMANDS["report"])
 
 
 @pytest.mark.parametrize("method", ["apiinfo.version", "user.checkAuthentication"])

@@ -13,7 +13,8 @@ PATH = "/etc/zbx-nvidia/agent.conf"
 DAY = 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _WORDS = {"yes": True, "no": False}
-_PATHS = {"document", "kernel_log", "job_map"}
+_FOLDERS = {"job_map"}
+_PATHS = {"document", "kernel_log", *_FOLDERS}
 _NONE = "no"  # where there need be no path
 
 
@@ -244,7 +245,8 @@ def _value(key: Key, text: str) -> Any:  # noqa: ANN401  as the key says
             raise UsageError(f"{key.name} must be yes or no, not {text[:60]}")
         return _WORDS[text]
     if not text.startswith("/") or text.endswith("/") or not text.isprintable():
-        raise UsageError(f"{key.name} must be the absolute path of a file, not {text[:60]}")
+        kind = "directory, without / at its end" if key.name in _FOLDERS else "file"
+        raise UsageError(f"{key.name} must be the absolute path of a {kind}, not {text[:60]}")
     return text
 
 

@@ -62,6 +62,7 @@ def test_values_are_taken() -> None:
         ("idle = 2s", 1, "idle is shorter than interval"),
         ("idle = 3m", 1, "idle must be 0, or 1s to 120s, not 3m"),
         ("kernel_log = yes", 1, "kernel_log must be the absolute path of a file"),
+        ("job_map = /run/gpustat/", 1, "job_map must be the absolute path of a directory, without / at its end"),
         ("interval = 1h\nxid_repeat = 2h\nxid_memory = 10m", 3, "xid_memory is shorter than interval"),
     ],
 )
