@@ -109,7 +109,8 @@ def _progress(length: int) -> Iterator[Callable[[int], None]]:
         yield lambda _: None
         return
     with click.progressbar(length=length, label="Reading trends", file=sys.stderr) as bar:
-        yield bar.update
+        # By user or job more is read than was known before.
+        yield lambda done: bar.update(min(done, (bar.length or 0) - bar.pos))
 
 
 def _table(made: Report, money: Money, look: Look) -> list[str]:

@@ -87,14 +87,16 @@ def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> lis
             about = {"id": file.id, "name": file.name, "uid": file.uid, "since": file.since}
             known = found.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
             known["since"] = min(known["since"], file.since)
-    for entry in entries:
+    # Those that say their job first: another process of the same user is of that.
+    for entry in sorted(entries, key=lambda entry: "job" not in entry):
         address, about = _of_process(entry, [*found.values()])
         if address:
             known = found.setdefault(address, about)
             known["since"] = min(known["since"], about["since"])
             if "name" in about and "name" not in known and known.get("uid") == about.get("uid"):
                 known["name"] = about["name"]
-    return [*found.values()][:_MOST_JOBS]
+    # The driver lists processes in any order, and the value is stored when it changes.
+    return sorted(found.values(), key=lambda job: (job["since"], job.get("id", ""), job.get("name", "")))[:_MOST_JOBS]
 
 
 def _is_on(entries: list[dict[str, Any]], file: File) -> bool:
@@ -127,11 +129,11 @@ class Runs:
     """The `zbx-nvidia run` of each process, by its number and its start: it never gets another one."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[int, int], tuple[int, str, int] | None] = {}
+        self.known: dict[tuple[int, int], tuple[int, str, int, int] | None] = {}
 
     def of(self, pid: int, uid: int, proc: str = PROC) -> tuple[int, str, int] | None:
-        """PID, name and start of the nearest ancestor that is one, if it is of that user."""
-        found: tuple[int, str, int] | None = None
+        """PID, name and start of the nearest ancestor that is one, if it still runs and is of that user."""
+        found: tuple[int, str, int, int] | None = None
         way = []
         for _ in range(_GENERATIONS):
             if pid <= 1:
@@ -147,13 +149,13 @@ class Runs:
             way.append(process)
             name = run_name(_command_line(f"{proc}/{pid}/cmdline"))
             if name:
-                found = (pid, name, round(time.time() - age(fields)))
+                found = (pid, name, round(time.time() - age(fields)), process[1])
                 break
             pid = int(fields[PARENT])
         if len(self.known) > _REMEMBERED:
             self.known.clear()
         self.known.update(dict.fromkeys(way, found))
-        return found if found and _is_of(f"{proc}/{found[0]}", uid) else None
+        return found[:3] if found and _is_of(f"{proc}/{found[0]}", uid, found[3]) else None
 
 
 _RUNS = Runs()
@@ -210,9 +212,10 @@ def user_of(folder: str) -> int:
         return int(file.read().partition(b"\nUid:")[2].split()[1])
 
 
-def _is_of(folder: str, uid: int) -> bool:
+def _is_of(folder: str, uid: int, start: int) -> bool:
+    """Whether a process is of that user, and no later one of the same number."""
     try:
-        return user_of(folder) == uid
+        return user_of(folder) == uid and int(fields_of(folder)[START]) == start
     except (OSError, ValueError, IndexError):
         return False
 

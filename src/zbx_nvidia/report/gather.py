@@ -252,22 +252,37 @@ def jobs(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> dict[str, l
         Item ID -> time of a value, and the value; in order.
     """
     found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    # Once an hour, and as often as it changes: about twice that is expected.
+    # Once an hour, and as often as it changes.
     width = max(1, _ROWS // (3 * period.hours))
     for ids in pieces([gpu.job for gpu in gpus if gpu.job], width):
-        request = {
-            "itemids": ids,
-            "history": 1,  # text of this kind
-            "time_from": period.since - HOLDS,
-            "time_till": period.until - 1,
-            "output": ["itemid", "clock", "value"],
-            "sortfield": "clock",
-        }
-        answer = zabbix.call("history.get", request)
+        rows = _texts(zabbix, ids, period.since - HOLDS, period.until)
         with shapes.in_form(zabbix.answers("history.get")):
-            for row in answer:
+            for row in rows:
                 found[row["itemid"]].append((int(row["clock"]), str(row["value"])))
     return found
+
+
+def _texts(zabbix: Connection, itemids: Sequence[str], since: int, until: int) -> list[Object]:
+    """Values of items of text, in order. Nobody knows how often they changed: what is too much is asked in halves."""
+    request = {
+        "itemids": itemids,
+        "history": 1,  # text of this kind
+        "time_from": since,
+        "time_till": until - 1,
+        "output": ["itemid", "clock", "value"],
+        "sortfield": "clock",
+        "limit": _ROWS,
+    }
+    rows: list[Object] = zabbix.call("history.get", request)
+    if len(rows) < _ROWS:
+        return rows
+    if len(itemids) > 1:
+        half = len(itemids) // 2
+        return _texts(zabbix, itemids[:half], since, until) + _texts(zabbix, itemids[half:], since, until)
+    if until - since < 2:  # noqa: PLR2004  a second cannot be divided
+        return rows
+    half = (since + until) // 2
+    return _texts(zabbix, itemids, since, half) + _texts(zabbix, itemids, half, until)
 
 
 def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[Incident]:

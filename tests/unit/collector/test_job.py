@@ -67,6 +67,12 @@ def test_other_processes_on_the_gpu_are_jobs_of_their_own() -> None:
     assert [(one["id"], one["uid"]) for one in found] == [("7", ALICE), ("8", BOB)]
 
 
+def test_the_order_of_the_driver_changes_nothing() -> None:
+    """The value would be stored with each poll."""
+    entries = [process(job="8"), process(BOB, job="9", started=LONG_AGO + 1), process(BOB, pod="trainer")]
+    assert held(entries, [file()], GPU) == held(entries[::-1], [file()], GPU)
+
+
 # -- zbx-nvidia run ----------------------------------------------------------------------------------------------------
 
 
@@ -87,6 +93,24 @@ def test_other_processes_on_the_gpu_are_jobs_of_their_own() -> None:
 )
 def test_the_name_of_a_run(command: str, name: str) -> None:
     assert run_name(command.split()) == name
+
+
+def test_a_later_process_with_the_number_of_a_run_is_not_that_run(tmp_path: Path) -> None:
+    def show(pid: int, parent: int, start: int, command: str) -> None:
+        (tmp_path / str(pid)).mkdir(exist_ok=True)
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (x) S {parent} {'0 ' * 17}{start} 0")
+        (tmp_path / str(pid) / "cmdline").write_text(command.replace(" ", "\0"))
+
+    runs, uid = job.Runs(), os.geteuid() or 5
+    show(100, 1, 10, "zbx-nvidia run train")
+    show(101, 100, 20, "train")
+    (tmp_path / "100/status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\n")
+    for path in tmp_path.iterdir():
+        if os.geteuid() == 0:
+            os.chown(path, uid, -1)
+    assert (runs.of(101, uid, str(tmp_path)) or ())[:2] == (100, "train")
+    show(100, 1, 30, "vi")
+    assert runs.of(101, uid, str(tmp_path)) is None
 
 
 def test_the_name_of_a_run_does_no_harm() -> None:
