@@ -7,8 +7,8 @@ cd "$repo"
 which=$1
 marks=${2:-not gpu}
 measured=$([[ $# -ge 2 ]] || echo yes)
-# More than processors, since most tests wait; the quick ones do not, and each worker takes seconds to find its tests.
-workers=${WORKERS:-$([[ $# -ge 2 ]] && echo 3 || echo 6)}
+# More than processors, since most tests wait.
+workers=${WORKERS:-6}
 
 pythons=$(scripts/pythons.sh "$which")
 mapfile -t pythons <<<"$pythons"
