@@ -114,19 +114,21 @@ def make(  # noqa: PLR0913  what a report is of
     for some in _by_host(found):
         gather.fill(zabbix, some, period, step)
         gather.count_polls(some)
-        values = gather.jobs(zabbix, some, period) if by == JOB else defaultdict(list)
+        values = gather.jobs(zabbix, some, period) if by == JOB else {}
         for gpu in some:
-            if by == USER:
-                polls[gpu.hostid].update((start, hour.polls) for start, hour in gpu.hours.items())
-            for name, shares in jobs_of(values[gpu.job], period).items():
-                lines.setdefault(name, Line(name)).add(of_job(gpu.hours, shares))
             usage = of_hours(gpu.hours, period)
-            gpu.hours.clear()
             usage.lost = lost_hours(of_host[gpu.hostid], gpu.hostid, gpu.short)
             whole.add(usage)
-            for name in BY_GPU[by](gpu) if by in BY_GPU else ():
-                lines.setdefault(name, Line(name)).add(usage)
             each.append((gpu, usage))
+            if by == USER:
+                polls[gpu.hostid].update((start, hour.polls) for start, hour in gpu.hours.items())
+            elif by == JOB:
+                for name, shares in jobs_of(values.get(gpu.job, ()), period).items():
+                    lines.setdefault(name, Line(name)).add(of_job(gpu.hours, shares))
+            else:
+                for name in BY_GPU[by](gpu):
+                    lines.setdefault(name, Line(name)).add(usage)
+            gpu.hours.clear()
     if by == USER:
         lines = _users(zabbix, polls, period, step)
     worst = sorted((one for one in each if one[1].held_idle > 0), key=lambda one: -one[1].held_idle)[:WORST]
