@@ -23,9 +23,9 @@ ALLOWED = {
     "collector": {"catalog", "driver", "kernel"},
     "host": {"collector"},
     "report": {"catalog", "server"},
-    "zabbix_agent": {"catalog", "host"},
+    "zabbix_agent": {"catalog", "host", "kernel"},
     "install": {"catalog", "collector", "host", "zabbix_agent"},
-    "jobs": {"catalog", "collector", "host"},
+    "jobs": {"catalog", "collector", "host", "kernel"},
     "doctor": {"catalog", "collector", "host", "server", "template", "zabbix_agent"},
     "cli": {
         "catalog",

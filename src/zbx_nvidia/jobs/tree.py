@@ -10,9 +10,11 @@ import ctypes
 import os
 from typing import NamedTuple
 
+from zbx_nvidia.kernel.proc import PARENT, STATE, fields_of
+
 PROC = "/proc"
 _PR_SET_CHILD_SUBREAPER = 36
-_PARENT, _TIMES, _RESIDENT = 1, 11, 21  # fields of /proc/PID/stat behind the name
+_TIMES, _RESIDENT = 11, 21  # as PARENT
 _KIBI = 1024
 
 
@@ -46,19 +48,19 @@ def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PR
         proc: /proc.
     """
     children: dict[int, list[int]] = {}
-    fields_of: dict[int, list[bytes]] = {}
+    known: dict[int, list[bytes]] = {}
     for name in os.listdir(proc):  # noqa: PTH208  thousands of names
         if not name.isdigit():
             continue
-        fields = _stat(f"{proc}/{name}/stat")
+        fields = _stat(f"{proc}/{name}")
         if fields:
-            fields_of[int(name)] = fields
-            children.setdefault(int(fields[_PARENT]), []).append(int(name))
+            known[int(name)] = fields
+            children.setdefault(int(fields[PARENT]), []).append(int(name))
     found: dict[int, Process] = {}
     todo = [child for child in children.get(root, ()) if child not in without]
     while todo:
         pid = todo.pop()
-        found[pid] = _process(pid, fields_of[pid])
+        found[pid] = _process(pid, known[pid])
         todo += children.get(pid, ())
     return found
 
@@ -72,17 +74,17 @@ def memory(processes: dict[int, Process], proc: str = PROC) -> int:
 
 def is_stopped(pid: int, proc: str = PROC) -> bool:
     """Whether a process is stopped by a signal."""
-    fields = _stat(f"{proc}/{pid}/stat")
-    return bool(fields) and fields[0] == b"T"
+    fields = _stat(f"{proc}/{pid}")
+    return bool(fields) and fields[STATE] == b"T"
 
 
 def descends(pid: int, root: int, proc: str = PROC) -> bool:
     """Whether a process descends from another."""
     while pid > 1:
-        fields = _stat(f"{proc}/{pid}/stat")
+        fields = _stat(f"{proc}/{pid}")
         if not fields:
             return False
-        pid = int(fields[_PARENT])
+        pid = int(fields[PARENT])
         if pid == root:
             return True
     return False
@@ -93,11 +95,10 @@ def _process(pid: int, fields: list[bytes]) -> Process:
     return Process(pid, ticks / os.sysconf("SC_CLK_TCK"), int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _stat(path: str) -> list[bytes]:
-    """The fields behind the name, which can have any character; none of a process that has ended."""
+def _stat(folder: str) -> list[bytes]:
+    """As `fields_of`; none of a process that has ended."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  as above
-            return file.read().rpartition(b")")[2].split()
+        return fields_of(folder)
     except OSError:
         return []
 

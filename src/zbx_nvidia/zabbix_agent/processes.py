@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zbx_nvidia.host import permissions, system
+from zbx_nvidia.kernel.proc import PARENT, START, fields_of
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
 
 PROC = Path("/proc")
@@ -104,8 +105,7 @@ def _read(pid: int) -> tuple[AgentProcess | None, int]:
     kind = next((kind for kind, program in PROGRAMS.items() if program == name), None)
     if kind is None or not _of_this_host(place):
         return None, 0
-    # The name of the command may contain spaces and brackets.
-    fields = place.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    fields = fields_of(str(place))
     words = place.joinpath("cmdline").read_bytes().split(b"\0")
     uid = place.stat().st_uid
     # Without root, and as root in a container, the link cannot be read: only the command line is left.
@@ -115,14 +115,14 @@ def _read(pid: int) -> tuple[AgentProcess | None, int]:
     process = AgentProcess(
         kind=kind,
         pid=pid,
-        started=_boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK"),
+        started=_boot() + int(fields[START]) / os.sysconf("SC_CLK_TCK"),
         user=permissions.owner(uid),
         command=tuple(word.decode("utf-8", "replace") for word in words if word),
         program=program,
         folder=_link(place / "cwd") or Path("/"),
         unit=_unit(place),
     )
-    return process, int(fields[1])
+    return process, int(fields[PARENT])
 
 
 def _of_this_host(place: Path) -> bool:
