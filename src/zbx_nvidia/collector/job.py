@@ -33,7 +33,7 @@ _MOST_FILES = 1024
 _MOST_JOBS = 16  # of a GPU: of more, nobody could read the text
 _GENERATIONS = 64  # between `zbx-nvidia run` and a process on the GPU
 _REMEMBERED = 4096  # processes
-_FRESH = 1.0  # s in which the files are not read again: each GPU asks for them
+_FRESH = 1.0  # s in which nothing is read again: each GPU asks for it
 _NO_USER = 2**32 - 1  # above the numbers of users
 _SEPARATORS = str.maketrans(dict.fromkeys(";()", "_"))
 _WORDS = 4  # of a command line in which `run` is searched: `python3 -I zbx-nvidia run`
@@ -223,25 +223,35 @@ def _is_of(folder: str, uid: int, start: int) -> bool:
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-class _Files:
-    """The files of all GPUs, read once for all of them."""
+class _Fresh:
+    """What a function returned, for a second: each GPU asks for the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Any) -> None:  # noqa: ANN401  a function; typing would be loaded for its type
+        self._ask = ask
         self._turn = threading.Lock()
-        self._known: tuple[float, tuple[str, ...], list[File]] = (-_FRESH, (), [])
+        self._known: tuple[float, tuple[Any, ...], Any] = (-_FRESH, (), None)
 
-    def read(self, folders: tuple[str, ...]) -> list[File]:
-        """Those of some directories, in that order."""
+    def of(self, *arguments: Any) -> Any:  # noqa: ANN401  as the function
         with self._turn:
             now = time.monotonic()
-            read, of, found = self._known
-            if of != folders or now - read >= _FRESH:
-                found = [file for folder in dict.fromkeys(folders) for file in files_in(folder)]
-                self._known = (now, folders, found)
+            since, of, found = self._known
+            if of != arguments or now - since >= _FRESH:
+                found = self._ask(*arguments)
+                self._known = (now, arguments, found)
             return found
 
 
-written = _Files().read
+def _files(*folders: str) -> list[File]:
+    return [file for folder in dict.fromkeys(folders) for file in files_in(folder)]
+
+
+_FILES = _Fresh(_files)
+
+
+def written(folders: tuple[str, ...]) -> list[File]:
+    """What the files of some directories say, in that order."""
+    found: list[File] = _FILES.of(*folders)
+    return found
 
 
 def files_in(folder: str) -> list[File]:
@@ -317,24 +327,16 @@ class Living:
     """Whether a job of which no process is on the GPU is there at all: the epilog of one may never have come."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._users: tuple[float, set[int]] = (-_FRESH, set())
+        self._jobs, self._users = _Fresh(slurm_jobs), _Fresh(_users)
 
     def has(self, file: File, cgroups: str = CGROUPS, proc: str = PROC) -> bool:
         """By the control groups of Slurm; where there are none, by the processes of its user."""
-        jobs = slurm_jobs(cgroups)
+        jobs = self._jobs.of(cgroups)
         if jobs is not None:
             return file.id in jobs
         if file.uid is None or not shows_others(proc):
             return True  # nobody can say
-        with self._turn:
-            now = time.monotonic()
-            if now - self._users[0] >= _FRESH:
-                self._users = (now, _users(proc))
-            return file.uid in self._users[1]
-
-
-_LIVING = Living()
+        return file.uid in self._users.of(proc)
 
 
 def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
@@ -388,3 +390,6 @@ def shows_others(proc: str = PROC) -> bool:
             return True
     except OSError:
         return False
+
+
+_LIVING = Living()
