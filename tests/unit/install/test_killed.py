@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.unit.install.calls import COUNTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what is installed is root's")
 
 # What install-agent does with an agent's files, and kills itself before the call of this number.
-PROGRAM = """
+PROGRAM = (
+    """
 import os, signal, sys
 from pathlib import Path
 
@@ -38,21 +40,10 @@ def about_to_call():
     if seen == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
 
-CHANGES = {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.setxattr"}
-
-def audit(event, arguments):
-    if event in CHANGES or (event == "open" and arguments[2] and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
-        about_to_call()
-
-def counted(function):
-    def call(*arguments, **more):
-        about_to_call()
-        return function(*arguments, **more)
-    return call
-
-for name in ("fsync", "fchmod", "fchown"):
-    setattr(os, name, counted(getattr(os, name)))
-sys.addaudithook(audit)
+"""
+    + COUNTED
+    + """
+count_calls()
 
 def do_install():
     with record.locked():
@@ -79,6 +70,7 @@ def do_uninstall():
 do_install() if what == "install" else do_uninstall()
 print(seen)
 """
+)
 
 
 def run(root: Path, what: str, fatal: int = 0) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.unit.install.calls import COUNTED
 from zbx_nvidia import __version__
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what is installed is root's")
@@ -56,7 +57,8 @@ case "$*" in
 esac
 """
 # Runs the commands in children of one process, since each start of Python takes as long as all of a command.
-PROGRAM = """
+PROGRAM = (
+    """
 import contextlib, hashlib, json, os, shutil, signal, sys
 from pathlib import Path
 
@@ -77,7 +79,6 @@ os.environ["PATH"] = f"{root}/sbin:{os.environ['PATH']}"
 INSTALL = ("install-agent", "--server", "192.0.2.1", "--psk", "--host-metadata", "gpus", "--command",
            f"{root}/opt/bin/zbx-nvidia-agent")
 UNINSTALL = ("uninstall-agent",)
-CHANGES = {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.setxattr"}
 seen, fatal, states, looking = 0, 0, [], False
 
 
@@ -105,18 +106,9 @@ def about_to_call():
         looking = False
 
 
-def audit(event, arguments):
-    if event in CHANGES or (event == "open" and arguments[2] and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
-        about_to_call()
-
-
-def counted(function):
-    def call(*arguments, **more):
-        about_to_call()
-        return function(*arguments, **more)
-    return call
-
-
+"""
+    + COUNTED
+    + """
 def run(command, at=0, record_states=False, **environment):
     # The exit code, or None if it was killed; and the numbers of the calls before which the host is in a new state.
     global fatal, states
@@ -127,10 +119,8 @@ def run(command, at=0, record_states=False, **environment):
         out = os.open(root.parent / "out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        for name in ("fsync", "fchmod", "fchown"):
-            setattr(os, name, counted(getattr(os, name)))
         fatal, states = at, [] if record_states else None
-        sys.addaudithook(audit)
+        count_calls()
         code = 0
         try:
             main(list(command))
@@ -213,6 +203,7 @@ for number in removing:
         wrong.append(["uninstall, then again", number, sorted({*tree()} ^ {*before})])
 print(json.dumps({"install": len(installing), "uninstall": len(removing), "wrong": wrong}))
 """
+)
 
 
 def host(root: Path, place: Path) -> None:
