@@ -223,8 +223,12 @@ def _is_of(folder: str, uid: int, start: int) -> bool:
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-class _Fresh:
-    """What a function returned, for a second: each GPU asks for the same."""
+class Fresh:
+    """What a function returned, for a second: each GPU asks for the same.
+
+    Args:
+        ask: The function.
+    """
 
     def __init__(self, ask: Any) -> None:  # noqa: ANN401  a function; typing would be loaded for its type
         self._ask = ask
@@ -232,6 +236,7 @@ class _Fresh:
         self._known: tuple[float, tuple[Any, ...], Any] = (-_FRESH, (), None)
 
     def of(self, *arguments: Any) -> Any:  # noqa: ANN401  as the function
+        """What it returned for these arguments."""
         with self._turn:
             now = time.monotonic()
             since, of, found = self._known
@@ -245,7 +250,7 @@ def _files(*folders: str) -> list[File]:
     return [file for folder in dict.fromkeys(folders) for file in files_in(folder)]
 
 
-_FILES = _Fresh(_files)
+_FILES = Fresh(_files)
 
 
 def written(folders: tuple[str, ...]) -> list[File]:
@@ -327,7 +332,7 @@ class Living:
     """Whether a job of which no process is on the GPU is there at all: the epilog of one may never have come."""
 
     def __init__(self) -> None:
-        self._jobs, self._users = _Fresh(slurm_jobs), _Fresh(_users)
+        self._jobs, self._users = Fresh(slurm_jobs), Fresh(_users)
 
     def has(self, file: File, cgroups: str = CGROUPS, proc: str = PROC) -> bool:
         """By the control groups of Slurm; where there are none, by the processes of its user."""

@@ -301,6 +301,20 @@ def test_names_of_newer_slurm_say_nothing_of_numbers(tmp_path: Path) -> None:
     assert job.slurm_jobs(str(tmp_path)) is None
 
 
+def test_the_same_is_asked_once_for_all_gpus_and_something_else_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_FRESH", PATIENCE)
+    asked: list[str] = []
+    fresh = job.Fresh(asked.append)
+    for folder in ("a", "a", "b", "b", "a"):
+        fresh.of(folder)
+    assert asked == ["a", "b", "a"]
+    (tmp_path / "7").write_text("1 5")
+    assert job.written((str(tmp_path),))
+    assert not job.written((str(tmp_path / "none"),))
+
+
 def test_a_file_is_no_ghost() -> None:
     assert held([], [file(uid=ALICE)], GPU), "the prolog runs before the processes"
     assert not held([], [old(uid=ALICE)], GPU), "its epilog never came"
