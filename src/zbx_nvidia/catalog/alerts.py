@@ -41,8 +41,10 @@ class Alert(NamedTuple):
         scope: Value of the trigger tag `scope`, in Zabbix's own vocabulary.
         expression: When it is raised.
         recovery: When it ends; "" for as soon as the expression is false.
-        depends: Keys of the alerts that suppress this one: of the host, which exist always, or of the same GPU if they
-            evaluate only readings that this one has too.
+        depends: Keys of the alerts of the same entity that suppress this one: of a GPU, only those that evaluate no
+            readings but those that this one has too. None of a GPU depends on one of the host: Zabbix 7.0.22 refuses
+            to unlink and clear a template, or to delete it, once such a trigger is discovered. It needs none either:
+            while the driver does not answer, no value of a GPU comes, and so no trigger of it is evaluated.
         opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
             "" for where the GPU sits.
         url: NVIDIA's page that explains it, which the menu of the problem links to; "" for its heading on the page of
@@ -330,7 +332,7 @@ ALERTS = (
         entity="gpu", key="missing", severity=HIGH, scope="availability",
         name="GPU lost or missing",
         event="GPU lost or missing, last seen at {#PLACE}",
-        # Over several polls, because Zabbix may evaluate the alerts that suppress it later in the same second.
+        # Over several polls, because Zabbix may take the values of one document in two steps.
         # If as many are present as ever in a month, the card was replaced.
         expression=(
             "max(@gpu.present,{$NVIDIA.POLLS})=0 and {$NVIDIA.GPU.WATCH}=1"
@@ -340,7 +342,6 @@ ALERTS = (
             "last(@gpu.present)=1 or {$NVIDIA.GPU.WATCH}=0"
             " or last(@host.gpus_present)>=max(@host.gpus_present,{$NVIDIA.GPU.MEMORY})"
         ),
-        depends=("driver",),
         opdata="Last seen at {#PLACE}",
         why="The driver answers, but no longer finds this GPU. It has fallen off the bus, needs a reset, or was "
         "removed.",
@@ -359,7 +360,6 @@ ALERTS = (
             "max(@gpu.temperature,{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_slowdown)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
-        depends=("driver",),
         closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks to protect itself.",
@@ -386,7 +386,6 @@ ALERTS = (
             "min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
             ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}"
         ),
-        depends=("driver",),
         closable=True,
         opdata="Margin: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks to protect itself. It reports a margin (T.Limit) instead of a "
@@ -407,7 +406,6 @@ ALERTS = (
             " and last(@gpu.temperature,#1:now-{$NVIDIA.FAN.PERIOD})>{$NVIDIA.FAN.HOT}"
         ),
         recovery="last(@gpu.fan_speed)>0 or max(@gpu.temperature,{$NVIDIA.FAN.PERIOD})<{$NVIDIA.FAN.HOT}",
-        depends=("driver",),
         closable=True,
         opdata="Fan: {ITEM.LASTVALUE1}, temperature: {ITEM.LASTVALUE2}",
         why="The card requests a fan speed of 0 % although it is hot. NVML reports the requested speed: only the "
@@ -420,7 +418,6 @@ ALERTS = (
         event="Recovery action required: {ITEM.LASTVALUE1}",
         # 5 is not about this GPU, but about the domain of several hosts: “IMEX domain must be recovered”.
         expression="last(@gpu.recovery_action)>0 and last(@gpu.recovery_action)<>5",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The driver reports that the GPU needs this action to work again.",
         action="Drain the host and do what the event says. Reset the GPU: `nvidia-smi -r`. Drain peer-to-peer traffic: "
@@ -431,7 +428,6 @@ ALERTS = (
         name="Uncorrected ECC errors",
         event="Uncorrected ECC errors: {ITEM.LASTVALUE1} since the driver was loaded",
         expression='changecount(@gpu.ecc_uncorrected_volatile,{$NVIDIA.ECC.PERIOD},"inc")>0',
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Data in the memory of the GPU was lost. The application that used it has most likely ended.",
         action="Restart the application. If a row remapping is pending, reset the GPU. If errors return, run NVIDIA's "
@@ -446,7 +442,6 @@ ALERTS = (
         + _grew(
             "gpu.ecc_corrected_volatile", "{$NVIDIA.ECC.CORRECTED.PERIOD}", "{$NVIDIA.ECC.CORRECTED.MAX}", per=3600
         ),
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The memory wears out. No data is lost yet.",
         action="Watch the card. If uncorrected errors follow, replace it.",
@@ -456,7 +451,6 @@ ALERTS = (
         name="Unrepairable memory error",
         event="Unrepairable memory error",
         expression="last(@gpu.memory_unrepairable)=1",
-        depends=("driver",),
         why="The memory has an error that neither a spare row nor a reset repairs.",
         action="Take the card out of service and replace it.",
     ),
@@ -465,7 +459,6 @@ ALERTS = (
         name="Row remapping failed",
         event="Row remapping failed",
         expression="last(@gpu.remap_failure)=1",
-        depends=("driver",),
         url=_ROWS_PAGE,
         why="A faulty memory row has no spare row left to replace it.",
         action="Take the card out of service, run NVIDIA's field diagnostics, and replace it.",
@@ -476,7 +469,7 @@ ALERTS = (
         event="Row remapping pending",
         # Over several polls, and not if it has failed: Zabbix may evaluate “Row remapping failed” a little later.
         expression="min(@gpu.remap_pending,{$NVIDIA.POLLS})=1 and last(@gpu.remap_failure)=0",
-        depends=("driver", "remap_failure"),
+        depends=("remap_failure",),
         url=_ROWS_PAGE,
         why="The next GPU reset replaces a faulty memory row.",
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
@@ -486,7 +479,6 @@ ALERTS = (
         name="Repair pending",
         event="Repair pending: memory channel {ITEM.LASTVALUE1}, TPC {ITEM.LASTVALUE2}",
         expression="last(@gpu.repair_channel_pending)=1 or last(@gpu.repair_tpc_pending)=1",
-        depends=("driver",),
         opdata="Channel: {ITEM.LASTVALUE1}, TPC: {ITEM.LASTVALUE2}",
         why="The next GPU reset repairs a memory channel or a group of multiprocessors (TPC) with spare parts.",
         action="At the next opportunity, drain the GPU and reset it: `nvidia-smi -r`.",
@@ -496,7 +488,6 @@ ALERTS = (
         name="Too many remapped rows",
         event="{ITEM.LASTVALUE1} rows remapped for uncorrected errors, limit {$NVIDIA.REMAP.MAX}",
         expression="last(@gpu.remapped_uncorrected)>={$NVIDIA.REMAP.MAX}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         url=_ROWS_PAGE,
         why="The card has used all row remappings that NVIDIA allows.",
@@ -507,7 +498,6 @@ ALERTS = (
         name="Page retirement pending",
         event="Page retirement pending",
         expression="last(@gpu.retired_pages_pending)=1",
-        depends=("driver",),
         why="The next load of the driver retires faulty memory pages.",
         action="At the next opportunity, drain the host, then reload the driver or reboot.",
     ),
@@ -517,7 +507,6 @@ ALERTS = (
         event="{?last(@gpu.retired_pages_single)+last(@gpu.retired_pages_double)} pages retired, limit "
         "{$NVIDIA.RETIRED.MAX}",
         expression="last(@gpu.retired_pages_single)+last(@gpu.retired_pages_double)>={$NVIDIA.RETIRED.MAX}",
-        depends=("driver",),
         opdata="Single-bit: {ITEM.LASTVALUE1}, double-bit: {ITEM.LASTVALUE2}",
         why="The card has retired as many pages as it can.",
         action="Replace the card.",
@@ -534,7 +523,6 @@ ALERTS = (
             f" or {_since('min', 'gpu.fabric_status', '{$NVIDIA.FABRIC.PERIOD}', '>0')})"
         ),
         recovery="last(@gpu.fabric_state)=3 and last(@gpu.fabric_status)=0",
-        depends=("driver",),
         closable=True,
         opdata="State: {ITEM.LASTVALUE1}, status: {ITEM.LASTVALUE2}",
         why="CUDA does not start on a GPU that has not joined the fabric of its NVSwitches. If the state is “Not "
@@ -547,7 +535,7 @@ ALERTS = (
         name="NVLink fabric unhealthy",
         event="NVLink fabric unhealthy: {ITEM.LASTVALUE1}",
         expression='find(@gpu.fabric_faults,,"regexp","{$NVIDIA.FABRIC.FAULTS}")=1 and last(@gpu.fabric_state)=3',
-        depends=("driver", "fabric"),
+        depends=("fabric",),
         why="The driver reports a fault of the NVLink fabric, as this GPU sees it. Jobs on several GPUs are slow or "
         "fail.",
         action="Run `nvidia-smi -q -d FABRIC`. Bandwidth degraded, too few NVLinks: run `nvidia-smi nvlink -s` and "
@@ -561,7 +549,6 @@ ALERTS = (
         event="XID error: {ITEM.LASTVALUE2}, host restart required (recent codes " + _CODES + ")",
         # The last code of these is named so that the event shows it with its meaning; it is never below 0.
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESTART}")=1 and last(@gpu.xid_restart_last)>=0',
-        depends=("driver",),
         opdata="Last: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
         why="The driver has reported an error for which NVIDIA requires a restart of the host.",
@@ -573,7 +560,7 @@ ALERTS = (
         name="XID error: GPU reset required",
         event="XID error: {ITEM.LASTVALUE2}, GPU reset required (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.RESET}")=1 and last(@gpu.xid_reset_last)>=0',
-        depends=("driver", "xid_restart"),
+        depends=("xid_restart",),
         opdata="Last: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
         why="The driver has reported an error for which NVIDIA requires a GPU reset.",
@@ -585,7 +572,7 @@ ALERTS = (
         name="XID error: investigation required",
         event="XID error: {ITEM.LASTVALUE2}, investigation required (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.SUPPORT}")=1 and last(@gpu.xid_support_last)>=0',
-        depends=("driver", "xid_reset"),
+        depends=("xid_reset",),
         opdata="Last: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
         why="The driver has reported an error that is not an application's fault, and that a reset alone does not fix.",
@@ -600,7 +587,7 @@ ALERTS = (
         # A killed process leaves it too, on any card: so only if the fabric state is bad.
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.FABRIC}")=1 and last(@gpu.fabric_state)<3'
         " and max(@gpu.fabric_state,{$NVIDIA.FABRIC.MEMORY})>0",
-        depends=("driver", "fabric", "xid_reset"),
+        depends=("fabric", "xid_reset"),
         opdata="Fabric: {ITEM.LASTVALUE2}",
         url=_XID_PAGE,
         why="The driver tore down channels and reported no other error, and the GPU is not in the fabric of its "
@@ -620,7 +607,6 @@ ALERTS = (
             '+changecount(@gpu.xid_support,{$NVIDIA.REPEAT.TIME},"inc")>={$NVIDIA.REPEAT.XIDS}'
             " and {$NVIDIA.REPEAT.XIDS}>0"
         ),
-        depends=("driver",),
         url=_XID_PAGE,
         why="What was done about the first errors did not help.",
         action="Take the card out of service, run NVIDIA's field diagnostics, and contact support.",
@@ -636,7 +622,6 @@ ALERTS = (
             " and {$NVIDIA.REPEAT.APPLICATION}>0 and max(@host.xid_application_gpus,{$NVIDIA.REPEAT.TIME})<=1"
             " and last(@host.gpu_count)>3"
         ),
-        depends=("driver",),
         url=_XID_PAGE,
         why="Errors such as 13 or 31 are most often an application's fault. If one GPU of several has them again and "
         "again, it is most likely the hardware.",
@@ -648,7 +633,7 @@ ALERTS = (
         name="XID event, no immediate action",
         event="XID event, no immediate action (recent codes " + _CODES + ")",
         expression='find(@gpu.xid_recent,,"regexp","{$NVIDIA.XID.INFO}")=1',
-        depends=("driver", "xid_reset"),
+        depends=("xid_reset",),
         url=_XID_PAGE,
         why="The driver has handled a fault. Examples: it remapped a faulty memory row (63), or an error hit a single "
         "application (94).",
@@ -661,7 +646,6 @@ ALERTS = (
         event="Thermal throttling (hardware) for {$NVIDIA.THROTTLE.PERIOD}",
         expression=_unchanged("min", "gpu.throttle_hw_thermal", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_hw_thermal)=0",
-        depends=("driver",),
         why="The GPU is too hot. It runs at half its clocks or less.",
         action="Reduce the load on the GPU. Check fans, airflow and room temperature.",
     ),
@@ -671,7 +655,6 @@ ALERTS = (
         event="Power throttling (power brake) for {$NVIDIA.THROTTLE.PERIOD}",
         expression=_unchanged("min", "gpu.throttle_power_brake", "{$NVIDIA.THROTTLE.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_power_brake)=0",
-        depends=("driver",),
         why="The host requests lower clocks: a power supply has failed or is overloaded.",
         action="Check the power supplies of the host and their feeds.",
     ),
@@ -681,7 +664,7 @@ ALERTS = (
         event="Thermal throttling (software) for {$NVIDIA.THROTTLE.SW.PERIOD}",
         expression=_unchanged("min", "gpu.throttle_sw_thermal", "{$NVIDIA.THROTTLE.SW.PERIOD}", "=1"),
         recovery="last(@gpu.throttle_sw_thermal)=0",
-        depends=("driver", "hw_thermal"),
+        depends=("hw_thermal",),
         why="The GPU is at its maximum operating temperature. The driver lowers its clocks.",
         action="Check fans, airflow and room temperature.",
     ),
@@ -698,7 +681,6 @@ ALERTS = (
             "{$NVIDIA.TEMP.MEMORY.MAX}>0 or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})"
             "<last(@gpu.temperature_memory_max)-{$NVIDIA.TEMP.MARGIN}-{$NVIDIA.TEMP.HYST}"
         ),
-        depends=("driver",),
         closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks because its memory is hot.",
@@ -716,7 +698,6 @@ ALERTS = (
             "{$NVIDIA.TEMP.MEMORY.MAX}=0"
             " or max(@gpu.temperature_memory,{$NVIDIA.TEMP.PERIOD})<{$NVIDIA.TEMP.MEMORY.MAX}-{$NVIDIA.TEMP.HYST}"
         ),
-        depends=("driver",),
         closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The memory is hotter than `{$NVIDIA.TEMP.MEMORY.MAX}`.",
@@ -734,7 +715,6 @@ ALERTS = (
             + " or "
             + _now_and_then("gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<{$NVIDIA.EXPECTED.PCIE.WIDTH}")
         ),
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The link uses fewer lanes than within the last 30 days, or than `{$NVIDIA.EXPECTED.PCIE.WIDTH}`. "
         "Transfers are slow.",
@@ -749,7 +729,7 @@ ALERTS = (
             "{$NVIDIA.EXPECTED.PCIE.WIDTH}=-1 and "
             + _now_and_then("gpu.pcie_width", "{$NVIDIA.PCIE.PERIOD}", "<last(@gpu.pcie_width_max)")
         ),
-        depends=("driver", "pcie_width"),
+        depends=("pcie_width",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The link uses fewer lanes than card and slot support. Transfers are slow.",
         action="Drain the host and reseat the card or its riser. Look for bent or dirty contacts. If the slot has no "
@@ -768,7 +748,6 @@ ALERTS = (
             " and last(@gpu.utilization,#1:now-{$NVIDIA.PCIE.PERIOD})>{$NVIDIA.PCIE.LOAD}"
         ),
         recovery="last(@gpu.pcie_generation)>=last(@gpu.pcie_generation_max)",
-        depends=("driver",),
         closable=True,
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="An idle card lowers the generation of its link. Under load, in states P0 to P2, it must not.",
@@ -781,7 +760,6 @@ ALERTS = (
         # The rate is named so that it can be shown; it is never below 0.
         expression="last(@gpu.pcie_replay_rate)>=0 and "
         + _grew("gpu.pcie_replays", "{$NVIDIA.PCIE.PERIOD}", _REPLAYS, per=60),
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="More packets are sent again than on a sound link of this speed (DCGM's limit per lane and minute).",
         action="Drain the host and reseat the card or its riser. If replays return, replace riser or card.",
@@ -791,7 +769,6 @@ ALERTS = (
         name="Unexpected VBIOS version",
         event="VBIOS version {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.VBIOS}",
         expression='"{$NVIDIA.EXPECTED.VBIOS}"<>"" and last(@gpu.vbios)<>"{$NVIDIA.EXPECTED.VBIOS}"',
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The card has another firmware version than it should have.",
         action="Update the firmware of the card, or set `{$NVIDIA.EXPECTED.VBIOS}` for this host.",
@@ -801,7 +778,6 @@ ALERTS = (
         name="Unexpected ECC mode",
         event="ECC mode {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.ECC}",
         expression="{$NVIDIA.EXPECTED.ECC}>=0 and last(@gpu.ecc_mode)<>{$NVIDIA.EXPECTED.ECC}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="ECC is not in the expected mode.",
         action="Run `nvidia-smi -e 1` (0: off), then reset the GPU.",
@@ -811,7 +787,6 @@ ALERTS = (
         name="Unexpected MIG mode",
         event="MIG mode {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.MIG}",
         expression="{$NVIDIA.EXPECTED.MIG}>=0 and last(@gpu.mig_mode)<>{$NVIDIA.EXPECTED.MIG}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="MIG is not in the expected mode.",
         action="Run `nvidia-smi -mig 1` (0: off), then reset the GPU.",
@@ -821,7 +796,6 @@ ALERTS = (
         name="Unexpected persistence mode",
         event="Persistence mode {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.PERSISTENCE}",
         expression="{$NVIDIA.EXPECTED.PERSISTENCE}>=0 and last(@gpu.persistence_mode)<>{$NVIDIA.EXPECTED.PERSISTENCE}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Persistence mode is not as expected. If off, the driver unloads a card that nothing uses, and each poll "
         "wakes it.",
@@ -832,7 +806,6 @@ ALERTS = (
         name="Unexpected power limit",
         event="Power limit {ITEM.LASTVALUE1}, expected {$NVIDIA.EXPECTED.POWER} W",
         expression="{$NVIDIA.EXPECTED.POWER}>=0 and last(@gpu.power_limit)<>{$NVIDIA.EXPECTED.POWER}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="The card may draw more or less power than planned.",
         action="Run `nvidia-smi -pl WATTS`.",
@@ -846,7 +819,6 @@ ALERTS = (
             " and min(@gpu.memory_used_percent,{$NVIDIA.IDLE.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
             " and last(@gpu.utilization,#1:now-{$NVIDIA.IDLE.PERIOD})=0"
         ),
-        depends=("driver",),
         opdata="Memory: {ITEM.LASTVALUE2}",
         why="A process keeps the GPU occupied without using it.",
         action="Run `nvidia-smi` to find the process. Ask its user, or end it.",
@@ -861,7 +833,6 @@ ALERTS = (
             " and max(@gpu.utilization,{$NVIDIA.JOB.IDLE.PERIOD})=0"
             " and last(@gpu.utilization,#1:now-{$NVIDIA.JOB.IDLE.PERIOD})=0"
         ),
-        depends=("driver",),
         opdata="Held since: {ITEM.LASTVALUE1}",
         why="A job got the GPU, but does not use it. Others wait for it.",
         action="Ask the user of the job, or cancel it.",
@@ -875,7 +846,6 @@ ALERTS = (
             " and max(@gpu.power_percent,{$NVIDIA.STALL.PERIOD})<{$NVIDIA.STALL.POWER}"
             " and last(@gpu.utilization,#1:now-{$NVIDIA.STALL.PERIOD})>={$NVIDIA.STALL.UTIL}"
         ),
-        depends=("driver",),
         opdata="Utilization: {ITEM.LASTVALUE1}, power: {ITEM.LASTVALUE2}",
         why="The GPU looks busy but does no work. Most often a job hangs in communication.",
         action="Check whether the log of the job still grows. Compare its ranks.",
@@ -889,7 +859,6 @@ ALERTS = (
             " and min(@gpu.memory_used_percent,{$NVIDIA.ABANDONED.PERIOD})>{$NVIDIA.IDLE.MEMORY}"
             " and last(@gpu.processes,#1:now-{$NVIDIA.ABANDONED.PERIOD})=0"
         ),
-        depends=("driver",),
         opdata="Memory: {ITEM.LASTVALUE2}",
         why="No process is on the GPU, but memory is in use: a crashed job can leave it behind.",
         action="Run `fuser -v /dev/nvidia*` to find processes that have the driver open. If there are none, reset the "
@@ -900,7 +869,6 @@ ALERTS = (
         name="Long-running process",
         event="Process runs for {ITEM.LASTVALUE1}, more than {$NVIDIA.PROCESS.AGE} s",
         expression="{$NVIDIA.PROCESS.AGE}>0 and last(@gpu.process_oldest)>{$NVIDIA.PROCESS.AGE}",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="A process is on the GPU for longer than jobs of this site run.",
         action="Ask its user whether it is still needed.",
@@ -911,7 +879,6 @@ ALERTS = (
         event="vGPU without a license for {$NVIDIA.LICENSE.PERIOD}: {ITEM.LASTVALUE1}",
         expression=_unchanged("max", "gpu.license_state", "{$NVIDIA.LICENSE.PERIOD}", "<5"),
         recovery="last(@gpu.license_state)=5",
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Without its license, a vGPU is slowed down, finally to 3 frames per second.",
         action="Run `nvidia-smi -q` and `systemctl status nvidia-gridd` in the guest. Check its client configuration "
@@ -926,7 +893,6 @@ ALERTS = (
             + " or {$NVIDIA.NVLINK.EXPECTED}=0 and "
             + _now_and_then("gpu.nvlink_up", "{$NVIDIA.NVLINK.DOWN}", "<max(@gpu.nvlink_up,{$NVIDIA.NVLINK.MEMORY})")
         ),
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="A link to another GPU or to an NVSwitch is down. Jobs on several GPUs get slow or fail.",
         action="Run `dmesg | grep 'Xid.*: 74,'` and `nvidia-smi nvlink -s`. Drain the host, reset the GPUs, check the "
@@ -937,7 +903,6 @@ ALERTS = (
         name="NVLink errors",
         event="NVLink errors: {ITEM.LASTVALUE1} replays",
         expression='changecount(@gpu.nvlink_replays,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
-        depends=("driver",),
         opdata="Replays: {ITEM.LASTVALUE1}",
         why="Packets were sent again.",
         action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
@@ -948,7 +913,6 @@ ALERTS = (
         event="NVLink trained again: {ITEM.LASTVALUE1} recoveries",
         # Not with the replays: NVLink 5 has none.
         expression='changecount(@gpu.nvlink_recoveries,{$NVIDIA.NVLINK.PERIOD},"inc")>0',
-        depends=("driver",),
         opdata="Recoveries: {ITEM.LASTVALUE1}",
         why="A link had too many errors, and was trained again.",
         action="Watch the link. If errors return, drain the host and run NVIDIA's field diagnostics.",
@@ -958,7 +922,6 @@ ALERTS = (
         name="NVLink slower than its version",
         event="NVLink slower than its version: links {ITEM.LASTVALUE1}",
         expression="length(last(@gpu.nvlink_slow))>0",
-        depends=("driver",),
         why="The link is up, but runs at a lower speed than links of its version.",
         action="Run `nvidia-smi nvlink -s`. Drain the host and reset the GPUs. If the link stays slow, check the "
         "bridge or baseboard, and run NVIDIA's field diagnostics.",
@@ -971,7 +934,6 @@ ALERTS = (
             'changecount(@gpu.nvlink_effective_errors,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
             ' or changecount(@gpu.nvlink_recoveries_failed,{$NVIDIA.NVLINK.PERIOD},"inc")>0'
         ),
-        depends=("driver",),
         opdata="Uncorrected: {ITEM.LASTVALUE1}, failed recoveries: {ITEM.LASTVALUE2}",
         why="An NVLink 5 passed on errors that its error correction could not correct, or did not recover.",
         action="Run `nvidia-smi nvlink -e`. Drain the host and reset the GPUs. If errors return, run NVIDIA's field "
@@ -984,7 +946,6 @@ ALERTS = (
         # The rate is named so that it can be shown; it is never below 0.
         expression="last(@gpu.nvlink_crc_rate)>=0 and "
         + _grew("gpu.nvlink_crc", "{$NVIDIA.NVLINK.PERIOD}", "{$NVIDIA.NVLINK.CRC}"),
-        depends=("driver",),
         opdata="Current value: {ITEM.LASTVALUE1}",
         why="Packets arrive damaged and are sent again. The link is slow.",
         action="Drain the host. Check the bridge or baseboard, and run NVIDIA's field diagnostics.",

@@ -170,8 +170,10 @@ def test_an_alert_is_complete(alert: Alert) -> None:
         shown = REFS[functions[int(place) - 1]]
         assert shown.kind != "CHAR" or shown.key in {"vbios", "driver_version"}, "Zabbix cuts it after 20 characters"
     for other in alert.depends:
+        # With a discovered trigger that depends on one of the host, Zabbix 7.0.22 lets nobody unlink and clear.
+        assert BY_KEY[other].entity == alert.entity
         # Zabbix can make no trigger that depends on one that the card does not have.
-        assert BY_KEY[other].entity == "host" or of_gpu(BY_KEY[other]) <= of_gpu(alert)
+        assert alert.entity == "host" or of_gpu(BY_KEY[other]) <= of_gpu(alert)
 
 
 def test_what_an_event_name_shows_exists_where_the_alert_does() -> None:
