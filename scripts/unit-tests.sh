@@ -12,15 +12,15 @@ workers=${WORKERS:-6}
 
 pythons=$(scripts/pythons.sh "$which")
 mapfile -t pythons <<<"$pythons"
-newest=${pythons[-1]}
+oldest=${pythons[0]} newest=${pythons[-1]}
 export COVERAGE_FILE=$repo/build/coverage/data # absolute, for processes in other folders
 
 for python in "${pythons[@]}"; do
     scripts/test-venv.sh "$python"
     minor=$("$python" -c 'import sys; print("3.%d" % sys.version_info[1])')
     run=("build/test-venv-$minor/bin/python" -m)
-    # What costs much and is the same under each Python runs on the newest.
-    chosen=$([[ $python == "$newest" ]] && echo "$marks" || echo "$marks and not once")
+    # What costs much and is the same under each Python runs on the oldest: to measure coverage doubles its cost.
+    chosen=$([[ $python == "$oldest" ]] && echo "$marks" || echo "$marks and not once")
     tests=(pytest --numprocesses "$workers" --dist worksteal --durations 20 -m "$chosen" tests/unit tests/golden tests/contracts)
     if [[ -z $measured || $python != "$newest" ]]; then
         # The simulator is C, so its tests run on one Python only.
