@@ -50,9 +50,12 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t
         *count = SAMPLES;
         return call_end(&call, NVML_SUCCESS);
     }
+    double kept = *count;
+    if (type == NVML_PROCESSOR_CLK_SAMPLES && call_number(&call, "clock_sm_samples", &kept) == NVML_SUCCESS)
+        kept = fmin(kept, *count);
     unsigned int found = 0;
     const double last = floor(call.t * SAMPLE_RATE);
-    for (int age = SAMPLES - 1; age >= 0 && result == NVML_SUCCESS && found < *count; age--) {
+    for (int age = SAMPLES - 1; age >= 0 && result == NVML_SUCCESS && found < kept; age--) {
         call.t = (last - age) / SAMPLE_RATE;
         const unsigned long long stamp = as_ull(call.t * 1e6);
         if (stamp <= since)
@@ -60,7 +63,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, nvmlSamplingType_t
         result = sampled(&call, entry, &number);
         samples[found++] = (nvmlSample_t){.timeStamp = stamp, .sampleValue.uiVal = as_uint(number)};
     }
-    if (result == NVML_SUCCESS)
+    if (result == NVML_SUCCESS && found)
         *count = found;
     return call_end(&call, result == NVML_SUCCESS && !found ? NVML_ERROR_NOT_FOUND : result);
 }

@@ -63,7 +63,9 @@ def costs() -> str:
             rows = items_of_a_gpu(document, everything=everything)
             refs = {metric.ref for metric in (*HOST_METRICS, *rows)}
             triggers = sum(
-                alert.entity == "gpu" and {metric.ref for metric in metrics_in(alert.expression)} <= refs
+                alert.entity == "gpu"
+                and {metric.ref for metric in metrics_in(alert.expression)} <= refs
+                and alert.unless not in {metric.reader for metric in rows}
                 for alert in ALERTS
             )
             cells += [len(rows), triggers, round(values_per_hour(path.stem, rows))]

@@ -36,6 +36,14 @@ _WORDS = {
 }
 
 
+# A virtual machine does not see the slot: nvidia-smi prints the maximum of the card alone there, and the document none.
+_OF_THE_SLOT = {"pcie_generation_max", "pcie_width_max"}
+
+
+def _is_passed_through(card: Mapping[str, Any]) -> bool:
+    return VALUEMAPS["NVIDIA virtualization mode"][str(card.get("virtualization_mode", 0))] == "Pass-through"
+
+
 def reading(key: str, text: str) -> Any:
     """A cell of `--format=csv`, with or without its unit, in the terms of the document; None where there is none."""
     text = text.strip()
@@ -90,7 +98,7 @@ def differences(
     for uuid, card in by_uuid.items():
         for key in keys:
             mine, theirs = gpus[uuid].get(key), card.get(key)
-            if mine == theirs:
+            if mine == theirs or (key in _OF_THE_SLOT and _is_passed_through(gpus[uuid])):
                 continue
             room = moves.get(key, 0) + _ROUNDING.get(_METRICS[key].unit, 0)
             if mine is None or theirs is None or _METRICS[key].kind == CHAR or abs(mine - theirs) > room + _EXACT:

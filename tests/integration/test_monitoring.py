@@ -34,7 +34,7 @@ from tests.integration.watched import (
     items,
     off_by_default,
 )
-from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GROUPS, LIVE
@@ -109,6 +109,8 @@ BASE: dict[str, dict[str, dict[str, object]]] = {
             "repair_tpc_pending": 0,
         },
         **{f"gpu {gpu} process 1": {"compute": 1, "used_memory": 1 << 20} for gpu in range(8)},
+        # As driver 580 has it for all.
+        "gpu 7": {"temperature_threshold_slowdown": 89},
     },
 }
 # Switches that are off by default, and what their rows stand on is there.
@@ -212,6 +214,19 @@ def test_graphs_exist_where_the_card_has_what_they_show(monitored: Any, host: st
     assert len(wanted) > 4
     names = sorted(graph["name"].rpartition(": ")[2] for graph in graphs)
     assert names == sorted(wanted * index)
+
+
+def test_a_card_with_both_limits_has_one_alarm(monitored: Any) -> None:
+    triggers = monitored.api.trigger.get(
+        hostids=[host_id(monitored, "gpu-server")],
+        search={"description": "near the slowdown limit"},
+        output=["description"],
+    )
+    names = sorted(
+        row["description"].partition(" [")[0][:5] + row["description"].rpartition(":")[2] for row in triggers
+    )
+    margin, absolute = BY_KEY["temperature_margin"].name, BY_KEY["temperature"].name
+    assert names == [*(f"GPU {gpu} {margin}" for gpu in range(7)), f"GPU 7 {absolute}"]
 
 
 def test_the_host_has_its_dashboard(monitored: Any) -> None:

@@ -45,6 +45,7 @@ class Alert(NamedTuple):
             readings but those that this one has too. None of a GPU depends on one of the host: Zabbix 7.0.22 refuses
             to unlink and clear a template, or to delete it, once such a trigger is discovered. It needs none either:
             while the driver does not answer, no value of a GPU comes, and so no trigger of it is evaluated.
+        unless: Reader of a GPU that this alert stands in for: a card that has it gets the alert on that instead.
         opdata: What the problem list shows beside it, always the newest. No texts: Zabbix cuts them at 20 characters.
             "" for where the GPU sits.
         url: NVIDIA's page that explains it, which the menu of the problem links to; "" for its heading on the page of
@@ -66,6 +67,7 @@ class Alert(NamedTuple):
     action: str
     recovery: str = ""
     depends: tuple[str, ...] = ()
+    unless: str = ""
     opdata: str = ""
     url: str = ""
     closable: bool = False
@@ -386,6 +388,8 @@ ALERTS = (
             "min(@gpu.temperature_margin,{$NVIDIA.TEMP.PERIOD})"
             ">last(@gpu.temperature_slowdown_margin)+{$NVIDIA.TEMP.MARGIN}+{$NVIDIA.TEMP.HYST}"
         ),
+        # Driver 580 gives both for an H100 and an H200, driver 590 the margin alone.
+        unless="temperature_slowdown",
         closable=True,
         opdata="Margin: {ITEM.LASTVALUE1}",
         why="The GPU is about to lower its clocks to protect itself. It reports a margin (T.Limit) instead of a "
@@ -690,7 +694,7 @@ ALERTS = (
         entity="gpu", key="memory_hot", severity=WARNING, scope="performance",
         name="Memory temperature above the limit that was set",
         event="Memory at {ITEM.LASTVALUE1}, limit {$NVIDIA.TEMP.MEMORY.MAX} °C",
-        # Cards since Hopper report no limit of their own.
+        # Cards since Hopper report no limit of their own with driver 590; with 580 they do.
         expression="{$NVIDIA.TEMP.MEMORY.MAX}>0 and " + _lasting(
             "min", "gpu.temperature_memory", "{$NVIDIA.TEMP.PERIOD}", ">={$NVIDIA.TEMP.MEMORY.MAX}"
         ),

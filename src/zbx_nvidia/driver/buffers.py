@@ -70,7 +70,8 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
         Times, in us, and values in base units.
 
     Raises:
-        Absent: The card or the driver has no such buffer.
+        Absent: The card or the driver has no such buffer. An H100 and an H200 (580.159) announce 100 samples of
+            clocks, at rest and at work, but have none.
         NotNow: It is empty, or nothing in it is new.
         Refused: No permission, or an error without a reason.
         Lost: The device is gone.
@@ -86,7 +87,8 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
         call(raw, "nvmlDeviceGetSamples", handle, kind, after, ctypes.byref(of_type), ctypes.byref(count), room)
     except Refused as error:
         if error.code == pynvml.NVML_ERROR_NOT_FOUND:
-            raise NotNow(error.code, error.message) from None
+            never = name == "clock_sm" and count.value and not since
+            raise (Absent if never else NotNow)(error.code, error.message) from None
         raise
     letter = _LETTERS.get(of_type.value)
     if letter is None:

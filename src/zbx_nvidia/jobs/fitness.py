@@ -93,7 +93,7 @@ def evaluate(
         rules = Rules(_Readings(document, gpu), values)
         found: dict[str, Finding] = {}
         for alert in alerts:
-            if (alert.entity == "host") != (not gpu):
+            if (alert.entity == "host") != (not gpu) or (alert.unless and rules.has_readings(f"@gpu.{alert.unless}")):
                 continue
             truth = rules.truth(alert.expression)
             judged += truth is not None

@@ -227,6 +227,7 @@ class _Builder:
         )
         rule["graph_prototypes"] = _sorted([self._graph(graph) for graph in GRAPHS], "name")
         rule["overrides"] = _overrides(GPU_ITEMS)
+        rule["overrides"] += _alert_overrides(len(rule["overrides"]) + 1)
         return rule
 
     def _part_rule(self, entity: Entity) -> Tree:
@@ -413,6 +414,29 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
             }
         )
     return overrides
+
+
+def _alert_overrides(first: int) -> list[Tree]:
+    """One for each alert that stands in for another: a card that has what the other looks at does not get it."""
+    return [
+        {
+            "name": f"Not needed with {alert.unless}: {alert.name}",
+            "step": str(step),
+            "filter": {
+                "evaltype": "OR",
+                "conditions": _conditions([("{#LACKS}", f",{alert.unless},", "NOT_MATCHES_REGEX")]),
+            },
+            "operations": [
+                {
+                    "operationobject": "TRIGGER_PROTOTYPE",
+                    "operator": "REGEXP",
+                    "value": f": {alert.name}$",
+                    "discover": "NO_DISCOVER",
+                }
+            ],
+        }
+        for step, alert in enumerate((alert for alert in ALERTS if alert.unless), first)
+    ]
 
 
 def override_pattern(reader: str, group: str, metrics: tuple[Metric, ...]) -> str:

@@ -97,6 +97,13 @@ def test_without_a_buffer(card: Machine, error: str, said: str) -> None:
     assert steady(card, 0) == [said]
 
 
+def test_clocks_that_are_announced_but_never_there(card: Machine) -> None:
+    """As an H100 has them."""
+    card.set("gpu 0", clock_sm_samples=0)
+    assert steady(card, 0, name="clock_sm") == ["Absent"]
+    assert len(steady(card, 0)[0]) > 0
+
+
 def test_what_is_no_value_never_leaves(card: Machine) -> None:
     card.set("gpu 0", utilization_gpu=101, power_usage=4294967295, clock_sm="step(2147483647, 1500, 2)")
     assert steady(card, 0) == ["Absent"]

@@ -123,6 +123,14 @@ def test_an_expression_of_another_kind_is_not_passed_over() -> None:
     ("document", "macros", "key", "text"),
     [
         (changed("t4", temperature=90), {}, "temperature", "90 °C, 3 °C below the slowdown limit"),
+        (
+            changed(temperature_margin=1), {}, "temperature_margin",
+            "57 °C, 3 °C below the slowdown limit",
+        ),
+        (
+            changed(temperature_margin=1, temperature=86, temperature_slowdown=89), {}, "temperature",
+            "86 °C, 3 °C below the slowdown limit",
+        ),
         (changed("gtx1070", temperature=80, fan_speed=0), {}, None, ""),  # whether its fan has ever run is not known
         (changed(recovery_action=1), {}, "recovery", "Recovery action required: Reset the GPU (1)"),
         (changed(recovery_action=5), {}, None, ""),

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.template.files import exported, template_text
 from tests.unit.test_docs import anchors
 from zbx_nvidia.catalog import status
-from zbx_nvidia.catalog.alerts import ALERTS
+from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
 from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
@@ -226,7 +226,7 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
             **{f"nvidia.{entity.name}.discovery": entity.metrics for entity in ENTITIES},
         }[rule["key"]]
         own = {metric.item_key: metric for metric in (*metrics, PRESENT)}
-        for override in rule["overrides"]:
+        for override in of_items(rule):
             pattern = override["operations"][0]["value"]
             assert len(pattern) <= 255, "what Zabbix takes"
             (own_of,) = {
@@ -246,9 +246,30 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
     assert pairs > 500
 
 
+def of_items(rule: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in rule["overrides"] if one["operations"][0]["operationobject"] == "ITEM_PROTOTYPE"]
+
+
+def test_a_card_with_both_limits_gets_the_alert_on_its_temperature(export: dict[str, Any]) -> None:
+    """As driver 580 has them for an H100: two alarms would say the same."""
+    (rule,) = (rule for rule in rules(export) if rule["key"] == "nvidia.gpu.discovery")
+    (override,) = (override for override in rule["overrides"] if override not in of_items(rule))
+    assert [int(one["step"]) for one in rule["overrides"]] == [*range(1, len(rule["overrides"]) + 1)]
+    (condition,) = override["filter"]["conditions"]
+    assert (condition["macro"], condition["operator"]) == ("{#LACKS}", "NOT_MATCHES_REGEX")
+    assert re.search(condition["value"], ",fan_speed,temperature_slowdown,xid,")
+    assert not re.search(condition["value"], ",fan_speed,temperature_slowdown_margin,xid,")
+    (operation,) = override["operations"]
+    assert operation["operationobject"] == "TRIGGER_PROTOTYPE"
+    names = [
+        node["name"] for node in walk(rule) if "expression" in node and re.search(operation["value"], node["name"])
+    ]
+    assert [name.rpartition(": ")[2] for name in names] == [BY_KEY["temperature_margin"].name]
+
+
 def test_every_prototype_but_presence_can_be_left_out(export: dict[str, Any]) -> None:
     for rule in rules(export):
-        patterns = [override["operations"][0]["value"] for override in rule["overrides"]]
+        patterns = [override["operations"][0]["value"] for override in of_items(rule)]
         for prototype in rule["item_prototypes"]:
             hits = [pattern for pattern in patterns if re.search(pattern, prototype["name"])]
             assert len(hits) == (0 if "present" in prototype["key"] else 1), prototype["name"]
