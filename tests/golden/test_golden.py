@@ -182,7 +182,10 @@ def fans(handle):
 def samples(buffer, made, divisor=1):
     # In the document's units.
     def ask(handle):
-        kind, found = nvmlDeviceGetSamples(handle, buffer, 0)
+        try:
+            kind, found = nvmlDeviceGetSamples(handle, buffer, 0)
+        except NVMLError_NotFound:  # announced, but never there
+            raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
         assert kind == NVML_VALUE_TYPE_UNSIGNED_INT
         return made([sample.sampleValue.uiVal / divisor for sample in found])
     return ask

@@ -26,6 +26,7 @@ GPUS = {
     "h100x8": 8,
     "h200x8": 8,
     "h100-mig": 1,
+    "h100-vm": 1,
     "a100-mig": 2,
     "vgpu-guest": 1,
     "gb10": 1,
@@ -142,6 +143,15 @@ FACTS: dict[str, dict[str, Any]] = {
         "[nvmlDeviceGetName(m(0, i))[-7:] for i in range(4)]": ["3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb"],
         "[nvmlDeviceGetAttributes_v2(m(0, i)).multiprocessorCount for i in range(4)]": [60, 32, 16, 16],
         "nvmlDeviceGetVirtualizationMode(h(0))": 1,
+    },
+    "h100-vm": {
+        "[nvmlDeviceGetTemperatureThreshold(h(0), kind) for kind in (0, 1, 2, 3)]": [95, 89, 95, 87],
+        "[v[:3] for v in field(0, 193, 194, 195, 196)]": [[0, 5, -8], [0, 5, -2], [0, 5, 0], [0, 5, 0]],
+        "nvmlDeviceGetNvLinkState(h(0), 0)": "NVMLError_NotSupported",
+        "[v[0] for v in field(0, NVML_FI_DEV_NVLINK_LINK_COUNT)]": [3],
+        "nvmlDeviceGetVirtualizationMode(h(0))": 1,
+        "nvmlDeviceGetMaxPcieLinkGeneration(h(0))": 5,
+        "nvmlDeviceGetSamples(h(0), NVML_PROCESSOR_CLK_SAMPLES, 0)": "NVMLError_NotFound",
     },
     "a100-mig": {
         "nvmlSystemGetDriverVersion()": "535.54.03",
