@@ -38,7 +38,8 @@ COMMANDS = dict(
 )
 TOO_BUSY = HOST_BUSY.code
 PARTS = tuple(metric for metric in METRICS if metric not in HOST_METRICS and metric != PRESENT)
-UNTIL_AN_XID = {"xid_last", "xid_last_time"}  # items that have no value until there is one
+# Items that have no value until there is one: after an XID error, after the end of a job.
+UNTIL_AN_XID = {"xid_last", "xid_last_time", "job_last"}
 SECTIONS = {"gpu": "gpus", **{entity.name: entity.section for entity in ENTITIES}}
 # No alarm waits longer than for its next values: what the periods hold is the last value.
 QUICK = {

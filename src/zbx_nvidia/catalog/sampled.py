@@ -136,6 +136,14 @@ SAMPLED_METRICS = (
         )
         for kind in CLASSES
     ),
+    Metric(
+        key="job_last", name="Last job", kind=CHAR, group="jobs", reader="job_last",
+        call="nvmlDeviceGetComputeRunningProcesses_v3, nvmlDeviceGetUtilizationRates, "
+        "nvmlDeviceGetTotalEnergyConsumption",
+        text="The last job that ended on the card: how long it held the card, and mean utilization and energy of the "
+        "card in that time, as far as known. “At least”: the service did not see all of the job. No value before the "
+        "first end of a job since the start of the service. Resident mode only.",
+    ),
 )  # fmt: skip
 
 # All items of a GPU except its presence.

@@ -201,7 +201,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
                 _entry(entry, found.users) for entry in gpu.readings["process_list"] if id(entry) in shown
             ]
         if "job" in readings:
-            readings["job"] = cut(BETWEEN_JOBS.join(_job(job, found.users) for job in gpu.readings["job"]))
+            readings["job"] = cut(BETWEEN_JOBS.join(job_words(job, found.users) for job in gpu.readings["job"]))
     users = _users(healthy, found.users)
     for entity in ENTITIES:
         if entity.document == DOCUMENT:
@@ -360,7 +360,7 @@ def _entry(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     return {**{key: value for key, value in entry.items() if key not in _OF_PROC}, **user}
 
 
-def _job(job: dict[str, Any], names: dict[int, str]) -> str:
+def job_words(job: dict[str, Any], names: dict[int, str]) -> str:
     """A job in words: `4711 training (alice)`."""
     user = f"({_user(job, names)})" if "uid" in job else ""
     return " ".join(filter(None, (job.get("id"), job.get("name"), user)))

@@ -87,7 +87,10 @@ class Gpu:
 
     def hour(self, start: int) -> Hour:
         """An hour, to write to."""
-        return self.hours.setdefault(start, Hour())
+        found = self.hours.get(start)
+        if found is None:  # not setdefault: it would make an hour for each of half a million rows
+            found = self.hours[start] = Hour()
+        return found
 
 
 def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
@@ -219,7 +222,7 @@ def _note(of: dict[str, tuple[Gpu | User, str]], row: Object, since: int, until:
     owner, name = of[row["itemid"]]
     hour = owner.hour(clock)
     trend = Trend(int(row["num"]), float(row["value_min"]), float(row["value_avg"]), float(row["value_max"]))
-    if isinstance(hour, Hour) and name == "throttling":
+    if name == "throttling" and isinstance(hour, Hour):
         hour.throttling.append(trend)
     else:
         setattr(hour, name, trend)

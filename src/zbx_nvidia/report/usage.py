@@ -75,17 +75,15 @@ class Usage:
 
     def add(self, other: Usage) -> None:
         """Adds what another one did."""
-        for each in fields(self):
-            if each.name != "hottest":
-                setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heat(other.hottest)
 
     def part(self, share: float) -> Usage:
         """That much of all of it, 0 to 1."""
         found = Usage(hottest=self.hottest)
-        for each in fields(self):
-            if each.name != "hottest":
-                setattr(found, each.name, share * getattr(self, each.name))
+        for name in _SUMS:
+            setattr(found, name, share * getattr(self, name))
         return found
 
     def heat(self, temperature: float | None) -> None:
@@ -112,6 +110,10 @@ class Usage:
     def kwh(self) -> float | None:
         """Energy."""
         return self.joules / JOULES_PER_KWH if self.powered else None
+
+
+# By name, once: a report by job adds a usage for each hour of each job.
+_SUMS = tuple(each.name for each in fields(Usage) if each.name != "hottest")
 
 
 def total(usages: Iterable[Usage]) -> Usage:

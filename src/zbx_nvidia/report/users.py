@@ -45,7 +45,10 @@ class User:
 
     def hour(self, start: int) -> UserHour:
         """An hour, to write to."""
-        return self.hours.setdefault(start, UserHour())
+        found = self.hours.get(start)
+        if found is None:
+            found = self.hours[start] = UserHour()
+        return found
 
 
 def of_user(hours: Mapping[int, UserHour], polls: Mapping[int, int], period: Period) -> Usage:

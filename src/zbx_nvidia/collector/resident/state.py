@@ -37,6 +37,7 @@ from zbx_nvidia.collector.resident.events import (
     WorkerStarted,
     Write,
 )
+from zbx_nvidia.collector.resident.last_job import LastJobs
 from zbx_nvidia.collector.resident.xid_tracker import XidTracker, unix_time
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ServiceState:
         self._released_until: float | None = None
         self._asleep: list[Gpu] = []  # all GPUs, while every one of them sleeps
         self._log_complaint = ""
+        self._last_jobs = LastJobs()
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
@@ -287,9 +289,9 @@ class ServiceState:
         if owing:
             names = ", ".join(f"GPU {index}" if index != HOST else "the driver" for index in sorted(owing))
             status, detail = states.STALLED, f"No answer for {max(owing.values()):.0f} s from {names}"
-        gpus = [self._xids.with_xids(now, gpu) for gpu in round_.gpus.values()]
-        lost = any(gpu.state == "lost" for gpu in gpus)
-        self._lost_since = (self._lost_since or now) if lost else None
+        known = (self._xids.with_xids(now, gpu) for gpu in round_.gpus.values())
+        gpus = self._last_jobs.added(now, known, self._users, self._config)
+        self._lost_since = (self._lost_since or now) if any(gpu.state == "lost" for gpu in gpus) else None
         if not owing and all(_is_without_work(gpu) for gpu in gpus):
             self._idle_since = self._idle_since or now
         else:
