@@ -65,7 +65,7 @@ def costs() -> str:
             triggers = sum(
                 alert.entity == "gpu"
                 and {metric.ref for metric in metrics_in(alert.expression)} <= refs
-                and alert.unless not in {metric.reader for metric in rows}
+                and not (alert.unless and alert.unless in {metric.reader for metric in rows})
                 for alert in ALERTS
             )
             cells += [len(rows), triggers, round(values_per_hour(path.stem, rows))]
