@@ -60,6 +60,7 @@ class File(NamedTuple):
         name: Of the job, or "".
         uid: Of its user; None if that is not known.
         since: Unix time.
+        slurmd: PID and start of the slurmd that ran the prolog; None if that is not known.
     """
 
     gpus: frozenset[str]
@@ -67,6 +68,7 @@ class File(NamedTuple):
     name: str
     uid: int | None
     since: int
+    slurmd: tuple[int, int] | None = None
 
 
 # -- the jobs of a GPU ------------------------------------------------------------------------------------------------
@@ -83,7 +85,12 @@ def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> lis
     entries = [entry for entry in entries if "uid" in entry and not {"C", "M"}.isdisjoint(entry["type"].split("+"))]
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        if file.gpus & gpu and (file.since > time.time() - GRACE or _is_on(entries, file) or _LIVING.has(file)):
+        if file.gpus & gpu and (
+            file.since > time.time() - GRACE
+            or _is_on(entries, file)
+            or _LIVING.has(file)
+            or has_epilog_to_come(file, files)
+        ):
             about = {"id": file.id, "name": file.name, "uid": file.uid, "since": file.since}
             known = found.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
             known["since"] = min(known["since"], file.since)
@@ -304,7 +311,9 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         gpus = frozenset(str(gpu) for gpu in about["gpus"])
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
-        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
+        pid, start = about.get("slurmd") or (0, 0)
+        slurmd = (int(pid), int(start)) if pid else None
+        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now), slurmd)]
     found = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
@@ -344,8 +353,28 @@ class Living:
         return file.uid in self._users.of(proc)
 
 
+def has_epilog_to_come(file: File, files: list[File], proc: str = PROC) -> bool:
+    """Whether the slurmd that ran the prolog of a job still runs, which runs the epilog too.
+
+    An allocation between its steps has neither a process nor a control group, unless slurm.conf has
+    PrologFlags=Contain. A later job on its GPUs has got them because it has ended.
+
+    Args:
+        file: Of the job.
+        files: All of them.
+        proc: /proc.
+    """
+    if file.slurmd is None or any(other.since > file.since and other.gpus & file.gpus for other in files):
+        return False
+    pid, start = file.slurmd
+    try:
+        return int(fields_of(f"{proc}/{pid}")[START]) == start
+    except (OSError, ValueError, IndexError):
+        return False
+
+
 def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
-    """The jobs that have control groups; None if Slurm makes none here, or names them otherwise."""
+    """The jobs with processes in their control groups; None if Slurm makes none here, or names them otherwise."""
     found: set[str] = set()
     tops = [
         *_folders(f"{cgroups}/system.slice", lambda name: name.endswith("slurmstepd.scope")),
@@ -362,9 +391,25 @@ def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
             for name in _names(place):
                 if is_sluid(name.removeprefix("job_")):
                     return None
-                if name.startswith("job_"):
+                if name.startswith("job_") and not _is_empty(f"{place}/{name}"):
                     found.add(name.removeprefix("job_"))
     return found
+
+
+def _is_empty(group: str) -> bool:
+    """Whether a control group has no process: if slurmstepd is killed, nobody removes it."""
+    try:
+        with open(f"{group}/cgroup.events", "rb") as file:
+            return b"populated 0" in file.read(_LARGEST)
+    except OSError:
+        pass  # v1
+    is_known = False
+    for place, _, _ in os.walk(group):
+        with contextlib.suppress(OSError), open(f"{place}/cgroup.procs", "rb") as file:
+            if file.read(1):
+                return False
+            is_known = True
+    return is_known
 
 
 def _folders(folder: str, is_one: Any) -> list[str]:  # noqa: ANN401  a function; typing would be loaded for its type

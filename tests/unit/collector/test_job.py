@@ -16,6 +16,7 @@ from tests.unit.collector.collector import get
 from tests.unit.jobs.test_run import ON_GPU, Run
 from zbx_nvidia.collector import job
 from zbx_nvidia.collector.job import File, held, run_name
+from zbx_nvidia.kernel.proc import START, fields_of
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -285,6 +286,39 @@ def test_a_job_ends_with_its_control_group(tmp_path: Path) -> None:
         living = job.Living()
         assert living.has(old(id="7"), str(groups))
         assert not living.has(old(id="8"), str(groups))
+
+
+def test_a_control_group_without_a_process_is_no_job(tmp_path: Path) -> None:
+    """slurmstepd was killed too, and nobody has removed it."""
+    v2, v1 = (tmp_path / top for top in ("system.slice/slurmstepd.scope", "freezer/slurm/uid_5"))
+    for job_id, events, step in (("1", "populated 0\nfrozen 0\n", ""), ("2", "populated 1\nfrozen 0\n", "")):
+        (v2 / f"job_{job_id}").mkdir(parents=True)
+        (v2 / f"job_{job_id}/cgroup.events").write_text(events)
+        (v2 / f"job_{job_id}/cgroup.procs").write_text(step)
+    for job_id, step in (("3", ""), ("4", "4711\n")):
+        (v1 / f"job_{job_id}/step_batch").mkdir(parents=True)
+        (v1 / f"job_{job_id}/cgroup.procs").write_text("")
+        (v1 / f"job_{job_id}/step_batch/cgroup.procs").write_text(step)
+    assert job.slurm_jobs(str(tmp_path)) == {"2", "4"}
+
+
+def test_a_job_waits_for_the_epilog_of_the_slurmd_that_ran_its_prolog() -> None:
+    """As an allocation between its steps, which has no control group."""
+    pid, start = os.getpid(), int(fields_of("/proc/self")[START])
+    waiting = old()._replace(slurmd=(pid, start))
+    assert held([], [waiting], GPU)
+    assert not held([], [waiting._replace(slurmd=(pid, start - 1))], GPU), "another process has its number now"
+    assert not held([], [waiting._replace(slurmd=(NO_PID, start))], GPU)
+    later = file(id="8")
+    assert [one["id"] for one in held([], [waiting, later], GPU)] == ["8"], "its epilog failed"
+    assert held([], [waiting, file("4", id="8")], GPU), "another GPU is another matter"
+
+
+def test_what_the_prolog_writes_of_slurmd(tmp_path: Path) -> None:
+    about = {"id": "7", "gpus": ["3"], "uid": 5}
+    for number, slurmd in enumerate(([12, 34], None, [], [1], "x", {"pid": 1})):
+        (tmp_path / f"{number}.json").write_text(json.dumps({**about, "slurmd": slurmd}))
+    assert [one.slurmd for one in job.files_in(str(tmp_path))] == [(12, 34), None, None]
 
 
 def test_without_control_groups_a_job_ends_with_the_processes_of_its_user(tmp_path: Path) -> None:
