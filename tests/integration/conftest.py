@@ -178,9 +178,9 @@ def edited(profile: str, section: str, values: dict[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def missing_for(series: str) -> str:
-    """Why no stack of this series can run here, and what to do, in one line; "" if it can."""
-    wanted = f"zbx-nvidia/server:{series}{os.environ.get('ZBX_NVIDIA_IMAGES', '')}"
+def missing_for(series: str, image: str = "server") -> str:
+    """Why no container of this series can run here, and what to do, in one line; "" if it can."""
+    wanted = f"zbx-nvidia/{image}:{series}{os.environ.get('ZBX_NVIDIA_IMAGES', '')}"
     try:
         found = subprocess.run(["docker", "images", "--quiet", wanted], capture_output=True, text=True, check=False)
     except FileNotFoundError:

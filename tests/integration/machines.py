@@ -85,17 +85,18 @@ class Machine:
 
 
 @contextmanager
-def machine(series: str, name: str, network: str = "bridge") -> Iterator[Machine]:
+def machine(series: str, name: str, network: str = "bridge", image: str = "machine") -> Iterator[Machine]:
     """Start a machine, and remove it at the end.
 
     Args:
         series: Of Zabbix, which says which Debian it is.
         name: Of the host.
         network: Of containers: `{project}_default` is where a stack's server is.
+        image: Without series and tag.
     """
     project = os.environ.get("ZBX_NVIDIA_TEST_PROJECT", "zbx-nvidia-test")
     container = f"{project}-{series.replace('.', '')}-machine-{name}"
-    image = f"zbx-nvidia/machine:{series}{os.environ.get('ZBX_NVIDIA_IMAGES', '')}"
+    image = f"zbx-nvidia/{image}:{series}{os.environ.get('ZBX_NVIDIA_IMAGES', '')}"
     subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)
     options = ["--hostname", name, "--network", network, *(["--network-alias", name] if network != "bridge" else [])]
     # systemd makes groups of processes and mounts of its own.
