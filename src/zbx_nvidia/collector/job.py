@@ -60,7 +60,6 @@ class File(NamedTuple):
         name: Of the job, or "".
         uid: Of its user; None if that is not known.
         since: Unix time.
-        slurmd: PID and start of the slurmd that ran the prolog; None if that is not known.
     """
 
     gpus: frozenset[str]
@@ -68,7 +67,6 @@ class File(NamedTuple):
     name: str
     uid: int | None
     since: int
-    slurmd: tuple[int, int] | None = None
 
 
 # -- the jobs of a GPU ------------------------------------------------------------------------------------------------
@@ -85,12 +83,7 @@ def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> lis
     entries = [entry for entry in entries if "uid" in entry and not {"C", "M"}.isdisjoint(entry["type"].split("+"))]
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        if file.gpus & gpu and (
-            file.since > time.time() - GRACE
-            or _is_on(entries, file)
-            or _LIVING.has(file)
-            or has_epilog_to_come(file, files)
-        ):
+        if file.gpus & gpu and (file.since > time.time() - GRACE or _is_on(entries, file) or _LIVING.has(file)):
             about = {"id": file.id, "name": file.name, "uid": file.uid, "since": file.since}
             known = found.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
             known["since"] = min(known["since"], file.since)
@@ -311,9 +304,7 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         gpus = frozenset(str(gpu) for gpu in about["gpus"])
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
-        pid, start = about.get("slurmd") or (0, 0)
-        slurmd = (int(pid), int(start)) if pid else None
-        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now), slurmd)]
+        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
     found = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
@@ -351,26 +342,6 @@ class Living:
         if file.uid is None or not shows_others(proc):
             return True  # nobody can say
         return file.uid in self._users.of(proc)
-
-
-def has_epilog_to_come(file: File, files: list[File], proc: str = PROC) -> bool:
-    """Whether the slurmd that ran the prolog of a job still runs, which runs the epilog too.
-
-    An allocation between its steps has neither a process nor a control group, unless slurm.conf has
-    PrologFlags=Contain. A later job on its GPUs has got them because it has ended.
-
-    Args:
-        file: Of the job.
-        files: All of them.
-        proc: /proc.
-    """
-    if file.slurmd is None or any(other.since > file.since and other.gpus & file.gpus for other in files):
-        return False
-    pid, start = file.slurmd
-    try:
-        return int(fields_of(f"{proc}/{pid}")[START]) == start
-    except (OSError, ValueError, IndexError):
-        return False
 
 
 def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:

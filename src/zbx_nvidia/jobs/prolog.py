@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zbx_nvidia.collector.job import LONGEST, OWN, PROC
+from zbx_nvidia.collector.job import LONGEST, OWN
 from zbx_nvidia.errors import HostError, UsageError
 from zbx_nvidia.jobs.fitness import choice
-from zbx_nvidia.kernel.proc import PARENT, START, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _ID = re.compile(rf"[A-Za-z0-9_+][A-Za-z0-9_.+-]{{0,{LONGEST - 1}}}")  # it becomes the name of a file
 # In the prolog, and in that of older Slurm.
 _GPUS = ("SLURM_JOB_GPUS", "GPU_DEVICE_ORDINAL", "CUDA_VISIBLE_DEVICES")
-_GENERATIONS = 16  # between slurmd and this command: the prolog, and what that calls
 
 
 def begin(job: str, name: str, uid: int, gpus: str, folder: str = OWN) -> Path | None:
@@ -49,13 +47,10 @@ def begin(job: str, name: str, uid: int, gpus: str, folder: str = OWN) -> Path |
     if not named:
         return None
     path.parent.mkdir(mode=0o755, exist_ok=True)
-    state = path.parent.lstat()
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    about = path.parent.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise HostError(f"{path.parent} is not a directory that only this user can write to: remove it")
-    about = {"id": job, "name": name[:LONGEST], "uid": uid, "gpus": named, "since": int(time.time())}
-    if daemon := slurmd_of(os.getppid()):
-        about["slurmd"] = daemon
-    text = json.dumps(about)
+    text = json.dumps({"id": job, "name": name[:LONGEST], "uid": uid, "gpus": named, "since": int(time.time())})
     new = path.with_suffix(".new")
     new.write_text(text + "\n", encoding="utf-8")
     new.chmod(0o644)  # whatever the umask of the batch system is: the collector is not root
@@ -81,20 +76,6 @@ def gpus_of(environment: Mapping[str, str]) -> str:
         # Slurm numbers MIG instances as if they were GPUs: SLURM_JOB_GPUS would name other GPUs, or none.
         return visible
     return next((environment[name] for name in _GPUS if environment.get(name)), "")
-
-
-def slurmd_of(pid: int, proc: str = PROC) -> list[int] | None:
-    """PID and start of the slurmd among a process and its ancestors; None if there is none."""
-    for _ in range(_GENERATIONS):
-        try:
-            fields = fields_of(f"{proc}/{pid}")
-            # Debian's program is slurmd-wlm. The process may have another name: slurmd can start itself again.
-            if Path(f"{proc}/{pid}/exe").readlink().name.startswith("slurmd"):
-                return [pid, int(fields[START])]
-            pid = int(fields[PARENT])
-        except (OSError, ValueError, IndexError):  # the kernel's own processes have no program
-            return None
-    return None
 
 
 def _path(job: str, folder: str) -> Path:

@@ -16,7 +16,6 @@ from tests.unit.collector.collector import get
 from tests.unit.jobs.test_run import ON_GPU, Run
 from zbx_nvidia.collector import job
 from zbx_nvidia.collector.job import File, held, run_name
-from zbx_nvidia.kernel.proc import START, fields_of
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -300,25 +299,6 @@ def test_a_control_group_without_a_process_is_no_job(tmp_path: Path) -> None:
         (v1 / f"job_{job_id}/cgroup.procs").write_text("")
         (v1 / f"job_{job_id}/step_batch/cgroup.procs").write_text(step)
     assert job.slurm_jobs(str(tmp_path)) == {"2", "4"}
-
-
-def test_a_job_waits_for_the_epilog_of_the_slurmd_that_ran_its_prolog() -> None:
-    """As an allocation between its steps, which has no control group."""
-    pid, start = os.getpid(), int(fields_of("/proc/self")[START])
-    waiting = old()._replace(slurmd=(pid, start))
-    assert held([], [waiting], GPU)
-    assert not held([], [waiting._replace(slurmd=(pid, start - 1))], GPU), "another process has its number now"
-    assert not held([], [waiting._replace(slurmd=(NO_PID, start))], GPU)
-    later = file(id="8")
-    assert [one["id"] for one in held([], [waiting, later], GPU)] == ["8"], "its epilog failed"
-    assert held([], [waiting, file("4", id="8")], GPU), "another GPU is another matter"
-
-
-def test_what_the_prolog_writes_of_slurmd(tmp_path: Path) -> None:
-    about = {"id": "7", "gpus": ["3"], "uid": 5}
-    for number, slurmd in enumerate(([12, 34], None, [], [1], "x", {"pid": 1})):
-        (tmp_path / f"{number}.json").write_text(json.dumps({**about, "slurmd": slurmd}))
-    assert [one.slurmd for one in job.files_in(str(tmp_path))] == [(12, 34), None, None]
 
 
 def test_without_control_groups_a_job_ends_with_the_processes_of_its_user(tmp_path: Path) -> None:

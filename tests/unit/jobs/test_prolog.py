@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -35,7 +32,7 @@ def test_the_collector_reads_what_the_prolog_writes(folder: str) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
     assert path.parent.stat().st_mode & 0o777 == 0o755
     (found,) = files_in(folder)
-    assert found._replace(since=0) == (frozenset({"0", "2", "3", "GPU-1"}), "4711", "train", 1000, 0, None)
+    assert found._replace(since=0) == (frozenset({"0", "2", "3", "GPU-1"}), "4711", "train", 1000, 0)
     assert abs(found.since - time.time()) < 600
     assert [one["id"] for one in held([], [found], {"2"})] == ["4711"]
     prolog.end("4711", folder)
@@ -79,40 +76,6 @@ def test_slurm_says_it_in_several_ways() -> None:
     assert prolog.gpus_of({"CUDA_VISIBLE_DEVICES": "2"}) == "2"
     assert prolog.gpus_of({"SLURM_JOB_GPUS": ""}) == ""
     assert prolog.gpus_of({"SLURM_JOB_GPUS": "9", "CUDA_VISIBLE_DEVICES": "MIG-1"}) == "MIG-1", "9 is no index of NVML"
-
-
-def test_the_slurmd_that_runs_the_prolog(tmp_path: Path) -> None:
-    def there(pid: int, parent: int, program: str) -> None:
-        folder = tmp_path / str(pid)
-        folder.mkdir()
-        (folder / "stat").write_text(f"{pid} (8) S {parent} {'0 ' * 17}{pid + 1} 0")
-        if program:
-            (folder / "exe").symlink_to(program)
-
-    there(1, 0, "/usr/lib/systemd/systemd")
-    there(10, 1, "/usr/sbin/slurmd-wlm (deleted)")
-    there(11, 10, "/usr/bin/dash")
-    there(12, 11, "/usr/bin/python3")
-    there(20, 1, "/usr/bin/dash")
-    there(30, 10, "")
-    proc = str(tmp_path)
-    assert prolog.slurmd_of(12, proc) == [10, 11]
-    assert prolog.slurmd_of(20, proc) is None
-    assert prolog.slurmd_of(30, proc) is None, "a process without a program"
-    assert prolog.slurmd_of(99, proc) is None
-
-
-def test_the_collector_reads_which_slurmd_it_was(folder: str, tmp_path: Path) -> None:
-    slurmd = tmp_path / "slurmd"
-    shutil.copy("/bin/sh", slurmd)
-    script = (
-        f"""'{sys.executable}' -c 'from zbx_nvidia.jobs import prolog; prolog.begin("7", "", 5, "0", "{folder}")'; :"""
-    )
-    with subprocess.Popen([slurmd, "-c", script]) as process:
-        assert process.wait() == 0
-    (found,) = files_in(folder)
-    assert found.slurmd is not None
-    assert found.slurmd[0] == process.pid
 
 
 @as_root
