@@ -41,6 +41,20 @@ class StackFailure(Exception):  # noqa: N818  what it is, in the words of the re
     """A container or the front end does not work: nothing that the product has done."""
 
 
+def in_container(arguments: list[str], stdin: str) -> subprocess.CompletedProcess[str]:
+    """What `docker exec` of these ends with.
+
+    Once more where the engine says that the command was never started, as was seen once.
+    """
+    for _ in range(5):
+        command = ["docker", "exec", "--interactive", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if not (done.returncode and "waiting for init preliminary setup" in done.stdout + done.stderr):
+            break
+        time.sleep(1)
+    return done
+
+
 WRITES = (".create", ".update", ".delete", ".massadd", ".massremove", ".import")
 
 
@@ -78,13 +92,7 @@ class Stack:
     def exec(self, service: str, *command: str, user: str | None = None, input: str | None = None) -> str:  # noqa: A002
         """Run a command in a service's container; its standard output."""
         as_user = ["--user", user] if user else []
-        done = subprocess.run(
-            ["docker", "exec", "--interactive", *as_user, f"{self.project}-{service}-1", *command],
-            input=input or "",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = in_container([*as_user, f"{self.project}-{service}-1", *command], input or "")
         if done.returncode:
             message = f"{command} in {service} ended with {done.returncode}: {done.stdout}{done.stderr}"
             raise StackFailure(message) if self.complaint() else RuntimeError(message)

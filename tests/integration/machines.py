@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.integration.conftest import PROFILE, edited
+from tests.integration.conftest import PROFILE, edited, in_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,13 +44,7 @@ class Machine:
 
     def run(self, *command: str, user: str = "root", input: str = "") -> Run:  # noqa: A002  as subprocess has it
         """Run a command there."""
-        done = subprocess.run(
-            ["docker", "exec", "--interactive", "--user", user, self.container, *command],
-            input=input,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = in_container(["--user", user, self.container, *command], input)
         return Run(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *command: str, user: str = "root", input: str = "") -> str:  # noqa: A002  as above
