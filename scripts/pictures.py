@@ -176,8 +176,7 @@ def _word(page: str) -> str:
 def until_raised(stack: Stack) -> None:
     """Set the faults, and wait for their alerts. An XID comes last: with the settings of the tests it ends first."""
     for host, sections in FAULTS.items():
-        for section, values in sections.items():
-            stack.set_profile(host, section, **values)
+        stack.set_sections(host, sections)
 
     def lacking(alerts: dict[str, tuple[str, ...]]) -> list[str]:
         names = {

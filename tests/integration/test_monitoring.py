@@ -160,10 +160,7 @@ def monitored(stack: Any) -> Iterator[Any]:
 
 def to_base(stack: Any, host: str) -> None:
     """The host's machine as the tests find it: all well, and its clock frozen."""
-    stack.reset_profile(host)
-    changes: dict[str, dict[str, object]] = {"machine": {"clock": FROZEN}, **BASE[host]}
-    for section, values in changes.items():
-        stack.set_profile(host, section, **values)
+    stack.reset_profile(host, {"machine": {"clock": FROZEN}, **BASE[host]})
 
 
 def is_discovered(key: str, item: dict[str, Any]) -> bool:
@@ -339,8 +336,7 @@ def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontE
     address = f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, 'gpu-server')}"
     front.open(address)
     assert set(front.colors("Presence").values()) == {"#66BB6A"}
-    monitored.set_profile("gpu-server", "gpu 5", state="lost")
-    monitored.set_profile("gpu-server", "gpu 2", margin_temperature=1)
+    monitored.set_sections("gpu-server", {"gpu 5": {"state": "lost"}, "gpu 2": {"margin_temperature": 1}})
     try:
 
         def seen() -> bool:
@@ -668,6 +664,7 @@ def silence(stack: Any, host: str, *, wanted: bool) -> Iterator[None]:
 def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
     """The faults of a wave, and then all is well again."""
     with contextlib.ExitStack() as undo:
+        machines: dict[str, dict[str, dict[str, object]]] = {}
         for _, fault, gpu in cases:
             uuid = UUIDS[fault.host][gpu]
             macros = fault.macros | {f'{{{name}:"{uuid}"}}': value for name, value in fault.gpu_macros.items()}
@@ -676,13 +673,14 @@ def broken(stack: Any, cases: list[Case]) -> Iterator[None]:
             say_as_kernel(stack, fault.host, fault.log)
             undo.enter_context(held(stack, fault.host, gpu, wanted=fault.job))
             undo.enter_context(silence(stack, fault.host, wanted=fault.silence))
-            if fault.gpu or fault.machine:
-                undo.callback(to_base, stack, fault.host)
             # Of h100x8, and of BASE.
             sections = {f"gpu {gpu} process {pid}": fault.processes for pid in (1, 5011345 + gpu)}
             for section, values in {f"gpu {gpu}": fault.gpu, "machine": fault.machine, **sections}.items():
                 if values:
-                    stack.set_profile(fault.host, section, **values)
+                    machines.setdefault(fault.host, {}).setdefault(section, {}).update(values)
+        for host, changes in machines.items():
+            undo.callback(to_base, stack, host)
+            stack.set_sections(host, changes)
         yield
 
 
