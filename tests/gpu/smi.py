@@ -40,8 +40,8 @@ _WORDS = {
 _OF_THE_SLOT = {"pcie_generation_max", "pcie_width_max"}
 
 
-def _is_passed_through(card: Mapping[str, Any]) -> bool:
-    return VALUEMAPS["NVIDIA virtualization mode"][str(card.get("virtualization_mode", 0))] == "Pass-through"
+def _sees_no_slot(card: Mapping[str, Any]) -> bool:
+    return VALUEMAPS["NVIDIA virtualization mode"][str(card.get("virtualization_mode", 0))] in {"Pass-through", "vGPU"}
 
 
 def reading(key: str, text: str) -> Any:
@@ -98,7 +98,7 @@ def differences(
     for uuid, card in by_uuid.items():
         for key in keys:
             mine, theirs = gpus[uuid].get(key), card.get(key)
-            if mine == theirs or (key in _OF_THE_SLOT and _is_passed_through(gpus[uuid])):
+            if mine == theirs or (mine is None and key in _OF_THE_SLOT and _sees_no_slot(gpus[uuid])):
                 continue
             room = moves.get(key, 0) + _ROUNDING.get(_METRICS[key].unit, 0)
             if mine is None or theirs is None or _METRICS[key].kind == CHAR or abs(mine - theirs) > room + _EXACT:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.cli.cells import cell, number
 from zbx_nvidia.cli.table import Column, Look, Row, Span, filled, fitting, lay_out
+from zbx_nvidia.collector import amounts
 from zbx_nvidia.collector.document import model
 from zbx_nvidia.jobs import compare
 
@@ -250,11 +251,7 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2f} s"
     if seconds < 60:  # noqa: PLR2004  one minute
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004  one hour
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    return amounts.duration(seconds)
 
 
 def energy(joules: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.catalog.metrics import BETWEEN_JOBS
+from zbx_nvidia.collector.amounts import duration, energy
 from zbx_nvidia.collector.document import cut, job_words
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _ENOUGH = 0.9
 # s by which the start of a run may seem to move: a new worker computes it again from the age of the process.
 _JITTER = 5
 _NO_USER = -1
-_MINUTE = 60  # s in one, and minutes in an hour
-_WATT_HOUR, _KILO = 3600.0, 1000.0  # J
 
 Key = tuple[str, int, int]
 
@@ -182,25 +181,3 @@ def key_of(job: Mapping[str, Any]) -> Key:
         # A run has no ID: the next one of the same name has another start.
         return f"run {job.get('name', '')}", job["uid"], job["since"]
     return f"pod {job.get('name', '')}", _NO_USER, 0
-
-
-def duration(seconds: float) -> str:
-    """A time, as exact as a person needs it."""
-    if seconds < _MINUTE - 0.5:  # 59.5 rounds to a minute
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    if minutes < _MINUTE:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
-
-
-def energy(joules: float) -> str:
-    """Energy in the unit that people know for so much."""
-    hours = joules / _WATT_HOUR
-    if round(hours, 1) < 1:
-        return f"{joules:.0f} J"
-    for unit in ("Wh", "kWh", "MWh"):
-        if round(hours) < _KILO or unit == "MWh":
-            break
-        hours /= _KILO
-    return f"{hours:.1f} {unit}" if round(hours, 1) < 10 else f"{hours:,.0f} {unit}"  # noqa: PLR2004  two digits

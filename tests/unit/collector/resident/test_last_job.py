@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.collector.resident.world import config
+from zbx_nvidia.collector.amounts import duration, energy
 from zbx_nvidia.collector.document import LONGEST_CHAR, Gpu, job_words
 from zbx_nvidia.collector.job import shown
-from zbx_nvidia.collector.resident.last_job import LastJob, LastJobs, Measured, duration, energy, key_of
+from zbx_nvidia.collector.resident.last_job import LastJob, LastJobs, Measured, key_of
 from zbx_nvidia.jobs import prolog
 
 if TYPE_CHECKING:
