@@ -165,6 +165,27 @@ def test_a_process_a_poll(host: Host, kind: str) -> None:
     assert "Nothing" in host.ok("uninstall-agent")
 
 
+@pytest.mark.parametrize("kind", ["agentd", "agent2"])
+def test_an_agent_that_is_the_first_process_of_a_container(host: Host, kind: str) -> None:
+    """It inherits what a poll leaves behind: agentd 6.0 exits when that ends, others never clear it away."""
+    host.start(kind)
+    host.ok("install-agent")
+    program = {"agentd": "zabbix_agentd", "agent2": "zabbix_agent2"}[kind]
+    host.shell(
+        f"systemctl stop {SERVICES[kind]}; install -d -o zabbix /run/zabbix; unshare --pid --fork --mount-proc "
+        f"setpriv --reuid zabbix --regid zabbix --clear-groups {program} -f >/dev/null 2>&1 & echo $! >/root/pid"
+    )
+    try:
+        host.until(lambda: host.get(kind, "agent.ping").code == 0)
+        for _ in range(5):
+            assert host.mode(kind) == "oneshot"
+        assert host.shell("cat /proc/[0-9]*/status 2>/dev/null | grep '^State:.Z' || :") == ""
+        assert host.get(kind, "agent.ping").code == 0
+    finally:
+        # The first process of a container takes all others with it.
+        host.shell("pid=$(cat /root/pid); kill -9 $(cat /proc/$pid/task/$pid/children)")
+
+
 def test_both_agents_from_one_mode_to_the_other(host: Host) -> None:
     host.start("agentd", "agent2")
     with host.untouched("agentd", "agent2"):
