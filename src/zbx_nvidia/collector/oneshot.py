@@ -44,7 +44,6 @@ DEADLINE = 2.5
 _STREAMS = 3  # standard input, output and error
 _NEVER_THE_START = 3600.0
 _AGENTS = {b"zabbix_agentd", b"zabbix_agent2"}
-_READ = 64  # bytes, more than the kernel has for a name
 _PAUSE = 0.002  # s
 
 
@@ -92,8 +91,7 @@ def _first_process_is_an_agent() -> bool:
     Seen: zabbix_agentd 6.0 exits when such a child ends ("One child process died"), and others leave it a zombie.
     """
     try:
-        with open("/proc/1/comm", "rb") as file:
-            return file.read(_READ).strip() in _AGENTS
+        return proc.name_of("/proc/1") in _AGENTS
     except OSError:  # no /proc, or hidden from us: an agent of such a container would be ours to see
         return False
 

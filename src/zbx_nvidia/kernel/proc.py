@@ -22,6 +22,19 @@ def fields_of(folder: str) -> list[bytes]:
         return file.read(_READ).rpartition(b")")[2].split()
 
 
+def name_of(folder: str) -> bytes:
+    """The name of a process or thread, of 15 bytes at most, which it can change itself.
+
+    Args:
+        folder: As for `fields_of`.
+
+    Raises:
+        OSError: As `fields_of`.
+    """
+    with open(f"{folder}/comm", "rb") as file:
+        return file.read(_READ).rstrip(b"\n")
+
+
 def age(fields: list[bytes]) -> float:
     """Seconds since a process was started. Below zero in a container whose clocks were shifted.
 
