@@ -36,8 +36,13 @@ ALL_SERIES = ("6.0", "7.0")
 SERIES = tuple(os.environ.get("ZBX_NVIDIA_TEST_SERIES", " ".join(ALL_SERIES)).split())
 PROFILE = "/etc/nvml-simulator/profile"
 SERVICES = ("postgres", "server", "web", "workstation", "gpu-server")
-PAUSE = 1.0  # s between two looks: the tests' own questions are work for the server that they wait for
-RELOAD = 3.0  # s from one reading of the configuration to the next, while a test waits for what depends on it
+# s between two looks, and after the first few: the tests' own questions are work for the server that they wait for.
+# A question costs the front end and the database about 30 ms, of which each second of each wait is full.
+PAUSE, LATER_PAUSE = 1.0, 2.0
+LOOKS = 4  # with the first pause
+# s from one reading of the configuration to the next, while a test waits for what depends on it. What a test writes by
+# the API is read at once; the database and the server work about 0.1 s on each reading.
+RELOAD = 8.0
 ANSWER = 120.0  # s that the front end has for an answer
 
 
@@ -191,12 +196,14 @@ class Stack:
         """One for each look, while there is patience. The server reads its configuration again between them."""
         end = time.monotonic() + PATIENCE
         reload = 0.0
+        looks = 0
         yield
         while time.monotonic() < end:
+            looks += 1
             if time.monotonic() > reload:
                 self.reload()
                 reload = time.monotonic() + RELOAD
-            time.sleep(PAUSE)
+            time.sleep(PAUSE if looks <= LOOKS else LATER_PAUSE)
             yield
 
 
