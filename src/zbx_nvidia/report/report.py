@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WORST = 10
 SWITCH = "$NVIDIA.GROUP.USERS"
-_AT_ONCE = 200  # GPUs or users whose trends are in memory
+_AT_ONCE = 40  # GPUs or users whose trends are in memory: 30 days of a GPU are 1 MB
 
 
 @dataclass

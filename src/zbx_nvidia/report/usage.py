@@ -124,7 +124,7 @@ def total(usages: Iterable[Usage]) -> Usage:
     return result
 
 
-@dataclass
+@dataclass(slots=True)
 class Hour:
     """The trends of a GPU's items in one hour; None where Zabbix has none.
 
