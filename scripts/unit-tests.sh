@@ -13,6 +13,8 @@ workers=${WORKERS:-6}
 pythons=$(scripts/pythons.sh "$which")
 mapfile -t pythons <<<"$pythons"
 oldest=${pythons[0]} newest=${pythons[-1]}
+# pytest keeps the rewritten test files as bytecode: else each worker rewrites all of them, four seconds of a processor.
+unset PYTHONDONTWRITEBYTECODE
 export COVERAGE_FILE=$repo/build/coverage/data # absolute, for processes in other folders
 
 for python in "${pythons[@]}"; do

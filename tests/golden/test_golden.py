@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.golden.documents import PROFILES, REWRITE, frozen, orphans, path_of
-from tests.unit.collector.collector import CLOCK, get, python
+from tests.unit.collector.collector import CLOCK, collect, get, python
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SAMPLED_READERS
 
@@ -392,7 +392,7 @@ def test_document_is_the_golden_one(machine: MachineFactory, profile: str) -> No
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_document_of_the_links_is_the_golden_one(machine: MachineFactory, profile: str) -> None:
-    document = get(machine(profile, clock=CLOCK).env, command="links").document
+    document = collect(machine(profile, clock=CLOCK).env, command="links").document
     golden = path_of(profile, links=True)
     if document["links"]:
         assert frozen(document) == golden.read_text(), f"{golden} differs: run {REWRITE} and review the difference"
@@ -410,7 +410,7 @@ def test_no_golden_document_of_a_machine_that_is_no_more(tmp_path: Path) -> None
 @pytest.mark.parametrize("profile", PROFILES)
 def test_readings_are_those_of_pynvml(machine: MachineFactory, profile: str) -> None:
     same = machine(profile, clock=CLOCK)
-    document = get(same.env).document
+    document = collect(same.env).document
     host, gpus = json.loads(python(WITNESS, same.env))
 
     said = document["host"]
@@ -470,7 +470,7 @@ def converted(key: str, value: Any) -> Any:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFactory, profile: str) -> None:
-    answer = get(machine(profile, clock=CLOCK).env)
+    answer = collect(machine(profile, clock=CLOCK).env)
     assert answer.errors == []
     for index, gpu in answer.by_index.items():
         served, lacks = set(), answer.lacks(index)
@@ -488,7 +488,7 @@ def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFa
 
 def test_machines_differ_in_what_they_lack(machine: MachineFactory) -> None:
     """Else the test above would pass on machines that lack nothing."""
-    lacks = {profile: get(machine(profile, clock=CLOCK).env).lacks() for profile in PROFILES}
+    lacks = {profile: collect(machine(profile, clock=CLOCK).env).lacks() for profile in PROFILES}
     assert "energy" in lacks["gtx1070"]
     assert "serial" in lacks["gtx1070"]
     assert "fan_speed" in lacks["t4"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PATIENCE
 from tests.unit.clocks import SLOW
-from tests.unit.collector.collector import AGENT, CLOCK, Answer, Poll, checked, get
+from tests.unit.collector.collector import AGENT, CLOCK, Answer, Poll, checked, collect
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS
@@ -65,7 +65,7 @@ def all_calls(error: str, *, identity: bool) -> dict[str, str]:
 def test_driver_that_does_not_start(machine: MachineFactory, state: str, code: int, words: str) -> None:
     broken = machine("h100x8")
     broken.set("machine", state=state)
-    answer = get(broken.env)
+    answer = collect(broken.env)
     assert answer.code == code
     assert words in answer.message
     assert answer.document["gpus"] == answer.document["discovery"] == {}
@@ -74,7 +74,7 @@ def test_driver_that_does_not_start(machine: MachineFactory, state: str, code: i
 
 def test_no_library(machine: MachineFactory) -> None:
     env = {key: value for key, value in machine("t4").env.items() if key != "LD_LIBRARY_PATH"}
-    answer = get(env)
+    answer = collect(env)
     assert (answer.code, answer.document["status"]["name"]) == (12, "Library not found")
     assert "libnvidia-ml.so.1" in answer.message
     assert "presence" not in answer.document
@@ -83,7 +83,7 @@ def test_no_library(machine: MachineFactory) -> None:
 def test_no_gpu(machine: MachineFactory) -> None:
     empty = machine("t4")
     empty.write("[machine]\ndriver_version = 590.48.01\nnvml_version = 13.590.48.01\ncuda_version = 13010\n")
-    answer = get(empty.env)
+    answer = collect(empty.env)
     assert answer.code == 0
     assert answer.document["host"]["gpu_count"] == 0
     assert answer.document["gpus"] == answer.document["presence"] == {}
@@ -94,7 +94,7 @@ def test_no_gpu(machine: MachineFactory) -> None:
 def test_gpus_that_cannot_be_counted(machine: MachineFactory, error: str) -> None:
     broken = machine("t4")
     broken.set("machine", gpu_count=f"!{error}")
-    answer = get(broken.env)
+    answer = collect(broken.env)
     assert answer.code == (4 if error == "NO_PERMISSION" else 999)
     assert "host" not in answer.document
 
@@ -102,7 +102,7 @@ def test_gpus_that_cannot_be_counted(machine: MachineFactory, error: str) -> Non
 def test_version_in_error_is_left_out_and_reported(machine: MachineFactory) -> None:
     broken = machine("t4")
     broken.set("machine", driver_version="!NO_PERMISSION", cuda_version="!NOT_SUPPORTED")
-    answer = get(broken.env)
+    answer = collect(broken.env)
     assert answer.code == 0
     assert answer.document["host"].keys() & {"driver_version", "nvml_version", "cuda_version"} == {"nvml_version"}
     assert answer.errors == [
@@ -117,7 +117,7 @@ def test_version_in_error_is_left_out_and_reported(machine: MachineFactory) -> N
 @pytest.mark.parametrize("values", [{"state": "lost"}, {"temperature": "!GPU_IS_LOST"}, {"uuid": "!RESET_REQUIRED"}])
 def test_lost_gpu(eight: Machine, well: Answer, values: dict[str, Any]) -> None:
     eight.set("gpu 5", values)
-    answer = get(eight.env)
+    answer = collect(eight.env)
     uuid = well.by_index[5]["uuid"]
     assert answer.code == 0
     assert answer.document["host"]["gpus_lost"] == 1
@@ -133,7 +133,7 @@ def test_lost_gpu(eight: Machine, well: Answer, values: dict[str, Any]) -> None:
 def test_lost_gpu_is_named_as_far_as_it_is_known(eight: Machine, well: Answer) -> None:
     """Lost between the first reading and the last: its identity is reported, and every reading is void."""
     eight.set("gpu 2", performance_state="!GPU_IS_LOST")
-    answer = get(eight.env)
+    answer = collect(eight.env)
     known = well.by_index[2]
     assert answer.document["host"]["lost"] == (
         f"GPU 2: {known['name']}, {known['pci']}, {known['uuid']}, {known['serial']}, GPU is lost"
@@ -144,7 +144,7 @@ def test_lost_gpu_is_named_as_far_as_it_is_known(eight: Machine, well: Answer) -
 def test_sick_gpu(eight: Machine, well: Answer) -> None:
     """One that answers every call with an unknown error, that for its UUID included."""
     eight.set("gpu 0", state="sick")
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.code == 0
     assert answer.document["host"]["gpus_sick"] == 1
     assert answer.document["host"]["sick"].startswith("GPU 0: ")
@@ -158,7 +158,7 @@ def test_sick_gpu(eight: Machine, well: Answer) -> None:
 def test_sick_gpu_that_knows_who_it_is(eight: Machine, well: Answer) -> None:
     """It is present, so that nobody looks for it elsewhere, but it has no readings."""
     eight.set("gpu 7", all_calls("UNKNOWN", identity=False))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     known = well.by_index[7]
     assert answer.document["host"]["gpus_sick"] == 1
     assert {known["pci"], known["uuid"], known["serial"]} <= set(answer.document["host"]["sick"].split(", "))
@@ -180,7 +180,7 @@ GSP_DEAD = (
 def test_a_gpu_that_mostly_fails_is_sick(eight: Machine, well: Answer) -> None:
     """Its system processor (GSP) is dead. The driver still answers for ECC."""
     eight.set("gpu 3", dict.fromkeys(GSP_DEAD, "!UNKNOWN"))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 1
     assert well.by_index[3]["uuid"] in answer.document["host"]["sick"]
     assert "Unknown Error" in answer.document["host"]["sick"]
@@ -191,14 +191,14 @@ def test_a_gpu_that_mostly_fails_is_sick(eight: Machine, well: Answer) -> None:
 @pytest.mark.parametrize("error", ["NO_PERMISSION", "NOT_SUPPORTED"])
 def test_a_gpu_of_which_much_is_refused_is_not_sick(eight: Machine, well: Answer, error: str) -> None:
     eight.set("gpu 3", dict.fromkeys(GSP_DEAD, f"!{error}"))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert answer.by_index[3]["ecc_mode"] == well.by_index[3]["ecc_mode"]
 
 
 def test_a_gpu_of_which_some_readings_fail_is_not_sick(eight: Machine, well: Answer) -> None:
     eight.set("gpu 3", dict.fromkeys(GSP_DEAD[:8], "!UNKNOWN"))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert answer.document["collector"]["error_count"] > 8
     assert answer.by_index[3]["energy"] == well.by_index[3]["energy"]
@@ -206,7 +206,7 @@ def test_a_gpu_of_which_some_readings_fail_is_not_sick(eight: Machine, well: Ans
 
 def test_gpu_without_a_uuid_cannot_be_told_from_another(eight: Machine, well: Answer) -> None:
     eight.set("gpu 3", uuid="!NOT_SUPPORTED")
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 1
     assert answer.document["host"]["sick"].endswith(", no UUID")
     assert_unharmed(answer, well, 3)
@@ -216,7 +216,7 @@ def test_gpu_without_a_uuid_cannot_be_told_from_another(eight: Machine, well: An
 def test_one_call_refused(eight: Machine, well: Answer, error: str, code: int) -> None:
     """Left out and reported, but not among what the card lacks: its item must go on existing."""
     eight.set("gpu 4", nvmlDeviceGetTotalEnergyConsumption=f"!{error}")
-    answer = get(eight.env)
+    answer = collect(eight.env)
     healthy = well.by_index[4]
     assert answer.by_index[4] == {key: value for key, value in healthy.items() if key != "energy"}
     assert answer.rows[4] == well.rows[4]
@@ -231,7 +231,7 @@ def test_one_call_refused(eight: Machine, well: Answer, error: str, code: int) -
 
 def test_problem_before_the_uuid_is_known_is_the_gpus_all_the_same(eight: Machine, well: Answer) -> None:
     eight.set("gpu 4", name="!NO_PERMISSION")
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert [problem["gpu"] for problem in answer.errors] == [well.by_index[4]["uuid"]]
     assert answer.rows[4]["{#NAME}"] == "unknown"
 
@@ -239,7 +239,7 @@ def test_problem_before_the_uuid_is_known_is_the_gpus_all_the_same(eight: Machin
 def test_nonsense_in_one_reading_harms_no_other(eight: Machine, well: Answer) -> None:
     """Infinity, where NVML's header allows a double."""
     eight.set("gpu 1", {"field.194": "DOUBLE 1 / 0"})
-    answer = get(eight.env)
+    answer = collect(eight.env)
     lost = {"temperature_slowdown_margin", "temperature_headroom"}  # the second is worked out from the first
     assert answer.by_index[1] == {key: value for key, value in well.by_index[1].items() if key not in lost}
     assert {problem["metric"] for problem in answer.errors} == lost
@@ -251,21 +251,21 @@ def test_nonsense_in_one_reading_harms_no_other(eight: Machine, well: Answer) ->
 def test_mig_instances_that_are_refused_are_not_gone(machine: MachineFactory) -> None:
     """As if the service may not open their device files: nothing is concluded, and an error is reported."""
     node = machine("h100-mig")
-    instances = get(node.env).document["discovery"]["mig"]
+    instances = collect(node.env).document["discovery"]["mig"]
     assert instances
     node.set("gpu 0", nvmlDeviceGetMigDeviceHandleByIndex="!NO_PERMISSION")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert answer.code == 0
     assert {"mig"} == {problem["metric"] for problem in answer.errors}
     assert "mig" not in answer.document["discovery"]
     assert "fans" in answer.document["discovery"]
     node.set("gpu 0", nvmlDeviceGetMigDeviceHandleByIndex=None)
-    assert get(node.env).document["discovery"]["mig"] == instances
+    assert collect(node.env).document["discovery"]["mig"] == instances
 
 
 def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     eight.set("gpu *", all_calls("UNKNOWN", identity=False))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert len(answer.errors) == MAX_ERRORS
     assert answer.document["host"]["gpus_sick"] == 8
     assert len(answer.document["presence"]) == 8
@@ -273,7 +273,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     assert answer.document["collector"]["error_count"] == 0
     # One call that goes well, and they are not sick but refuse the rest, which is no failure.
     eight.set("gpu *", {**all_calls("NO_PERMISSION", identity=False), "nvmlDeviceGetPersistenceMode": None})
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS
     assert answer.document["collector"]["error_count"] == 0
@@ -287,7 +287,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
     )
     eight.set("gpu *", dict.fromkeys(all_calls("", identity=False)))
     eight.set("gpu *", {f"nvmlDeviceGet{call}": "!UNKNOWN" for call in few})
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_sick"] == 0
     assert len(answer.errors) == MAX_ERRORS < 8 * len(few)
     assert answer.document["collector"]["error_count"] == 8 * len(few)
@@ -295,7 +295,7 @@ def test_errors_are_counted_in_full_and_listed_in_part(eight: Machine) -> None:
 
 def test_texts_end_where_zabbix_would_cut_them(eight: Machine) -> None:
     eight.set("gpu *", all_calls("GPU_IS_LOST", identity=False))
-    answer = get(eight.env)
+    answer = collect(eight.env)
     assert answer.document["host"]["gpus_lost"] == 8
     assert len(answer.document["host"]["lost"]) == 255
     assert answer.document["host"]["lost"].endswith("...")
@@ -316,7 +316,7 @@ def test_texts_end_where_zabbix_would_cut_them(eight: Machine) -> None:
 def test_strange_name(machine: MachineFactory, raw: str, seen: str) -> None:
     strange = machine("t4")
     strange.set("gpu 0", name=raw)
-    answer = get(strange.env)
+    answer = collect(strange.env)
     assert answer.by_index[0]["name"] == seen
     assert answer.rows[0]["{#NAME}"] == seen
     assert answer.errors == []
@@ -325,7 +325,7 @@ def test_strange_name(machine: MachineFactory, raw: str, seen: str) -> None:
 def test_empty_string_is_absence(machine: MachineFactory) -> None:
     strange = machine("t4")
     strange.set("gpu 0", serial=r"\x20")
-    answer = get(strange.env)
+    answer = collect(strange.env)
     assert "serial" not in answer.by_index[0]
     assert "serial" in answer.lacks()
     assert answer.rows[0]["{#SERIAL}"] == "none"
@@ -366,10 +366,10 @@ def test_empty_string_is_absence(machine: MachineFactory) -> None:
 def test_number_that_is_no_value(
     machine: MachineFactory, profile: str, values: dict[str, Any], lacking: set[str]
 ) -> None:
-    before = get(machine(profile, clock=CLOCK).env)
+    before = collect(machine(profile, clock=CLOCK).env)
     strange = machine(profile, clock=CLOCK)
     strange.set("gpu 0", values)
-    after = get(strange.env)
+    after = collect(strange.env)
     assert after.lacks() - before.lacks() == lacking
     assert before.by_index[0].keys() - after.by_index[0].keys() == {key for reader in lacking for key in KEYS[reader]}
     assert after.errors == []
@@ -422,10 +422,10 @@ def test_number_that_cannot_be(
     machine: MachineFactory, profile: str, values: dict[str, Any], dropped: set[str], reported: dict[str, str] | None
 ) -> None:
     """It is reported with the number, and not stored; nor is what is calculated from it. Its item stays."""
-    before = get(machine(profile, clock=CLOCK).env)
+    before = collect(machine(profile, clock=CLOCK).env)
     strange = machine(profile, clock=CLOCK)
     strange.set("gpu 0", values)
-    after = get(strange.env)
+    after = collect(strange.env)
     lost = before.by_index[0].keys() - after.by_index[0].keys()
     assert dropped <= lost
     assert {key.rpartition("_")[0] for key in lost - dropped} <= {"sampled_utilization", "sampled_power", "memory"} | {
@@ -448,7 +448,7 @@ def test_number_that_cannot_be(
 def test_a_part_with_a_number_that_cannot_be(machine: MachineFactory) -> None:
     strange = machine("rtx4080s", clock=CLOCK)
     strange.set("gpu 0", {"fan_speed.1": 255})
-    answer = get(strange.env)
+    answer = collect(strange.env)
     uuid = answer.by_index[0]["uuid"]
     assert [sorted(answer.document["fans"][f"{uuid}/{fan}"]) for fan in range(3)] == [
         ["rpm", "speed"],
@@ -470,10 +470,10 @@ def test_what_has_no_value_now_is_neither_lacking_nor_a_number(
     machine: MachineFactory, values: dict[str, Any], gone: set[str]
 ) -> None:
     """As of a PCIe link that is down."""
-    before = get(machine("t4", clock=CLOCK).env)
+    before = collect(machine("t4", clock=CLOCK).env)
     strange = machine("t4", clock=CLOCK)
     strange.set("gpu 0", values)
-    after = get(strange.env)
+    after = collect(strange.env)
     assert before.by_index[0].keys() - after.by_index[0].keys() == gone
     assert (after.lacks(), after.errors) == (before.lacks(), [])
 
@@ -491,10 +491,10 @@ def numbers(value: Any) -> Iterator[float]:
 
 @pytest.mark.parametrize("error", ["FUNCTION_NOT_FOUND", "ARGUMENT_VERSION_MISMATCH", "NOT_SUPPORTED"])
 def test_memory_of_drivers_before_r510(machine: MachineFactory, error: str) -> None:
-    new = get(machine("t4", clock=CLOCK).env).by_index[0]
+    new = collect(machine("t4", clock=CLOCK).env).by_index[0]
     old_machine = machine("t4", clock=CLOCK)
     old_machine.set("gpu 0", memory_v2=f"!{error}")
-    answer = get(old_machine.env)
+    answer = collect(old_machine.env)
     old = answer.by_index[0]
     assert new["memory_reserved"] > 0
     assert "memory_reserved" not in old
@@ -514,10 +514,10 @@ def test_memory_of_drivers_before_r510(machine: MachineFactory, error: str) -> N
     ],
 )
 def test_older_call_says_the_same(machine: MachineFactory, profile: str, values: dict[str, Any]) -> None:
-    new = get(machine(profile, clock=CLOCK).env)
+    new = collect(machine(profile, clock=CLOCK).env)
     old_machine = machine(profile, clock=CLOCK)
     old_machine.set("gpu 0", values)
-    old = get(old_machine.env)
+    old = collect(old_machine.env)
     assert old.document["gpus"] == new.document["gpus"]
     assert old.document["discovery"] == new.document["discovery"]
 
@@ -525,7 +525,7 @@ def test_older_call_says_the_same(machine: MachineFactory, profile: str, values:
 def test_margins_are_signed(machine: MachineFactory) -> None:
     hot = machine("h100x8")
     hot.set("gpu 0", margin_temperature=-3, tlimit_slowdown=-2, tlimit_shutdown=-8)
-    gpu = get(hot.env).by_index[0]
+    gpu = collect(hot.env).by_index[0]
     margins = [gpu[f"temperature_{which}"] for which in ("margin", "slowdown_margin", "shutdown_margin")]
     assert margins == [-3, -2, -8]
 
@@ -535,7 +535,7 @@ def test_fans_one_by_one(machine: MachineFactory) -> None:
     hot.set("gpu 0", {"fan_count": 3, "fan_speed": 40, "fan_speed.1": 102, "fan_speed.2": 0})
     # pynvml's own call asks for fan 0 whatever there is.
     hot.set("gpu 0", {"fan_speed_rpm": 1200, "fan_speed_rpm.1": 3100, "fan_speed_rpm.2": 0})
-    answer = get(hot.env)
+    answer = collect(hot.env)
     uuid = answer.by_index[0]["uuid"]
     assert answer.by_index[0]["fan_speed"] == 102
     assert answer.by_index[0]["fan_rpm"] == 3100
@@ -558,10 +558,10 @@ def test_fans_one_by_one(machine: MachineFactory) -> None:
 def test_a_fan_that_does_not_answer_takes_no_other(
     machine: MachineFactory, value: str, rows: list[str], reported: list[tuple[str, int]]
 ) -> None:
-    well = get(machine("rtx4080s", clock=CLOCK).env)
+    well = collect(machine("rtx4080s", clock=CLOCK).env)
     broken = machine("rtx4080s", clock=CLOCK)
     broken.set("gpu 0", {"fan_speed.2": value})
-    answer = get(broken.env)
+    answer = collect(broken.env)
     uuid = answer.by_index[0]["uuid"]
     assert [row["{#FAN}"] for row in answer.document["discovery"]["fans"]] == rows
     assert answer.document["fans"][f"{uuid}/1"] == well.document["fans"][f"{uuid}/1"]
@@ -574,14 +574,14 @@ def test_a_fan_that_does_not_answer_takes_no_other(
 def test_no_fan_answers(machine: MachineFactory, error: str, *, lacking: bool, reported: int) -> None:
     broken = machine("rtx4080s", clock=CLOCK)
     broken.set("gpu 0", nvmlDeviceGetFanSpeed_v2=f"!{error}")
-    answer = get(broken.env)
+    answer = collect(broken.env)
     assert ("fan_speed" in answer.lacks()) == lacking
     assert "fan_speed" not in answer.by_index[0]
     assert len([problem for problem in answer.errors if problem["metric"].startswith("fan_")]) == reported
 
 
 def test_only_fan_has_no_row_of_its_own(machine: MachineFactory) -> None:
-    answer = get(machine("gtx1070").env)
+    answer = collect(machine("gtx1070").env)
     assert "fan_speed" in answer.by_index[0]
     assert "fans" not in answer.document
     assert answer.document["discovery"]["fans"] == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.collector.collector import CLOCK, get
+from tests.unit.collector.collector import CLOCK, collect
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -18,9 +18,9 @@ NVLINK_5 = (202, 204, 206, 207, 208, 211, 213, 214, 215, 219)
 def changed(machine: MachineFactory, profile: str, values: dict[str, Any]) -> tuple[Answer, Answer]:
     """The answers of a machine, and of the same where one GPU is different."""
     broken: Machine = machine(profile, clock=CLOCK)
-    before = get(broken.env)
+    before = collect(broken.env)
     broken.set("gpu 1" if "gpu 1" in broken.path.read_text() else "gpu 0", values)
-    return before, get(broken.env)
+    return before, collect(broken.env)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_board_whose_nvlinks_are_all_down_does_not_lack_their_counters(machine
 
 
 def test_a_card_that_never_had_a_bridge_lacks_the_counters(machine: MachineFactory) -> None:
-    answer = get(machine("rtx3090").env)
+    answer = collect(machine("rtx3090").env)
     assert answer.by_index[0]["nvlink_up"] == 0
     assert {"nvlink_sent", "nvlink_replays", "nvlink_crc", "speeds"} <= answer.lacks()
 
@@ -150,35 +150,35 @@ def test_speed_of_nvlinks(
 def test_a_remapping_that_failed_counts_without_a_histogram(machine: MachineFactory) -> None:
     _, answer = changed(machine, "rtx4080s", {"remapped_rows_failure": 1})
     assert answer.by_index[0]["remap_failure"] == 1
-    assert "remapped_rows" in get(machine("rtx4080s").env).lacks()
+    assert "remapped_rows" in collect(machine("rtx4080s").env).lacks()
 
 
 def test_repairs_that_wait_for_a_reset(machine: MachineFactory) -> None:
     before, answer = changed(machine, "b200x8", {"repair_tpc_pending": 1})
     assert (answer.by_index[1]["repair_channel_pending"], answer.by_index[1]["repair_tpc_pending"]) == (0, 1)
     assert before.by_index[1]["repair_tpc_pending"] == 0
-    assert "repairs" in get(machine("t4").env).lacks()
+    assert "repairs" in collect(machine("t4").env).lacks()
 
 
 def test_power_of_the_memory_and_identity_of_the_chip(machine: MachineFactory) -> None:
     _, answer = changed(machine, "b200x8", {"power_memory": 61_500, "pdi": 0x123456789ABC})
     assert (answer.by_index[1]["power_memory"], answer.by_index[1]["pdi"]) == (61.5, "0x123456789abc")
-    lacks = get(machine("t4").env).lacks()
+    lacks = collect(machine("t4").env).lacks()
     assert {"power_memory", "pdi"} <= lacks
 
 
 def test_a_process_has_its_compute_instance(machine: MachineFactory) -> None:
     divided = machine("a100-mig")
     divided.set("gpu 0 process 4242", compute=1, gpu_instance_id=2, compute_instance_id=1, used_memory=1 << 20)
-    processes = [entry for gpu in get(divided.env).by_index.values() for entry in gpu["process_list"]]
+    processes = [entry for gpu in collect(divided.env).by_index.values() for entry in gpu["process_list"]]
     assert [(entry["mig"], entry["ci"]) for entry in processes if entry["pid"] == 4242] == [(2, 1)]
 
 
 def test_vgpus_that_have_no_sample_yet_do_not_lack_their_utilization(machine: MachineFactory) -> None:
     host = machine("a10-vgpu-host")
     host.set("gpu 0", nvmlDeviceGetVgpuUtilization="!NOT_FOUND")
-    rows = get(host.env).document["discovery"]["vgpus"]
+    rows = collect(host.env).document["discovery"]["vgpus"]
     assert rows
     assert not [row for row in rows if ",utilization," in row["{#LACKS}"]]
     host.set("gpu 0", nvmlDeviceGetVgpuUtilization="!NOT_SUPPORTED")
-    assert all(",utilization," in row["{#LACKS}"] for row in get(host.env).document["discovery"]["vgpus"])
+    assert all(",utilization," in row["{#LACKS}"] for row in collect(host.env).document["discovery"]["vgpus"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.collector.collector import CLOCK, Poll, get
+from tests.unit.collector.collector import CLOCK, Poll, collect
 
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def test_links_of_a_node(machine: MachineFactory) -> None:
     node = machine("h100x8", clock=CLOCK + 5000)
     node.set("gpu 2", {"nvlink_state.7": 0, "nvlink_crc_flit_errors.7": 3, "nvlink_crc_data_errors.7": 4})
-    answer = get(node.env, command="links")
-    whole = get(node.env).by_index
+    answer = collect(node.env, command="links")
+    whole = collect(node.env).by_index
     assert answer.code == 0
     assert [len(links) for links in answer.document["links"].values()] == [18] * 8
     assert len(answer.document["discovery"]["links"]) == 144
@@ -33,11 +33,11 @@ def test_links_of_a_node(machine: MachineFactory) -> None:
 def test_nvlink_5_counts_for_each_link_alone(machine: MachineFactory) -> None:
     node = machine("b200x8", clock=CLOCK + 5000)
     node.set("gpu 0", {"field.219": "UNSIGNED_LONG_LONG 2 * scope", "field.214.3": "UNSIGNED_LONG_LONG 1"})
-    whole = get(node.env).by_index[0]
+    whole = collect(node.env).by_index[0]
     assert whole["nvlink_effective_errors"] == 2 * sum(range(18))
     assert whole["nvlink_recoveries_failed"] == 1
     assert whole["nvlink_sent"] > 0
-    answer = get(node.env, command="links")
+    answer = collect(node.env, command="links")
     links = answer.document["links"][whole["uuid"]]
     assert [link["effective_errors"] for link in links] == [2 * link for link in range(18)]
     assert sum(link["sent"] for link in links) == pytest.approx(whole["nvlink_sent"], rel=1e-9)
@@ -51,7 +51,7 @@ def test_a_link_that_is_down_leaves_no_sum_that_would_jump(machine: MachineFacto
     node.set("gpu 0", {"nvlink_state." + str(link): 0})
     down = {f"field.{field}.{link}": "!NOT_SUPPORTED" for field in (202, 204, 208, 214, 215, 219)}
     node.set("gpu 0", down)
-    answer = get(node.env)
+    answer = collect(node.env)
     sums = {"nvlink_sent", "nvlink_received", "nvlink_receive_errors", "nvlink_effective_errors", "nvlink_recoveries"}
     assert not sums & answer.by_index[0].keys()
     assert not sums & answer.lacks(0)
@@ -61,12 +61,12 @@ def test_a_link_that_is_down_leaves_no_sum_that_would_jump(machine: MachineFacto
 
 
 def test_machines_without_links_or_without_a_driver(machine: MachineFactory) -> None:
-    answer = get(machine("t4").env, command="links")
+    answer = collect(machine("t4").env, command="links")
     assert answer.document["links"] == {}
     assert answer.document["discovery"] == {"links": []}
     gone = machine("h100x8")
     gone.set("machine", state="no_driver")
-    answer = get(gone.env, command="links")
+    answer = collect(gone.env, command="links")
     assert answer.code == 9
     assert answer.document["discovery"] == {}
 
@@ -74,7 +74,7 @@ def test_machines_without_links_or_without_a_driver(machine: MachineFactory) -> 
 def test_a_lost_gpu_and_one_that_hangs(machine: MachineFactory) -> None:
     node = machine("h100x8")
     node.set("gpu 3", state="lost")
-    answer = get(node.env, command="links")
+    answer = collect(node.env, command="links")
     assert len(answer.document["links"]) == 7
     assert len(answer.errors) == 1
     assert len(answer.document["discovery"]["links"]) == 7 * 18
@@ -83,7 +83,7 @@ def test_a_lost_gpu_and_one_that_hangs(machine: MachineFactory) -> None:
 def test_a_gpu_that_does_not_say_who_it_is_harms_no_other(machine: MachineFactory) -> None:
     node = machine("h100x8")
     node.set("gpu 3", uuid="!NOT_SUPPORTED")
-    answer = get(node.env, command="links")
+    answer = collect(node.env, command="links")
     assert answer.code == 0
     assert len(answer.document["links"]) == 7
 

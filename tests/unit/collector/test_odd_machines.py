@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.collector.collector import get, python
+from tests.unit.collector.collector import collect, python
 from zbx_nvidia.catalog.status import OK
 from zbx_nvidia.collector import document
 from zbx_nvidia.collector.document import Collection, Gpu
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("command", ["get", "links"])
 def test_a_card_that_a_container_may_not_use_is_not_sick(machine: MachineFactory, command: str) -> None:
-    answer = get(machine("lxc-one-of-two").env, command=command)
+    answer = collect(machine("lxc-one-of-two").env, command=command)
     assert answer.code == 0
     assert answer.document["collector"]["error_count"] == 0
     if command == "get":
@@ -36,7 +36,7 @@ def test_a_card_that_a_container_may_not_use_is_not_sick(machine: MachineFactory
 
 
 def test_what_a_mig_container_may_not_ask_of_the_whole_gpu_is_no_error(machine: MachineFactory) -> None:
-    answer = get(machine("mig-container").env)
+    answer = collect(machine("mig-container").env)
     assert answer.document["collector"]["error_count"] == 0
     assert {problem["code"] for problem in answer.errors} == {4}
     assert {problem["metric"] for problem in answer.errors} >= {"memory", "bar1"}
@@ -44,7 +44,7 @@ def test_what_a_mig_container_may_not_ask_of_the_whole_gpu_is_no_error(machine: 
 
 
 def test_a_card_without_power_says_so(machine: MachineFactory) -> None:
-    answer = get(machine("power-cable").env)
+    answer = collect(machine("power-cable").env)
     assert answer.document["host"]["gpus_sick"] == 1
     assert answer.document["host"]["sick"].endswith("connect its power cable")
 
@@ -52,13 +52,13 @@ def test_a_card_without_power_says_so(machine: MachineFactory) -> None:
 def test_a_driver_without_power_says_so(machine: MachineFactory) -> None:
     node = machine("t4")
     node.set("machine", state="INSUFFICIENT_POWER")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert (answer.code, answer.document["status"]["name"]) == (8, "No auxiliary power")
     assert "power cable" in answer.message
 
 
 def test_a_driver_without_gpus_says_so(machine: MachineFactory) -> None:
-    answer = get(machine("no-supported-gpus").env)
+    answer = collect(machine("no-supported-gpus").env)
     assert (answer.code, answer.document["status"]["driver"]) == (28, 0)
     assert "No GPU is bound to the driver" in answer.message
 
@@ -74,7 +74,7 @@ def test_a_driver_without_gpus_says_so(machine: MachineFactory) -> None:
 def test_advice_for_a_card_goes_by_its_error(machine: MachineFactory, error: str, words: str) -> None:
     node = machine("power-cable")
     node.set("gpu 1", nvmlDeviceGetHandleByIndex_v2=f"!{error}")
-    host = get(node.env).document["host"]
+    host = collect(node.env).document["host"]
     assert (host["lost"] or host["sick"]).endswith(words)
 
 
@@ -82,7 +82,7 @@ def test_advice_for_a_card_goes_by_its_error(machine: MachineFactory, error: str
 
 
 def test_two_cards_with_one_uuid_are_reported(machine: MachineFactory) -> None:
-    answer = get(machine("dup-uuid").env)
+    answer = collect(machine("dup-uuid").env)
     host = answer.document["host"]
     assert (host["gpu_count"], host["gpus_sick"], len(answer.document["gpus"])) == (2, 1, 1)
     assert answer.by_index[0]["power"] == 100
@@ -143,7 +143,7 @@ def test_three_gpus_of_four(machine: MachineFactory, tmp_path: Path) -> None:
     document = json.loads(python(POLL, machine("l40s-3-of-4").env, there, every))
     assert (document["host"]["gpu_count"], document["host"]["gpus_bound"]) == (3, 4)
     assert document["status"]["message"].startswith("The driver counts 3 of 4 GPUs that are bound to it.")
-    without = get(machine("l40s-3-of-4").env).document
+    without = collect(machine("l40s-3-of-4").env).document
     assert "gpus_bound" not in without["host"]
     assert without["status"]["message"] == "All is well"
 
@@ -182,7 +182,7 @@ def test_a_count_that_no_card_has_is_an_error_of_one_reading(
 ) -> None:
     node = machine(profile)
     node.set("gpu 0", {key: 1000 if entity == "links" else 4_000_000_000})
-    answer = get(node.env)
+    answer = collect(node.env)
     assert answer.code == 0
     assert "power" in answer.by_index[0]
     wrong = [problem for problem in answer.errors if "not a count" in problem["message"]]
@@ -192,7 +192,7 @@ def test_a_count_that_no_card_has_is_an_error_of_one_reading(
 def test_a_number_of_gpus_that_no_machine_has_ends_the_poll(machine: MachineFactory) -> None:
     node = machine("t4")
     node.set("machine", gpu_count=100_000)
-    answer = get(node.env)
+    answer = collect(node.env)
     assert answer.document["host"]["gpu_count"] <= 256
 
 
@@ -203,7 +203,7 @@ def test_a_temperature_below_zero_is_kept(machine: MachineFactory, new_call: str
     if new_call.startswith("!"):
         node.set("gpu 0", temperature_v=new_call)
     node.set("gpu 0", temperature=-3, memory_temperature=-7)
-    answer = get(node.env)
+    answer = collect(node.env)
     gpu = answer.by_index[0]
     assert (gpu["temperature"], gpu["temperature_memory"]) == (-3, -7)
     assert gpu["temperature_headroom"] == gpu["temperature_slowdown"] + 3
@@ -213,7 +213,7 @@ def test_a_temperature_below_zero_is_kept(machine: MachineFactory, new_call: str
 
 def test_processes_without_memory_are_listed(machine: MachineFactory) -> None:
     """Under WSL 2."""
-    answer = get(machine("rtx2080s-wsl2").env)
+    answer = collect(machine("rtx2080s-wsl2").env)
     gpu = answer.by_index[0]
     assert gpu["processes"] == 2
     assert [entry.keys() & {"memory", "utilization"} for entry in gpu["process_list"]] == [set(), set()]
@@ -224,4 +224,4 @@ def test_markup_in_a_name_is_text(machine: MachineFactory) -> None:
     node = machine("t4")
     name = "[/bold] [link=http://x]T4[/link] \\\\x1b[31m"
     node.set("gpu 0", name=name)
-    assert get(node.env).by_index[0]["name"].startswith("[/bold] [link=http://x]T4[/link]")
+    assert collect(node.env).by_index[0]["name"].startswith("[/bold] [link=http://x]T4[/link]")

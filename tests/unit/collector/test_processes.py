@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.unit.collector.collector import CLOCK, Answer, get, program
+from tests.unit.collector.collector import CLOCK, Answer, collect, program
 from zbx_nvidia.collector import processes
 from zbx_nvidia.driver.readings import Process
 
@@ -38,7 +38,7 @@ def listed(answer: Answer) -> list[dict[str, object]]:
 
 
 def test_a_process_of_this_machine(machine: MachineFactory) -> None:
-    answer = get(with_process(machine, used_memory=1000).env)
+    answer = collect(with_process(machine, used_memory=1000).env)
     (entry,) = listed(answer)
     owner = Path(f"/proc/{os.getpid()}").owner()
     assert {key: entry[key] for key in ME} == ME
@@ -53,10 +53,10 @@ def test_arguments_never_leave_the_host(machine: MachineFactory) -> None:
     """Neither those that the driver tells, nor those that /proc has."""
     node = machine("t4")
     with program(node):
-        (entry,) = listed(get(node.env))
+        (entry,) = listed(collect(node.env))
         assert entry["name"] == "trainer"
         assert "user" in entry, "it was looked up in /proc"
-        assert "secret" not in get(node.env).text
+        assert "secret" not in collect(node.env).text
 
 
 def test_arguments_of_a_program_that_has_ended() -> None:
@@ -67,7 +67,7 @@ def test_no_process(machine: MachineFactory) -> None:
     idle = machine("t4")
     for pid in (5000675, 5005762):
         idle.remove(f"gpu 0 process {pid}")
-    answer = get(idle.env)
+    answer = collect(idle.env)
     assert answer.by_index[0]["processes"] == answer.by_index[0]["process_oldest"] == 0
     assert listed(answer) == []
     assert "users" not in answer.document
@@ -78,7 +78,7 @@ def test_a_process_that_has_ended_meanwhile_is_listed_with_what_the_driver_knows
     for pid in (5000675, 5005762):
         gone.remove(f"gpu 0 process {pid}")
     gone.set(f"gpu 0 process {NO_PID}", compute=1, used_memory=18446744073709551615)
-    answer = get(gone.env)
+    answer = collect(gone.env)
     assert listed(answer) == [{"pid": NO_PID, "type": "C"}]
     assert "process_oldest" not in answer.by_index[0]
     assert "process_oldest" not in answer.lacks(), "it has none now, and had one before"
@@ -91,7 +91,7 @@ def test_a_process_that_has_ended_meanwhile_is_listed_with_what_the_driver_knows
     ("lists", "kind"), [({"graphics": 1}, "C+G"), ({"compute": 0, "mps": 1}, "M"), ({"mps": 1}, "C+M")]
 )
 def test_kinds_are_those_of_nvidia_smi(machine: MachineFactory, lists: dict[str, int], kind: str) -> None:
-    answer = get(with_process(machine, **lists).env)
+    answer = collect(with_process(machine, **lists).env)
     assert [entry["type"] for entry in listed(answer)] == [kind]
     assert answer.by_index[0]["processes"] == 1
 
@@ -100,7 +100,7 @@ def test_kinds_are_those_of_nvidia_smi(machine: MachineFactory, lists: dict[str,
 def test_a_driver_without_lists(machine: MachineFactory, error: str) -> None:
     old = machine("t4")
     old.set("gpu 0", processes=f"!{error}")
-    answer = get(old.env)
+    answer = collect(old.env)
     assert {"processes", "process_list", "process_oldest"} <= answer.lacks()
     assert answer.errors == []
 
@@ -111,9 +111,9 @@ def test_the_drivers_with_longer_entries_are_read_right(machine: MachineFactory)
     card.set("machine", driver_version="535.54.03")
     card.set("gpu 0 process 4711", compute=1, used_memory=4711)
     card.set("gpu 0 process 4712", compute=1, used_memory=4712, gpu_instance_id=3)
-    usual = {entry["pid"]: entry for entry in listed(get(card.env))}
+    usual = {entry["pid"]: entry for entry in listed(collect(card.env))}
     library = REPOSITORY / "build" / "simulator-r535"
-    longer = listed(get({**card.env, "LD_LIBRARY_PATH": str(library)}))
+    longer = listed(collect({**card.env, "LD_LIBRARY_PATH": str(library)}))
     assert {entry["pid"]: entry for entry in longer} == usual
     assert (usual[4711]["memory"], usual[4712]["memory"], usual[4712]["mig"]) == (4711, 4712, 3)
 

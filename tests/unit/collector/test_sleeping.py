@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.collector.collector import get, python
+from tests.unit.collector.collector import collect, python
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -32,7 +32,7 @@ def test_a_poll_that_knows_nothing_of_sleep_wakes_a_card(machine: MachineFactory
     node = machine("rtx2080s")
     wakes = asleep(node, "gpu 0")
     del node.env["ZBX_NVIDIA_ROOT"]
-    get(node.env)
+    collect(node.env)
     assert set(wakes.read_text().splitlines()) == {"nvmlInit 0", "GPU 0"}
 
 
@@ -40,7 +40,7 @@ def test_a_poll_that_knows_nothing_of_sleep_wakes_a_card(machine: MachineFactory
 def test_a_card_that_sleeps_is_left_alone(machine: MachineFactory, command: str) -> None:
     node = machine("rtx2080s")
     wakes = asleep(node, "gpu 0")
-    answer = get(node.env, command=command)
+    answer = collect(node.env, command=command)
     assert wakes.read_text() == ""
     assert (answer.code, answer.document["status"]["driver"]) == (0, 1)
     assert answer.message.startswith("Every GPU sleeps")
@@ -68,10 +68,10 @@ def test_a_card_that_sleeps_is_left_alone(machine: MachineFactory, command: str)
 def test_after_waking_all_goes_on(machine: MachineFactory) -> None:
     node = machine("rtx2080s")
     asleep(node, "gpu 0")
-    before = get(node.env)
+    before = collect(node.env)
     node.set("gpu 0", runtime_status="active")
     node.show_kernel()
-    after = get(node.env)
+    after = collect(node.env)
     assert after.document["presence"] == before.document["presence"]
     assert after.by_index[0]["asleep"] == 0
     assert "temperature" in after.by_index[0]
@@ -83,7 +83,7 @@ def test_after_waking_all_goes_on(machine: MachineFactory) -> None:
 def test_one_sleeps_among_others(machine: MachineFactory, sleeper: int) -> None:
     node = machine("h100x8")
     wakes = asleep(node, f"gpu {sleeper}")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert wakes.read_text() == ""
     assert [index for index, gpu in sorted(answer.by_index.items()) if "power" in gpu] == [
         index for index in range(8) if index != sleeper
@@ -100,7 +100,7 @@ def test_a_card_is_lost_while_another_sleeps(machine: MachineFactory) -> None:
     node = machine("h100x8")
     node.set("gpu 2", state="lost")
     wakes = asleep(node, "gpu 5")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert wakes.read_text() == ""
     host = answer.document["host"]
     assert (host["gpu_count"], host["gpus_lost"], host["gpus_asleep"], host["gpus_present"]) == (8, 1, 1, 7)
@@ -115,7 +115,7 @@ def test_a_card_that_the_driver_has_not_seen_yet_has_no_name(machine: MachineFac
     file = Path(node.env["ZBX_NVIDIA_ROOT"]) / "proc/driver/nvidia/gpus" / PCI / "information"
     lines = [line for line in file.read_text().splitlines() if not line.startswith("GPU UUID")]
     file.write_text("\n".join([*lines, "GPU UUID: \t GPU-????????-????-????-????-????????????"]) + "\n")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert wakes.read_text() == ""
     assert (answer.document["gpus"], answer.rows) == ({}, {})
     assert "presence" not in answer.document
@@ -129,7 +129,7 @@ def test_only_what_is_suspended_sleeps(machine: MachineFactory, status: str) -> 
     node.show_kernel()
     folder = Path(node.env["ZBX_NVIDIA_ROOT"]) / "sys/bus/pci/devices" / PCI / "power"
     (folder / "runtime_status").write_text(f"{status}\n")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert "temperature" in answer.by_index[0]
     assert answer.document["host"]["gpus_asleep"] == 0
     # The kernel may not suspend it: no item for that.
@@ -143,7 +143,7 @@ def test_a_card_of_another_driver_neither_sleeps_nor_counts(machine: MachineFact
     node.set("machine", gpu_count=7)
     node.set("gpu 7", runtime_status="suspended", pci_driver="vfio-pci")
     node.show_kernel()
-    host = get(node.env).document["host"]
+    host = collect(node.env).document["host"]
     assert (host["gpu_count"], host["gpus_bound"], host["gpus_asleep"]) == (7, 7, 0)
 
 
@@ -151,7 +151,7 @@ def test_a_machine_without_sysfs_is_read(machine: MachineFactory, tmp_path: Path
     node = machine("rtx2080s")
     wakes = asleep(node, "gpu 0")
     node.env["ZBX_NVIDIA_ROOT"] = str(tmp_path / "nothing")
-    answer = get(node.env)
+    answer = collect(node.env)
     assert "temperature" in answer.by_index[0]
     assert wakes.read_text() != ""
     assert "gpus_asleep" not in answer.document["host"]

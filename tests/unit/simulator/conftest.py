@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.conftest import PATIENCE
+from tests.forks import Fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,27 +45,22 @@ class Client:
     """Asks a process of its own; it keeps the library open between the questions."""
 
     def __init__(self, machine: Machine) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CLIENT],
-            env=machine.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = Fork(CLIENT, machine.env)
 
     def __call__(self, expression: str) -> Any:
-        assert self.process.stdin
-        assert self.process.stdout
+        self.send(expression)
+        answer = self.process.line()
+        assert answer, f"the client died of {expression}: {self.process.end()}"
+        return json.loads(answer)
+
+    def send(self, expression: str) -> None:
+        """Asks and does not wait for the answer."""
         self.process.stdin.write(expression + "\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, f"the client died of {expression}: {self.process.stderr and self.process.stderr.read()}"
-        return json.loads(answer)
 
     def errors(self) -> str:
         """Ends the process and returns what it wrote on standard error."""
-        return self.process.communicate(timeout=PATIENCE)[1]
+        return self.process.end()[2].decode()
 
 
 class ClientFactory(Protocol):
@@ -94,5 +87,4 @@ def nvml() -> Iterator[ClientFactory]:
 
     yield start
     for client in clients:
-        client.process.kill()
-        client.process.communicate()
+        client.process.close()

@@ -76,13 +76,10 @@ def test_a_wait_ends_when_the_event_comes(machine: MachineFactory, nvml: ClientF
     node = machine("t4")
     ask = nvml(node)
     new_set(ask, "xids", 0)
-    assert ask.process.stdin
-    assert ask.process.stdout
-    ask.process.stdin.write(WAIT.format("xids", LONG) + "\n")
-    ask.process.stdin.flush()
+    ask.send(WAIT.format("xids", LONG))
     time.sleep(0.3)  # it waits by now, or finds the event there
     node.set("gpu 0", {"xid.1": 94})
-    assert ask.process.stdout.readline() == f"[8, 94, 0, {NO_INSTANCE}]\n"
+    assert ask.process.line() == f"[8, 94, 0, {NO_INSTANCE}]"
 
 
 def test_a_wait_that_brings_nothing_takes_its_time(machine: MachineFactory, nvml: ClientFactory) -> None:

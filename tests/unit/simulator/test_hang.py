@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE, wait_for
+from tests.conftest import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import MachineFactory
@@ -92,18 +92,16 @@ def test_no_signal_with_a_handler_ends_it(machine: MachineFactory, nvml: ClientF
     ask = nvml(node)
     pid = ask.process.pid
     ask("__import__('signal').signal(__import__('signal').SIGALRM, lambda *_: os._exit(3))")
-    assert ask.process.stdin
-    ask.process.stdin.write("nvmlDeviceGetTemperature(h(0), 0)\n")
-    ask.process.stdin.flush()
+    ask.send("nvmlDeviceGetTemperature(h(0), 0)")
     wait_for(lambda: stuck(pid), "the process in state D")
     (child,) = children(pid)
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
-        ask.process.send_signal(number)
+        os.kill(pid, number)
     time.sleep(0.5)
-    assert ask.process.poll() is None
+    assert not ask.process.ended()
     assert state(Path(f"/proc/{pid}")) == "D"
     ask.process.kill()
-    assert ask.process.wait(timeout=PATIENCE) == -signal.SIGKILL
+    assert ask.process.wait() == -signal.SIGKILL
     wait_for(lambda: gone(child), "the child to end")
 
 
@@ -114,10 +112,8 @@ def test_leaving_the_process_ends_the_child(machine: MachineFactory, nvml: Clien
     ask(START.format(call="nvmlDeviceGetTemperature(h(0), 0)"))
     wait_for(lambda: stuck(ask.process.pid), "a thread in state D")
     (child,) = children(ask.process.pid)
-    assert ask.process.stdin
-    ask.process.stdin.write("os._exit(0)\n")
-    ask.process.stdin.flush()
-    assert ask.process.wait(timeout=PATIENCE) == 0
+    ask.send("os._exit(0)")
+    assert ask.process.wait() == 0
     wait_for(lambda: gone(child), "the child to end")
 
 
