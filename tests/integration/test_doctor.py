@@ -585,11 +585,14 @@ OF_THE_AGENT = [
         "running",
         "container",
         "in a container",
-        "systemctl stop zabbix-agent; install -d -o zabbix /run/zabbix; "
-        "unshare --pid --fork setpriv --reuid zabbix --regid zabbix --clear-groups zabbix_agentd -f >/dev/null 2>&1 & "
+        # It answers nobody: zabbix_agentd 6.0 exits as a container's first process if a poll leaves a child behind,
+        # which one does that comes to its deadline.
+        "systemctl stop zabbix-agent; printf 'LogType=console\\nServer=192.0.2.1\\n' >/etc/zabbix/closed.conf; "
+        "unshare --pid --fork --mount-proc setpriv --reuid zabbix --regid zabbix --clear-groups "
+        "zabbix_agentd -f -c /etc/zabbix/closed.conf >/dev/null 2>&1 & "
         "container=$!; up; cat /proc/$container/task/$container/children >/root/pid",
         # The first process of a container takes all others with it.
-        "kill -9 $(cat /root/pid) || :; sleep 0.3; agentd; up",
+        "kill -9 $(cat /root/pid) || :; rm /etc/zabbix/closed.conf; sleep 0.3; agentd; up",
     ),
     fault(
         ONE,
