@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
@@ -19,6 +20,7 @@ from zbx_nvidia.server.find import host_groups, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
@@ -198,20 +200,55 @@ def fill(
     since = period.since - HOUR
     width = max(1, _ROWS // (period.hours + 1))
     length = min(period.hours + 1, _ROWS // width) * HOUR
-    for ids in pieces(list(of), width):
-        for start in range(since, period.until, length):
-            end = min(start + length, period.until)
-            request = {
-                "itemids": ids,
-                "time_from": start,
-                "time_till": end - 1,
-                "output": ["itemid", "clock", "num", "value_min", "value_avg", "value_max"],
-            }
-            answer = zabbix.call("trend.get", request)
-            with shapes.in_form(zabbix.answers("trend.get")):
-                for row in answer:
-                    _note(of, row, since, period.until)
-            step(len(ids) * (end - start) // HOUR)
+    parts = [
+        _Part(ids, start, min(start + length, period.until))
+        for ids in pieces(list(of), width)
+        for start in range(since, period.until, length)
+    ]
+    for part, answer in zip(parts, _one_ahead(zabbix, parts), strict=True):
+        with shapes.in_form(zabbix.answers("trend.get")):
+            for row in answer:
+                _note(of, row, since, period.until)
+        step(len(part.ids) * (part.end - part.start) // HOUR)
+
+
+class _Part(NamedTuple):
+    """Of the trends: those of these items in a time."""
+
+    ids: Sequence[str]
+    start: int
+    end: int
+
+
+def _one_ahead(zabbix: Connection, parts: Iterable[_Part]) -> Iterator[list[Object]]:
+    """The trends of each part, of which the next are on their way while one is sorted in.
+
+    The front end works about as long on an answer as we do: 200 GPUs and 30 days took 7 s in turn.
+    """
+
+    def ask(part: _Part) -> list[Object]:
+        request = {
+            "itemids": part.ids,
+            "time_from": part.start,
+            "time_till": part.end - 1,
+            "output": ["itemid", "clock", "num", "value_min", "value_avg", "value_max"],
+        }
+        found: list[Object] = zabbix.call("trend.get", request)
+        return found
+
+    # One thread: a connection takes one question at a time.
+    thread = ThreadPoolExecutor(1)
+    coming: Future[list[Object]] | None = None
+    try:
+        for part in parts:
+            following = thread.submit(ask, part)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 def _note(of: dict[str, tuple[Gpu | User, str]], row: Object, since: int, until: int) -> None:
