@@ -37,11 +37,11 @@ SERIES = tuple(os.environ.get("ZBX_NVIDIA_TEST_SERIES", " ".join(ALL_SERIES)).sp
 PROFILE = "/etc/nvml-simulator/profile"
 SERVICES = ("postgres", "server", "web", "workstation", "gpu-server")
 # s between two looks, and after the first few: the tests' own questions are work for the server that they wait for.
-# A question costs the front end and the database about 30 ms, of which each second of each wait is full.
+# A question costs the front end and the database about 30 ms of a processor.
 PAUSE, LATER_PAUSE = 1.0, 2.0
 LOOKS = 4  # with the first pause
-# s from one reading of the configuration to the next, while a test waits for what depends on it. What a test writes by
-# the API is read at once; the database and the server work about 0.1 s on each reading.
+# s from one reading of the configuration to the next, while a test waits for what depends on it. It is work for the
+# server and the database, and what a test writes by the API is read at once anyway.
 RELOAD = 8.0
 ANSWER = 120.0  # s that the front end has for an answer
 
