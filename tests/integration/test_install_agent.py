@@ -15,6 +15,7 @@ from tests.integration.machines import CONFIGS, PRODUCT, SERVICES, Machine, mach
 from tests.integration.watched import Client
 from zbx_nvidia import __version__
 from zbx_nvidia.template import TEMPLATE_NAMES
+from zbx_nvidia.zabbix_agent.processes import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,10 +173,9 @@ def test_an_agent_that_is_the_first_process_of_a_container(host: Host, kind: str
     host.ok("install-agent")
     # A poll that comes to its deadline leaves its child: not here, however busy the machine is.
     host.shell(f"sed -i 's/zbx-nvidia-agent get$/& --deadline 25/; $ a Timeout=30' {DROP_INS[kind]}")
-    program = {"agentd": "zabbix_agentd", "agent2": "zabbix_agent2"}[kind]
     host.shell(
         f"systemctl stop {SERVICES[kind]}; install -d -o zabbix /run/zabbix; unshare --pid --fork --mount-proc "
-        f"setpriv --reuid zabbix --regid zabbix --clear-groups {program} -f >/dev/null 2>&1 & echo $! >/root/pid"
+        f"setpriv --reuid zabbix --regid zabbix --clear-groups {PROGRAMS[kind]} -f >/dev/null 2>&1 & echo $! >/root/pid"
     )
     try:
         host.until(lambda: host.get(kind, "agent.ping").code == 0)

@@ -20,7 +20,6 @@ from zbx_nvidia.server.find import host_groups, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
 
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
@@ -220,10 +219,10 @@ class _Part(NamedTuple):
     end: int
 
 
-def _one_ahead(zabbix: Connection, parts: Iterable[_Part]) -> Iterator[list[Object]]:
+def _one_ahead(zabbix: Connection, parts: Sequence[_Part]) -> Iterator[list[Object]]:
     """The trends of each part, of which the next are on their way while one is sorted in.
 
-    The front end works about as long on an answer as we do: 200 GPUs and 30 days took 7 s in turn.
+    The front end works about as long on an answer as we do: 200 GPUs and 30 days took 9.9 s in turn, and 7.7 s so.
     """
 
     def ask(part: _Part) -> list[Object]:
@@ -236,19 +235,14 @@ def _one_ahead(zabbix: Connection, parts: Iterable[_Part]) -> Iterator[list[Obje
         found: list[Object] = zabbix.call("trend.get", request)
         return found
 
-    # One thread: a connection takes one question at a time.
-    thread = ThreadPoolExecutor(1)
-    coming: Future[list[Object]] | None = None
-    try:
-        for part in parts:
-            following = thread.submit(ask, part)
-            if coming is not None:
-                yield coming.result()
-            coming = following
-        if coming is not None:
-            yield coming.result()
-    finally:
-        thread.shutdown(cancel_futures=True)
+    # One question at a time, as a connection takes them, and none after one that fails: its error is not to wait.
+    with ThreadPoolExecutor(1) as thread:
+        asked = [thread.submit(ask, part) for part in parts[:1]]
+        for following in parts[1:]:
+            answer = asked.pop().result()
+            asked.append(thread.submit(ask, following))
+            yield answer
+        yield from (last.result() for last in asked)
 
 
 def _note(of: dict[str, tuple[Gpu | User, str]], row: Object, since: int, until: int) -> None:

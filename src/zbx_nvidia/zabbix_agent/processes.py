@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zbx_nvidia.host import permissions, system
-from zbx_nvidia.kernel.proc import PARENT, START, fields_of
+from zbx_nvidia.kernel.proc import PARENT, START, fields_of, name_of
 from zbx_nvidia.zabbix_agent.config import AGENT2, AGENTD
 
 PROC = Path("/proc")
@@ -71,7 +71,7 @@ def in_containers() -> tuple[tuple[str, int], ...]:
     for entry in sorted(PROC.iterdir()):
         if entry.name.isdigit():
             try:
-                name = entry.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
+                name = name_of(str(entry)).decode("utf-8", "replace")
             except OSError:
                 continue
             # It may have ended meanwhile.
@@ -101,7 +101,7 @@ def _read(pid: int) -> tuple[AgentProcess | None, int]:
     """The process and the ID of its parent; None if it is no agent of this host."""
     place = PROC / str(pid)
     # The name in the kernel first: it can be read for every process, and neither agent's is cut at 15 bytes.
-    name = place.joinpath("comm").read_text(encoding="utf-8", errors="replace").strip()
+    name = name_of(str(place)).decode("utf-8", "replace")
     kind = next((kind for kind, program in PROGRAMS.items() if program == name), None)
     if kind is None or not _of_this_host(place):
         return None, 0
