@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, wait_for
 from tests.unit.collector.resident.service import pss
 
 if TYPE_CHECKING:
@@ -99,4 +99,10 @@ def test_it_does_not_grow(
         since, made = time.monotonic(), rounds(pids[0])
     assert service.worker() == pids[1]
     assert service.answer().code == 0
-    assert (sizes[-1].files, sizes[-1].threads) == (sizes[1].files, sizes[1].threads)
+
+    # A document that is being written is one file more for that moment (seen on a busy machine), what leaks stays open.
+    def at_rest() -> bool:
+        now = size(pids)
+        return now.files <= sizes[1].files and now.threads <= sizes[1].threads
+
+    wait_for(at_rest, f"no more files and threads than after the first span: {sizes}")
