@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.integration.conftest import PROFILE, Stack, running
-from tests.integration.watched import Client, as_options, document, host_id, items
+from tests.integration.watched import Client, as_options, document, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +140,7 @@ def filled(stack: Stack, host: str, beginning: str = "") -> int:
 def switch(stack: Stack, *on: str) -> None:
     """Have only these hosts polled."""
     for host in (OURS, THEIRS):
-        stack.api.host.update(hostid=host_id(stack, host), status=int(host not in on))
+        stack.api.host.update(hostid=stack.host_id(host), status=int(host not in on))
     time.sleep(2 * INTERVAL + 10)  # the server reads its configuration, and works off what it has
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from tests.conftest import SIMULATOR
 from tests.integration.browser import FrontEnd, front_end
 from tests.integration.conftest import PROFILE, ROOT, Stack, edited, running
-from tests.integration.watched import QUICK, Client, as_options, document, host_id, items
+from tests.integration.watched import QUICK, Client, as_options, document, items
 from zbx_nvidia.template import fleet
 
 SERIES = "7.0"
@@ -135,7 +135,7 @@ def _complete(stack: Stack, host: str, gpus: int) -> bool:
 
 def write_history(stack: Stack) -> None:
     """Stretch what was stored in the last period to an hour, and repeat it."""
-    hostids = ",".join(host_id(stack, host) for host in HOSTS)
+    hostids = ",".join(stack.host_id(host) for host in HOSTS)
     ids = f"SELECT itemid FROM items WHERE hostid IN ({hostids})"  # noqa: S608  ids of Zabbix's own
     end = int(time.time())
     statements = [
@@ -149,7 +149,7 @@ def take(front: FrontEnd, stack: Stack, state: str) -> None:
     """Pages of the hosts' dashboard, and the fleet dashboard, in one state."""
     front.resize(WIDTH, HEIGHT)
     for host, pages in PAGES.items():
-        address = f"zabbix.php?action=host.dashboard.view&hostid={host_id(stack, host)}&{WINDOW}"
+        address = f"zabbix.php?action=host.dashboard.view&hostid={stack.host_id(host)}&{WINDOW}"
         front.open(address)
         names = front.pages()
         for page in pages or names:
@@ -180,7 +180,7 @@ def until_raised(stack: Stack) -> None:
 
     def lacking(alerts: dict[str, tuple[str, ...]]) -> list[str]:
         names = {
-            host: " ".join(row["name"] for row in stack.api.problem.get(hostids=[host_id(stack, host)]))
+            host: " ".join(row["name"] for row in stack.api.problem.get(hostids=[stack.host_id(host)]))
             for host in HOSTS
         }
         return [text for host, texts in alerts.items() for text in texts if text not in names[host]]

@@ -1,7 +1,8 @@
 <?php
 $DB['TYPE'] = 'POSTGRESQL';
-$DB['SERVER'] = 'postgres';
-$DB['PORT'] = '5432';
+// pgbouncer's socket.
+$DB['SERVER'] = '/tmp';
+$DB['PORT'] = '6432';
 $DB['DATABASE'] = 'zabbix';
 $DB['USER'] = 'zabbix';
 $DB['PASSWORD'] = 'zabbix';

@@ -71,6 +71,7 @@ class Api(ZabbixAPI):  # type: ignore[misc]  # untyped
     """The API of a stack, which tells who must know that something was written."""
 
     written: Callable[[], None] | None = None
+    deleted: Callable[[], None] | None = None  # a host
 
     def do_request(self, method: str, params: Any = None) -> Any:
         """Raises StackFailure where no answer comes."""
@@ -80,6 +81,8 @@ class Api(ZabbixAPI):  # type: ignore[misc]  # untyped
             raise StackFailure(f"the front end gives {method} no answer: {error}") from None
         if self.written and method.endswith(WRITES) and not method.startswith("task."):
             self.written()
+        if self.deleted and method == "host.delete":
+            self.deleted()
         return answer
 
 
@@ -97,6 +100,15 @@ class Stack:
         self.api.session.trust_env = False
         self.api.login(self.user, self.password)
         self.api.written = self.reload
+        self._hosts: dict[str, str] = {}
+        self.api.deleted = self._hosts.clear
+
+    def host_id(self, host: str) -> str:
+        """The ID of a host, asked for once: the product deletes no host, and what the tests delete is forgotten."""
+        if host not in self._hosts:
+            (row,) = self.api.host.get(filter={"host": host}, output=["hostid"])
+            self._hosts[host] = row["hostid"]
+        return self._hosts[host]
 
     # `input` is what subprocess calls it.
     def exec(self, service: str, *command: str, user: str | None = None, input: str | None = None) -> str:  # noqa: A002

@@ -30,7 +30,6 @@ from tests.integration.watched import (
     document,
     errors,
     expected_values,
-    host_id,
     items,
     off_by_default,
 )
@@ -142,20 +141,16 @@ def monitored(stack: Any) -> Iterator[Any]:
         # Nothing changes any more, and it ends with the address to open once a value has come.
         variant = ("--variant", VARIANTS[stack.series][host])
         out = run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, "--wait")
-        address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={host_id(stack, host)}"
+        address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={stack.host_id(host)}"
         assert out.endswith(f"  nothing changes\nValues arrive. Open {address}\n")
     for host in HOSTS:
         gpus = len(document(stack, host)["gpus"])
-        stack.wait(
-            lambda host=host: len([key for key, item in items(stack, host).items() if is_discovered(key, item)]),
-            f"values of {host}",
-        )
         stack.wait(lambda host=host, gpus=gpus: complete(stack, host, gpus), f"values of all {gpus} GPUs of {host}")
     yield stack
     for host in HOSTS:
         stack.reset_profile(host)
     # Tests that come after these on the same server find it as these did.
-    stack.api.host.delete(*(host_id(stack, host) for host in HOSTS))
+    stack.api.host.delete(*(stack.host_id(host) for host in HOSTS))
 
 
 def to_base(stack: Any, host: str) -> None:
@@ -168,8 +163,8 @@ def is_discovered(key: str, item: dict[str, Any]) -> bool:
 
 
 def complete(stack: Any, host: str, gpus: int) -> bool:
-    there = [key for key, item in items(stack, host).items() if is_discovered(key, item)]
-    return len([key for key in there if key.startswith("nvidia.gpu.power[")]) == gpus
+    there = items(stack, host, "nvidia.gpu.power[")
+    return len([key for key, item in there.items() if is_discovered(key, item)]) == gpus
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -203,7 +198,7 @@ def test_units_and_types_are_the_catalogues(monitored: Any, host: str) -> None:
 def test_graphs_exist_where_the_card_has_what_they_show(monitored: Any, host: str) -> None:
     found = document(monitored, host)
     (index,) = {len(found["gpus"])}
-    graphs = monitored.api.graph.get(hostids=[host_id(monitored, host)], output=["name"])
+    graphs = monitored.api.graph.get(hostids=[monitored.host_id(host)], output=["name"])
     readings = next(iter(found["gpus"].values()))
     wanted = [
         graph.name
@@ -217,7 +212,7 @@ def test_graphs_exist_where_the_card_has_what_they_show(monitored: Any, host: st
 
 def test_a_card_with_both_limits_has_one_alarm(monitored: Any) -> None:
     triggers = monitored.api.trigger.get(
-        hostids=[host_id(monitored, "gpu-server")],
+        hostids=[monitored.host_id("gpu-server")],
         search={"description": "near the slowdown limit"},
         output=["description"],
     )
@@ -293,7 +288,7 @@ def test_every_page_shows_what_the_machine_has_and_no_error(monitored: Any, fron
     """No page is all empty, also on a home card."""
     found = document(monitored, host)
     form = dashboard.PAGES[monitored.series]
-    front.open(f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, host)}")
+    front.open(f"zabbix.php?action=host.dashboard.view&hostid={monitored.host_id(host)}")
     assert front.pages() == list(form)
     for number, (name, widgets) in enumerate(form.items()):
         front.turn_to(number)
@@ -318,7 +313,7 @@ def test_every_page_shows_what_the_machine_has_and_no_error(monitored: Any, fron
 def test_a_click_on_a_cell_draws_its_graph(monitored: Any, front: FrontEnd) -> None:
     if monitored.series == "6.0":
         pytest.skip(NO_CELLS)
-    front.open(f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, 'gpu-server')}")
+    front.open(f"zabbix.php?action=host.dashboard.view&hostid={monitored.host_id('gpu-server')}")
 
     def drawn(gpu: int) -> bool:
         # Again each time: a click is lost if it meets the moment in which the cells are drawn anew.
@@ -333,7 +328,7 @@ def test_a_click_on_a_cell_draws_its_graph(monitored: Any, front: FrontEnd) -> N
 def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontEnd) -> None:
     if monitored.series == "6.0":
         pytest.skip(NO_CELLS)
-    address = f"zabbix.php?action=host.dashboard.view&hostid={host_id(monitored, 'gpu-server')}"
+    address = f"zabbix.php?action=host.dashboard.view&hostid={monitored.host_id('gpu-server')}"
     front.open(address)
     assert set(front.colors("Presence").values()) == {"#66BB6A"}
     monitored.set_sections("gpu-server", {"gpu 5": {"state": "lost"}, "gpu 2": {"margin_temperature": 1}})
@@ -353,7 +348,7 @@ def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontE
 
 
 def problems_of(stack: Any, host: str) -> list[dict[str, Any]]:
-    return list(stack.api.problem.get(hostids=[host_id(stack, host)], output=["name"]))
+    return list(stack.api.problem.get(hostids=[stack.host_id(host)], output=["name"]))
 
 
 def test_the_fleet_dashboard_shows_every_host_and_is_only_ours(monitored: Any, front: FrontEnd) -> None:
@@ -583,7 +578,7 @@ def test_every_alert_has_its_fault() -> None:
 def problems(stack: Any, host: str) -> list[dict[str, Any]]:
     """Open problems of a host that are not silenced by a dependency."""
     rows: list[dict[str, Any]] = stack.api.problem.get(
-        hostids=[host_id(stack, host)],
+        hostids=[stack.host_id(host)],
         output=["name", "severity", "opdata", "objectid", "clock", "ns"],
         selectTags="extend",
     )
@@ -593,7 +588,7 @@ def problems(stack: Any, host: str) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def host_macros(stack: Any, host: str, macros: dict[str, str]) -> Iterator[None]:
     """Macros of a host, for a while: what it had before comes back."""
-    hostid = host_id(stack, host)
+    hostid = stack.host_id(host)
     rows = stack.api.usermacro.get(hostids=hostid, output=["hostmacroid", "macro", "value"])
     before = {row["macro"]: row for row in rows}
     made = []
@@ -791,7 +786,7 @@ def test_replays_under_load_are_judged_by_the_link_under_load(monitored: Any) ->
             time.sleep(2 * POLL)
         monitored.set_profile("gpu-server", "gpu 2", pcie_replay_counter=13, pcie_link_generation=1)
         key = f"nvidia.gpu.pcie_generation[{uuid}]"
-        monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == "1", "the slow link")
+        monitored.wait(lambda: items(monitored, "gpu-server", key)[key]["lastvalue"] == "1", "the slow link")
         time.sleep(5 * POLL)
         assert problems(monitored, "gpu-server") == []
 
@@ -801,7 +796,7 @@ def test_a_killed_process_alarms_nobody(monitored: Any) -> None:
     with for_a_while(monitored, "gpu-server"):
         monitored.set_profile("gpu-server", "gpu 6", **{f"xid.{int(time.time())}": 45})
         key = f"nvidia.gpu.xid_recent[{UUIDS['gpu-server'][6]}]"
-        monitored.wait(lambda: items(monitored, "gpu-server")[key]["lastvalue"] == ",45,", "the code")
+        monitored.wait(lambda: items(monitored, "gpu-server", key)[key]["lastvalue"] == ",45,", "the code")
         time.sleep(3 * POLL)
         assert problems(monitored, "gpu-server") == []
 
@@ -845,14 +840,14 @@ def test_one_value_is_no_period(monitored: Any) -> None:
 
     def polls(status: int) -> None:
         (item,) = monitored.api.item.get(
-            hostids=[host_id(monitored, name)], filter={"key_": "nvidia.get"}, output=["itemid"]
+            hostids=[monitored.host_id(name)], filter={"key_": "nvidia.get"}, output=["itemid"]
         )
         monitored.api.item.update(itemid=item["itemid"], status=status)
 
     def not_before_the_period(since: int) -> None:
         (problem,) = monitored.wait(lambda: problems(monitored, name), "the alarm")
         assert "has not joined the NVLink fabric" in problem["name"]
-        (item,) = monitored.api.item.get(hostids=[host_id(monitored, name)], filter={"key_": key}, output=["itemid"])
+        (item,) = monitored.api.item.get(hostids=[monitored.host_id(name)], filter={"key_": key}, output=["itemid"])
         values = monitored.api.history.get(itemids=[item["itemid"]], history=3, time_from=since, output="extend")
         first = min(int(row["clock"]) for row in values if row["value"] == "2")
         assert int(problem["clock"]) >= first + period - 2 * POLL
@@ -874,7 +869,7 @@ def test_one_value_is_no_period(monitored: Any) -> None:
         not_before_the_period(since)
     finally:
         to_base(monitored, "gpu-server")
-        monitored.api.host.delete(host_id(monitored, name))
+        monitored.api.host.delete(monitored.host_id(name))
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], "the end of the alarm")
 
 
@@ -885,7 +880,7 @@ def test_an_xid_is_a_problem_with_the_second_document(monitored: Any) -> None:
     """
     monitored.wait(lambda: problems(monitored, "gpu-server") == [], "a host without problems")
     (item,) = monitored.api.item.get(
-        hostids=[host_id(monitored, "gpu-server")], filter={"key_": "nvidia.timestamp"}, output=["itemid"]
+        hostids=[monitored.host_id("gpu-server")], filter={"key_": "nvidia.timestamp"}, output=["itemid"]
     )
     waited = []
     try:
@@ -923,7 +918,9 @@ def test_a_margin_below_zero_counts_only_with_a_reason(monitored: Any) -> None:
     monitored.set_profile("gpu-server", "gpu 3", margin_temperature=-1)
     try:
         item = f"nvidia.gpu.temperature_margin[{UUIDS['gpu-server'][3]}]"
-        monitored.wait(lambda: float(items(monitored, "gpu-server")[item]["lastvalue"]) == -1, "a margin below zero")
+        monitored.wait(
+            lambda: float(items(monitored, "gpu-server", item)[item]["lastvalue"]) == -1, "a margin below zero"
+        )
         time.sleep(8 * POLL)
         assert problems(monitored, "gpu-server") == []
         monitored.set_profile("gpu-server", "gpu 3", margin_temperature=-1, clocks_event_reasons=0x20)
@@ -955,14 +952,14 @@ def test_the_job_of_a_gpu_is_what_the_prolog_says(monitored: Any) -> None:
     key = f"nvidia.gpu.job[{UUIDS[host][gpu]}]"
 
     def value() -> str:
-        return str(items(monitored, host)[key]["lastvalue"])
+        return str(items(monitored, host, key)[key]["lastvalue"])
 
     monitored.wait(lambda: value() == "", "a GPU without a job")
     about = ("--id", "4711", "--name", "train", "--uid", "0", "--gpus", str(gpu))
     monitored.exec(host, *job, "begin", *about, user="root")
     try:
         monitored.wait(lambda: value() == "4711 train (root)", "the job")
-        since = items(monitored, host)[key.replace(".job[", ".job_since[")]
+        (since,) = items(monitored, host, key.replace(".job[", ".job_since[")).values()
         assert abs(int(since["lastvalue"]) - int(since["lastclock"])) <= 60
     finally:
         monitored.exec(host, *job, "end", "--id", "4711", user="root")
@@ -974,9 +971,7 @@ def test_live_values_move(monitored: Any) -> None:
     (metric,) = (metric for metric in GPU_METRICS if metric.key == "temperature" and metric.storage == LIVE)
 
     def value() -> list[str]:
-        return sorted(
-            item["lastvalue"] for key, item in items(monitored, "gpu-server").items() if metric.item_key + "[" in key
-        )
+        return sorted(item["lastvalue"] for item in items(monitored, "gpu-server", f"{metric.item_key}[").values())
 
     before = value()
     monitored.reset_profile("gpu-server")
@@ -990,11 +985,11 @@ def test_hosts_with_gpus_can_be_cleared_of_the_template(monitored: Any) -> None:
     """The last one here. Zabbix 7.0 refuses where a discovered trigger depends on one of the host."""
     one, other = HOSTS
     stack = monitored
-    templates = stack.api.template.get(hostids=[host_id(stack, one)], output=["templateid"])
+    templates = stack.api.template.get(hostids=[stack.host_id(one)], output=["templateid"])
     assert any(is_discovered(key, item) for key, item in items(stack, other).items())
     # “Unlink and clear” of the front end.
-    stack.api.host.update(hostid=host_id(stack, one), templates_clear=templates)
+    stack.api.host.update(hostid=stack.host_id(one), templates_clear=templates)
     out = run_zbx_nvidia(stack, "uninstall-template", "--variant", "both", "--force")
     assert f"  - link {other}\n" in out
     for host in HOSTS:
-        assert stack.api.item.get(hostids=[host_id(stack, host)], output=["key_"]) == []
+        assert stack.api.item.get(hostids=[stack.host_id(host)], output=["key_"]) == []

@@ -31,9 +31,9 @@ from tests.integration.watched import (
     document,
     errors,
     expected_values,
-    host_id,
     items,
     same,
+    states,
 )
 from zbx_nvidia.catalog.entities import DOCUMENT, LINKS_DOCUMENT, METRICS
 from zbx_nvidia.catalog.metrics import GROUPS
@@ -286,7 +286,7 @@ def watched(stack: Stack, client: Client, hosts: list[Host]) -> Iterator[None]:
 
 def enable_links(stack: Stack, hosts: list[Host]) -> None:
     """On every machine with every group, as an administrator does it on a host."""
-    ids = [host_id(stack, host.name) for host in hosts]
+    ids = [stack.host_id(host.name) for host in hosts]
     rows = stack.api.item.get(hostids=ids, filter={"key_": LINKS_DOCUMENT}, output=["itemid", "status"])
     assert {row["status"] for row in rows} == {"1"}
     stack.api.do_request("item.update", [{"itemid": row["itemid"], "status": 0} for row in rows])
@@ -294,7 +294,7 @@ def enable_links(stack: Stack, hosts: list[Host]) -> None:
 
 def polled(stack: Stack, hosts: list[Host]) -> None:
     """Have the server poll each of them once, and wait until it has the answers."""
-    wanted = {host_id(stack, host.name) for host in hosts}
+    wanted = {stack.host_id(host.name) for host in hosts}
     before = times(stack, wanted)
     asked = 0.0
 
@@ -388,7 +388,7 @@ def expected(stack: Stack, host: Host) -> dict[str, Any]:
 
 def discovered(stack: Stack, host: Host, wanted: dict[str, dict[str, Any]]) -> bool:
     """Whether its items are there: all that are wanted, or any of a GPU."""
-    there = items(stack, host.name)
+    there = states(stack, host.name)
     return set(wanted[host.name]) <= set(there) if host.frozen else any("[" in key for key in there)
 
 
@@ -405,7 +405,7 @@ def judged(stack: Stack, hosts: list[Host], complaints: Callable[[], Collection[
 
 def alarms(stack: Stack, hosts: list[Host]) -> list[str]:
     """Those that are open, and those that have ended since the hosts were added."""
-    names = {host_id(stack, host.name): host.name for host in hosts}
+    names = {stack.host_id(host.name): host.name for host in hosts}
     # A machine that was not looked at is silent too.
     clocks = stack.api.item.get(
         hostids=list(names), filter={"key_": "nvidia.timestamp"}, output=["itemid", "hostid"], selectTriggers="count"
@@ -485,7 +485,7 @@ def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, cl
         """Poll until the items have these values. Returns when each of them came, by the server's clock."""
 
         def wrong() -> dict[str, str]:
-            there = items(stack, SLEEPER.name)
+            there = items(stack, SLEEPER.name, *values)
             return {
                 key: there[key]["lastvalue"] if key in there else "no such item"
                 for key, value in values.items()
@@ -493,7 +493,7 @@ def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, cl
             }
 
         judged(stack, [SLEEPER], wrong)
-        there = items(stack, SLEEPER.name)
+        there = items(stack, SLEEPER.name, *values)
         return {key: int(there[key]["lastclock"]) for key in values}
 
     with watched(stack, client, [SLEEPER]):
@@ -520,7 +520,7 @@ def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, cl
 def test_every_metric_is_seen_somewhere(stack: Stack, client: Client) -> None:  # noqa: ARG001  its hosts
     """Else the machines above would prove nothing of it. The last test: it looks back."""
     names = [host.name for host in zoo(stack.series)]
-    rows = stack.api.item.get(hostids=[host_id(stack, name) for name in names], output=["key_", "lastclock"])
+    rows = stack.api.item.get(hostids=[stack.host_id(name) for name in names], output=["key_", "lastclock"])
     seen = {row["key_"].partition("[")[0] for row in rows if row["lastclock"] != "0"}
     # No simulated process runs, and no error happens: test_monitoring sees those.
     unseen = {metric.item_key for metric in METRICS if metric.entity == "user"} | {"nvidia.gpu.process_oldest"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.watched import Client, as_options, document, host_id, items
+from tests.integration.watched import Client, as_options, document, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def written(stack: Stack) -> Iterator[Written]:
     gpus = {host: list(document(stack, service)["gpus"]) for host, service in HOSTS.items()}
 
     def found(host: str) -> dict[str, Any]:
-        request = {"hostids": [host_id(stack, host)], "output": ["itemid", "key_", "value_type"]}
+        request = {"hostids": [stack.host_id(host)], "output": ["itemid", "key_", "value_type"]}
         return {row["key_"]: row for row in api.item.get(**request)}
 
     stack.wait(
@@ -128,7 +128,7 @@ def written(stack: Stack) -> Iterator[Written]:
     sql(stack, *statements)
     yield there
     for host in HOSTS:
-        api.host.delete(host_id(stack, host))
+        api.host.delete(stack.host_id(host))
     for row in api.hostgroup.get(search={"name": "Report "}, startSearch=True, output=["groupid"]):
         api.hostgroup.delete(row["groupid"])
     api.token.delete(there.tokenid)
@@ -154,7 +154,7 @@ def users(written: Written) -> None:
     for (host, user), items_of in had.items():
         for key, trends in items_of.items():
             item = {"name": f"User {user}: {key}", "key_": f"nvidia.user.{key}[{user}]", "type": 2, "value_type": 0}
-            (itemid,) = api.item.create(hostid=host_id(stack, host), **item)["itemids"]
+            (itemid,) = api.item.create(hostid=stack.host_id(host), **item)["itemids"]
             if trends:
                 times = {written.since + hour * HOUR: values for hour, values in trends.items()}
                 statements.append(rows({"itemid": itemid, "value_type": "0"}, times))
@@ -192,7 +192,7 @@ def jobs(written: Written) -> None:
     statements = []
     for host, values in said.items():
         search = {"key_": "nvidia.gpu.job["}
-        first, *_ = api.item.get(hostids=[host_id(stack, host)], search=search, startSearch=True, output=["itemid"])
+        first, *_ = api.item.get(hostids=[stack.host_id(host)], search=search, startSearch=True, output=["itemid"])
         listed = ",".join(f"({first['itemid']},{clock},'{text}')" for clock, text in values.items())
         statements.append(f"INSERT INTO history_str (itemid, clock, value) VALUES {listed}")  # noqa: S608
     sql(stack, *statements)
@@ -222,7 +222,7 @@ def test_no_users_are_counted_and_it_is_said_why(written: Written) -> None:
 def problem(written: Written) -> str:
     """A problem of the workstation that was open for 5.5 hours of the period."""
     api, stack = written.stack.api, written.stack
-    hostid = host_id(stack, "report-workstation")
+    hostid = stack.host_id("report-workstation")
 
     def raised() -> list[Any]:
         found = api.problem.get(hostids=[hostid], output=["eventid", "name", "r_eventid"], recent=True)

@@ -109,16 +109,25 @@ def as_options(macros: dict[str, str]) -> list[str]:
     return [word for name, value in macros.items() for word in ("--macro", f"{name}={value}")]
 
 
-def host_id(stack: Stack, host: str) -> str:
-    (row,) = stack.api.host.get(filter={"host": host}, output=["hostid"])
-    return str(row["hostid"])
+def items(stack: Stack, host: str, *start: str) -> dict[str, dict[str, Any]]:
+    """What the items of a host hold, by key: those that start with one of these where any are given.
 
-
-def items(stack: Stack, host: str) -> dict[str, dict[str, Any]]:
+    Their last values cost the database and the front end 200 ms of a processor for the 970 items of eight GPUs, and
+    10 ms for one.
+    """
     rows = stack.api.item.get(
-        hostids=[host_id(stack, host)],
+        hostids=[stack.host_id(host)],
+        search={"key_": list(start)} if start else {},
+        startSearch=True,
+        searchByAny=True,
         output=["key_", "name", "state", "error", "lastvalue", "lastclock", "value_type", "units"],
     )
+    return {row["key_"]: row for row in rows}
+
+
+def states(stack: Stack, host: str) -> dict[str, dict[str, Any]]:
+    """Its items without what they hold, by key."""
+    rows = stack.api.item.get(hostids=[stack.host_id(host)], output=["key_", "state", "error"])
     return {row["key_"]: row for row in rows}
 
 
@@ -208,17 +217,17 @@ def same(stored: str, value: Any) -> bool:
 
 def errors(stack: Stack, host: str) -> dict[str, str]:
     """What Zabbix itself complains of: items, discovery rules and triggers in error."""
-    hostid = host_id(stack, host)
+    hostid = stack.host_id(host)
     rules = stack.api.discoveryrule.get(hostids=[hostid], output=["key_", "state", "error"])
     assert {rule["key_"] for rule in rules} == {f"nvidia.{metric.entity}.discovery" for metric in PARTS}
     triggers = stack.api.trigger.get(hostids=[hostid], output=["description", "state", "error"])
-    there = items(stack, host)
+    there = states(stack, host)
 
     def of_the_past(error: str) -> bool:
         # After a poll that failed (observed on a busy machine, 7.0), a trigger says that its item is not supported,
         # until that has a value. The item of a fault that a machine does not have gets none.
         found = re.search(rf"/{re.escape(host)}/([^)]+)\): item is not supported", error)
-        item = there.get(found[1]) if found else None
+        item = items(stack, host, found[1]).get(found[1]) if found else None
         return bool(item and item["state"] == "0" and item["lastclock"] == "0")
 
     return {
