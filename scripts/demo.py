@@ -115,8 +115,8 @@ def encrypt(series: str, port: int, folder: Path) -> None:
         sys.exit(f"{done.stderr}error: the hosts could not be restarted; see 'docker compose -p {PROJECT} logs'")
 
 
-def values(zabbix: Connection, host: str) -> dict[str, str]:
-    """Last values of a host by item key, without items that have none."""
+def values(zabbix: Connection, host: str) -> dict[str, str | None]:
+    """Last values of a host by item key; None where there is an item but no value yet."""
     items: list[dict[str, Any]] = zabbix.call(
         "item.get",
         {
@@ -126,16 +126,19 @@ def values(zabbix: Connection, host: str) -> dict[str, str]:
             "output": ["key_", "lastvalue", "lastclock"],
         },
     )
-    return {item["key_"]: item["lastvalue"] for item in items if item["lastclock"] != "0"}
+    return {item["key_"]: item["lastvalue"] if item["lastclock"] != "0" else None for item in items}
 
 
-def uuids(items: dict[str, str], key: str = "temperature") -> list[str]:
-    """The GPUs that have a value of a metric, in the driver's order."""
-    gpus = [match[1] for name in items if (match := re.fullmatch(rf"nvidia\.gpu\.{key}\[(.+)\]", name))]
-    return sorted(gpus, key=lambda uuid: int(items.get(f"nvidia.gpu.index[{uuid}]", 0)))
+def uuids(items: dict[str, str | None]) -> list[str]:
+    """The GPUs that have all values that are shown of them, in the driver's order."""
+    shown = ("index", "name", *COLUMNS)
+    gpus = [match[1] for key in items if (match := re.fullmatch(r"nvidia\.gpu\.temperature\[(.+)\]", key))]
+    # One item has its value before another. Items exist only for what the card has.
+    gpus = [uuid for uuid in gpus if all(items.get(f"nvidia.gpu.{key}[{uuid}]", "") is not None for key in shown)]
+    return sorted(gpus, key=lambda uuid: int(items.get(f"nvidia.gpu.index[{uuid}]") or 0))
 
 
-def wait_for_values(zabbix: Connection, reload: Callable[[], object]) -> dict[str, dict[str, str]]:
+def wait_for_values(zabbix: Connection, reload: Callable[[], object]) -> dict[str, dict[str, str | None]]:
     """Waits until every GPU that a host counts has values."""
     start = reloaded = time.monotonic()
     reported = ""
@@ -145,7 +148,7 @@ def wait_for_values(zabbix: Connection, reload: Callable[[], object]) -> dict[st
             reload()
             reloaded = time.monotonic()
         items = {host: values(zabbix, host) for host in HOSTS}
-        counted = {host: int(float(items[host].get("nvidia.host.gpu_count", 0))) for host in HOSTS}
+        counted = {host: int(float(items[host].get("nvidia.host.gpu_count") or 0)) for host in HOSTS}
         progress = ", ".join(f"{host} {len(uuids(items[host]))} of {counted[host] or '?'}" for host in HOSTS)
         if progress != reported:
             say(f"GPUs with values: {progress} ({time.monotonic() - start:.0f} s)")
@@ -160,7 +163,7 @@ def wait_for_values(zabbix: Connection, reload: Callable[[], object]) -> dict[st
         time.sleep(1)
 
 
-def show(values_of: dict[str, dict[str, str]]) -> None:
+def show(values_of: dict[str, dict[str, str | None]]) -> None:
     """Prints a line for each GPU."""
     table = Table("Host", "GPU", "Model")
     for heading, _, _ in COLUMNS.values():

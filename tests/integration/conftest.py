@@ -284,14 +284,15 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running_stack
 
 
-# A series' work is three parts, each about as long as the others: the alerts, commands on machines of their own, and
-# all else. The alerts spend most of their time waiting for polls.
-ALERTS, ELSE, MACHINES = range(3)
+# A series' work is four parts. The alerts take the longest, and spend most of it waiting for polls. What is left at the
+# end is short.
+ALERTS, ELSE, MACHINES, API = range(4)
 PARTS = {
     "test_monitoring.py": ALERTS,
     "test_ansible.py": MACHINES,
     "test_doctor.py": MACHINES,
     "test_install_agent.py": MACHINES,
+    "test_api_client.py": API,
 }
 
 

@@ -1333,8 +1333,8 @@ def test_an_import_leaves_out_what_does_not_change(server: Server) -> None:
 def next_release(text: str) -> str:
     """The template as a later release may have it: a default, a switch, an item, an alert and a macro differ."""
     text = text.replace("version: 0.1.0", "version: 0.2.0").replace("zbx-nvidia 0.1.0.", "zbx-nvidia 0.2.0.")
-    document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  makes only strings
-    template = document["zabbix_export"]["templates"][0]
+    document = templates.parse(text)
+    template = document["templates"][0]
     macros = {macro["macro"]: macro for macro in template["macros"]}
     macros[MACRO]["value"] = "8m"
     macros["{$NVIDIA.INTERVAL}"]["value"] = "2m"
@@ -1349,7 +1349,12 @@ def next_release(text: str) -> str:
     alerts = rule["trigger_prototypes"]
     needed = json.dumps([alert.get("dependencies") for alert in alerts])
     alerts.remove(next(alert for alert in alerts if json.dumps(alert["name"]) not in needed))
-    return yaml.dump(document)
+    return as_yaml(document)
+
+
+def as_yaml(document: Any) -> str:
+    """What `templates.parse` reads. In C, where there is that: it takes a tenth of the time."""
+    return yaml.dump({"zabbix_export": document}, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
 RETIRED_MACRO = "{$NVIDIA.PCIE.PERIOD}"
@@ -1417,7 +1422,7 @@ def test_triggers_that_an_update_brings_and_hosts_have(server: Server) -> None:
     for section, one in merge.objects(document):
         if "trigger" in section:
             one["dependencies"] = [other for other in one.get("dependencies", []) if other["name"] != SICK]
-    server.install(yaml.safe_dump({"zabbix_export": document}).replace("0.1.0", "0.0.9"))
+    server.install(as_yaml(document).replace("0.1.0", "0.0.9"))
     assert not server.api.trigger.get(templateids=server.templateid(), filter={"description": SICK})
     add_host(server)
     triggerid = own_trigger(server, SICK)
