@@ -284,6 +284,9 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running_stack
 
 
+# For a test whose subject is the same on each series.
+ONCE = pytest.mark.parametrize("stack", SERIES[:1], indirect=True, scope="session")
+
 # A series' work is four parts. The alerts take the longest, and spend most of it waiting for polls. What is left at the
 # end is short.
 ALERTS, ELSE, MACHINES, API = range(4)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.integration.conftest import ONCE
 from tests.integration.machines import CONFIGS, PRODUCT, SERVICES, Machine, machine
 from tests.integration.watched import Client
 from zbx_nvidia import __version__
@@ -369,6 +370,7 @@ def test_why_an_agent_does_not_start_again(host: Host) -> None:
     assert "exit code 0" not in line
 
 
+@ONCE
 def test_interrupted_in_the_middle(host: Host) -> None:
     host.shell(
         "mkdir /etc/systemd/system/zabbix-agent.service.d && printf "
@@ -402,6 +404,7 @@ def test_a_configuration_that_no_agent_takes_is_named(host: Host) -> None:
         host.shell("cp -a /root/pristine/zabbix_agentd.conf /etc/zabbix/")
 
 
+@ONCE
 def test_nothing_can_be_written_down(host: Host) -> None:
     host.start("agentd")
     with host.untouched("agentd"):
@@ -417,6 +420,7 @@ def test_nothing_can_be_written_down(host: Host) -> None:
         assert line == f"Error: {DROP_INS['agentd']} is a directory, but must be a file: move it away"
 
 
+@ONCE
 def test_agents_that_cannot_be_looked_for(host: Host) -> None:
     host.start("agentd")
     with host.untouched():
@@ -440,6 +444,7 @@ def test_agents_that_cannot_be_looked_for(host: Host) -> None:
 # Who may run what
 
 
+@ONCE
 def test_refused_programs(host: Host) -> None:
     site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages/zbx_nvidia").strip()
     main, pynvml = f"{site}/collector/main.py", f"{site[:-10]}pynvml.py"
@@ -473,6 +478,7 @@ def test_refused_programs(host: Host) -> None:
     host.shell("rm -rf /root/p /srv/p")
 
 
+@ONCE
 def test_an_umask_that_lets_nobody_read(host: Host) -> None:
     host.start("agentd")
     host.shell("cp -a /opt/zbx-nvidia /root/whole && chmod -R o-rwx /opt/zbx-nvidia")
@@ -488,6 +494,7 @@ def test_an_umask_that_lets_nobody_read(host: Host) -> None:
     host.shell("chmod -R go+rX /opt/zbx-nvidia")
 
 
+@ONCE
 def test_root_imports_nothing_that_others_could_have_written(host: Host) -> None:
     """Not to find out either why the agent's user cannot."""
     site = "/srv/v/lib/python3.*/site-packages/zbx_nvidia"
@@ -503,6 +510,7 @@ def test_root_imports_nothing_that_others_could_have_written(host: Host) -> None
         host.shell("rm -r /srv/v")
 
 
+@ONCE
 def test_only_root(host: Host) -> None:
     for command in ("install-agent", "uninstall-agent"):
         done = host.there.run(PRODUCT, command, user="zabbix")
@@ -510,6 +518,7 @@ def test_only_root(host: Host) -> None:
         assert done.err == f"Error: only root can do this: run `sudo zbx-nvidia {command}`\n"
 
 
+@ONCE
 def test_modules_are_compiled(host: Host) -> None:
     host.start("agentd")
     site = host.shell("echo /opt/zbx-nvidia/lib/python3.*/site-packages").strip()
@@ -528,6 +537,7 @@ def test_modules_are_compiled(host: Host) -> None:
 # What others have made
 
 
+@ONCE
 def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
     host.start("agentd")
     host.ok("install-agent", "--server", "127.0.0.1,192.0.2.1", "--host-metadata", "nvidia-gpu")
@@ -546,6 +556,7 @@ def test_what_was_changed_by_hand_is_kept(host: Host) -> None:
     assert "Timeout=10\n" in host.there.read(drop_in)
 
 
+@ONCE
 def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
     """It is no longer ours: a later run does not set it again by itself."""
     config, theirs = CONFIGS["agentd"], "/etc/zabbix/zabbix_agentd.conf.d/theirs.conf"
@@ -577,6 +588,7 @@ def test_a_setting_that_somebody_has_changed_since(host: Host) -> None:
     host.ok("uninstall-agent")
 
 
+@ONCE
 def test_an_include_above_ours(host: Host) -> None:
     host.start("agentd")
     with host.untouched("agentd"):
@@ -587,6 +599,7 @@ def test_an_include_above_ours(host: Host) -> None:
         host.shell(f"rmdir /etc/zabbix/above; cp -a /root/pristine/zabbix_agentd.conf {CONFIGS['agentd']}")
 
 
+@ONCE
 def test_a_setting_that_is_stated_twice(host: Host) -> None:
     """agentd reads a directory in no order: both lines have to say the same."""
     host.shell("printf 'Server=127.0.0.1\\r\\n# theirs\\n' >/etc/zabbix/zabbix_agentd.conf.d/theirs.conf")
@@ -600,6 +613,7 @@ def test_a_setting_that_is_stated_twice(host: Host) -> None:
         host.ok("uninstall-agent")
 
 
+@ONCE
 def test_an_installation_by_hand_is_taken_over(host: Host) -> None:
     path = DROP_INS["agentd"]
     host.shell(f"{PRODUCT} userparameters --mode resident >{path}; echo '# mine' >>{path}; chmod 640 {path}")
@@ -617,6 +631,7 @@ def test_an_installation_by_hand_is_taken_over(host: Host) -> None:
     assert f"{path} already exists and is not from zbx-nvidia" in host.refused("install-agent")
 
 
+@ONCE
 def test_a_configuration_without_an_include(host: Host) -> None:
     config = CONFIGS["agent2"]
     host.shell(f"sed -i '/^Include=.etc/d' {config}; printf '%s' 'ListenPort={PORTS['agent2']}' >>{config}")
@@ -674,6 +689,7 @@ def test_with_a_key_where_nothing_can_ask_with_one(host: Host) -> None:
         assert "asked at 127.0.0.1:10050 with its key" in out
 
 
+@ONCE
 def test_a_process_that_calls_itself_an_agent(host: Host) -> None:
     """What others than root can change is neither run nor edited, and stops nobody else's."""
     host.shell(
@@ -730,6 +746,7 @@ def test_an_agent_that_runs_and_is_refused(host: Host) -> None:
         host.shell("systemctl stop theirs; rm -r /srv/a")
 
 
+@ONCE
 def test_another_run_at_once(host: Host) -> None:
     host.start("agentd")
     with host.untouched("agentd"):
