@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
+from playwright.sync_api import FloatRect, TimeoutError, ViewportSize, sync_playwright  # noqa: A004  Playwright's own
 
 from tests.conftest import PATIENCE
 from tests.integration.conftest import ROOT
@@ -24,6 +24,9 @@ OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 PICTURES = ROOT / "build/pictures"
 # High enough for whole pages: what is not in sight, Zabbix does not draw.
 SIZE: ViewportSize = {"width": 1920, "height": 3000}
+# s until a page is loaded once more, as a person does it. 6.0 gives up requests of widgets that it draws again, a dozen
+# on a page, and once, on a busy machine, a widget was still loading after 240 s.
+FIRST_PATIENCE = 60.0
 WIDGET = ".dashboard-grid-widget"
 HEADING = "h4"
 CALENDAR, PERIOD = ".time-quick-range", "a.btn-time"
@@ -68,7 +71,11 @@ class FrontEnd:
     def open(self, address: str) -> None:
         """Go to an address of the front end and wait until nothing is under way."""
         self._page.goto(f"{self._stack.url}/{address}")
-        self._settle()
+        try:
+            self._settle(FIRST_PATIENCE)
+        except TimeoutError:
+            self._page.reload()
+            self._settle()
 
     def pages(self) -> list[str]:
         """The names of the dashboard's pages."""
@@ -77,7 +84,12 @@ class FrontEnd:
     def turn_to(self, number: int) -> None:
         """Open a page of the dashboard."""
         self._tabs().nth(number).click()
-        self._settle()
+        try:
+            self._settle(FIRST_PATIENCE)
+        except TimeoutError:
+            self._page.reload()
+            self._tabs().nth(number).click()
+            self._settle()
 
     def turn_back_in_kiosk(self) -> None:
         """From the first page to the last one in kiosk mode, where the tabs are hidden."""
@@ -152,10 +164,11 @@ class FrontEnd:
     def _widget(self, heading: str) -> Locator:
         return self._page.locator(WIDGET).filter(has=self._page.locator(HEADING, has_text=re.compile(f"^{heading}$")))
 
-    def _settle(self) -> None:
+    def _settle(self, patience: float = PATIENCE) -> None:
         self._page.wait_for_load_state("networkidle")
         self._page.wait_for_function(
-            "!document.querySelector('.is-loading') && [...document.images].every(image => image.complete)"
+            "!document.querySelector('.is-loading') && [...document.images].every(image => image.complete)",
+            timeout=1000 * patience,
         )
 
 
