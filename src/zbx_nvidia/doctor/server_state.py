@@ -88,10 +88,22 @@ class ServerState(State):
         return rows[0] if rows else None
 
     @cached_property
+    def rules(self) -> list[Object]:
+        """The discovery rules of this package on the host."""
+        if self.host is None:
+            return []
+        request = {"hostids": [self.host["hostid"]], "output": ["name", "key_", "state", "error"]}
+        rows = self.zabbix.call("discoveryrule.get", request)
+        return [row for row in rows if row["key_"].startswith(PREFIX)]
+
+    @cached_property
     def items(self) -> dict[str, Object]:
         """The items of this package on the host, by key."""
         if self.host is None:
             return {}
+        # First: an error of the master item is one of its rules too, and would seem to be theirs alone if it came
+        # between the two questions.
+        _ = self.rules
         request = {
             "hostids": [self.host["hostid"]],
             "output": [*ITEM_FIELDS],

@@ -8,7 +8,6 @@ from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
 from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
 from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.server_checks import IMPORT
-from zbx_nvidia.doctor.server_state import PREFIX
 from zbx_nvidia.host.durations import rough
 
 if TYPE_CHECKING:
@@ -99,9 +98,8 @@ NOTHING_DISCOVERED = Fault(
 @check("discovery", "Discovery", SERVER, RULE_ERROR, NOTHING_DISCOVERED, needs=("values",))
 def discovery(server: ServerState) -> Result:
     """Do the discovery rules work, and does everything discovered have its items?"""
-    request = {"hostids": [(server.host or {})["hostid"]], "output": ["name", "key_", "state", "error"]}
-    for rule in server.zabbix.call("discoveryrule.get", request):
-        if rule["key_"].startswith(PREFIX) and (rule["error"] or rule["state"] != "0"):
+    for rule in server.rules:
+        if rule["error"] or rule["state"] != "0":
             said = " ".join(rule["error"].split()) or "it does not say which"
             raise RULE_ERROR(said, rule=rule["name"], said=said, url=server.zabbix.url)
     count = sum(key.startswith(PRESENT.item_key) for key in server.items)
