@@ -105,6 +105,26 @@ def test_a_value_of_two_days_ago_is_old_and_not_missing() -> None:
     assert found.fault == "never"
 
 
+class Failing(Answers):
+    """A server whose master item comes to be in error, and its rules with it, after the first question for either."""
+
+    def call(self, method: str, about: object) -> list[dict[str, Any]]:
+        rows = [dict(row) for row in super().call(method, about)]
+        if method in {"item.get", "discoveryrule.get"}:
+            for each in (self.rows["item.get"][0], *self.rows["discoveryrule.get"]):
+                each.update(state="1", error="Unsupported item key.")
+        return rows
+
+
+def test_an_error_of_the_master_item_is_not_told_as_one_of_a_rule() -> None:
+    """Zabbix gives both the same error. It was seen to come while the doctor asked: once, on a busy machine."""
+    rules = [{"name": "GPU discovery", "key_": "nvidia.gpu.discovery", "state": "0", "error": ""}]
+    server = asked(Failing(item_get=with_value(str(int(time.time()))), discoveryrule_get=rules))
+    states = {check.id: check.run(server).state for check in (value_checks.item, value_checks.discovery)}
+    assert states["item"] == FAULT
+    assert value_checks.discovery.run(server).fault != "error"
+
+
 @pytest.mark.parametrize(("facts", "fault"), [(None, "dropped"), (FACTS, "refused")])
 def test_words_of_zabbix_that_have_two_causes(facts: AgentFacts | None, fault: str) -> None:
     said = (
