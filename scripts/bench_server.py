@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.integration.conftest import PROFILE, Stack, running
-from tests.integration.watched import Client, as_options, document, items
+from tests.integration.watched import Client, as_options, document, filled, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,12 +129,6 @@ def with_the_document(stack: Stack) -> int:
     gpus = len(document(stack, "gpu-server")["gpus"])
     stack.wait(lambda: filled(stack, OURS, "nvidia.gpu.power[") == gpus, "values of all GPUs")
     return len(items(stack, OURS))
-
-
-def filled(stack: Stack, host: str, beginning: str = "") -> int:
-    """The number of items that have a value."""
-    there = items(stack, host)
-    return sum(key.startswith(beginning) for key, item in there.items() if item["lastclock"] != "0")
 
 
 def switch(stack: Stack, *on: str) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from tests.conftest import SIMULATOR
 from tests.integration.browser import FrontEnd, front_end
 from tests.integration.conftest import PROFILE, ROOT, Stack, edited, running
-from tests.integration.watched import QUICK, Client, as_options, document, items
+from tests.integration.watched import QUICK, Client, as_options, wait_for_gpus
 from zbx_nvidia.template import fleet
 
 SERIES = "7.0"
@@ -123,14 +123,7 @@ def set_up(stack: Stack) -> None:
         client.ok("add-host", host, "--address", host, "--wait", *as_options(MACROS))
     client.ok("install-dashboard")
     for host in HOSTS:
-        gpus = len(document(stack, host)["gpus"])
-        stack.wait(partial(_complete, stack, host, gpus), f"values of all GPUs of {host}")
-
-
-def _complete(stack: Stack, host: str, gpus: int) -> bool:
-    there = items(stack, host)
-    polled = [key for key, item in there.items() if item["lastclock"] != "0"]
-    return sum(key.startswith("nvidia.gpu.power[") for key in polled) == gpus
+        wait_for_gpus(stack, host)
 
 
 def write_history(stack: Stack) -> None:

@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from playwright.sync_api import FloatRect, TimeoutError, ViewportSize, sync_playwright  # noqa: A004  Playwright's own
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
+from playwright.sync_api import TimeoutError as PageTimeout
 
 from tests.conftest import PATIENCE
 from tests.integration.conftest import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Locator, Page
 
@@ -71,11 +72,7 @@ class FrontEnd:
     def open(self, address: str) -> None:
         """Go to an address of the front end and wait until nothing is under way."""
         self._page.goto(f"{self._stack.url}/{address}")
-        try:
-            self._settle(FIRST_PATIENCE)
-        except TimeoutError:
-            self._page.reload()
-            self._settle()
+        self._settle_or_reload()
 
     def pages(self) -> list[str]:
         """The names of the dashboard's pages."""
@@ -83,13 +80,9 @@ class FrontEnd:
 
     def turn_to(self, number: int) -> None:
         """Open a page of the dashboard."""
-        self._tabs().nth(number).click()
-        try:
-            self._settle(FIRST_PATIENCE)
-        except TimeoutError:
-            self._page.reload()
-            self._tabs().nth(number).click()
-            self._settle()
+        tab = self._tabs().nth(number)
+        tab.click()
+        self._settle_or_reload(tab.click)
 
     def turn_back_in_kiosk(self) -> None:
         """From the first page to the last one in kiosk mode, where the tabs are hidden."""
@@ -164,8 +157,17 @@ class FrontEnd:
     def _widget(self, heading: str) -> Locator:
         return self._page.locator(WIDGET).filter(has=self._page.locator(HEADING, has_text=re.compile(f"^{heading}$")))
 
+    def _settle_or_reload(self, again: Callable[[], object] = lambda: None) -> None:
+        """Wait until nothing is under way. If that takes long, load the page once more, and do this on it."""
+        try:
+            self._settle(FIRST_PATIENCE)
+        except PageTimeout:
+            self._page.reload()
+            again()
+            self._settle()
+
     def _settle(self, patience: float = PATIENCE) -> None:
-        self._page.wait_for_load_state("networkidle")
+        self._page.wait_for_load_state("networkidle", timeout=1000 * patience)
         self._page.wait_for_function(
             "!document.querySelector('.is-loading') && [...document.images].every(image => image.complete)",
             timeout=1000 * patience,

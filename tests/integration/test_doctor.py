@@ -74,7 +74,7 @@ class Place:
         return str(row["itemid"])
 
     def ask_now(self, host: str = ONE) -> None:
-        """Have the server ask at once, as a person would: 7.0 lets half a minute pass after it could not."""
+        """Have the server ask at once, as a person would."""
         with contextlib.suppress(ZabbixAPIException):  # it hears of an item that was enabled a second later
             time.sleep(1.5)
             self.api.task.create(type=6, request={"itemid": self.item("nvidia.get", host)})

@@ -32,7 +32,9 @@ from tests.integration.watched import (
     expected_values,
     items,
     off_by_default,
+    wait_for_gpus,
 )
+from tests.unit.template.files import LOADER
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.graphs import GRAPHS
@@ -51,8 +53,6 @@ VARIANTS = {
     "7.0": {"workstation": "active", "gpu-server": "passive"},
 }
 POLL = 2  # seconds
-# The parser in C, where there is one, takes a tenth of the time.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HOSTS = ("workstation", "gpu-server")
 MACROS = {
     **QUICK,
@@ -146,8 +146,7 @@ def monitored(stack: Any) -> Iterator[Any]:
         address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={stack.host_id(host)}"
         assert out.endswith(f"  nothing changes\nValues arrive. Open {address}\n")
     for host in HOSTS:
-        gpus = len(document(stack, host)["gpus"])
-        stack.wait(lambda host=host, gpus=gpus: complete(stack, host, gpus), f"values of all {gpus} GPUs of {host}")
+        wait_for_gpus(stack, host)
     yield stack
     for host in HOSTS:
         stack.reset_profile(host)
@@ -158,15 +157,6 @@ def monitored(stack: Any) -> Iterator[Any]:
 def to_base(stack: Any, host: str) -> None:
     """The host's machine as the tests find it: all well, and its clock frozen."""
     stack.reset_profile(host, {"machine": {"clock": FROZEN}, **BASE[host]})
-
-
-def is_discovered(key: str, item: dict[str, Any]) -> bool:
-    return "[" in key and item["lastclock"] != "0"
-
-
-def complete(stack: Any, host: str, gpus: int) -> bool:
-    there = items(stack, host, "nvidia.gpu.power[")
-    return len([key for key, item in there.items() if is_discovered(key, item)]) == gpus
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -346,11 +336,7 @@ def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontE
         front.picture("faults")
     finally:
         to_base(monitored, "gpu-server")
-        monitored.wait(lambda: not problems_of(monitored, "gpu-server"), "no problem any more")
-
-
-def problems_of(stack: Any, host: str) -> list[dict[str, Any]]:
-    return list(stack.api.problem.get(hostids=[stack.host_id(host)], output=["name"]))
+        monitored.wait(lambda: not problems(monitored, "gpu-server"), "no problem any more")
 
 
 def test_the_fleet_dashboard_shows_every_host_and_is_only_ours(monitored: Any, front: FrontEnd) -> None:
@@ -996,7 +982,7 @@ def test_hosts_with_gpus_can_be_cleared_of_the_template(monitored: Any) -> None:
     one, other = HOSTS
     stack = monitored
     templates = stack.api.template.get(hostids=[stack.host_id(one)], output=["templateid"])
-    assert any(is_discovered(key, item) for key, item in items(stack, other).items())
+    assert any("[" in key and item["lastclock"] != "0" for key, item in items(stack, other).items())
     # “Unlink and clear” of the front end.
     stack.api.host.update(hostid=stack.host_id(one), templates_clear=templates)
     out = run_zbx_nvidia(stack, "uninstall-template", "--variant", "both", "--force")

@@ -18,7 +18,7 @@ import pytest
 
 from scripts import machine_folders
 from tests.conftest import SIMULATOR
-from tests.integration.conftest import SERIES, edited
+from tests.integration.conftest import ONCE, SERIES, edited
 from tests.integration.watched import (
     COMMANDS,
     FROZEN,
@@ -475,10 +475,9 @@ class Kernel:
         self._stack.exec(self._service, "sh", "-c", f"cat >{place}.new && mv {place}.new {place}", input=text)
 
 
+@ONCE
 def test_a_gpu_that_sleeps_raises_no_alarm_and_has_values_again(stack: Stack, client: Client, tmp_path: Path) -> None:
     """Nobody wakes it meanwhile. Before that, it is a card in a cold room, below 0 °C."""
-    if stack.series != SERIES[-1]:
-        pytest.skip("the same on each series")
     kernel = Kernel(stack, tmp_path)
 
     def until(values: dict[str, float]) -> dict[str, int]:

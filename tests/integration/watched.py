@@ -125,6 +125,11 @@ def items(stack: Stack, host: str, *start: str) -> dict[str, dict[str, Any]]:
     return {row["key_"]: row for row in rows}
 
 
+def filled(stack: Stack, host: str, start: str) -> int:
+    """How many of the items whose key starts so have a value."""
+    return sum(item["lastclock"] != "0" for item in items(stack, host, start).values())
+
+
 def states(stack: Stack, host: str) -> dict[str, dict[str, Any]]:
     """Its items without what they hold, by key."""
     rows = stack.api.item.get(hostids=[stack.host_id(host)], output=["key_", "state", "error"])
@@ -204,6 +209,12 @@ def differences(there: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> dic
         elif key.removeprefix("nvidia.").partition("[")[0] not in MOVING and not same(item["lastvalue"], value):
             wrong[key] = (item["lastvalue"], value)
     return wrong
+
+
+def wait_for_gpus(stack: Stack, host: str) -> None:
+    """Until all GPUs of the host of that name in a stack have values."""
+    gpus = len(document(stack, host)["gpus"])
+    stack.wait(lambda: filled(stack, host, "nvidia.gpu.power[") == gpus, f"values of all {gpus} GPUs of {host}")
 
 
 def same(stored: str, value: Any) -> bool:
