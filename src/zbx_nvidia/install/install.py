@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ONESHOT, RESIDENT = "oneshot", "resident"
 KEYS = (DOCUMENT, LINKS_DOCUMENT)
 PROGRAM = "program"  # `of` of the record's entries of compiled modules
+WORDS_WITHIN = 3.0  # s until the reason of an agent that has ended is in the journal or its log
 STAYS = 0.5  # s that a started agent must run to count as running
 HEAD = "# Set by zbx-nvidia install-agent:\n"
 
@@ -448,6 +449,7 @@ def _restart(agent: Agent) -> None:
     if not command:
         return
     before = find.running(agent)
+    since = time.time()
     system.run("systemctl", "reset-failed", agent.unit) if agent.unit else None
     done = system.run(*command.split(" "))
 
@@ -462,6 +464,9 @@ def _restart(agent: Agent) -> None:
 
     if done.code or not steps.wait(runs, verify.STARTS_WITHIN):
         verify.by_program(agent, "agent.ping")
-        words = log.last_words(agent, config.read(agent.config, agent.kind))
+        configuration = config.read(agent.config, agent.kind)
+        # On a busy machine the journal was seen without them; what the log had was of the run before.
+        steps.wait(lambda: bool(log.last_words(agent, configuration, since)), WORDS_WITHIN)
+        words = log.last_words(agent, configuration, since)
         complaint = words or (done.complaint if done.code else f"nothing runs after {verify.STARTS_WITHIN:g} s")
         raise HostError(f"{agent.name} does not start again ({command}): {complaint}")

@@ -121,13 +121,24 @@ def moment(line: str) -> float | None:
     return dt.datetime.strptime(text, "%Y%m%d%H%M%S").astimezone().timestamp()
 
 
-def last_words(agent: Agent, configuration: Configuration) -> str:
-    """Why an agent ended: the last complaint in systemd's journal, or else in its log."""
+def last_words(agent: Agent, configuration: Configuration, since: float = 0.0) -> str:
+    """Why an agent ended: the last complaint in systemd's journal of its last start, or else in its log.
+
+    Args:
+        agent: Which.
+        configuration: Its own, which says where its log is.
+        since: Seconds since the epoch; earlier lines of the log are of another run.
+
+    Raises:
+        HostError: journalctl cannot be run.
+    """
     output = journal(agent.unit, 40)
     starts = [number for number, line in enumerate(output) if line.startswith(("Started ", "Starting "))]
     # systemd's own lines say only that it failed.
     own = [line for line in output[starts[-1] if starts else 0 :] if not line.startswith((agent.unit, "Start"))]
-    for spoken in (own, lines(agent, configuration)[-12:]):
+    # It writes whole seconds.
+    logged = [line for line in lines(agent, configuration)[-12:] if (moment(line) or since) >= int(since)]
+    for spoken in (own, logged):
         telling = [line for line in spoken if COMPLAINT.search(line) and "child process" not in line]
         if telling:
             stamp = r"^\s*(\d+:\d{8}:\d{6}\.\d+|\d{4}/\d\d/\d\d \S+|\S+ \[\d+\]:( ERROR:)?)\s+"

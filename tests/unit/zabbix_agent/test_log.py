@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
-from zbx_nvidia.zabbix_agent import log
+from zbx_nvidia.zabbix_agent import config, log
+from zbx_nvidia.zabbix_agent.find import Agent
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AGENTD = "{pid}:{day}:{clock}.707 "
 AGENT2 = "{slashed} {colons}.741727 "
@@ -98,3 +103,18 @@ def test_the_last_one_comes_first() -> None:
     text = LINES["agentd refuses an address"][0]
     lines = [*written(text, ago=40), *written(text.replace("192.0.2.9", "192.0.2.10"), ago=20)]
     assert [one.address for one in log.refusals(lines, 0)] == ["192.0.2.10", "192.0.2.9"]
+
+
+def test_why_it_ended_is_not_what_another_run_said(tmp_path: Path) -> None:
+    """Seen once: the reason was a line of the run before, for the journal did not have the last words yet."""
+    main, file = tmp_path / "zabbix_agentd.conf", tmp_path / "zabbix_agentd.log"
+    main.write_text(f"LogFile={file}\n")
+    agent = Agent("agentd", tmp_path / "zabbix_agentd", main, "", "zabbix")
+    before = written(AGENTD + "Active check configuration update started to fail", ago=60)
+    file.write_text("\n".join(before))
+    since = time.time() - 30
+    assert log.last_words(agent, config.read(main, "agentd")) == "Active check configuration update started to fail"
+    assert not log.last_words(agent, config.read(main, "agentd"), since)
+    after = written(AGENTD + "cannot bind socket", ago=20)
+    file.write_text("\n".join([*before, *after]))
+    assert log.last_words(agent, config.read(main, "agentd"), since) == "cannot bind socket"
