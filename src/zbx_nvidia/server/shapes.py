@@ -55,8 +55,14 @@ def checked(where: str, method: str, params: object, result: object) -> Any:  # 
     if method.endswith(".get"):
         asked = params if isinstance(params, dict) else {}
         # selectHostGroups is answered as "hostgroups", selectParentTemplates as "parentTemplates".
-        nested = {key.removeprefix("select").lower() for key in asked if key.startswith("select")} | _NESTED
-        good = isinstance(found, list) and all(_is_object(row, nested) for row in found)
+        selected = {
+            key.removeprefix("select").lower()
+            for key, fields in asked.items()
+            if key.startswith("select") and fields != "count"
+        }
+        good = isinstance(found, list) and all(
+            _is_object(row, selected | _NESTED) and _has_objects(row, selected) for row in found
+        )
     elif method.endswith(_WRITES):
         good = isinstance(found, dict) and all(_is_ids(ids) for ids in found.values())
     elif method == "configuration.export":
@@ -106,6 +112,10 @@ def _is_object(row: object, nested: set[str]) -> bool:
         else _is_value(key, value)
         for key, value in row.items()
     )
+
+
+def _has_objects(row: dict[str, object], selected: set[str]) -> bool:
+    return all(isinstance(value, (list, dict)) for key, value in row.items() if key.lower() in selected)
 
 
 def _is_flat(row: dict[str, object]) -> bool:

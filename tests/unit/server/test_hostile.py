@@ -255,6 +255,14 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.parametrize("instead", [True, "text", 1, None])
+def test_what_was_selected_is_objects(instead: object) -> None:
+    with pytest.raises(ServerError, match="in a form that Zabbix has not"):
+        checked("Zabbix answers", "host.get", {"selectInterfaces": ["ip"]}, [{"hostid": "1", "interfaces": instead}])
+    counted = [{"hostid": "1", "items": "3"}]
+    assert checked("Zabbix answers", "host.get", {"selectItems": "count"}, counted) == counted
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(ANYTHING, st.sampled_from(["host.get", "host.create", "configuration.export", "configuration.importcompare"]))
 def test_any_form_is_an_answer_or_an_error(value: Any, method: str) -> None:
@@ -267,6 +275,6 @@ def test_any_form_is_an_answer_or_an_error(value: Any, method: str) -> None:
         for row in found:
             with pytest.raises(ServerError, match="without 'nothing'"):
                 row["nothing"]
-            for interface in row.get("interfaces") or []:
+            for interface in row.get("interfaces", []):
                 assert isinstance(interface, (dict, str)), interface
             assert not isinstance(row.get("name"), (dict, list))
