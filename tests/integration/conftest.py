@@ -9,6 +9,7 @@ and the summary counts it apart from failures of the product.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import time
@@ -267,15 +268,24 @@ def running(series: str) -> Iterator[Stack]:
     up = "up --no-build --pull never --wait --wait-timeout 180"
     # Compose 2.26 clears the terminal's line before each line, terminal or not.
     logs = rf"logs --timestamps | sed 's/\x1b\[2K//' >'{log}'"
-    # Two, one in the other: pytest-docker cleans nothing up when its own set-up fails, so what starts the containers
-    # stands inside what removes them, those of a killed run first.
-    with (
-        get_docker_services(compose, compose_file, project, [remove], [logs, remove]),
-        get_docker_services(compose, compose_file, project, [up], []) as services,
-    ):
-        stack = Stack(series, project, f"http://127.0.0.1:{services.port_for('web', 8080)}")
-        with contextlib.closing(stack):
-            yield stack
+    with contextlib.ExitStack() as started:
+        # Two, one in the other: pytest-docker cleans nothing up when its own set-up fails, so what starts the
+        # containers stands inside what removes them, those of a killed run first.
+        started.enter_context(get_docker_services(compose, compose_file, project, [remove], [logs, remove]))
+        with alone():
+            services = started.enter_context(get_docker_services(compose, compose_file, project, [up], []))
+            stack = started.enter_context(
+                contextlib.closing(Stack(series, project, f"http://127.0.0.1:{services.port_for('web', 8080)}"))
+            )
+        yield stack
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While no other worker is in here: what takes all of the machine for a while is done in turn."""
+    with (ROOT / "build" / "integration" / "alone.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session", params=SERIES)
@@ -325,12 +335,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPer
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest work first: a worker that has none left takes the next part. And each file in one piece.
 
-    pytest orders by parameters, so that a file's fixtures would be made again and again.
+    pytest orders by parameters, so that a file's fixtures would be made again and again. The demo starts a stack of its
+    own: not while the workers start theirs.
     """
 
-    def place(item: pytest.Item) -> tuple[int, str, Path]:
+    def place(item: pytest.Item) -> tuple[int, str, bool, Path]:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        return (PARTS.get(item.path.name, ELSE), str(parameters.get("stack", "")), item.path)
+        name = item.path.name
+        return (PARTS.get(name, ELSE), str(parameters.get("stack", "")), name == "test_demo.py", item.path)
 
     items.sort(key=place)
 

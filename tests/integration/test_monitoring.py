@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from tests.integration.browser import FrontEnd, front_end
+from tests.integration.conftest import alone
 from tests.integration.watched import (
     COMMANDS,
     FROZEN,
@@ -133,20 +134,21 @@ def run_zbx_nvidia(stack: Any, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def monitored(stack: Any) -> Iterator[Any]:
     """The stack with the template and both hosts, put there by the product's own commands, every GPU discovered."""
-    run_zbx_nvidia(stack, "install-template", "--variant", "both")
-    for host in HOSTS:
-        to_base(stack, host)
-        macros = MACROS | {f"{{{switch(group)}}}": "1" for group in SWITCHED_ON[host]}
-        variant = ("--variant", VARIANTS[stack.series][host])
-        run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, *as_options(macros))
-    for host in HOSTS:
-        # Nothing changes any more, and it ends with the address to open once a value has come.
-        variant = ("--variant", VARIANTS[stack.series][host])
-        out = run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, "--wait")
-        address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={stack.host_id(host)}"
-        assert out.endswith(f"  nothing changes\nValues arrive. Open {address}\n")
-    for host in HOSTS:
-        wait_for_gpus(stack, host)
+    with alone():
+        run_zbx_nvidia(stack, "install-template", "--variant", "both")
+        for host in HOSTS:
+            to_base(stack, host)
+            macros = MACROS | {f"{{{switch(group)}}}": "1" for group in SWITCHED_ON[host]}
+            variant = ("--variant", VARIANTS[stack.series][host])
+            run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, *as_options(macros))
+        for host in HOSTS:
+            # Nothing changes any more, and it ends with the address to open once a value has come.
+            variant = ("--variant", VARIANTS[stack.series][host])
+            out = run_zbx_nvidia(stack, "add-host", host, "--address", host, *variant, "--wait")
+            address = f"{stack.url}/zabbix.php?action=host.dashboard.view&hostid={stack.host_id(host)}"
+            assert out.endswith(f"  nothing changes\nValues arrive. Open {address}\n")
+        for host in HOSTS:
+            wait_for_gpus(stack, host)
     yield stack
     for host in HOSTS:
         stack.reset_profile(host)

@@ -143,6 +143,7 @@ def test_a_refusal_of_every_import_is_the_error_without_a_warning(front: Any, an
     assert "warning" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_of_7_0_gets_no_second_file(front: Any, answers: Any) -> None:
     zabbix = Zabbix(front, answers, "7.0", {(COMPARE, "7.0"): CONSTANT})
     assert zabbix.run().exit_code == 1

@@ -26,6 +26,17 @@ class ServiceFactory(Protocol):
     def __call__(self, machine: Machine, *, speed: float = FAST, **config: str) -> Service: ...
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of a real service is slow, for it waits for rounds. Of all others, test_state.py asks the pure state.
+
+    Those of test_serve.py are not: that the service starts, answers and ends is seen in everyday work too.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and "serve" in item.fixturenames and item.path.name != "test_serve.py":
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def serve(tmp_path: Path, clocks_library: Path) -> Iterator[ServiceFactory]:
     """Starts services; what is left of them is ended by `_ends_what_hangs`, which is older and so ends later."""
