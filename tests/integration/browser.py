@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from playwright.sync_api import Error as PageError
 from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as PageTimeout
 
@@ -68,6 +69,10 @@ class FrontEnd:
     def __init__(self, page: Page, stack: Login) -> None:
         self._page = page
         self._stack = stack
+        self._under_way: set[str] = set()  # addresses
+        page.on("request", lambda request: self._under_way.add(request.url))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: self._under_way.discard(request.url))
 
     def open(self, address: str) -> None:
         """Go to an address of the front end and wait until nothing is under way."""
@@ -97,7 +102,7 @@ class FrontEnd:
             AssertionError: One of them shows an error.
         """
         # In one go: while a page is drawn, widgets come and go.
-        rows = self._page.locator(WIDGET).evaluate_all(LOOK, [HEADING, CONTENT])
+        rows = self._asked(lambda: self._page.locator(WIDGET).evaluate_all(LOOK, [HEADING, CONTENT]))
         seen = [Seen(*row) for row in rows]
         for widget in seen:
             assert not PHP_ERROR.search(widget.text), widget
@@ -151,6 +156,16 @@ class FrontEnd:
         clip: FloatRect = {"x": left, "y": 0, "width": size["width"] - left, "height": min(bottom, size["height"])}
         self._page.screenshot(path=path, clip=clip)
 
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """What the page answers. Once more if it was left just now: a click before it was complete can do that late."""
+        try:
+            return ask()
+        except PageError as error:
+            if "context was destroyed" not in error.message:
+                raise
+            self._settle()
+            return ask()
+
     def _tabs(self) -> Locator:
         return self._page.locator(".dashboard-navigation-tabs li")
 
@@ -162,7 +177,11 @@ class FrontEnd:
         try:
             self._settle(FIRST_PATIENCE)
         except PageTimeout:
+            # What a failure of the test shows: nobody has seen yet what it waits for.
+            loading = self._page.locator(WIDGET).filter(has=self._page.locator(".is-loading"))
+            print("loaded once more; under way:", loading.all_inner_texts(), sorted(self._under_way))  # noqa: T201
             self._page.reload()
+            self._settle()
             again()
             self._settle()
 

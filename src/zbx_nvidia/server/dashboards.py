@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.server.find import host_groups
+from zbx_nvidia.server import find
 from zbx_nvidia.server.plan import Change, Plan
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plan(zabbix: Connection, name: str, groups: tuple[str, ...], pages: Callable
         groups: names of the host groups whose hosts it shows.
         pages: makes its pages from the IDs of these groups.
     """
-    wanted = pages(list(host_groups(zabbix, groups).values()))
+    wanted = pages(list(find.host_groups(zabbix, groups).values()))
     there = _dashboard(zabbix, name)
     if there is None:
         count = sum(len(page["widgets"]) for page in wanted)
@@ -67,7 +67,8 @@ def plan_removal(zabbix: Connection, name: str, pages: Callable[[list[str]], lis
 def address(zabbix: Connection, name: str) -> str:
     """Address of the dashboard in the front end."""
     there = _dashboard(zabbix, name)
-    assert there is not None  # noqa: S101  it was created
+    if there is None:
+        raise find.gone(zabbix, f"the dashboard {name!r}")
     return f"{zabbix.url.rstrip('/')}/zabbix.php?action=dashboard.view&dashboardid={there['dashboardid']}"
 
 

@@ -23,6 +23,11 @@ def pieces(ids: list[str], size: int) -> Iterator[list[str]]:
         yield ids[start : start + size]
 
 
+def gone(zabbix: Connection, what: str) -> ServerError:
+    """For what was there a moment ago: somebody else has removed it between two questions."""
+    return ServerError(f"Zabbix at {zabbix.url}: {what} was removed while this ran: run this again")
+
+
 def template(zabbix: Connection, name: str, uuid: str = "") -> str:
     """The id of a template: of that UUID, whatever a person has named it, or else of that name."""
     filters = [{"uuid": uuid}] * bool(uuid) + [{"host": name}]

@@ -30,26 +30,33 @@ def plan_host(zabbix: Connection, wanted: Wanted, *, overwrite: bool = False) ->
     templateid = find.template(zabbix, wanted.template, wanted.template_uuid)
     monitored = find.monitored(zabbix, wanted)
     host = _host(zabbix, wanted.name)
+    if host is None and _is_shown(zabbix, wanted.name):
+        # Another run has added it between the two questions.
+        host = _host(zabbix, wanted.name)
     if host is None:
-        _no_visible_name(zabbix, wanted.name)
         planned = _new(zabbix, wanted, templateid, monitored)
     else:
         planned = _existing(zabbix, wanted, host, templateid, monitored, overwrite=overwrite)
     return dataclasses.replace(planned, again=partial(plan_host, zabbix, wanted, overwrite=overwrite))
 
 
-def _no_visible_name(zabbix: Connection, name: str) -> None:
-    """Refuses a new host with the name that another one shows: Zabbix would refuse it too, or show two of one name."""
-    for row in zabbix.call("host.get", {"output": ["host"], "filter": {"name": name}}):
-        raise ServerError(
-            f"Zabbix at {zabbix.url}: {name!r} is the visible name of the host {row['host']!r}: give that name"
-        )
+def _is_shown(zabbix: Connection, name: str) -> bool:
+    """Whether a host has this visible name, and is the one of that name.
+
+    Raises:
+        ServerError: It is another one. Zabbix would refuse a new host with its name, or show two of one name.
+    """
+    shown = {row["host"] for row in zabbix.call("host.get", {"output": ["host"], "filter": {"name": name}})}
+    for other in shown - {name}:
+        raise ServerError(f"Zabbix at {zabbix.url}: {name!r} is the visible name of the host {other!r}: give that name")
+    return bool(shown)
 
 
 def dashboards(zabbix: Connection, name: str) -> str:
     """Address of a host's dashboards in the front end."""
     host = _host(zabbix, name)
-    assert host is not None  # noqa: S101  it was added
+    if host is None:
+        raise find.gone(zabbix, f"the host {name!r}")
     return f"{zabbix.url.rstrip('/')}/zabbix.php?action=host.dashboard.view&hostid={host['hostid']}"
 
 

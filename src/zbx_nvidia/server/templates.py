@@ -248,8 +248,10 @@ def _apply(
 
 def _update(zabbix: Connection, templateid: str, template: Object) -> None:
     """Updates the template itself: its description, tags and macros, secret ones excepted."""
-    (there,) = zabbix.call("template.get", {"templateids": [templateid], "output": ["host"], "selectMacros": "extend"})
-    ids = {macro["macro"]: macro["hostmacroid"] for macro in there["macros"]}
+    found = zabbix.call("template.get", {"templateids": [templateid], "output": ["host"], "selectMacros": "extend"})
+    if not found:
+        raise find.gone(zabbix, f"the template {template['template']!r}")
+    ids = {macro["macro"]: macro["hostmacroid"] for macro in found[0]["macros"]}
     numbers = {"SECRET_TEXT": "1", "VAULT": "2"}
     macros = []
     for macro in template.get("macros", []):

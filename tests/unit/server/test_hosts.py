@@ -8,7 +8,7 @@ import pytest
 
 from zbx_nvidia.cli import plans
 from zbx_nvidia.errors import RefusedError, ServerError
-from zbx_nvidia.server import hosts
+from zbx_nvidia.server import dashboards, hosts
 from zbx_nvidia.server.connection import Credentials, connect
 from zbx_nvidia.server.host_changes import plain
 from zbx_nvidia.server.plan import Change, Plan
@@ -149,6 +149,36 @@ def test_visible_name(front: Any, answers: Any) -> None:
     front.answers["host.get"] = find
     with pytest.raises(ServerError, match="'gpu01' is the visible name of the host 'other': give that name"):
         planned(front)
+
+
+def test_another_run_adds_the_host_between_two_questions(front: Any, answers: Any) -> None:
+    """Asked by its name there is none yet, and asked by its visible name it is there: as seen on 6.0."""
+    existing(front, answers)
+    usual = front.answers["host.get"]
+    asked: list[str] = []
+
+    def late(request: dict[str, Any], headers: object) -> Any:
+        (kind,) = request["params"]["filter"]
+        asked.append(kind)
+        if asked == ["host"]:
+            return answers["result"]([])
+        if kind == "name":
+            return answers["result"]([{"hostid": "1", "host": "gpu01"}])
+        return usual(request, headers) if callable(usual) else usual
+
+    front.answers["host.get"] = late
+    assert planned(front).changes == []
+    assert asked == ["host", "name", "host"]
+
+
+@pytest.mark.parametrize(
+    ("method", "ask", "what"),
+    [("host.get", hosts.dashboards, "the host 'h'"), ("dashboard.get", dashboards.address, "the dashboard 'h'")],
+)
+def test_what_is_removed_meanwhile_is_one_line(front: Any, answers: Any, method: str, ask: Any, what: str) -> None:
+    front.answers[method] = answers["result"]([])
+    with connect(front.url, LOGIN) as zabbix, pytest.raises(ServerError, match=f"{what} was removed while this ran"):
+        ask(zabbix, "h")
 
 
 class Runs:
