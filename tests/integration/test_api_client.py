@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from tests.integration.watched import Client
+from tests.unit.template.files import parse
 from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.server import inherited, merge, templates, versions
 from zbx_nvidia.server.connection import Connection, Credentials, connect
@@ -68,7 +69,7 @@ class Server:
     def install(self, text: str) -> None:
         """Puts this template there, as an older version of the package would have done."""
         with self.connect() as zabbix:
-            templates.plan_install(zabbix, text).apply()
+            templates.plan_install(zabbix, parse(text)).apply()
 
     def reinstall(self) -> None:
         """Has both variants there as they were installed: an export tells it with a part of the work of an update."""
@@ -432,7 +433,7 @@ def test_template_group_of_the_same_name_is_used(server: Server) -> None:
     )
     server.install(text)
     with server.connect() as zabbix:
-        assert templates.plan_install(zabbix, text).changes == []
+        assert templates.plan_install(zabbix, parse(text)).changes == []
 
 
 @pytest.mark.parametrize(
@@ -865,7 +866,7 @@ def test_own_items_of_the_same_key_are_not_taken_over_without_a_word(installed: 
 def own_trigger(server: Server, name: str, **changes: str) -> str:
     """Makes a trigger of the template on the host, as somebody has done it by hand; its id."""
     (ours,) = (
-        one for section, one in merge.objects(templates.parse(server.text()))
+        one for section, one in merge.objects(parse(server.text()))
         if section == "triggers" and one["name"] == name
     )  # fmt: skip
     expressions = {
@@ -1176,7 +1177,7 @@ def test_a_text_of_several_lines_is_no_change_the_second_time(server: Server) ->
     server.install(text)
     assert server.exported()["templates"][0]["description"].startswith("## One\n\nTwo.")
     with server.connect() as zabbix:
-        assert templates.plan_install(zabbix, text).changes == []
+        assert templates.plan_install(zabbix, parse(text)).changes == []
 
 
 def test_the_strict_front_is_strict(server: Server) -> None:
@@ -1292,7 +1293,7 @@ def test_what_people_set_on_a_host_survives_an_update(server: Server, through: s
         .replace(": Fan speed'", ": Fan speed now'")
     )
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, older(changed).replace("0.0.9", "0.0.10"))
+        plan = templates.plan_install(zabbix, parse(older(changed).replace("0.0.9", "0.0.10")))
         assert not plan.refusal
         named = {(kept.kind, kept.name.rpartition(": ")[2]) for kept in plan.kept if not kept.option}
         plan.apply()
@@ -1319,7 +1320,7 @@ def test_an_import_leaves_out_what_does_not_change(server: Server) -> None:
     before = set_on_host(server, server.host()["hostid"])
     server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], value="42m")
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, server.text(), overwrite=True)
+        plan = templates.plan_install(zabbix, parse(server.text()), overwrite=True)
         assert [(change.kind, change.field) for change in plan.changes] == [("macro", "value")]
         assert not plan.kept
         plan.apply()
@@ -1333,7 +1334,7 @@ def test_an_import_leaves_out_what_does_not_change(server: Server) -> None:
 def next_release(text: str) -> str:
     """The template as a later release may have it: a default, a switch, an item, an alert and a macro differ."""
     text = text.replace("version: 0.1.0", "version: 0.2.0").replace("zbx-nvidia 0.1.0.", "zbx-nvidia 0.2.0.")
-    document = templates.parse(text)
+    document = parse(text)
     template = document["templates"][0]
     macros = {macro["macro"]: macro for macro in template["macros"]}
     macros[MACRO]["value"] = "8m"
@@ -1353,7 +1354,7 @@ def next_release(text: str) -> str:
 
 
 def as_yaml(document: Any) -> str:
-    """What `templates.parse` reads. In C, where there is that: it takes a tenth of the time."""
+    """What `parse` reads. In C, where there is that: it takes a tenth of the time."""
     return yaml.dump({"zabbix_export": document}, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
@@ -1361,7 +1362,7 @@ RETIRED_MACRO = "{$NVIDIA.PCIE.PERIOD}"
 
 
 def records(text: str) -> dict[str, merge.Shipped]:
-    return {"0.1.0": merge.shipped(templates.parse(text))}
+    return {"0.1.0": merge.shipped(parse(text))}
 
 
 def test_an_update_brings_new_defaults_and_removes_what_is_retired(server: Server) -> None:
@@ -1374,7 +1375,7 @@ def test_an_update_brings_new_defaults_and_removes_what_is_retired(server: Serve
     add_host(server)
     before = {row["description"] for row in api.triggerprototype.get(templateids=templateid, output=["description"])}
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, new, releases=records(old))
+        plan = templates.plan_install(zabbix, parse(new), releases=records(old))
         assert not plan.refusal
         removed = {(change.kind, change.name) for change in plan.changes if change.action == "remove"}
         assert ("item", "NVIDIA: Driver call time") in removed
@@ -1382,7 +1383,7 @@ def test_an_update_brings_new_defaults_and_removes_what_is_retired(server: Serve
         alerts = {name for kind, name in removed if kind == "trigger prototype"}
         assert alerts
         plan.apply()
-        assert templates.plan_install(zabbix, new, releases=records(old)).changes == []
+        assert templates.plan_install(zabbix, parse(new), releases=records(old)).changes == []
     assert server.macro()["value"] == "8m", "nobody has changed it"
     assert server.macro("{$NVIDIA.INTERVAL}")["value"] == "90s"
     assert server.macro("{$MINE}")["value"] == "mine"
@@ -1404,7 +1405,7 @@ def test_what_is_retired_stays_while_somebody_needs_it(server: Server) -> None:
     server.api.trigger.create(description="Mine", expression=f"last(/{TEMPLATE}/nvidia.collector.driver_time)>77")
     server.api.usermacro.update(hostmacroid=server.macro(RETIRED_MACRO)["hostmacroid"], value="77s")
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, new, releases=records(old))
+        plan = templates.plan_install(zabbix, parse(new), releases=records(old))
         kept = {(one.kind, one.name) for one in plan.kept}
         assert kept >= {("item", "NVIDIA: Driver call time"), ("macro", RETIRED_MACRO)}
         plan.apply()
@@ -1415,7 +1416,7 @@ def test_what_is_retired_stays_while_somebody_needs_it(server: Server) -> None:
 
 def test_triggers_that_an_update_brings_and_hosts_have(server: Server) -> None:
     """Each is about items that the host has from the template."""
-    document = templates.parse(server.text())
+    document = parse(server.text())
     template = document["templates"][0]
     for part in (document, *template["items"]):
         part["triggers"] = [one for one in part.get("triggers", []) if one["name"] != SICK]
@@ -1427,9 +1428,9 @@ def test_triggers_that_an_update_brings_and_hosts_have(server: Server) -> None:
     add_host(server)
     triggerid = own_trigger(server, SICK)
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, server.text())
+        plan = templates.plan_install(zabbix, parse(server.text()))
         assert f"triggers that hosts have of their own: {SICK!r} on {HOST}: rename these, or" in plan.refusal
-        plan = templates.plan_install(zabbix, server.text(), overwrite=True)
+        plan = templates.plan_install(zabbix, parse(server.text()), overwrite=True)
         assert not plan.refusal
         plan.apply()
     (after,) = server.api.trigger.get(triggerids=triggerid, output=["templateid"])
@@ -1441,13 +1442,13 @@ def test_keys_that_an_update_brings_and_others_have(server: Server) -> None:
     server.install(old)
     item = server.api.item.create(hostid=server.templateid(), name="Mine", key_="nvidia.new", type=2, value_type=3)
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, new, releases=records(old))
+        plan = templates.plan_install(zabbix, parse(new), releases=records(old))
         assert "has keys that you have given to objects of your own: item 'Mine' (nvidia.new)" in plan.refusal
     server.api.item.delete(item["itemids"][0])
     add_host(server)
     hostid = server.host()["hostid"]
     server.api.item.create(hostid=hostid, name="Mine", key_="nvidia.new", type=2, value_type=3)
     with server.connect() as zabbix:
-        plan = templates.plan_install(zabbix, new, releases=records(old))
+        plan = templates.plan_install(zabbix, parse(new), releases=records(old))
         assert f"keys of items that hosts have of their own: nvidia.new on {HOST}" in plan.refusal
-        assert not templates.plan_install(zabbix, new, releases=records(old), overwrite=True).refusal
+        assert not templates.plan_install(zabbix, parse(new), releases=records(old), overwrite=True).refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,9 +69,9 @@ def install_template(  # noqa: PLR0913  one for each option
         warn = functools.cache(functools.partial(click.echo, err=True))  # once, also for two variants
         plans = [
             templates.plan_newest(
-                zabbix, render, warn, overwrite=overwrite, prune=prune, force=force, releases=_releases(one)
+                zabbix, make, warn, overwrite=overwrite, prune=prune, force=force, releases=_releases(one)
             )
-            for one, render in _renderers(variant).items()
+            for one, make in _makers(variant).items()
         ]
         applied = show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
     new = any((change.action, change.kind) == ("add", "template") for plan in plans for change in plan.changes)
@@ -104,9 +104,7 @@ def uninstall_template(  # noqa: PLR0913  one for each option
 
     with connect() as zabbix:
         series = versions.dialect(zabbix.version)
-        plans = [
-            templates.plan_uninstall(zabbix, render(series), force=force) for render in _renderers(variant).values()
-        ]
+        plans = [templates.plan_uninstall(zabbix, make(series), force=force) for make in _makers(variant).values()]
         show_and_apply(plans, dry_run=dry_run, verbose=verbose, as_json=as_json)
 
 
@@ -120,9 +118,9 @@ def _releases(variant: str) -> dict[str, Shipped]:
     }
 
 
-def _renderers(variant: str) -> dict[str, Callable[[str], str]]:
-    """For each chosen variant: what makes its template file for a series."""
-    from zbx_nvidia.template import TEMPLATE_NAMES, render  # noqa: PLC0415  so that the help is quick
+def _makers(variant: str) -> dict[str, Callable[[str], dict[str, Any]]]:
+    """For each chosen variant: what makes its template for a series."""
+    from zbx_nvidia.template import TEMPLATE_NAMES, document  # noqa: PLC0415  so that the help is quick
 
     chosen = TEMPLATE_NAMES if variant == "both" else (variant,)
-    return {one: functools.partial(render, variant=one) for one in chosen}
+    return {one: functools.partial(document, variant=one) for one in chosen}

@@ -8,8 +8,6 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from zbx_nvidia.errors import RefusedError, ServerError
 from zbx_nvidia.server import difference, find, inherited, merge, shapes, versions
 from zbx_nvidia.server.plan import Change, Kept, Plan
@@ -34,7 +32,7 @@ WIZARD = ("wizard_ready", "readme", "config")  # what a file for 7.4 has in addi
 
 def plan_newest(  # noqa: PLR0913  one for each option
     zabbix: Connection,
-    render: Callable[[str], str],
+    make: Callable[[str], Object],
     warn: Callable[[str], None],
     *,
     prune: bool = False,
@@ -48,7 +46,7 @@ def plan_newest(  # noqa: PLR0913  one for each option
 
     Args:
         zabbix: the server.
-        render: returns the template file for a series.
+        make: returns the template for a series, as `plan_install` takes it.
         warn: takes one line, if an older file is used.
         prune: as for `plan_install`.
         overwrite: as for `plan_install`.
@@ -58,7 +56,7 @@ def plan_newest(  # noqa: PLR0913  one for each option
     newest, *older = versions.dialects(zabbix.version)
     plan = partial(plan_install, zabbix, prune=prune, overwrite=overwrite, force=force, releases=releases)
     if not versions.has_wizard(zabbix.version):
-        return plan(render(newest))
+        return plan(make(newest))
 
     def say(refused: RefusedError) -> None:
         warn(f"warning: {refused}: used the template file for {older[0]}, which has no fields for the Host Wizard")
@@ -70,27 +68,27 @@ def plan_newest(  # noqa: PLR0913  one for each option
             refused = error
         else:
             return
-        instead = plan(render(older[0]))
+        instead = plan(make(older[0]))
         if instead.refusal:
             raise ServerError(instead.refusal)
         instead.apply()
         say(refused)
 
     try:
-        planned = plan(render(newest))
+        planned = plan(make(newest))
     except RefusedError as error:
         refused = error
     else:
         return dataclasses.replace(planned, apply=apply)
     # If the server refuses this one too, the format was not the reason, and this error is the one to show.
-    instead = plan(render(older[0]))
+    instead = plan(make(older[0]))
     say(refused)
     return instead
 
 
 def plan_install(  # noqa: PLR0913  one for each option
     zabbix: Connection,
-    text: str,
+    wanted: Object,
     *,
     prune: bool = False,
     overwrite: bool = False,
@@ -101,19 +99,19 @@ def plan_install(  # noqa: PLR0913  one for each option
 
     Args:
         zabbix: the server.
-        text: the template file, one template with its group, in the server's dialect.
+        wanted: the template with its group, in the server's dialect: what stands below `zabbix_export` of its file.
         prune: remove objects that only the server's template has.
         overwrite: replace what people changed on the server's template with the file's values.
         force: also reset what was set on hosts that this user does not see.
         releases: what each release shipped, by version.
     """
-    file = parse(text)
+    file = copy.deepcopy(wanted)  # what the server calls otherwise is put into it
     template = file["templates"][0]
     name = template["template"]
     _adopt_groups(zabbix, file)
     existing = _find(zabbix, template)
     renamed = merge.rename(file, existing["host"], existing["name"]) if existing else []
-    again = partial(plan_install, zabbix, text, prune=prune, overwrite=overwrite, force=force, releases=releases)
+    again = partial(plan_install, zabbix, wanted, prune=prune, overwrite=overwrite, force=force, releases=releases)
     if not existing:
         request, changes = _compare(zabbix, file, prune=prune)
         return Plan("template", name, changes, apply=partial(zabbix.call, "configuration.import", request), again=again)
@@ -332,15 +330,15 @@ def _own_triggers(zabbix: Connection, file: Object, server: Object, hostids: lis
     )
 
 
-def plan_uninstall(zabbix: Connection, text: str, *, force: bool = False) -> Plan:
+def plan_uninstall(zabbix: Connection, wanted: Object, *, force: bool = False) -> Plan:
     """The removal of the template. Its group is kept: others may use it, and it may be older.
 
     Args:
         zabbix: the server.
-        text: the template file; its UUID identifies the template on the server.
+        wanted: the template, as for `plan_install`; its UUID identifies the template on the server.
         force: also remove the template from the hosts that have it, with its items and their history.
     """
-    template = parse(text)["templates"][0]
+    (template,) = wanted["templates"]
     existing = _find(zabbix, template)
     name = existing["host"] if existing else template["template"]
     if not existing:
@@ -365,13 +363,6 @@ def plan_uninstall(zabbix: Connection, text: str, *, force: bool = False) -> Pla
         )
     remove = partial(zabbix.call, "template.delete", [existing["templateid"]])
     return Plan("template", name, changes, refusal=refusal, apply=remove)
-
-
-def parse(text: str) -> Object:
-    """The document with every value as a string, as in Zabbix's own JSON: `delay: 0` equals `delay: '0'`."""
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    document: Object = yaml.load(text, Loader=loader)["zabbix_export"]  # noqa: S506  the base loader makes only strings
-    return document
 
 
 def _find(zabbix: Connection, template: Object) -> Object | None:

@@ -2,6 +2,6 @@
 
 from zbx_nvidia.template.build import TEMPLATE_NAMES, TEMPLATE_UUIDS
 from zbx_nvidia.template.dialect import SERIES
-from zbx_nvidia.template.render import VARIANTS, render
+from zbx_nvidia.template.render import VARIANTS, document, render
 
-__all__ = ["SERIES", "TEMPLATE_NAMES", "TEMPLATE_UUIDS", "VARIANTS", "render"]
+__all__ = ["SERIES", "TEMPLATE_NAMES", "TEMPLATE_UUIDS", "VARIANTS", "document", "render"]

@@ -1,4 +1,4 @@
-"""The template as text, in the YAML style of Zabbix's own exports."""
+"""The template of a series: as a server takes it, and as text in the YAML style of Zabbix's own exports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from zbx_nvidia.template.dialect import SERIES, form, speak
 VARIANTS = tuple(TEMPLATE_NAMES)
 
 
-@functools.cache  # takes a second: PyYAML's fast emitter cannot indent lists
-def render(series: str, variant: str) -> str:
-    """The template file.
+def document(series: str, variant: str) -> dict[str, Any]:
+    """The template with its group, each value as text.
 
     Args:
         series: `6.0` (for 6.0, 6.2 and 6.4; newer servers read it too), `7.0` (for 7.0 and newer) or `7.4` (for 7.4
@@ -24,7 +23,7 @@ def render(series: str, variant: str) -> str:
         variant: `passive` or `active`.
 
     Returns:
-        YAML for `configuration.import`.
+        What stands below `zabbix_export` in the template file.
 
     Raises:
         UsageError: No such series or variant.
@@ -33,9 +32,15 @@ def render(series: str, variant: str) -> str:
         raise UsageError(f"no template for Zabbix {series}: choose one of {', '.join(SERIES)}")
     if variant not in VARIANTS:
         raise UsageError(f"no variant {variant}: choose one of {', '.join(VARIANTS)}")
-    return yaml.dump(
-        speak(build(variant, form(series)), series), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000
-    )
+    tree: dict[str, Any] = speak(build(variant, form(series)), series)["zabbix_export"]
+    return tree
+
+
+@functools.cache  # takes a second: PyYAML's fast emitter cannot indent lists
+def render(series: str, variant: str) -> str:
+    """The template file: YAML for `configuration.import`. As `document`."""
+    tree = {"zabbix_export": document(series, variant)}
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from zbx_nvidia import __version__
-from zbx_nvidia.server import merge, templates
+from zbx_nvidia import __version__, template
+from zbx_nvidia.server import merge
 from zbx_nvidia.server.plan import Kept
-from zbx_nvidia.template import TEMPLATE_NAMES, render
+from zbx_nvidia.template import TEMPLATE_NAMES
 from zbx_nvidia.template.releases import releases
 
 
@@ -208,7 +208,7 @@ def test_overwrite_keeps_secrets_and_paths_of_a_vault_alone() -> None:
 def test_the_record_of_this_release_is_its_template() -> None:
     for variant, name in TEMPLATE_NAMES.items():
         shipped = releases(variant)[__version__]
-        document = templates.parse(render("7.0", variant))
-        assert document["templates"][0]["template"] == name
-        assert merge.shipped(document).objects <= set(shipped["objects"])
-        assert dict(merge.shipped(document).macros) == shipped["macros"]
+        ours = template.document("7.0", variant)
+        assert ours["templates"][0]["template"] == name
+        assert merge.shipped(ours).objects <= set(shipped["objects"])
+        assert dict(merge.shipped(ours).macros) == shipped["macros"]

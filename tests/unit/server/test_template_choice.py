@@ -210,10 +210,9 @@ def plan(  # noqa: PLR0913, PLR0917  fixtures, and a row of a table
         "configuration.export": answers["result"](json.dumps({"zabbix_export": export})),
         COMPARE: compare,
     }
-    # JSON is YAML.
-    text = json.dumps({"zabbix_export": {"version": version, "template_groups": [GROUP], "templates": [file]}})
+    wanted = {"version": version, "template_groups": [GROUP], "templates": [file]}
     with connect(front.url, Credentials(token=TOKEN)) as zabbix:
-        return templates.plan_install(zabbix, text), sent[-1]
+        return templates.plan_install(zabbix, wanted), sent[-1]
 
 
 def test_what_is_new_in_the_format_is_no_edit_of_a_person(front: Any, answers: Any) -> None:
@@ -278,13 +277,12 @@ def test_an_older_file_that_would_revert_an_edit_is_not_imported(front: Any, ans
     front.answers[IMPORT] = answers["error"](CONSTANT)
     files = {"7.4": {**NEW, "vendor": {**VENDOR, "version": "1.2.4"}}, "7.0": PLAIN}
 
-    def rendered(series: str) -> str:
-        export = {"version": series, "template_groups": [GROUP], "templates": [files[series]]}
-        return json.dumps({"zabbix_export": export})
+    def made(series: str) -> dict[str, Any]:
+        return {"version": series, "template_groups": [GROUP], "templates": [files[series]]}
 
     warnings: list[str] = []
     with connect(front.url, Credentials(token=TOKEN)) as zabbix:
-        planned = templates.plan_newest(zabbix, rendered, warnings.append)
+        planned = templates.plan_newest(zabbix, made, warnings.append)
         with pytest.raises(ServerError, match="was edited"):
             planned.apply()
     assert warnings == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.template.files import parse
 from zbx_nvidia.errors import ServerError
 from zbx_nvidia.server import difference, templates
 from zbx_nvidia.server.connection import Credentials, connect
@@ -69,7 +70,7 @@ def serve(front: Any, answers: Any, version: str, *, additions: bool) -> list[di
 
 def plan(front: Any, file: str, **options: Any) -> Any:
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
-        return templates.plan_install(zabbix, file, **options)
+        return templates.plan_install(zabbix, parse(file), **options)
 
 
 @pytest.mark.parametrize(("additions", "version"), [(False, "7.0"), (True, "7.4")])
@@ -200,7 +201,7 @@ def test_a_template_with_a_secret_macro_is_updated_apart(front: Any, answers: An
     written = installed(front, answers, 3, macros=secret)
     there = {"templateid": "1", "host": "T", "macros": [{"hostmacroid": "8", "macro": "{$MINE}"}]}
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
-        planned = templates.plan_install(zabbix, OURS)
+        planned = templates.plan_install(zabbix, parse(OURS))
         front.answers["template.get"] = answers["result"]([there])
         planned.apply()
     assert written == ["configuration.import", "template.update"]
@@ -213,10 +214,10 @@ def test_a_template_with_a_secret_macro_is_updated_apart(front: Any, answers: An
 def test_none_seen_is_none_for_a_super_admin_alone(front: Any, answers: Any, kind: int, *, refused: bool) -> None:
     written = installed(front, answers, kind)
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  as above
-        planned = templates.plan_uninstall(zabbix, OURS)
+        planned = templates.plan_uninstall(zabbix, parse(OURS))
         assert ("hosts that this user does not see may have the template 'T'" in planned.refusal) == refused
-        assert not templates.plan_uninstall(zabbix, OURS, force=True).refusal
+        assert not templates.plan_uninstall(zabbix, parse(OURS), force=True).refusal
         front.answers["template.get"] = answers["result"]([])
-        planned = templates.plan_uninstall(zabbix, OURS)
+        planned = templates.plan_uninstall(zabbix, parse(OURS))
         assert ("this user sees no template 'T', but only a Super admin sees all" in planned.refusal) == refused
     assert not written

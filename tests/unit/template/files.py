@@ -15,6 +15,13 @@ FOLDER = Path(__file__).parents[3] / "templates" / "zabbix"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def parse(text: str) -> dict[str, Any]:
+    """What stands below `zabbix_export` of a file, each value as text, as `zbx_nvidia.template.document` makes it."""
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    tree: dict[str, Any] = yaml.load(text, Loader=loader)["zabbix_export"]  # noqa: S506  the base loader makes only strings
+    return tree
+
+
 @functools.cache
 def template_text(series: str, variant: str) -> str:
     """The file of a series, `7.0`, and a variant, `passive`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.template.files import exported, template_text
+from tests.unit.template.files import exported, parse, template_text
 from tests.unit.test_docs import anchors
 from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY
@@ -22,7 +22,7 @@ from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
 from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
 from zbx_nvidia.collector.document import Collection, Gpu, Part, build
 from zbx_nvidia.errors import UsageError
-from zbx_nvidia.template import SERIES, VARIANTS, render
+from zbx_nvidia.template import SERIES, VARIANTS, document, render
 from zbx_nvidia.template.build import override_pattern
 from zbx_nvidia.template.names import GPU_PREFIX, PREFIXES, TRIGGER_PREFIXES, anchor
 
@@ -68,6 +68,8 @@ def test_generated_files_are_what_the_catalog_generates() -> None:
 @pytest.mark.parametrize(("series", "variant"), COMBINATIONS)
 def test_what_a_server_gets_is_the_file(series: str, variant: str) -> None:
     assert render(series, variant) == template_text(series, variant)
+    # What install-template sends is what the file says.
+    assert document(series, variant) == parse(template_text(series, variant))
 
 
 def test_the_wheel_carries_the_files_of_the_repository() -> None:
