@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from zbx_nvidia.cli.cells import cell, number
 from zbx_nvidia.cli.table import Column, Look, Row, Span, filled, fitting, lay_out
 from zbx_nvidia.collector import amounts
+from zbx_nvidia.collector.amounts import energy
 from zbx_nvidia.collector.document import model
 from zbx_nvidia.jobs import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_KILO = 1000
-_WATT_HOUR, _KILOWATT_HOUR = 3600, 3_600_000  # J
 _MIB, _GIB = 2**20, 2**30
 _MODEL = 20  # columns
 _COVERED = 0.98  # of the time of a job; less is said
@@ -252,21 +251,6 @@ def duration(seconds: float) -> str:
     if seconds < 60:  # noqa: PLR2004  one minute
         return f"{seconds:.1f} s"
     return amounts.duration(seconds)
-
-
-def energy(joules: float) -> str:
-    """Energy in the unit that people know for so much."""
-    if joules < _KILO:
-        return f"{joules:.0f} J" if joules >= 10 else f"{joules:.1f} J"  # noqa: PLR2004  as exact as it is read
-    if joules < _KILOWATT_HOUR:
-        return f"{_three(joules / _WATT_HOUR)} Wh"
-    return f"{_three(joules / _KILOWATT_HOUR)} kWh"
-
-
-def _three(number: float) -> str:
-    """With three digits."""
-    digits = 2 if number < 10 else 1 if number < 100 else 0  # noqa: PLR2004  powers of ten
-    return f"{number:.{digits}f}"
 
 
 def memory(size: float) -> str:

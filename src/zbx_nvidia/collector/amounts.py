@@ -17,12 +17,14 @@ def duration(seconds: float) -> str:
 
 
 def energy(joules: float) -> str:
-    """Energy in the unit that people know for so much."""
-    hours = joules / _WATT_HOUR
-    if round(hours, 1) < 1:
-        return f"{joules:.0f} J"
+    """Energy with three digits, in the unit that people know for so much."""
+    if round(joules) < _KILO:
+        # As exact as cards count it.
+        return f"{joules:.0f} J" if joules >= 10 else f"{joules:.1f} J"  # noqa: PLR2004  two digits
+    amount = joules / _WATT_HOUR
     for unit in ("Wh", "kWh", "MWh"):
-        if round(hours) < _KILO or unit == "MWh":
+        if round(amount) < _KILO or unit == "MWh":
             break
-        hours /= _KILO
-    return f"{hours:.1f} {unit}" if round(hours, 1) < 10 else f"{hours:,.0f} {unit}"  # noqa: PLR2004  two digits
+        amount /= _KILO
+    decimals = next((digits for digits, most in ((3, 1), (2, 10), (1, 100)) if round(amount, digits) < most), 0)
+    return f"{amount:,.{decimals}f} {unit}"
