@@ -1,25 +1,22 @@
-"""Asks Zabbix for the GPUs of a report, for their trends, and for what went wrong."""
+"""Asks Zabbix for the GPUs of a report, for their users, and for what went wrong."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.entities import METRICS
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_RATES, PRESENT
 from zbx_nvidia.report.incidents import Incident
-from zbx_nvidia.report.jobs import HOLDS
-from zbx_nvidia.report.period import HOUR
-from zbx_nvidia.report.usage import Hour, Trend
+from zbx_nvidia.report.usage import Hour
 from zbx_nvidia.report.users import User
 from zbx_nvidia.server import shapes, versions
 from zbx_nvidia.server.find import host_groups, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
@@ -27,8 +24,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 _BY_KEY = {metric.key: metric for metric in (*GPU_METRICS, *GPU_RATES, PRESENT)}
-# Attribute of an hour -> the items that it is of.
-_READ = {
+# Attribute of an hour -> the metrics that it is of.
+READ = {
     "present": ("present",),
     "utilization": ("utilization",),
     "processes": ("processes",),
@@ -38,7 +35,9 @@ _READ = {
     # Not for the power limit: that is how a card at full load works.
     "throttling": ("throttle_share_sw_thermal", "throttle_share_hw_thermal", "throttle_share_power_brake"),
 }
-_OF = {_BY_KEY[key].item_key.partition("[")[0]: name for name, keys in _READ.items() for key in keys}
+# Metric -> the key of its items, without the GPU.
+KEYS = {key: _BY_KEY[key].item_key.partition("[")[0] for keys in READ.values() for key in keys}
+_OF = {KEYS[key]: name for name, keys in READ.items() for key in keys}
 _JOB = _BY_KEY["job"].item_key.partition("[")[0]
 _OF_USER = {
     metric.item_key.partition("[")[0]: metric.key
@@ -46,7 +45,6 @@ _OF_USER = {
     if metric.entity == "user" and metric.key in {"gpus", "utilization"}
 }
 _PRESENT = PRESENT.item_key.partition("[")[0]  # every GPU has it
-_ROWS = 40_000  # of an answer: PHP builds it in memory, about 0.5 KB for each row, and its limit is 128 MB
 _HOSTS = 200  # of one question
 _DAY = 86_400  # s
 _NAME = re.compile(r"GPU (\d+) ")  # of an item
@@ -68,6 +66,7 @@ class Gpu:
         items: Item ID -> attribute of `Hour`.
         job: ID of the item that has its jobs, or "".
         hours: Its trends.
+        texts: What that item said: time of a value, and the value; in order.
     """
 
     uuid: str
@@ -80,6 +79,7 @@ class Gpu:
     items: dict[str, str] = field(default_factory=dict)
     job: str = ""
     hours: dict[int, Hour] = field(default_factory=dict)
+    texts: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -184,81 +184,6 @@ def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
     }
 
 
-def fill(
-    zabbix: Connection, owners: Sequence[Gpu] | Sequence[User], period: Period, step: Callable[[int], None]
-) -> None:
-    """Asks for the trends of these GPUs, or of these users.
-
-    Args:
-        zabbix: The server.
-        owners: Of which; their `hours` are filled.
-        period: Of which time, and an hour more, for the energy counters.
-        step: Called with how many hours of items are done.
-    """
-    of = {itemid: (owner, name) for owner in owners for itemid, name in owner.items.items()}
-    since = period.since - HOUR
-    width = max(1, _ROWS // (period.hours + 1))
-    length = min(period.hours + 1, _ROWS // width) * HOUR
-    parts = [
-        _Part(ids, start, min(start + length, period.until))
-        for ids in pieces(list(of), width)
-        for start in range(since, period.until, length)
-    ]
-    for part, answer in zip(parts, _one_ahead(zabbix, parts), strict=True):
-        with shapes.in_form(zabbix.answers("trend.get")):
-            for row in answer:
-                _note(of, row, since, period.until)
-        step(len(part.ids) * (part.end - part.start) // HOUR)
-
-
-class _Part(NamedTuple):
-    """Of the trends: those of these items in a time."""
-
-    ids: Sequence[str]
-    start: int
-    end: int
-
-
-def _one_ahead(zabbix: Connection, parts: Sequence[_Part]) -> Iterator[list[Object]]:
-    """The trends of each part, of which the next are on their way while one is sorted in.
-
-    The front end works about as long on an answer as we do: 200 GPUs and 30 days took 9.9 s in turn, and 7.7 s so.
-    """
-
-    def ask(part: _Part) -> list[Object]:
-        request = {
-            "itemids": part.ids,
-            "time_from": part.start,
-            "time_till": part.end - 1,
-            "output": ["itemid", "clock", "num", "value_min", "value_avg", "value_max"],
-        }
-        found: list[Object] = zabbix.call("trend.get", request)
-        return found
-
-    # One question at a time, as a connection takes them, and none after one that fails: its error is not to wait.
-    with ThreadPoolExecutor(1) as thread:
-        asked = [thread.submit(ask, part) for part in parts[:1]]
-        for following in parts[1:]:
-            answer = asked.pop().result()
-            asked.append(thread.submit(ask, following))
-            yield answer
-        yield from (last.result() for last in asked)
-
-
-def _note(of: dict[str, tuple[Gpu | User, str]], row: Object, since: int, until: int) -> None:
-    """Puts an answer's row where it belongs."""
-    clock = int(row["clock"])
-    if not since <= clock < until:
-        return
-    owner, name = of[row["itemid"]]
-    hour = owner.hour(clock)
-    trend = Trend(int(row["num"]), float(row["value_min"]), float(row["value_avg"]), float(row["value_max"]))
-    if name == "throttling" and isinstance(hour, Hour):
-        hour.throttling.append(trend)
-    else:
-        setattr(hour, name, trend)
-
-
 def count_polls(gpus: Sequence[Gpu]) -> None:
     """Says how many polls each hour of these GPUs, all those of some hosts, has.
 
@@ -272,51 +197,6 @@ def count_polls(gpus: Sequence[Gpu]) -> None:
     for gpu in gpus:
         for start, hour in gpu.hours.items():
             hour.polls = most[gpu.hostid, start // _DAY] or 1
-
-
-def jobs(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> dict[str, list[tuple[int, str]]]:
-    """What the items of these GPUs said of their jobs.
-
-    Args:
-        zabbix: The server.
-        gpus: Of which.
-        period: Of which time, and as much before it as such a value holds.
-
-    Returns:
-        Item ID -> time of a value, and the value; in order.
-    """
-    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    # Once an hour, and as often as it changes.
-    width = max(1, _ROWS // (3 * period.hours))
-    for ids in pieces([gpu.job for gpu in gpus if gpu.job], width):
-        rows = _texts(zabbix, ids, period.since - HOLDS, period.until)
-        with shapes.in_form(zabbix.answers("history.get")):
-            for row in rows:
-                found[row["itemid"]].append((int(row["clock"]), str(row["value"])))
-    return found
-
-
-def _texts(zabbix: Connection, itemids: Sequence[str], since: int, until: int) -> list[Object]:
-    """Values of items of text, in order. Nobody knows how often they changed: what is too much is asked in halves."""
-    request = {
-        "itemids": itemids,
-        "history": 1,  # text of this kind
-        "time_from": since,
-        "time_till": until - 1,
-        "output": ["itemid", "clock", "value"],
-        "sortfield": "clock",
-        "limit": _ROWS,
-    }
-    rows: list[Object] = zabbix.call("history.get", request)
-    if len(rows) < _ROWS:
-        return rows
-    if len(itemids) > 1:
-        half = len(itemids) // 2
-        return _texts(zabbix, itemids[:half], since, until) + _texts(zabbix, itemids[half:], since, until)
-    if until - since < 2:  # noqa: PLR2004  a second cannot be divided
-        return rows
-    half = (since + until) // 2
-    return _texts(zabbix, itemids, since, half) + _texts(zabbix, itemids, half, until)
 
 
 def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[Incident]:

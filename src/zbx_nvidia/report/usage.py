@@ -177,7 +177,9 @@ def of_hours(hours: dict[int, Hour], period: Period) -> Usage:
             usage.heat(hour.temperature.most)
         if hour.throttling:
             usage.throttle_known += present
-            usage.throttled += present * min(1.0, sum(_share_of(trend, hour.polls) for trend in hour.throttling))
+            usage.throttled += present * min(
+                1.0, sum(_share_of(trend, hour.polls) for trend in hour.throttling if trend.most)
+            )
     before = [trend.most for start, hour in hours.items() if start < period.since and (trend := hour.energy)]
     usage.joules += counted(counters[len(before) :], before[0] if before else None)
     return usage
@@ -194,7 +196,8 @@ def _present(hour: Hour) -> float:
     Not the mean of its presence: Zabbix cuts the mean of an item of integers to an integer.
     """
     readings = (hour.utilization, hour.processes, hour.power, hour.temperature)
-    return max(share(trend, hour.polls) for trend in readings)
+    most = max([trend.num for trend in readings if trend], default=0)
+    return min(1.0, most / hour.polls) if hour.polls else 0.0
 
 
 def _share_of(trend: Trend, polls: int) -> float:

@@ -318,6 +318,20 @@ class Connection:
             # The header has whole seconds, cut off: half a second is the mean of what is missing.
             self.ahead = date + 0.5 - time.time()
 
+    def beside(self) -> Connection:
+        """Another connection of this login, for another thread: requests does not promise that two can share one."""
+        api = ZabbixAPI(self.url, session=self._api.session.beside())
+        api.auth, api.version = self._api.auth, self._api.version
+        other = Connection(api, self.url, self._login, self._timeout, self._front)
+        other.version = self.version
+        other._user, other._type, other._accepted = self._user, self._type, self._accepted
+        other._sent |= self._sent
+        return other
+
+    def close(self) -> None:
+        """Closes what it has open to the front end. The login stays."""
+        self._api.session.close()
+
     def log_out(self) -> None:
         """Ends the session that a password opened; a token opens none."""
         if not self._login.token:

@@ -24,6 +24,15 @@ class TooLargeError(requests.RequestException):
 class Session(requests.Session):
     """A session for answers that one waits for and keeps in memory."""
 
+    def beside(self) -> Session:
+        """Another session with the same settings, for another thread."""
+        other = Session()
+        for name in ("auth", "proxies", "trust_env", "verify"):
+            setattr(other, name, getattr(self, name))
+        # A balancer in front may have answered with the name of its backend.
+        other.cookies.update(self.cookies)
+        return other
+
     def request(self, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401  as in requests
         """Makes a request; the second number of `timeout` is the time for all of it, in s.
 
