@@ -13,13 +13,14 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.integration.conftest import Stack, running
 from tests.integration.test_report import PSQL
+from zbx_nvidia.report.gather import KEYS, READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,22 +28,23 @@ if TYPE_CHECKING:
 HOUR = 3600
 GPUS = 8
 FLEET = 5000
-# Key -> type of its values, and what they are: lowest, mean, highest. `h` is the hour.
-READ = {
+# Attribute of an hour -> type of its items' values, and what they are: lowest, mean, highest. `h` is the hour. Power is
+# not read where there is energy.
+VALUES = {
     "present": (3, "1", "1", "1"),
     "utilization": (0, "70", "82.5", "99"),
     "processes": (0, "1", "1.5", "2"),
     "energy": (0, "h * 2205000.0", "(h + 0.5) * 2205000", "(h + 1) * 2205000"),
     "temperature": (0, "60", "64", "71"),
-    "throttle_share_sw_thermal": (0, "0", "0", "0"),
-    "throttle_share_hw_thermal": (0, "0", "0", "0"),
-    "throttle_share_power_brake": (0, "0", "0", "0"),
+    "throttling": (0, "0", "0", "0"),
 }
+ITEMS = {KEYS[key]: VALUES[name] for name, keys in READ.items() if name != "power" for key in keys}
 RUN = """
 import resource, sys
 from zbx_nvidia.cli.main import main
 main(sys.argv[1:], standalone_mode=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, file=sys.stderr)
 """
 
 
@@ -54,11 +56,11 @@ def uuids(host: int) -> list[str]:
 def items(hostid: str, host: int) -> Iterator[dict[str, Any]]:
     """Those of a host that a report reads."""
     for number, uuid in enumerate(uuids(host)):
-        for key, (kind, *_) in READ.items():
+        for key, (kind, *_) in ITEMS.items():
             yield {
                 "hostid": hostid,
                 "name": f"GPU {number} [{uuid[4:12]}-{number}]: {key}",
-                "key_": f"nvidia.gpu.{key}[{uuid}]",
+                "key_": f"{key}[{uuid}]",
                 "type": 2,
                 "value_type": kind,
                 "tags": [{"tag": "gpu", "value": f"{uuid[4:12]}-{number}"}, {"tag": "model", "value": "H100"}],
@@ -75,19 +77,29 @@ def fill(stack: Stack, hosts: int, since: int, until: int) -> None:
     statements = [
         f"INSERT INTO {'trends' if kind == 0 else 'trends_uint'} (itemid, clock, num, value_min, value_avg, value_max) "  # noqa: S608
         f"SELECT i.itemid, h * 3600, 60, {least}, {mean}, {most} FROM items i, "
-        f"generate_series({since // HOUR - 1}, {until // HOUR - 1}) AS h WHERE i.key_ LIKE 'nvidia.gpu.{key}[%'"
-        for key, (kind, least, mean, most) in READ.items()
+        f"generate_series({since // HOUR - 1}, {until // HOUR - 1}) AS h WHERE i.key_ LIKE '{key}[%'"
+        for key, (kind, least, mean, most) in ITEMS.items()
     ]
     stack.exec("postgres", *PSQL, input=";\n".join((*statements, "ANALYZE")) + ";\n")
 
 
-def report(stack: Stack, *arguments: str) -> tuple[dict[str, Any], float, float]:
-    """What it says, and the seconds and MB that it took."""
+class Taken(NamedTuple):
+    """What a command took: seconds, those of a processor that were its own, and MB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def report(stack: Stack, *arguments: str) -> tuple[dict[str, Any], Taken]:
+    """What it says, and what it took."""
     environment = {**os.environ, "ZABBIX_URL": stack.url, "ZABBIX_USER": stack.user, "ZABBIX_PASSWORD": stack.password}
     command = [sys.executable, "-c", RUN, "report", "--format", "json", *arguments]
     start = time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout), time.monotonic() - start, int(done.stderr.split()[-1]) / 1024
+    seconds = time.monotonic() - start
+    memory, processor = (float(word) for word in done.stderr.split()[-2:])
+    return json.loads(done.stdout), Taken(seconds, processor, memory)
 
 
 def main() -> None:
@@ -97,14 +109,16 @@ def main() -> None:
     with running("7.0") as stack:
         until = int(time.time()) // HOUR * HOUR
         fill(stack, hosts, until - days * 24 * HOUR, until)
-        said, seconds, memory = report(stack, "--since", f"{days}d")
+        said, taken = report(stack, "--since", f"{days}d")
     gpus = said["total"]["gpus"]
-    rows = gpus * len(READ) * (days * 24 + 1)
+    rows = gpus * len(ITEMS) * (days * 24 + 1)
     table = Table(title="A report on Zabbix 7.0", title_justify="left")
-    for heading in ("GPUs", "Days", "Trends", "Seconds", "Trends per second", "MB", f"Seconds for {FLEET:,} GPUs"):
+    headings = ("GPUs", "Days", "Trends", "Seconds", "Client's CPU", "Trends per second", "MB")
+    for heading in (*headings, f"Seconds for {FLEET:,} GPUs"):
         table.add_column(heading, justify="right")
-    cells = (f"{gpus}", f"{days}", f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{memory:.0f}")
-    table.add_row(*cells, f"{seconds * FLEET / gpus:.0f}")
+    cells = (f"{gpus}", f"{days}", f"{rows:,}", f"{taken.seconds:.1f}", f"{taken.processor:.1f}")
+    more = (f"{rows / taken.seconds:,.0f}", f"{taken.memory:.0f}", f"{taken.seconds * FLEET / gpus:.0f}")
+    table.add_row(*cells, *more)
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
