@@ -28,6 +28,7 @@ PROGRAM = f"{sysconfig.get_path('scripts')}/zbx-nvidia"
 TOKEN = "0f0e0d0c"  # noqa: S105  of no real account
 PERIOD = Period(10 * HOUR, 12 * HOUR)
 HOSTS, GPUS, HOURS = 5, 2, 24
+BEGIN = 10 * 24  # hour of Unix time
 SPAN = ("--since", "1970-01-11T00:00:00+00:00", "--until", "1970-01-12T00:00:00+00:00")
 ASKED = {"itemid", "clock", "num", "value_min", "value_avg", "value_max"}
 # Of an item: lowest, mean and highest value of an hour.
@@ -119,7 +120,15 @@ def test_sums_are_the_same_whichever_request_ends_first(
     # Each hour begins 0.6 J before the last one ended: from the end of the hour before to that of the last one.
     assert figures["kwh"] == pytest.approx(HOSTS * GPUS * HOURS * 1000.7 / 3_600_000, rel=1e-3)
     assert figures["peak_temperature"] == 68
-    assert 0 < figures["throttled_share"] < 1
+    lost = sum(
+        VALUES[key](hour + int(f"{host}{gpu}{number}"))[1] / 100
+        for number, key in enumerate(VALUES)
+        if key.startswith("throttle_share")
+        for host in range(1, HOSTS + 1)
+        for gpu in range(GPUS)
+        for hour in range(BEGIN, BEGIN + HOURS)
+    )
+    assert figures["throttled_share"] == pytest.approx(lost / (HOSTS * GPUS * HOURS), abs=1e-6)
 
 
 def test_only_what_is_used_is_asked_for_and_no_more_than_an_answer_may_have(
@@ -140,7 +149,7 @@ def test_only_what_is_used_is_asked_for_and_no_more_than_an_answer_may_have(
 
 def test_a_row_of_another_time_or_form_is_an_error_in_a_line(front: Any, answers: Any) -> None:
     fleet(front, answers)
-    good = {"itemid": "100", "clock": str(10 * 24 * HOUR), "num": "1", "value_min": "1", "value_avg": "1",
+    good = {"itemid": "100", "clock": str(BEGIN * HOUR), "num": "1", "value_min": "1", "value_avg": "1",
             "value_max": "1"}  # fmt: skip
     for wrong in (
         {"clock": "0"}, {"clock": None}, {"num": "many"}, {"num": None}, {"value_max": [1]}, {"itemid": "of nobody"},
