@@ -1,6 +1,6 @@
 """The pictures of docs/pictures: every page of the dashboards with hours of data, healthy and with faults.
 
-usage: python -m scripts.pictures    (run scripts/images.sh 7.0 first)
+usage: python -m scripts.pictures [SERIES ...]    (6.0 and 7.0 by default; run scripts/images.sh with them first)
 
 The load of the simulated machines has a short period, and they are polled each 2 s. Zabbix accepts no values of the
 past for dependent items, which the readings are: so what it stored in a period is stretched to an hour with a value a
@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import time
 from functools import partial
 
 from tests.conftest import SIMULATOR
 from tests.integration.browser import FrontEnd, front_end
-from tests.integration.conftest import PROFILE, ROOT, Stack, edited, running
+from tests.integration.conftest import ALL_SERIES, PROFILE, ROOT, Stack, edited, running
 from tests.integration.watched import QUICK, Client, as_options, wait_for_gpus
 from zbx_nvidia.template import fleet
 
-SERIES = "7.0"
 POLL = 2  # s
 STRETCH = 30  # to a poll a minute
 PERIOD = 120  # s of the machines' load, before it is stretched to an hour
@@ -186,8 +186,15 @@ def until_raised(stack: Stack) -> None:
 def main() -> None:
     """Takes all pictures."""
     FOLDER.mkdir(exist_ok=True)
-    say(f"Starting Zabbix {SERIES} and two hosts with simulated GPUs")
-    with running(SERIES) as stack:
+    for series in sys.argv[1:] or ALL_SERIES:
+        pictures_of(series)
+    compress()
+
+
+def pictures_of(series: str) -> None:
+    """Takes those of one Zabbix."""
+    say(f"Starting Zabbix {series} and two hosts with simulated GPUs")
+    with running(series) as stack:
         set_up(stack)
         say(f"Collecting for {PERIOD} s")
         time.sleep(PERIOD)
@@ -199,7 +206,6 @@ def main() -> None:
             until_raised(stack)
             say("Taking the pictures: with faults")
             take(front, stack, "faults")
-    compress()
 
 
 def compress() -> None:

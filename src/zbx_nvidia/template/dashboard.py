@@ -121,11 +121,12 @@ def _compared(*refs: str, top: int = 0) -> tuple[Widget, ...]:
 _COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percent")
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
+    # With four graphs side by side, the headings and the legends of 6.0 are cut at 1920 px.
     "6.0": {
-        "Overview": (*_tiles(0, 0, _SIXTH, 6), *_prototypes(("headroom", "utilization"), 2, 8, 4, 2)),
-        "Memory and power": _prototypes(("memory", "power"), 0, 8, 4, 2),
-        "Clocks, fan and throttling": _prototypes(("clocks", "fan", "throttling"), 0, 8, 4, 2),
-        "Activity, errors and links": _prototypes(("codec", "gpm", "ecc", "nvlink", "pcie"), 0, 8, 4, 2),
+        "Overview": (*_tiles(0, 0, _SIXTH, 6), *_prototypes(("headroom", "utilization"), 2, 12, 3, 3)),
+        "Memory and power": _prototypes(("memory", "power"), 0, 12, 3, 3),
+        "Clocks, fan and throttling": _prototypes(("clocks", "fan", "throttling"), 0, 12, 3, 3),
+        "Activity, errors and links": _prototypes(("codec", "gpm", "ecc", "nvlink", "pcie"), 0, 12, 3, 3),
     },
     "7.0": {
         "Overview": (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.template.expressions import BY_REF
 from zbx_nvidia.template.names import HOST_PREFIX
-from zbx_nvidia.template.widgets import COLORS, Fields, honeycomb, item_pattern, problems, selected
+from zbx_nvidia.template.widgets import COLORS, Fields, colors_of_column, honeycomb, item_pattern, problems, selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,14 @@ class _Widget(NamedTuple):
 
 
 def _ranking(title: str, ref: str, order: str, place: int, top: int) -> _Widget:
-    """Hosts in the order of an item of theirs, as bars."""
+    """Hosts in the order of an item of theirs: shares as bars, all else as numbers on a color."""
     metric = BY_REF[ref]
-    limits: Fields = [("STRING", "columns.1.min", "0"), ("STRING", "columns.1.max", "100")]
+    # 6.0 takes what has neither bar nor color for text, and sorts text in the other direction.
+    look: Fields = (
+        [("STRING", "columns.1.min", "0"), ("STRING", "columns.1.max", "100")]
+        if metric.unit == "%"
+        else colors_of_column(ref, 1)
+    )
     fields: Fields = [
         ("STRING", "columns.0.name", "Host"),
         ("INTEGER", "columns.0.data", "2"),
@@ -55,7 +60,7 @@ def _ranking(title: str, ref: str, order: str, place: int, top: int) -> _Widget:
         ("INTEGER", "columns.1.history", "1"),
         ("INTEGER", "columns.1.decimal_places", "0"),
         ("STRING", "columns.1.base_color", "B3E5FC" if metric.unit == "%" else ""),
-        *(limits if metric.unit == "%" else []),
+        *look,
         ("INTEGER", "column", "1"),
         ("INTEGER", "order", order),
     ]
@@ -196,5 +201,5 @@ _UNKNOWN = {"7.0": {"columns.1.timeshift"}, "6.0": {"columns.1.decimal_places", 
 
 def _field(name: str) -> str:
     """The name in 6.0, where the number of a row comes last: ds.0.items.1 is ds.items.0.1 there."""
-    name = re.sub(r"^(ds|columns)\.(\d+)\.([a-z_]+)", r"\1.\3.\2", name)
+    name = re.sub(r"^(ds|columns|columnsthresholds)\.(\d+)\.([a-z_]+)", r"\1.\3.\2", name)
     return re.sub(r"^groupids\.\d+$", "groupids", name)

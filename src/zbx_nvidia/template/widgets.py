@@ -26,6 +26,7 @@ _THRESHOLDS: dict[str, tuple[tuple[str, str], ...]] = {
     "host.gpus_present": _NONE_IS_BAD,
     "host.gpus_lost": _ANY_IS_BAD,
     "host.gpus_sick": _ANY_IS_BAD,
+    "host.gpus_held_idle": (("0", _CALM), ("1", _FAIR)),
     "host.temperature_headroom": _DEGREES_LEFT,
     "gpu.present": _NONE_IS_BAD,
     "gpu.temperature_headroom": _DEGREES_LEFT,
@@ -39,6 +40,15 @@ def thresholds_of(ref: str) -> Fields:
     return [
         ("STRING", f"thresholds.{place}.{field}", value)
         for place, (threshold, color) in enumerate(_THRESHOLDS.get(ref, ()))
+        for field, value in (("color", color), ("threshold", threshold))
+    ]
+
+
+def colors_of_column(ref: str, number: int) -> Fields:
+    """The same for a column of the widget `tophosts`; calm if the metric has no good or bad values."""
+    return [
+        ("STRING", f"columnsthresholds.{number}.{field}.{place}", value)
+        for place, (threshold, color) in enumerate(_THRESHOLDS.get(ref, (("0", _CALM),)))
         for field, value in (("color", color), ("threshold", threshold))
     ]
 
