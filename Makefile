@@ -72,7 +72,7 @@ bench: venv wheel engine ## measure what a check costs the GPU host, as ratios t
 	@$(PYTHON) scripts/bench.py
 	@$(PYTHON) -m scripts.bench_server
 
-pictures: venv wheel engine ## take the pictures of docs/pictures, in half an hour
+pictures: venv wheel engine ## take the pictures of docs/pictures, in ten minutes
 	@scripts/system-packages.sh chromium pngquant
 	@scripts/images.sh 6.0 7.0
 	@$(PYTHON) -m scripts.pictures

@@ -31,7 +31,9 @@ NAME = "NVIDIA GPUs"
 
 # A line for each GPU of the largest hosts.
 _LINES = 16
-_WHOLE, _HALF, _THIRD, _QUARTER, _SIXTH, _EIGHTH = 72, 36, 24, 18, 12, 9
+_HALF, _THIRD, _QUARTER, _SIXTH, _EIGHTH = 36, 24, 18, 12, 9
+# GPUs below one another. The arrows of a graph lead to the next ones.
+_ROWS = 8
 _NARROW = 22
 _NAME_OF_GRAPH = {graph.key: graph.name for graph in GRAPHS}
 
@@ -48,8 +50,7 @@ class Widget(NamedTuple):
         y: From the top, in rows.
         width: In columns.
         height: In rows.
-        columns: Of a graph prototype: how many graphs side by side.
-        rows: Of a graph prototype: how many graphs one below the other.
+        rows: Of a graph prototype: for how many GPUs, one below the other.
     """
 
     kind: str
@@ -59,7 +60,6 @@ class Widget(NamedTuple):
     y: int
     width: int
     height: int
-    columns: int = 1
     rows: int = 1
 
 
@@ -94,10 +94,10 @@ def _tiles(x: int, y: int, width: int, columns: int) -> tuple[Widget, ...]:
     )
 
 
-def _prototypes(keys: tuple[str, ...], top: int, height: int, columns: int, rows: int) -> tuple[Widget, ...]:
-    """Graphs of every GPU, one widget below the other."""
+def _row_for_each_gpu(*keys: str, top: int = 0) -> tuple[Widget, ...]:
+    """Three graphs of each GPU, side by side: with four, 6.0 cuts headings and legends at 1920 px."""
     return tuple(
-        Widget("graphprototype", graph, "", 0, top + place * height, _WHOLE, height, columns, rows)
+        Widget("graphprototype", graph, "", place * _THIRD, top, _THIRD, 4 * _ROWS, rows=_ROWS)
         for place, graph in enumerate(keys)
     )
 
@@ -121,12 +121,11 @@ def _compared(*refs: str, top: int = 0) -> tuple[Widget, ...]:
 _COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percent")
 
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
-    # With four graphs side by side, the headings and the legends of 6.0 are cut at 1920 px.
     "6.0": {
-        "Overview": (*_tiles(0, 0, _SIXTH, 6), *_prototypes(("headroom", "utilization"), 2, 12, 3, 3)),
-        "Memory and power": _prototypes(("memory", "power"), 0, 12, 3, 3),
-        "Clocks, fan and throttling": _prototypes(("clocks", "fan", "throttling"), 0, 12, 3, 3),
-        "Activity, errors and links": _prototypes(("codec", "gpm", "ecc", "nvlink", "pcie"), 0, 12, 3, 3),
+        "Overview": (*_tiles(0, 0, _SIXTH, 6), *_row_for_each_gpu("headroom", "utilization", "memory", top=2)),
+        "Power, clocks and fan": _row_for_each_gpu("power", "clocks", "fan"),
+        "Throttling and activity": _row_for_each_gpu("throttling", "gpm", "codec"),
+        "Errors and links": _row_for_each_gpu("ecc", "pcie", "nvlink"),
     },
     "7.0": {
         "Overview": (
@@ -260,7 +259,7 @@ def _fields(widget: Widget, template: str) -> Fields:
     if widget.kind == "graphprototype":
         name = GPU_PREFIX + _NAME_OF_GRAPH[widget.what]
         return [
-            ("INTEGER", "columns", str(widget.columns)),
+            ("INTEGER", "columns", "1"),
             ("INTEGER", "rows", str(widget.rows)),
             ("GRAPH_PROTOTYPE", "graphid.0", {"host": template, "name": name}),
         ]
