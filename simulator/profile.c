@@ -63,6 +63,7 @@ static void free_section(struct section *section) {
         free(section->entries[i].value);
     }
     free(section->entries);
+    free(section->slots);
 }
 
 void profile_release(struct profile *profile) {
@@ -80,11 +81,61 @@ void profile_release(struct profile *profile) {
     free(profile);
 }
 
-static const struct entry *find(const struct section *section, const char *key) {
+/* FNV-1a */
+static unsigned int hash(const char *key) {
+    unsigned int value = 2166136261U;
+    for (; *key; key++)
+        value = (value ^ (unsigned char)*key) * 16777619U;
+    return value;
+}
+
+/* The slot of a key, or the empty one where it belongs. */
+static unsigned int *slot_of(const struct section *section, const char *key, unsigned int hash_of_key) {
+    size_t place = hash_of_key & section->mask;
+    while (section->slots[place] && strcmp(section->entries[section->slots[place] - 1].key, key))
+        place = (place + 1) & section->mask;
+    return &section->slots[place];
+}
+
+static const struct entry *find(const struct section *section, const char *key, unsigned int hash_of_key) {
+    const unsigned int number = section->slots ? *slot_of(section, key, hash_of_key) : 0;
+    return number ? &section->entries[number - 1] : NULL;
+}
+
+const struct entry *section_find(const struct section *section, const char *key) {
+    return find(section, key, hash(key));
+}
+
+/* Twice the room. At least half of the slots are empty, so that a key that is not there is found out soon. */
+static bool grow(struct section *section) {
+    const size_t size = section->slots ? 4 * (section->mask + 1) : 16;
+    struct entry *entries = realloc(section->entries, size / 2 * sizeof *entries);
+    if (entries)
+        section->entries = entries;
+    unsigned int *slots = calloc(size, sizeof *slots);
+    if (!entries || !slots) {
+        free(slots);
+        return false;
+    }
+    free(section->slots);
+    section->slots = slots;
+    section->mask = size - 1;
     for (size_t i = 0; i < section->count; i++)
-        if (!strcmp(section->entries[i].key, key))
-            return &section->entries[i];
-    return NULL;
+        *slot_of(section, section->entries[i].key, hash(section->entries[i].key)) = (unsigned int)i + 1;
+    return true;
+}
+
+struct entry *section_add(struct section *section, const char *key) {
+    if (2 * section->count >= (section->slots ? section->mask + 1 : 0) && !grow(section))
+        return NULL;
+    unsigned int *slot = slot_of(section, key, hash(key));
+    char *own = *slot ? NULL : strdup(key);
+    if (!own)
+        return NULL;
+    struct entry *const entry = &section->entries[section->count++];
+    *slot = (unsigned int)section->count;
+    *entry = (struct entry){.key = own, .error = -1, .value_type = -1};
+    return entry;
 }
 
 const struct part *profile_as_part(const struct profile *profile, int unit) {
@@ -106,11 +157,12 @@ int profile_part(const struct profile *profile, enum part_kind kind, int gpu, un
 }
 
 const struct entry *profile_find(const struct profile *profile, int unit, const char *key) {
+    const unsigned int hash_of_key = hash(key);
     if (unit == MACHINE)
-        return find(&profile->machine, key);
+        return find(&profile->machine, key, hash_of_key);
     const struct part *part = profile_as_part(profile, unit);
-    const struct entry *entry = find(part ? &part->section : &profile->gpus[unit], key);
+    const struct entry *entry = find(part ? &part->section : &profile->gpus[unit], key, hash_of_key);
     if (!entry)
-        entry = find(part ? &profile->part_defaults[part->kind] : &profile->defaults, key);
+        entry = find(part ? &profile->part_defaults[part->kind] : &profile->defaults, key, hash_of_key);
     return !entry && part && !strncmp(key, "var.", 4) ? profile_find(profile, part->gpu, key) : entry;
 }

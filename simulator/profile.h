@@ -34,6 +34,8 @@ struct section {
     struct entry *entries;
     size_t count;
     bool present;
+    unsigned int *slots; /* 1 + the place of an entry, by the hash of its key; 0: no entry */
+    size_t mask;         /* their number, a power of two, less 1 */
 };
 
 /* [gpu 0 mig 2] */
@@ -56,6 +58,11 @@ struct profile {
 };
 
 void profile_release(struct profile *profile);
+
+/* Appends an entry without a value. NULL if there is no memory, or if the section has the key. */
+struct entry *section_add(struct section *section, const char *key);
+/* The entry of a key in the section itself, or NULL. */
+const struct entry *section_find(const struct section *section, const char *key);
 
 /*
  * The entry of a key, in the unit itself or in its defaults ([gpu *], [mig *]); NULL if the profile does not list it. A

@@ -128,17 +128,14 @@ static bool read_entry(const struct reader *reader, struct section *section, cha
     const enum key_kind kind = key_kind(key);
     if (kind == KEY_UNKNOWN)
         return complain(reader, "%s is no key", key);
-    for (size_t i = 0; i < section->count; i++)
-        if (!strcmp(section->entries[i].key, key))
-            return complain(reader, "%s stands in line %u already", key, section->entries[i].line);
-    struct entry *entries = realloc(section->entries, (section->count + 1) * sizeof *entries);
-    if (!entries)
+    const struct entry *const known = section_find(section, key);
+    if (known)
+        return complain(reader, "%s stands in line %u already", key, known->line);
+    struct entry *const entry = section_add(section, key);
+    if (!entry)
         return complain(reader, "out of memory");
-    section->entries = entries;
-    struct entry *const entry = &entries[section->count++];
-    *entry = (struct entry){.key = strdup(key), .kind = kind, .error = -1, .value_type = -1, .line = reader->line};
-    if (!entry->key)
-        return complain(reader, "out of memory");
+    entry->kind = kind;
+    entry->line = reader->line;
     return read_value(reader, entry, trim(equals + 1));
 }
 

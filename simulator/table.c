@@ -43,7 +43,7 @@ static const char *const ERROR_KEYS[] = {
 
 static bool is_one_of(const char *key, size_t length, const char *const names[], size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (!strncmp(names[i], key, length) && !names[i][length])
+        if (*names[i] == *key && !strncmp(names[i], key, length) && !names[i][length])
             return true;
     return false;
 }
