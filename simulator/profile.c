@@ -78,6 +78,11 @@ void profile_release(struct profile *profile) {
     for (size_t i = 0; i < profile->part_count; i++)
         free_section(&profile->parts[i].section);
     free(profile->parts);
+    for (size_t list = 0; list < INTEGRAL_LISTS; list++)
+        for (struct integral *integral = profile->integrals[list], *next; integral; integral = next) {
+            next = integral->next;
+            free(integral);
+        }
     free(profile);
 }
 

@@ -46,8 +46,22 @@ struct part {
     struct section section;
 };
 
+/* An integral over one period, by slices: the trapezoidal rule needs the argument at many times, but always the same. */
+#define INTEGRAL_SLICES 60 /* to a period */
+#define INTEGRAL_LISTS 64
+struct integral {
+    struct integral *next;
+    const char *text; /* of the argument, in an entry of the profile */
+    int unit;
+    double scope, period;
+    double values[INTEGRAL_SLICES + 1]; /* of the argument, at the start of each slice and at the end of the last */
+    double sums[INTEGRAL_SLICES + 1];   /* of the whole slices before each of these */
+    double whole;
+};
+
 struct profile {
     atomic_uint references;
+    _Atomic(struct integral *) integrals[INTEGRAL_LISTS]; /* those evaluated so far; never changed, only added */
     struct section machine;
     struct section defaults;                  /* [gpu *] */
     struct section part_defaults[PART_KINDS]; /* [mig *] */

@@ -79,7 +79,7 @@ static bool read_slow(const struct reader *reader, struct entry *entry, char **v
         return complain(reader, "!SLOW(seconds) is not closed");
     *after = '\0';
     const struct entry seconds = {.key = "var.slow", .value = *value + strlen("!SLOW(")};
-    const struct profile nothing = {0};
+    struct profile nothing = {0};
     const char *fault = NULL;
     if (expression_evaluate(&nothing, MACHINE, &seconds, EPOCH, 0, &entry->delay, &fault) != NVML_SUCCESS ||
         !(entry->delay >= 0 && entry->delay <= 86400))
