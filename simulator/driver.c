@@ -5,16 +5,23 @@
 #include "reader.h"
 
 #include <fcntl.h>
+#include <libgen.h>
+#include <math.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_PROFILE "/etc/nvml-simulator/profile"
-#define LOOK_EVERY 0.05 /* seconds between two checks of the profile while a call waits for a change */
+#define LOOK_EVERY 500 /* ms between two checks of the profile while calls wait for a change that the kernel reports */
+#define AT_ONCE 0.0001  /* seconds in which nobody changes the profile and then calls */
 
 /* All mutable state. The lock is never held while a call waits or hangs: other threads must not stop. */
 static struct {
@@ -23,10 +30,12 @@ static struct {
     int descriptor;          /* open between the two, so that /proc shows which processes use the driver */
     struct profile *profile;
     unsigned long generation; /* number of profiles so far */
+    double looked_at;         /* when the file was last compared with `seen` */
     struct stat seen;         /* of the file that was read last, whether valid or not */
     char path[4096];
-    pthread_cond_t changed; /* there is another profile, or no waiting thread checks for one */
-    bool watched;           /* one of the waiting threads checks for all */
+    pthread_cond_t changed; /* there is another profile, or none any more */
+    uintptr_t opened;       /* how often the library was initialized after it was not */
+    bool watched;           /* a thread watches the file for the calls that wait */
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .descriptor = -1};
 
 static struct nvmlDevice_st devices[PROFILE_GPUS];
@@ -77,8 +86,17 @@ static void report(const char *fault) {
         fclose(file);
 }
 
-/* Reads the profile if it has changed. If the new one is invalid or missing, the old one stays valid. */
+/*
+ * Reads the profile if it has changed. If the new one is invalid or missing, the old one stays valid. Calls that follow
+ * one another at once look at the file once: for most of them that would take longer than everything else.
+ */
 static void refresh(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &time); /* that which tests do not stop */
+    const double moment = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    if (driver.profile && moment - driver.looked_at < AT_ONCE)
+        return;
+    driver.looked_at = moment;
     struct stat now = {0};
     const bool exists = stat(driver.path, &now) == 0;
     if (driver.profile && (!exists || same_file(&now, &driver.seen)))
@@ -129,6 +147,8 @@ static nvmlReturn_t init_answer(const char *state) {
 static void let_go(void) {
     close(driver.descriptor);
     driver.descriptor = -1;
+    driver.watched = false;
+    pthread_cond_broadcast(&driver.changed);
     profile_release(driver.profile);
     driver.profile = NULL;
 }
@@ -174,8 +194,10 @@ nvmlReturn_t driver_init(void) {
     const double delay = entry ? entry->delay : 0;
     const nvmlReturn_t result = entry && !hang ? init_answer(entry->value) : NVML_SUCCESS;
     if (result == NVML_SUCCESS && !hang) {
-        if (driver.references++ == 0)
+        if (driver.references++ == 0) {
             driver.descriptor = open(driver.path, O_RDONLY | O_CLOEXEC);
+            driver.opened++;
+        }
     } else if (driver.references == 0) {
         profile_release(driver.profile);
         driver.profile = NULL;
@@ -196,25 +218,59 @@ nvmlReturn_t driver_shutdown(void) {
     return result;
 }
 
-void driver_await(unsigned long generation, double end) {
-    const struct timespec until = {.tv_sec = (time_t)end, .tv_nsec = (long)((end - (double)(time_t)end) * 1e9)};
-    double left;
+/* Reports changes in the folder of the profile; -1 if the kernel has no more of these. */
+static int watch_folder(void) {
+    char folder[sizeof driver.path];
+    snprintf(folder, sizeof folder, "%s", driver.path);
+    const int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (changes >= 0)
+        inotify_add_watch(changes, dirname(folder), IN_CLOSE_WRITE | IN_MOVED_TO);
+    return changes;
+}
+
+/* Reads the profile when it has changed, from the first call that waits until the library is let go. */
+static void *watch(void *opened) {
     driver_lock();
-    while (driver.references && driver.generation == generation && (left = end - monotonic()) > 0) {
-        if (driver.watched) {
-            pthread_cond_clockwait(&driver.changed, &driver.lock, CLOCK_MONOTONIC, &until);
-            continue;
-        }
-        driver.watched = true;
+    int changes = watch_folder();
+    while (driver.references && driver.opened == (uintptr_t)opened) {
+        refresh();
         driver_unlock();
-        sleep_seconds(left < LOOK_EVERY ? left : LOOK_EVERY);
+        struct pollfd reported = {.fd = changes, .events = POLLIN};
+        char unread[4096];
+        poll(&reported, 1, changes >= 0 ? LOOK_EVERY : LOOK_EVERY / 10);
+        while (changes >= 0 && read(changes, unread, sizeof unread) > 0)
+            continue;
         driver_lock();
-        driver.watched = false;
-        if (driver.references)
+    }
+    driver_unlock();
+    if (changes >= 0)
+        close(changes);
+    return NULL;
+}
+
+/* In a thread of its own, without signals: those are for the program. */
+static void start_watch(void) {
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    driver.watched = pthread_create(&thread, NULL, watch, (void *)driver.opened) == 0;
+    if (driver.watched)
+        pthread_detach(thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void driver_await(unsigned long generation, double end) {
+    driver_lock();
+    while (driver.references && driver.generation == generation && monotonic() < end) {
+        if (!driver.watched)
+            start_watch();
+        const double until = driver.watched ? end : fmin(end, monotonic() + LOOK_EVERY / 1e4);
+        const struct timespec then = {.tv_sec = (time_t)until, .tv_nsec = (long)((until - floor(until)) * 1e9)};
+        pthread_cond_clockwait(&driver.changed, &driver.lock, CLOCK_MONOTONIC, &then);
+        if (!driver.watched && driver.references)
             refresh();
     }
-    if (!driver.watched)
-        pthread_cond_signal(&driver.changed);
     driver_unlock();
 }
 

@@ -56,9 +56,9 @@ bool mig_enabled(const struct call *call, int gpu);
 void driver_lock(void);
 void driver_unlock(void);
 /*
- * Waits until there is a newer profile than that of `generation`, or until `end`, a time of `monotonic`. One waiting
- * thread checks the file for all: a real driver wakes the right thread, and eight threads that check the file twenty
- * times a second would take more time than what the benchmark measures.
+ * Waits until there is a newer profile than that of `generation`, or until `end`, a time of `monotonic`. One thread
+ * watches the file for all that wait: a real driver wakes the right thread, and to check the file twenty times a second
+ * took a tenth of what the benchmark measures of the service.
  */
 void driver_await(unsigned long generation, double end);
 double monotonic(void);
