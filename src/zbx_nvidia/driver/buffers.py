@@ -10,7 +10,7 @@ import pynvml
 
 from zbx_nvidia.driver.calls import Absent, NotNow, Refused, call
 from zbx_nvidia.driver.fields import MEGA, MICRO, MILLI
-from zbx_nvidia.driver.native import raw
+from zbx_nvidia.driver.native import LETTERS, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +24,6 @@ KINDS: dict[str, tuple[int, int, Callable[[float], float]]] = {
     "clock_sm": (pynvml.NVML_PROCESSOR_CLK_SAMPLES, 100_000, lambda value: int(value) * MEGA),  # MHz
 }
 _SAMPLE = ctypes.sizeof(pynvml.c_nvmlSample_t)
-# Type of a value -> its letter in `struct`: a sample has a union, and the type says which member was written.
-_LETTERS = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "d",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "I",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "L",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "Q",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "q",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "i",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "H",
-}
 
 
 class Summary(NamedTuple):
@@ -90,7 +80,7 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
             never = name == "clock_sm" and count.value and not since
             raise (Absent if never else NotNow)(error.code, error.message) from None
         raise
-    letter = _LETTERS.get(of_type.value)
+    letter = LETTERS.get(of_type.value)
     if letter is None:
         raise Absent(0, f"unknown value type {of_type.value}")
     padding = _SAMPLE - struct.calcsize(f"@Q{letter}")

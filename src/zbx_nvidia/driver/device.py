@@ -76,7 +76,7 @@ class Device(ThermalReaders, PowerReaders, MemoryReaders, LinkReaders, SharingRe
 
     def pci(self) -> str:
         """PCI address, domain:bus:device.function. nvmlDeviceGetPciInfo_v3. nvidia-smi: pci.bus_id."""
-        return clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId)
+        return self._address()
 
     def asleep(self) -> int:
         """0, as the card is being read; absent if the kernel may not suspend it. sysfs: power/control.

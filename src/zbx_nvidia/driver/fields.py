@@ -6,15 +6,19 @@ requested. The member of NVML's union is not declared: each answer has the type 
 
 from __future__ import annotations
 
+import struct
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pynvml
 
 from zbx_nvidia.driver.calls import Absent, Refused, call, number, signed
-from zbx_nvidia.driver.native import check
+from zbx_nvidia.driver.native import LETTERS, FieldRequest, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from zbx_nvidia.driver.native import FieldAnswer
 
 T = TypeVar("T")
 
@@ -28,15 +32,8 @@ _WHOLE_CARD = 0
 _FIRST_LINK = 0
 _ALL_LINKS = 0xFFFFFFFF
 
-_UNION_MEMBER = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
-}
+# Type of a value -> how to read it from the union.
+_UNION = {value_type: struct.Struct(f"@{letter}") for value_type, letter in LETTERS.items()}
 
 # The contents of the two requests, filled by the declarations below: (field, scope), and the fields of each link.
 _OF_CARD: list[tuple[int, int]] = []
@@ -55,11 +52,11 @@ class Field(Generic[T]):
         self.field_id = field_id
         self._scale = scale
 
-    def value(self, answer: Any) -> T:  # noqa: ANN401  of pynvml
+    def value(self, answer: FieldAnswer) -> T:
         """The value in base units.
 
         Args:
-            answer: NVML's structure for this field, with a return code and a type.
+            answer: NVML's for this field.
 
         Raises:
             Absent: The card or the driver does not have this field.
@@ -87,7 +84,7 @@ class CardField(Field[T]):
         self._place = len(_OF_CARD)
         _OF_CARD.append((field_id, scope))
 
-    def among(self, answers: Sequence[Any]) -> T:
+    def among(self, answers: Sequence[FieldAnswer]) -> T:
         """Its value among the answers of `ask_card`; raises like `value`."""
         return self.value(answers[self._place])
 
@@ -108,42 +105,49 @@ class LinkCounter(Field[int]):
         self._place = len(_OF_LINKS)
         _OF_LINKS.append(field_id)
 
-    def among(self, answers: Sequence[Any], link: int) -> int:
+    def among(self, answers: Sequence[FieldAnswer], link: int) -> int:
         """Its value for one link among the answers of `ask_links`; raises like `value`."""
         return self.value(answers[link * len(_OF_LINKS) + self._place])
 
 
-def ask_card(handle: Any) -> Any:  # noqa: ANN401  of pynvml
+def ask_card(handle: Any) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
     """One answer for each CardField, in one call. Raises like `call`."""
-    return call(pynvml.nvmlDeviceGetFieldValues, handle, _OF_CARD)
+    return _request(tuple(_OF_CARD)).ask(handle)
 
 
-def ask_links(handle: Any, links: int) -> Any:  # noqa: ANN401  of pynvml
+def ask_links(handle: Any, links: int) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
     """One answer for each LinkCounter of each link, in one call. Raises like `call`."""
-    return call(
-        pynvml.nvmlDeviceGetFieldValues, handle, [(field_id, link) for link in range(links) for field_id in _OF_LINKS]
-    )
+    return _request(tuple((field_id, link) for link in range(links) for field_id in _OF_LINKS)).ask(handle)
 
 
-def ask_link(handle: Any, link: int, fields: Sequence[Field[Any]]) -> Any:  # noqa: ANN401  of pynvml
+def ask_link(handle: Any, link: int, fields: Sequence[Field[Any]]) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
     """One answer for each of these fields of one link, in one call. Raises like `call`."""
-    return call(pynvml.nvmlDeviceGetFieldValues, handle, [(field.field_id, link) for field in fields])
+    return _request(tuple((field.field_id, link) for field in fields)).ask(handle)
 
 
-def read_alone(handle: Any, field: CardField[T]) -> T:  # noqa: ANN401  of pynvml
-    """The value of one field of the whole card, in a call of its own; raises like `Field.value`."""
-    (answer,) = call(pynvml.nvmlDeviceGetFieldValues, handle, [(field.field_id, _WHOLE_CARD)])
-    return field.value(answer)
+def ask_speeds(handle: Any, links: int) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
+    """Version and speed of each link in turn, in one call. Raises like `call`."""
+    of_each = (LINK_VERSION.field_id, LINK_SPEED.field_id)
+    return _request(tuple((field_id, link) for link in range(links) for field_id in of_each)).ask(handle)
 
 
-def _number_in(answer: Any) -> int:  # noqa: ANN401  of pynvml
-    if answer.nvmlReturn != pynvml.NVML_SUCCESS:  # checked first: `call` measures its time, which costs 5 us
-        call(check, answer.nvmlReturn)
-    # `valueType` says which member of the union was written: read as another, -2 becomes 4294967294.
-    member = _UNION_MEMBER.get(answer.valueType)
-    if member is None:
-        raise Absent(0, f"unknown value type {answer.valueType}")
-    value = getattr(answer.value, member)
+def ask_alone(handle: Any, *fields: CardField[Any]) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
+    """One answer for each of these fields of the whole card, in a call of its own. Raises like `call`."""
+    return _request(tuple((field.field_id, _WHOLE_CARD) for field in fields)).ask(handle)
+
+
+# There are few that differ: some for the card, and those for each link.
+_request = cache(FieldRequest)
+
+
+def _number_in(answer: FieldAnswer) -> int:
+    if answer.code != pynvml.NVML_SUCCESS:  # checked first: `call` measures its time, which costs 5 us
+        call(check, answer.code)
+    # The type says which member of the union was written: read as another, -2 becomes 4294967294.
+    union = _UNION.get(answer.value_type)
+    if union is None:
+        raise Absent(0, f"unknown value type {answer.value_type}")
+    (value,) = union.unpack_from(answer.value)
     try:
         return number(int(value))
     except (ValueError, OverflowError):  # NaN or infinity, which no driver uses for "not available"

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pynvml
 
 from zbx_nvidia.driver import fields, native
-from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, clean, first, number
+from zbx_nvidia.driver.calls import Absent, NotNow, Refused, amount, call, first, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fabric import faults_of
 from zbx_nvidia.driver.fields import MEGA
@@ -143,8 +143,7 @@ class LinkReaders(Card):
         nvidia-smi nvlink -s.
         """
         links = self._links()
-        asked = [(field.field_id, link) for link in range(links) for field in (fields.LINK_VERSION, fields.LINK_SPEED)]
-        answers = call(pynvml.nvmlDeviceGetFieldValues, self._handle, asked)
+        answers = fields.ask_speeds(self._handle, links)
         speeds = {}
         slow = []
         for link, (version, speed) in enumerate(zip(answers[::2], answers[1::2], strict=True)):
@@ -243,9 +242,7 @@ class LinkReaders(Card):
 
     def _port(self) -> tuple[int | None, int | None]:
         """What the port above the card can, as far as it is known."""
-        return self._once(
-            "port", lambda: bus.port_above(clean(call(pynvml.nvmlDeviceGetPciInfo_v3, self._handle).busId))
-        )
+        return self._once("port", lambda: bus.port_above(self._address()))
 
     def _require_slot(self) -> None:
         """Absent in a virtual machine, which does not see the slot: there NVML returns the maximum of the card alone.
@@ -267,6 +264,9 @@ class LinkReaders(Card):
         return amount(links)
 
     def _link_is_up(self, link: int) -> int:
+        return self._once(("link", link), lambda: self._state_of(link))
+
+    def _state_of(self, link: int) -> int:
         try:
             return int(call(pynvml.nvmlDeviceGetNvLinkState, self._handle, link) == pynvml.NVML_FEATURE_ENABLED)
         except Absent:

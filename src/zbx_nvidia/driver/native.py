@@ -3,15 +3,29 @@
 tests/unit/driver/test_faults.py shows each fault of pynvml.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll. That took
+# three quarters of the import time of this module.
 import ctypes
+import struct
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pynvml
 
 from zbx_nvidia.driver.calls import amount, call, number
 
+# Type of a value -> its letter in `struct`: fields and samples have a union, and the type says which member was
+# written.
+LETTERS = {
+    pynvml.NVML_VALUE_TYPE_DOUBLE: "d",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "I",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "L",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "Q",
+    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "q",
+    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "i",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "H",
+}
+_FIELD = struct.Struct("@IIqqII8s")  # of a FieldAnswer
 _PROCESS_SIZE = ctypes.sizeof(pynvml.c_nvmlProcessInfo_v2_t)
 _MOST_PROCESSES = 65_536  # on one GPU
 _NO_MEMORY = 1 << 62  # NVML_VALUE_NOT_AVAILABLE, and its neighbors
@@ -51,6 +65,50 @@ def unrepairable_memory(handle: Any) -> int:  # noqa: ANN401  of pynvml
     version = status.version
     call(raw, "nvmlDeviceGetUnrepairableMemoryFlag_v1", handle, ctypes.byref(status))
     return number(status.unrepairableMemory if status.version == version else status.version)
+
+
+class FieldAnswer(NamedTuple):
+    """What NVML says of one field: its nvmlFieldValue_t.
+
+    Attributes:
+        field_id: NVML_FI_*.
+        scope: The part of the card.
+        timestamp: When it was measured, in us of Unix time.
+        latency: How long that took, in us.
+        value_type: NVML_VALUE_TYPE_*: which member of the union was written.
+        code: NVML's return code for this field alone.
+        value: The union of all types.
+    """
+
+    field_id: int
+    scope: int
+    timestamp: int
+    latency: int
+    value_type: int
+    code: int
+    value: bytes
+
+
+class FieldRequest:
+    """A request for values of fields, which is made once and asked often. nvmlDeviceGetFieldValues.
+
+    pynvml fills and reads a structure for each field, by attributes written in Python: 0.2 ms for the 76 fields of an
+    H100, and half of what a look at one field takes.
+
+    Args:
+        fields: NVML_FI_* and scope of each.
+    """
+
+    def __init__(self, fields: Iterable[tuple[int, int]]) -> None:
+        request = [_FIELD.pack(field_id, scope, 0, 0, 0, 0, b"") for field_id, scope in fields]
+        self._count = len(request)
+        self._request = b"".join(request)
+
+    def ask(self, handle: Any) -> list[FieldAnswer]:  # noqa: ANN401  of pynvml
+        """One answer for each field, in one call. Raises like `call`."""
+        room = ctypes.create_string_buffer(self._request, len(self._request))
+        call(raw, "nvmlDeviceGetFieldValues", handle, self._count, room)
+        return [FieldAnswer._make(answer) for answer in _FIELD.iter_unpack(room)]
 
 
 class FabricInfo(NamedTuple):

@@ -1,11 +1,11 @@
 """The few readings that change faster than a poll and are sampled twice a second.
 
-Unlike a `Device`, a `Probe` is kept: it gets its handle once, and each reading is one call for one value.
+Unlike a `Device`, a `Probe` is kept: it gets its handle once, and a look is few calls.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pynvml
 
@@ -16,7 +16,12 @@ from zbx_nvidia.driver.fields import MEGA, MILLI
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zbx_nvidia.driver.native import FieldAnswer
+
+T = TypeVar("T")
+
 _KILO = 1000
+_FIELDS = (fields.POWER_INSTANT, fields.TEMPERATURE_MEMORY)
 
 
 class Probe:
@@ -33,6 +38,11 @@ class Probe:
     def __init__(self, index: int) -> None:
         self._handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
         self._temperature: Callable[[], Any] | None = None
+        self._fields: dict[fields.CardField[Any], FieldAnswer] = {}
+
+    def begin(self) -> None:
+        """Begin another look: what one call returns for several readers is asked again."""
+        self._fields = {}
 
     def utilization(self) -> int:
         """GPU utilization, in %. nvmlDeviceGetUtilizationRates. nvidia-smi: utilization.gpu."""
@@ -54,7 +64,7 @@ class Probe:
 
     def temperature_memory(self) -> int:
         """Temperature of the HBM stacks, in °C. Field MEMORY_TEMP. nvidia-smi: temperature.memory."""
-        return fields.read_alone(self._handle, fields.TEMPERATURE_MEMORY)
+        return self._field(fields.TEMPERATURE_MEMORY)
 
     def clock_sm(self) -> int:
         """Clock of the streaming multiprocessors, in Hz. nvmlDeviceGetClockInfo. nvidia-smi: clocks.sm."""
@@ -78,7 +88,12 @@ class Probe:
         return number(call(pynvml.nvmlDeviceGetPcieThroughput, self._handle, counter)) * _KILO
 
     def _power_instant(self) -> float:
-        return fields.read_alone(self._handle, fields.POWER_INSTANT)
+        return self._field(fields.POWER_INSTANT)
+
+    def _field(self, field: fields.CardField[T]) -> T:
+        if not self._fields:
+            self._fields = dict(zip(_FIELDS, fields.ask_alone(self._handle, *_FIELDS), strict=True))
+        return field.value(self._fields[field])
 
     def _power(self) -> float:
         return number(call(pynvml.nvmlDeviceGetPowerUsage, self._handle)) / MILLI

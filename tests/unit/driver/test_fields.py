@@ -25,12 +25,12 @@ links = fields.ask_links(handle, 2)
 for name, field in vars(fields).items():
     if isinstance(field, fields.CardField):
         answer = answers[field._place]
-        print(name, answer.fieldId, answer.scopeId)
+        print(name, answer.field_id, answer.scope)
     elif isinstance(field, fields.LinkCounter):
         for link, answer in enumerate((links[field._place], links[field._place + len(fields._OF_LINKS)])):
-            print(name, answer.fieldId, answer.scopeId)
+            print(name, answer.field_id, answer.scope)
         first = answers[field.of_first_link._place]
-        print(name, first.fieldId, first.scopeId)
+        print(name, first.field_id, first.scope)
 """
 
 

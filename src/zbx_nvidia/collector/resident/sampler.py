@@ -79,6 +79,7 @@ class Sampler:
         try:
             if self._probe is None:
                 self._probe = Probe(self._index)
+            self._probe.begin()
             for reader in readers:
                 if reader in self._lacking and reader not in self._again:
                     continue
