@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def possible(metric: Metric, value: object) -> bool:
     """Whether a metric can have this value. Texts can be anything; NaN is in no range."""
-    if metric.range is None or not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)):
         return True
-    low, high = metric.range
-    return low <= value <= high
+    limits = metric.range
+    return limits is None or limits[0] <= value <= limits[1]
 
 
 def let_in(readings: dict[str, Any], rows: dict[str, Metric], problems: list[Problem], prefix: str = "") -> None:

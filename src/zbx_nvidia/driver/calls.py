@@ -84,19 +84,28 @@ class Lost(NvmlError):
 
 
 class _Spent(threading.local):
-    """Time of one thread's calls, in s: elapsed time, and CPU time."""
+    """Time of one thread's calls, in s: elapsed time, and CPU time.
+
+    Attributes:
+        began: CPU time of the whole thread when the count began.
+    """
 
     time = 0.0
     cpu = 0.0
+    began = 0.0
 
 
 _spent = _Spent()
+# Functions that took long when they were last called: they may do so by waiting. By `id`, as those of ctypes have no
+# hash; all live as long as the process.
+_slow: set[int] = set()
 
 
 def spent() -> tuple[float, float]:
     """Time of this thread's NVML calls since its last call of this function, in s: elapsed time, and CPU time."""
     taken = (_spent.time, _spent.cpu)
     _spent.time = _spent.cpu = 0.0
+    _spent.began = thread_time()
     return taken
 
 
@@ -112,7 +121,9 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
         Refused: No permission, or any other error.
         Lost: The device is gone.
     """
-    since, cpu = perf_counter(), thread_time()
+    waits = id(function) in _slow
+    cpu = thread_time() if waits else 0.0
+    since = perf_counter()
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
@@ -124,8 +135,20 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
     finally:
         taken = perf_counter() - since
         _spent.time += taken
-        # A short call cannot have waited. Reading a thread's processor time is a system call: 1 ms for 1,000 of them.
-        _spent.cpu += taken if taken < _SHORT else thread_time() - cpu
+        if taken >= _SHORT:
+            # What a call used that nobody expected to wait is known as well as what the whole thread used.
+            _spent.cpu += thread_time() - cpu if waits else _at_most(taken)
+            _slow.add(id(function))
+        else:
+            # A short call cannot have waited. To read a thread's processor time is a system call, which takes longer
+            # than most calls: it is left out where the function was short the last time.
+            _spent.cpu += taken
+            if waits:
+                _slow.discard(id(function))
+
+
+def _at_most(taken: float) -> float:
+    return max(0.0, min(taken, thread_time() - _spent.began - _spent.cpu))
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:
