@@ -45,6 +45,7 @@ from zbx_nvidia.collector.protocol import (
     Sender,
     XidsSeen,
 )
+from zbx_nvidia.collector.resident.rota import Looked, Rota
 from zbx_nvidia.collector.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
 from zbx_nvidia.collector.resident.xids import Watcher
 from zbx_nvidia.driver import system
@@ -82,6 +83,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     sender = Sender(pipe)
     readers: dict[int, Reader] = {}
     watchers: dict[int, Watcher] = {}
+    rota = Rota(samples or horizon)
 
     def begin(index: int) -> None:
         # RuntimeError: the limit of processes is reached. It is tried again in each round; the other GPUs go on.
@@ -90,6 +92,8 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
                 reader = Reader(index, sender, samples, horizon, pcie, gpm, arguments, job_map)
                 reader.start()
                 readers[index] = reader
+                if samples:
+                    rota.add(reader.looked)
             if xid and index not in watchers:
                 watcher = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
                 watcher.start()
@@ -98,12 +102,12 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
                 watcher.tried.wait(_FIRST_TRY)
 
     try:
-        _answer(control, sender, readers, watchers, begin)
+        _answer(control, sender, readers, watchers, begin, rota)
     except NvmlError as error:
         sender.send(Failed(error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor reports it, whatever it is
         sender.send(Broken(f"{type(error).__name__}: {error}"))
-    threads: list[Reader | Watcher] = [*readers.values(), *watchers.values()]
+    threads: list[Reader | Watcher | Rota] = [rota, *readers.values(), *watchers.values()]
     for thread in threads:
         thread.stop()
     for thread in threads:
@@ -113,12 +117,13 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     os._exit(0)
 
 
-def _answer(
+def _answer(  # noqa: PLR0913, PLR0917  what `main` has
     control: int,
     sender: Sender,
     readers: dict[int, Reader],
     watchers: dict[int, Watcher],
     begin: Callable[[int], None],
+    rota: Rota,
 ) -> None:
     """Serve round after round, until there are no more."""
     system.start()
@@ -149,12 +154,14 @@ def _answer(
             else:
                 gpu = Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _NO_THREAD),))
                 sender.send(GpuRead(number, gpu))
+        if any(not reader.looked.resting for reader in readers.values()):
+            rota.wake()
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send(AllAsked(number, dict(users.names)))
 
 
 class Reader(threading.Thread):
-    """Samples one GPU, and reads all of it when asked: the only thread that makes such calls for it.
+    """Reads all of one GPU when asked, and samples what takes its time. Beside it, only a rota calls the driver for it.
 
     Args:
         index: Its place in the driver's order.
@@ -165,6 +172,10 @@ class Reader(threading.Thread):
         gpm: As of `main`.
         arguments: As of `main`.
         job_map: As of `main`.
+
+    Attributes:
+        looked: The GPU as a rota looks at it.
+        uids: Whose its processes were when it was last read.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as of `main`
@@ -183,21 +194,22 @@ class Reader(threading.Thread):
         self._sender = sender
         self._arguments = bool(arguments)
         self._job_map = job_map
-        self._every = tuple((readers, every) for readers, every in ((QUICK, samples), (SLOW, pcie)) if every)
-        wanted = tuple(reader for readers, _ in self._every for reader in readers)
-        self._sampler = Sampler(index, horizon, wanted)
+        self._quick = QUICK if samples else ()
+        self._pcie = pcie
+        self._sampler = Sampler(index, horizon, self._quick + (SLOW if pcie else ()))
         self._activity = Activity(index, horizon, wanted=bool(gpm))
         self._consumers = Consumers(index)
-        self._due = [0.0] * len(self._every)
+        self.looked = Looked(self._look)
+        self._was_resting = True
+        self._due = 0.0
+        self._spent = [0.0, 0.0]
         self._wake = threading.Event()
         self._done = threading.Event()
         self._number = 0
-        self._idle = False
         self._ends = False
         self._uuid: str | None = None
         self._pci = ""  # of a card that may sleep
         self._fault: Exception | None = None
-        # Whose the processes were when it was last read.
         self.uids: set[int] = set()
 
     def ask(self, number: int, *, idle: bool) -> None:
@@ -207,14 +219,14 @@ class Reader(threading.Thread):
         twice the CPU time. One that does not is not waited for.
         """
         self._done.clear()
-        self._idle = idle
+        self.looked.resting = idle
         self._number = number
         self._wake.set()
         self._done.wait(HEAD_START)
 
     def rest(self) -> None:
         """Take no samples until it is asked again: the card sleeps."""
-        self._idle = True
+        self.looked.resting = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -226,26 +238,55 @@ class Reader(threading.Thread):
         """Sample at its times, read when asked."""
         served = 0
         while not self._ends:
-            now = time.monotonic()
-            every_one = () if self._idle else self._every
-            for place, (readers, every) in enumerate(every_one):
-                if now >= self._due[place]:
-                    # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake
-                    # for each costs more than the samples.
-                    self._due[place] = (now // every + 1) * every
-                    if not (self._pci and bus.sleeps(self._pci)):
-                        self._sample(readers, now)
-            if self._number != served:
-                served = self._number
-                # With what its samples since the last time have taken.
-                self._sender.send(GpuRead(served, self._read()._replace(spent=spent())))
+            gpu = None
+            with self.looked.turn:
+                self._sample_what_is_due()
+                if self._number != served:
+                    served = self._number
+                    gpu = self._read()
+                    self._count()
+                    # With what its samples since the last time have taken.
+                    gpu = gpu._replace(spent=(self._spent[0], self._spent[1]))
+                    self._spent = [0.0, 0.0]
+            if gpu is not None:
+                self._sender.send(GpuRead(served, gpu))
                 self._done.set()
-            self._wake.wait(max(0.0, min(self._due) - time.monotonic()) if self._due and not self._idle else None)
+            self.looked.look_if_due()
+            waits = self._pcie and not self.looked.resting
+            self._wake.wait(max(0.0, self._due - time.monotonic()) if waits else None)
             self._wake.clear()
 
-    def _sample(self, readers: tuple[str, ...], now: float) -> None:
+    def _sample_what_is_due(self) -> None:
+        if self.looked.resting:
+            self._was_resting = True
+            return
+        now = time.monotonic()
+        if self._was_resting:
+            # Not only when the rota comes: the first document already has what there is, and lists what the card lacks.
+            self._was_resting = False
+            self._look()
+        if self._pcie and now >= self._due:
+            # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake for each
+            # costs more than the samples.
+            self._due = (now // self._pcie + 1) * self._pcie
+            self._sample(SLOW)
+
+    def _look(self) -> None:
+        """Sample what changes fast, also in the thread of a rota."""
+        if self._quick:
+            self._sample(self._quick)
+            self._count()
+
+    def _count(self) -> None:
+        """Add what this thread has taken in the driver for this GPU."""
+        for place, taken in enumerate(spent()):
+            self._spent[place] += taken
+
+    def _sample(self, readers: tuple[str, ...]) -> None:
+        if self._pci and bus.sleeps(self._pci):
+            return
         try:
-            self._sampler.sample(readers, now)
+            self._sampler.sample(readers, time.monotonic())
         except Exception as error:  # noqa: BLE001  reported with the next reading; the thread goes on
             self._fault = error
 
@@ -278,7 +319,7 @@ class Reader(threading.Thread):
     def _with_what_was_between(self, gpu: Gpu) -> Gpu:
         now = time.monotonic()
         readings, lacks = self._sampler.made(now)
-        if self._idle:
+        if self.looked.resting:
             readings = {}  # of a time in which nobody looked
         # A reading that a document has too is reported by that one.
         known = {f"sampled_{problem.metric}" for problem in gpu.problems}

@@ -101,8 +101,9 @@ class Watcher(threading.Thread):
             self.tried.set()
             try:
                 while not self._end.is_set():
-                    # All waits end at the same times as the samples are taken: what a machine does at once costs half.
-                    code = watch.wait(_PATIENCE - int(time.monotonic() * 1000) % _PATIENCE)
+                    # All waits end at the same times, between those at which a rota looks: what a machine does at once
+                    # costs half, but whoever looks while eight threads wake up waits for Python's lock at each call.
+                    code = watch.wait(_PATIENCE - (int(time.monotonic() * 1000) + _PATIENCE // 2) % _PATIENCE)
                     self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:

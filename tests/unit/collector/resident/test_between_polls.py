@@ -135,6 +135,21 @@ def test_every_spike_is_seen(machine: MachineFactory, serve: ServiceFactory, clo
     assert trials > 150
 
 
+def test_a_spike_is_seen_while_another_gpu_hangs(eight: Machine, serve: ServiceFactory) -> None:
+    """One thread looks at all of them, but does not wait for one that hangs."""
+    service = serve(eight, stall=STALL, window="60s")
+    service.well()
+    eight.set("gpu 1", power_instant="!HANG")
+    service.until(lambda answer: answer.code == 1003, "a stall")
+    for index in (0, 2, 7):
+        eight.set(f"gpu {index}", power_instant=690_000)
+
+    def seen(answer: Answer) -> bool:
+        return all(answer.by_index[index]["sampled_power_peak"] == 690 for index in (0, 2, 7))
+
+    service.until(seen, "their peaks")
+
+
 def test_readings_that_come_and_go(eight: Machine, serve: ServiceFactory) -> None:
     """MIG mode takes utilization away. What is in error is neither there nor lacking, and no old value is repeated."""
     service = serve(eight, window="2s")
