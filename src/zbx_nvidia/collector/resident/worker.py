@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import threading
@@ -391,6 +392,8 @@ def _read(control: int) -> bytes:
 
 def start(arguments: list[str]) -> NoReturn:
     """What the supervisor runs, with the arguments of `main`."""
+    # What is loaded stays: a collection of garbage need not look through it again and again.
+    gc.freeze()
     # Ctrl-C is for the supervisor: it must not end a call into the driver.
     os.setsid()
     main(arguments[0], *(float(number) for number in arguments[1:]))

@@ -49,11 +49,21 @@ def test_a_window_forgets() -> None:
 
 def test_a_window_forgets_what_came_late_by_its_own_time() -> None:
     window = Window(60)
-    for at, value in ((100.0, 1), (101.0, 2), (95.0, 50), (98.0, 40), (104.0, 3)):
+    for at, value in ((100.0, 1), (101.0, 2), (104.0, 3)):
         window.add(at, value)
+    window.add_told([(95.0, 50), (98.0, 40)])
     assert window.made(104.0)["peak"] == 50
     assert window.made(156.0)["peak"] == 40
     assert window.made(159.0)["peak"] == 3
+
+
+def test_a_window_forgets_though_the_wall_clock_has_jumped() -> None:
+    """The driver stamps with it: what came after a sample is not older than that."""
+    window = Window(60)
+    window.add_told([(100.0, 1), (-3500.0, 50), (101.0, 2)])
+    assert window.made(104.0)["peak"] == 50
+    assert window.made(160.5)["peak"] == 2
+    assert window.made(161.5) == {}
 
 
 def test_a_spike_between_two_polls_is_seen(
