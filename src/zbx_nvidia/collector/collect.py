@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.entities import ENTITIES
@@ -98,25 +99,38 @@ def collect(send: Send, read: Callable[[int], Gpu] | None = None) -> None:
     send(HostRead(0, {**versions, **sleeping.on_bus()}, count, bus.slots(), problems, spent()))
     for gpu in others:
         send(GpuRead(0, gpu))
+    send(AllAsked(0, names(_read_all(awake, send, read))))
+
+
+def _read_all(awake: Sequence[int], send: Send, read: Callable[[int], Gpu] | None) -> set[int]:
+    """Read these GPUs, as of `collect`; returns whose their processes are."""
     uids: set[int] = set()
-    threads = {index: threading.Thread(target=_report, args=(index, send, read, uids), daemon=True) for index in awake}
-    waiting = []
-    for index, thread in threads.items():
+    pending = deque(awake)
+
+    def read_pending() -> None:
+        with contextlib.suppress(IndexError):  # there is none left
+            while True:
+                _report(pending.popleft(), send, read, uids)
+
+    threads = []
+    while pending:
+        threads.append(threading.Thread(target=read_pending, daemon=True))
         try:
-            thread.start()
+            threads[-1].start()
         except RuntimeError:
             # The limit of the user's processes is reached: one after the other, when all others are read.
-            waiting.append(index)
-            continue
-        # One that answers at once is done before the next begins: eight that wrestle for Python's lock at each call
-        # cost twice the CPU time. One that does not is not waited for.
-        thread.join(HEAD_START)
-    for index, thread in threads.items():
-        if index not in waiting:
-            thread.join()
-    for index in waiting:
-        _report(index, send, read, uids)
-    send(AllAsked(0, names(uids)))
+            threads.pop()
+            break
+        # One thread reads them all, as long as each answers at once: eight that wrestle for Python's lock at each call
+        # cost twice the CPU time. One that does not answer is not waited for: another thread goes on with the next.
+        left = len(pending) + 1
+        while threads[-1].is_alive() and len(pending) < left:
+            left = len(pending)
+            threads[-1].join(HEAD_START)
+    for thread in threads:
+        thread.join()
+    read_pending()
+    return uids
 
 
 def told_apart(count: int) -> tuple[int, Sequence[int], list[Gpu]]:
