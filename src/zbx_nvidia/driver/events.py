@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pynvml
 
-from zbx_nvidia.driver.calls import Absent, Refused, call, text
+from zbx_nvidia.driver import native
+from zbx_nvidia.driver.calls import Absent, call, text
 
 
 class XidWatch:
@@ -28,6 +31,7 @@ class XidWatch:
         handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
         self.uuid = text(pynvml.nvmlDeviceGetUUID, handle)
         self._source = handle
+        self._event = pynvml.c_nvmlEventData_t()
         if not call(pynvml.nvmlDeviceGetSupportedEventTypes, handle) & pynvml.nvmlEventTypeXidCriticalError:
             raise Absent(0, "no XID events")
         self._set = call(pynvml.nvmlEventSetCreate)
@@ -44,12 +48,13 @@ class XidWatch:
             Refused: The driver does not allow further waiting.
             Lost: The device is gone.
         """
-        try:
-            event = call(pynvml.nvmlEventSetWait_v2, self._set, milliseconds)
-        except Refused as error:
-            if error.code == pynvml.NVML_ERROR_TIMEOUT:
-                return None
-            raise
+        # Not pynvml's own function: it makes an error of each wait in vain, which takes longer than all else here.
+        code = call(native.result, "nvmlEventSetWait_v2", self._set, ctypes.byref(self._event), milliseconds)
+        if code == pynvml.NVML_ERROR_TIMEOUT:
+            return None
+        call(native.check, code)
+        # The device lies in the memory of the event: the next one must not be written over it.
+        event, self._event = self._event, pynvml.c_nvmlEventData_t()
         self._source = event.device
         return int(event.eventData)
 

@@ -42,7 +42,13 @@ def raw(name: str, *arguments: object) -> None:
     Raises:
         pynvml.NVMLError: The return code is not success. `call` converts it to one of our classes.
     """
-    check(pynvml._nvmlGetFunctionPointer(name)(*arguments))  # noqa: SLF001  there is no other way to the library
+    check(result(name, *arguments))
+
+
+def result(name: str, *arguments: object) -> int:
+    """Call a function of the library for its return code, as `raw`: where another one than success is no error."""
+    code: int = pynvml._nvmlGetFunctionPointer(name)(*arguments)  # noqa: SLF001  there is no other way to the library
+    return code
 
 
 def check(code: int) -> None:
