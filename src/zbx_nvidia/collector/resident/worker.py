@@ -201,7 +201,7 @@ class Reader(threading.Thread):
         self._activity = Activity(index, horizon, wanted=bool(gpm))
         self._consumers = Consumers(index)
         self.looked = Looked(self._look)
-        self._was_resting = True
+        self._has_past = False  # samples, since it rested or was away
         self._due = 0.0
         self._spent = [0.0, 0.0]
         self._wake = threading.Event()
@@ -259,12 +259,12 @@ class Reader(threading.Thread):
 
     def _sample_what_is_due(self) -> None:
         if self.looked.resting:
-            self._was_resting = True
+            self._has_past = False
             return
         now = time.monotonic()
-        if self._was_resting:
+        if not self._has_past:
             # Not only when the rota comes: the first document already has what there is, and lists what the card lacks.
-            self._was_resting = False
+            self._has_past = True
             self._look()
         if self._pcie and now >= self._due:
             # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake for each
@@ -304,6 +304,7 @@ class Reader(threading.Thread):
             self._sampler.forget()
             self._activity.forget()
             self._consumers.forget()
+            self._has_past = False
         self._uuid = uuid
         if gpu.state != "ok":
             return gpu

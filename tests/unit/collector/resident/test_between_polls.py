@@ -224,8 +224,9 @@ def test_samples_of_temperatures_below_zero_are_kept(
 
 @pytest.mark.parametrize("gone", [{"state": "lost"}, {"nvmlDeviceGetUUID": "!UNKNOWN"}], ids=["lost", "sick"])
 def test_a_gpu_that_was_away_has_no_past(eight: Machine, serve: ServiceFactory, gone: dict[str, str]) -> None:
+    """And what it has at once does not wait for the next look, which is far away here."""
     eight.set("gpu 1", power_instant=650_000)
-    service = serve(eight, window="60s")
+    service = serve(eight, window="60s", samples="60s")
     assert service.well().by_index[1]["sampled_power_peak"] == 650
     eight.set("gpu 1", gone)
     service.until(lambda answer: 1 not in answer.by_index, "a GPU that is away")
