@@ -7,8 +7,8 @@ cd "$repo"
 which=$1
 marks=${2:-not gpu}
 measured=$([[ $# -ge 2 ]] || echo yes)
-# More than processors, since most tests wait.
-workers=${WORKERS:-6}
+# More than processors, since many tests wait. Those that are not slow wait little, and each worker costs two seconds.
+workers=${WORKERS:-$([[ -n $measured ]] && echo 6 || echo 4)}
 
 pythons=$(scripts/pythons.sh "$which")
 mapfile -t pythons <<<"$pythons"

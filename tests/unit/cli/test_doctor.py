@@ -146,6 +146,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, ["doctor", *arguments], env=clean).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_front_end_that_cannot_be_reached_is_a_fault_and_no_error() -> None:
     arguments = ["doctor", "--server-only", "--host", "gpu01", "--url", "http://127.0.0.1:1", "--json"]
     done = CliRunner().invoke(main, arguments, env={"ZABBIX_TOKEN": "x" * 64})

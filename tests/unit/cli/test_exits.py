@@ -51,6 +51,7 @@ def test_help_and_wrong_usage(command: str) -> None:
     assert code(command, "--no-such-option") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments", "expected"),
     [(command, arguments, expected) for command, cases in CASES.items() for arguments, expected in cases.items()],

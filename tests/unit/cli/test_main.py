@@ -139,6 +139,7 @@ def test_unreadable_token_file(tmp_path: Path) -> None:
     assert result.stderr.startswith(f"Error: --token-file {tmp_path}/none: cannot be read: No such file or directory")
 
 
+@pytest.mark.slow
 def test_token_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
     """As a process of its own: the warning goes through the log, which the test runner takes over."""
     path = tmp_path / "token"

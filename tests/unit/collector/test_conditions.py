@@ -590,6 +590,7 @@ def test_only_fan_has_no_row_of_its_own(machine: MachineFactory) -> None:
 # -- callers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_polls_at_the_same_time_both_get_an_answer(eight: Machine, clocked: ClocksFactory) -> None:
     """Two servers, or a server and a person: the second waits for the first, which takes a moment."""
     clocked(eight, speed=SLOW)  # for them it takes no more, however busy the machine is

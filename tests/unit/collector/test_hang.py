@@ -134,6 +134,7 @@ def test_driver_hangs_before_a_gpu_is_asked(eight: Machine, tmp_path: Path, valu
     assert len(children(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_deadline_is_counted_from_the_start_of_the_process(
     eight: Machine, clocked: ClocksFactory, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_call_that_returns_late(eight: Machine, clocked: ClocksFactory, tmp_path
     assert get(real).code == 0
 
 
+@pytest.mark.slow
 def test_gpus_are_asked_side_by_side(eight: Machine, clocked: ClocksFactory) -> None:
     """Without persistence mode each takes 1 to 3 s to wake: one after another they would not be done in time."""
     clocks = clocked(eight, speed=SPEED)
@@ -259,6 +261,7 @@ def test_child_outlives_the_agents_kill(eight: Machine, clocked: ClocksFactory, 
     wait_until_gone(tmp_path, "the call to return")
 
 
+@pytest.mark.slow
 def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path) -> None:
     eight.set("gpu 5", state="hang")
     # As the socket that zabbix_agentd listens on, which its children inherit.
@@ -291,6 +294,7 @@ def test_stuck_child_holds_nothing_of_the_callers(eight: Machine, tmp_path: Path
     assert str(Path(f"/proc/{stuck}/cwd").readlink()) == "/"
 
 
+@pytest.mark.slow
 def test_lock_is_of_one_installation(eight: Machine, tmp_path: Path) -> None:
     """A copy elsewhere is not silenced, and nothing is written beside the program."""
     package = Path(python("import zbx_nvidia; print(zbx_nvidia.__path__[0])", eight.env).strip())

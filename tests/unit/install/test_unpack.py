@@ -206,6 +206,7 @@ def test_unpacked_it_runs_for_a_user_without_a_home(there: Path, tmp_path: Path,
     assert run(there / "bin" / "zbx-nvidia-agent", "get", env={**bare, "PYTHONPATH": str(tmp_path)}).stdout[0] == "{"
 
 
+@pytest.mark.slow
 def test_every_module_is_compiled(there: Path) -> None:
     modules = [path for path in (there / "lib").rglob("*.py") if path.name != "__main__.py"]
     tag = sys.implementation.cache_tag

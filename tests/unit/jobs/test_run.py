@@ -382,6 +382,7 @@ def constant(machine: Machine, gpu: str, watts: int, **more: Any) -> None:
     machine.set(gpu, power_usage=watts * 1000, total_energy=f"counter(0, {watts * 1000})", **more)
 
 
+@pytest.mark.slow
 def test_energy_is_that_of_the_card(machine: MachineFactory, tmp_path: Path) -> None:
     """Within 2 % of the truth."""
     host = machine("t4")
@@ -401,6 +402,7 @@ def test_energy_is_that_of_the_card(machine: MachineFactory, tmp_path: Path) -> 
     assert "estimated" not in done["err"]
 
 
+@pytest.mark.slow
 def test_a_card_without_an_energy_counter(machine: MachineFactory, tmp_path: Path) -> None:
     host = machine("gtx1070")
     only_the_job(host)
@@ -425,6 +427,7 @@ def test_a_process_whose_parent_has_ended_counts(machine: MachineFactory, tmp_pa
     assert [gpu["memory_peak"] for gpu in done["gpus"]] == [2 << 30]
 
 
+@pytest.mark.slow
 def test_of_a_shared_card_only_the_part_of_the_job_counts(machine: MachineFactory, tmp_path: Path) -> None:
     host = machine("t4")
     constant(host, "gpu 0", 60)
@@ -463,6 +466,7 @@ def test_a_driver_that_dies(machine: MachineFactory, tmp_path: Path) -> None:
     assert "GPU 0: figures until" in done["err"]
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_holds_up_nobody(machine: MachineFactory, tmp_path: Path) -> None:
     host = machine("t4")
     started = holding(host, tmp_path, "0")

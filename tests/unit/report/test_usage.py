@@ -101,6 +101,7 @@ def test_sums_are_those_of_the_polls(hours: list[list[Poll]]) -> None:
     assert usage.joules == pytest.approx(sum(poll.power for poll in here) * HOUR / POLLS)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.lists(st.floats(0, 1e6), min_size=2, max_size=POLLS), min_size=1, max_size=24), st.booleans())
 def test_energy_is_what_the_counter_counted(steps: list[list[float]], before: bool) -> None:  # noqa: FBT001

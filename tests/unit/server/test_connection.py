@@ -202,6 +202,7 @@ def late(*_: object) -> Any:
     return PAGE
 
 
+@pytest.mark.slow
 def test_slow_answer_to_a_read(front: Any) -> None:
     front.answers["host.get"] = late
     assert failure(front.url, timeout=SHORT) == (
@@ -210,12 +211,14 @@ def test_slow_answer_to_a_read(front: Any) -> None:
     assert front.methods().count("host.get") == 1
 
 
+@pytest.mark.slow
 def test_slow_answer_to_a_write_may_have_been_done(front: Any) -> None:
     front.answers["host.create"] = late
     line = failure(front.url, method="host.create", timeout=SHORT)
     assert f"did not answer host.create within {SHORT} s, but may have done it (run this again to see)" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["configuration.import", "template.delete"])
 def test_what_changes_every_host_may_take_longer(front: Any, answers: Any, method: str) -> None:
     done = {"templateids": ["1"]} if method.endswith("delete") else True

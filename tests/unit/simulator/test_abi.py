@@ -119,6 +119,7 @@ def test_signatures_are_those_of_nvml_h(header: Path) -> None:
     assert signatures(SIMULATOR, header) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "true", "false"),
     [

@@ -109,6 +109,7 @@ def test_uuids_of_all_series_are_the_same() -> None:
         assert len(by_series[0]) > 40
 
 
+@pytest.mark.slow
 def test_every_reference_is_answered(export: dict[str, Any]) -> None:
     template = export["templates"][0]
     keys = {node["key"] for node in walk(template) if "key" in node and "uuid" in node}
