@@ -262,10 +262,6 @@ class Reader(threading.Thread):
             self._has_past = False
             return
         now = time.monotonic()
-        if not self._has_past:
-            # Not only when the rota comes: the first document already has what there is, and lists what the card lacks.
-            self._has_past = True
-            self._look()
         if self._pcie and now >= self._due:
             # What was missed while the driver slept is not made up. For all GPUs at the same times: to wake for each
             # costs more than the samples.
@@ -308,6 +304,11 @@ class Reader(threading.Thread):
         self._uuid = uuid
         if gpu.state != "ok":
             return gpu
+        if not (self._has_past or self.looked.resting):
+            # Not only when the rota comes: the first document already has what there is, and lists what the card lacks.
+            # After the reading, as the card may have come back just before it.
+            self._has_past = True
+            self._look()
         try:
             gpu = self._with_what_was_between(gpu)
         except Exception as error:  # noqa: BLE001  as above: the readings themselves are good
