@@ -123,10 +123,10 @@ _COMBS = ("gpu.temperature_headroom", "gpu.utilization", "gpu.memory_used_percen
 PAGES: dict[str, dict[str, tuple[Widget, ...]]] = {
     "6.0": {
         "Overview": (*_tiles(0, 0, _SIXTH, 6), *_row_for_each_gpu("headroom", "utilization", "memory", top=2)),
-        # A home card without the service has the first of each of these, and no throttling.
+        # A home card without the service has the encoder and the fan of the last two. An H100 has no fan.
         "Power, clocks and throttling": _row_for_each_gpu("power", "clocks", "throttling"),
-        "Fan, activity and errors": _row_for_each_gpu("fan", "gpm", "ecc"),
-        "Encoder, decoder and links": _row_for_each_gpu("codec", "pcie", "nvlink"),
+        "Activity and errors": _row_for_each_gpu("codec", "gpm", "ecc"),
+        "Links and fan": _row_for_each_gpu("pcie", "nvlink", "fan"),
     },
     "7.0": {
         "Overview": (
