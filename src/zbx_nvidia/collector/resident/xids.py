@@ -14,8 +14,7 @@ from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATIENCE = 1000  # ms that a wait takes, and so how long it takes to end one
-_BETWEEN = 250  # ms after a full second, when no rota looks
+_PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
 _PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
 _HURRY = 1.0  # s between two reports of a watcher that has seen XIDs
 _ASKED_AGAIN = 1.0  # s between two questions for the card that an XID came from: there are storms of XIDs
@@ -104,7 +103,7 @@ class Watcher(threading.Thread):
                 while not self._end.is_set():
                     # All waits end at the same times, between those at which a rota looks: what a machine does at once
                     # costs half, but whoever looks while eight threads wake up waits for Python's lock at each call.
-                    code = watch.wait(_PATIENCE - (int(time.monotonic() * 1000) - _BETWEEN) % _PATIENCE)
+                    code = watch.wait(_PATIENCE - (int(time.monotonic() * 1000) + _PATIENCE // 2) % _PATIENCE)
                     self.driver_cpu += spent()[1]
                     self.refusal = None  # and not before: a set that can be made may still be refused the wait
                     if code is not None:

@@ -106,7 +106,7 @@ def test_the_end_waits_for_a_moment_only(eight: Machine, serve: ServiceFactory, 
     wait_for(lambda: not service.document.exists(), "an end that has begun")
     clocks.leap(LAST_WAIT)
     assert service.process.wait(PATIENCE) == 0
-    assert clocks.monotonic() - began < 2
+    assert clocks.monotonic() - began < 1
     assert "left alone" in service.said()
 
 
