@@ -466,7 +466,6 @@ def _restart(agent: Agent) -> None:
         verify.by_program(agent, "agent.ping")
         configuration = config.read(agent.config, agent.kind)
         # On a busy machine the journal was seen without them; what the log had was of the run before.
-        steps.wait(lambda: bool(log.last_words(agent, configuration, since)), WORDS_WITHIN)
-        words = log.last_words(agent, configuration, since)
+        words = steps.wait(lambda: log.last_words(agent, configuration, since), WORDS_WITHIN)
         complaint = words or (done.complaint if done.code else f"nothing runs after {verify.STARTS_WITHIN:g} s")
         raise HostError(f"{agent.name} does not start again ({command}): {complaint}")

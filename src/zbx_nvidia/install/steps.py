@@ -7,7 +7,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.host import system
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.install.files import State
     from zbx_nvidia.install.program_check import Program
+
+Answer = TypeVar("Answer")
 
 
 class Step(Protocol):
@@ -276,14 +278,12 @@ def undo(done: Sequence[Step]) -> list[str]:
     return left
 
 
-def wait(check: Callable[[], bool], timeout: float, every: float = 0.2) -> bool:
-    """Wait until a check is true; False if it does not become true in time."""
+def wait(check: Callable[[], Answer], timeout: float, every: float = 0.2) -> Answer:
+    """Wait until a check is true; its last answer, which is not true if it does not become so in time."""
     end = time.monotonic() + timeout
-    while not check():
-        if time.monotonic() > end:
-            return False
+    while not (answer := check()) and time.monotonic() <= end:
         time.sleep(every)
-    return True
+    return answer
 
 
 def _data(state: State | None) -> bytes | None:

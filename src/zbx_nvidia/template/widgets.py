@@ -37,18 +37,18 @@ _THRESHOLDS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def thresholds_of(ref: str) -> Fields:
     """The colors of a metric; none if it has no good or bad values."""
-    return [
-        ("STRING", f"thresholds.{place}.{field}", value)
-        for place, (threshold, color) in enumerate(_THRESHOLDS.get(ref, ()))
-        for field, value in (("color", color), ("threshold", threshold))
-    ]
+    return _colors("thresholds.{place}.{field}", _THRESHOLDS.get(ref, ()))
 
 
 def colors_of_column(ref: str, number: int) -> Fields:
     """The same for a column of the widget `tophosts`; calm if the metric has no good or bad values."""
+    return _colors(f"columnsthresholds.{number}.{{field}}.{{place}}", _THRESHOLDS.get(ref, (("0", _CALM),)))
+
+
+def _colors(name: str, steps: tuple[tuple[str, str], ...]) -> Fields:
     return [
-        ("STRING", f"columnsthresholds.{number}.{field}.{place}", value)
-        for place, (threshold, color) in enumerate(_THRESHOLDS.get(ref, (("0", _CALM),)))
+        ("STRING", name.format(place=place, field=field), value)
+        for place, (threshold, color) in enumerate(steps)
         for field, value in (("color", color), ("threshold", threshold))
     ]
 
