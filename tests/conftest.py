@@ -84,7 +84,7 @@ class Machine:
         self.env["NVML_SIMULATOR_PROFILE"] = str(path)
         if clock is not None:
             self.env["NVML_SIMULATOR_CLOCK"] = str(clock)
-        if folder := _installation_of_its_own():
+        if folder := installation_of_its_own():
             self.env["PYTHONPATH"] = folder
 
     def set(self, section: str, values: Mapping[str, Value] | None = None, /, **more: Value) -> None:
@@ -125,7 +125,7 @@ class Machine:
 
 
 @functools.cache
-def _installation_of_its_own() -> str:
+def installation_of_its_own() -> str:
     """A copy of the package for each worker of xdist: an installation collects once at a time, and others wait."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if not worker:

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.conftest import installation_of_its_own
 from tests.unit.clocks import Clocks
+from zbx_nvidia.collector import lock
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lock_of_its_own() -> None:
+    """A command that runs within this process waits for no collection of another worker's."""
+    if folder := installation_of_its_own():
+        lock.__file__ = f"{folder}/zbx_nvidia/collector/lock.py"
 
 
 @pytest.fixture(scope="session")

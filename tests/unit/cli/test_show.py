@@ -502,8 +502,9 @@ def test_the_document_of_a_running_service_is_shown_and_no_driver_is_called(
         service.process.terminate()
         service.process.wait(PATIENCE)
     # The service has removed its document, and there is no driver here.
-    assert run()[0] == 1
-    assert run()[1][0].startswith("Library not found: ")
+    code, lines = run()
+    assert code == 1
+    assert lines[0].startswith("Library not found: ")
 
 
 def aged(seconds: float) -> str:
