@@ -24,6 +24,7 @@ from pyzabbix import ZabbixAPI, ZabbixAPIException
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.conftest import PATIENCE
+from tests.integration.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping
@@ -295,18 +296,43 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield running_stack
 
 
+@pytest.fixture(scope="module")
+def any_server(stack: Any) -> Iterator[Server]:
+    found = Server(stack)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server(any_server: Server) -> Server:
+    """A server without anything of ours."""
+    any_server.clean()
+    return any_server
+
+
+@pytest.fixture
+def installed(any_server: Server) -> Server:
+    """A server with the template and without hosts of ours."""
+    any_server.clean(template=False)
+    any_server.reinstall()
+    return any_server
+
+
 # For a test whose subject is the same on each series.
 ONCE = pytest.mark.parametrize("stack", SERIES[:1], indirect=True, scope="session")
 
-# A series' work is four parts. The alerts take the longest, and spend most of it waiting for polls. What is left at the
+# A series' work is five parts. The alerts take the longest, and spend most of it waiting for polls. What is left at the
 # end is short.
-ALERTS, ELSE, MACHINES, API = range(4)
+ALERTS, ELSE, MACHINES, TEMPLATES, API = range(5)
 PARTS = {
     "test_monitoring.py": ALERTS,
     "test_ansible.py": MACHINES,
     "test_doctor.py": MACHINES,
     "test_install_agent.py": MACHINES,
+    "test_templates.py": TEMPLATES,
     "test_api_client.py": API,
+    "test_hosts.py": API,
+    "test_updates.py": API,
 }
 
 
@@ -322,6 +348,14 @@ class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is 
         series = next((series for series in ALL_SERIES if series in parameters), "")
         # Those of no series by file: they share its machine.
         return f"{series} {PARTS.get(Path(file).name, ELSE)}" if series else file
+
+    def _assign_work_unit(self, node: object) -> None:
+        """Give a worker the next part of the series whose stack it has, as long as there is one."""
+        series = {scope.partition(" ")[0] for scope in self.assigned_work.get(node, ()) if " " in scope}
+        fitting = [scope for scope in self.workqueue if scope.partition(" ")[0] in series]
+        if fitting:
+            self.workqueue.move_to_end(fitting[0], last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)
