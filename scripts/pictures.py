@@ -188,7 +188,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for series in sys.argv[1:] or ALL_SERIES:
         pictures_of(series)
-    compress()
+        compress(series)
 
 
 def pictures_of(series: str) -> None:
@@ -208,9 +208,9 @@ def pictures_of(series: str) -> None:
             take(front, stack, "faults")
 
 
-def compress() -> None:
+def compress(series: str) -> None:
     """Few colors are enough for dashboards, and make the files a third as large."""
-    pictures = sorted(map(str, FOLDER.glob("*.png")))
+    pictures = sorted(map(str, FOLDER.glob(f"{series}-*.png")))
     subprocess.run(["pngquant", "--force", "--ext", ".png", "--nofs", "32", "--", *pictures], check=True)
 
 

@@ -162,7 +162,7 @@ METRICS = (
     Row(
         "XID events",
         ("gpu.xid_last", "gpu.xid_last_time", "gpu.xid_recent", "gpu.xid_count", "gpu.xid_events"),
-        "Resident mode only: the driver reports them only to a waiting process.",
+        "Resident mode only: the driver reports them only to a process that has asked for them before.",
     ),
     Row("Driver version", ("host.driver_version",)),
     Row("CUDA version", ("host.cuda_version",)),

@@ -225,12 +225,12 @@ HOST_METRICS = (
     ),
     Metric(
         entity="collector", key="driver_time", name="Driver call time", kind=FLOAT, unit="s",
-        text="Time of all driver calls together, without waits for XIDs; resident: since the last document. GPUs are "
+        text="Time of all driver calls together, without those for XIDs; resident: since the last document. GPUs are "
         "read in parallel, so the sum can exceed the collection duration.",
     ),
     Metric(
         entity="collector", key="driver_cpu", name="Driver CPU time", kind=FLOAT, unit="s",
-        text="CPU time of these calls, including waits for XIDs. The rest of the collector's CPU time is its own.",
+        text="CPU time of these calls, including those for XIDs. The rest of the collector's CPU time is its own.",
     ),
     Metric(
         entity="collector", key="error_count", name="Failed readings", kind=UNSIGNED, storage=LIVE,

@@ -231,7 +231,7 @@ def read_gpu(
             except Exception as error:  # noqa: BLE001  a fault of ours in one reading must not silence the others
                 problems.append(Problem("", reader, 0, fault(error)))
             else:
-                readings.update(_named(_METRICS[reader], values))
+                _add(readings, _METRICS[reader], values)
                 alive = alive or reader not in _SAYS_NOTHING
         let_in(readings, _ROWS, problems)
         found = _read_parts(device, problems) if parts else {}
@@ -280,7 +280,7 @@ def read_links(index: int) -> Gpu:
         device = Device(index)
         for reader in _LINK_IDENTITY:
             with contextlib.suppress(Absent):
-                readings.update(_named(_METRICS[reader], getattr(device, reader)()))
+                _add(readings, _METRICS[reader], getattr(device, reader)())
         links = _links(device, problems)
     except Refused as error:
         if error.code == NO_PERMISSION.code and "uuid" not in readings:
@@ -316,8 +316,10 @@ def read_host() -> tuple[dict[str, str], list[Problem]]:
     return versions, problems
 
 
-def _named(metrics: list[Metric], values: Any) -> dict[str, Any]:  # noqa: ANN401  a value or a NamedTuple, as the row says
-    return {metric.key: getattr(values, metric.field) if metric.field else values for metric in metrics}
+def _add(readings: dict[str, Any], metrics: list[Metric], values: Any) -> None:  # noqa: ANN401  as the rows say
+    """Add what a reader has returned: the value of the one row, or a NamedTuple of those of several."""
+    for metric in metrics:
+        readings[metric.key] = getattr(values, metric.field) if metric.field else values
 
 
 # What is not to be had in one look.
@@ -400,7 +402,7 @@ def _part(entity: str, thing: object, macros: dict[str, str], problems: list[Pro
     lacks = []
     for reader, metrics in _PART_METRICS[entity].items():
         try:
-            readings.update(_named(metrics, getattr(thing, reader)()))
+            _add(readings, metrics, getattr(thing, reader)())
         except Absent:
             lacks.append(reader)
         except NvmlError as error:

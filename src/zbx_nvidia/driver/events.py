@@ -9,6 +9,8 @@ import pynvml
 from zbx_nvidia.driver import native
 from zbx_nvidia.driver.calls import Absent, call, text
 
+_AT_ONCE = 0  # ms that the driver waits for an event
+
 
 class XidWatch:
     """The XID errors of one GPU, from now on.
@@ -41,15 +43,15 @@ class XidWatch:
             self.close()
             raise
 
-    def wait(self, milliseconds: int) -> int | None:
-        """Code of the next XID; None if none came in time. nvmlEventSetWait_v2. `source` then knows whose it is.
+    def next(self) -> int | None:
+        """Code of the next XID; None if none has come. nvmlEventSetWait_v2. `source` then knows whose it is.
 
         Raises:
-            Refused: The driver does not allow further waiting.
+            Refused: The driver does not allow further questions.
             Lost: The device is gone.
         """
-        # Not pynvml's own function: it makes an error of each wait in vain, which takes longer than all else here.
-        code = call(native.result, "nvmlEventSetWait_v2", self._set, ctypes.byref(self._event), milliseconds)
+        # Not pynvml's own function: it makes an error of each call in vain, which takes longer than all else here.
+        code = call(native.result, "nvmlEventSetWait_v2", self._set, ctypes.byref(self._event), _AT_ONCE)
         if code == pynvml.NVML_ERROR_TIMEOUT:
             return None
         call(native.check, code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zbx_nvidia.catalog.graphs import VALUEMAPS
 from zbx_nvidia.template.expressions import BY_REF
 
 if TYPE_CHECKING:
@@ -69,11 +70,19 @@ def honeycomb(ref: str, label: str) -> Fields:
         ref: The metric.
         label: What the cells are called, with macros.
     """
+    metric = BY_REF[ref]
+    value: Fields = [("INTEGER", "secondary_label_decimal_places", "0")]
+    if metric.valuemap:
+        # Zabbix shows "Present (1)", which does not fit. A function of a macro gets the 1.
+        words = (
+            f'{{{{ITEM.LASTVALUE}}.regsub("^{number}$","{word}")}}'
+            for number, word in VALUEMAPS[metric.valuemap].items()
+        )
+        value = [("INTEGER", "secondary_label_type", "0"), ("STRING", "secondary_label", "".join(words))]
     return [
-        ("STRING", "items.0", item_pattern(BY_REF[ref])),
+        ("STRING", "items.0", item_pattern(metric)),
         ("STRING", "primary_label", label),
-        ("INTEGER", "secondary_label_decimal_places", "0"),
-        ("STRING", "secondary_label", "{ITEM.LASTVALUE}"),
+        *value,
         *thresholds_of(ref),
     ]
 

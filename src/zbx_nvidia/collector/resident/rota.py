@@ -79,6 +79,8 @@ class Rota:
         Without effect where none can be started: it is tried again with the next.
         """
         with self._changed:
+            if all(gpu.resting for gpu in self._gpus):
+                return
             if not self._waiting:
                 self._start()
             self._changed.notify_all()

@@ -6,7 +6,7 @@ import contextlib
 import time
 from array import array
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.sampled import BUFFERED_READERS, GPM_READERS, SAMPLED_METRICS
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Gpu, Part
 
 _PREFIX = "sampled_"
-# Reader of the catalog -> its rows; the method of the probe has the same name without the prefix.
+# Reader of the catalog -> its rows.
 _ROWS: dict[str, list[Metric]] = {}
 for _metric in SAMPLED_METRICS:
     if _metric.reader.startswith(_PREFIX):
         _ROWS.setdefault(_metric.reader, []).append(_metric)
+# Reader -> method of the probe.
+_METHODS = {reader: reader.removeprefix(_PREFIX) for reader in _ROWS}
 SLOW = tuple(reader for reader in _ROWS if "_pcie_" in reader)
 QUICK = tuple(reader for reader in _ROWS if reader not in SLOW)
 _WHOLE = frozenset({"UNSIGNED"})
@@ -96,10 +98,9 @@ class Sampler:
 
     def __init__(self, index: int, horizon: float, wanted: tuple[str, ...]) -> None:
         self._index = index
-        self._horizon = horizon
         self._wanted = wanted
         self._probe: Probe | None = None
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, Window] = defaultdict(lambda: Window(horizon))
         self._buffers: dict[str, Buffer] = {}
         self._lacking: set[str] = set()
         self._again: set[str] = set()  # those of them that are asked once more
@@ -116,7 +117,7 @@ class Sampler:
                     continue
                 self._again.discard(reader)
                 try:
-                    value = getattr(self._probe, reader.removeprefix(_PREFIX))()
+                    value = getattr(self._probe, _METHODS[reader])()
                 except Absent:
                     self._lacking.add(reader)
                     self._windows.pop(reader, None)
@@ -127,7 +128,7 @@ class Sampler:
                     if not possible(_ROWS[reader][0], value):
                         self._odd[reader] = impossible(_ROWS[reader][0], value)
                         continue
-                    self._windows.setdefault(reader, Window(self._horizon)).add(now, value)
+                    self._windows[reader].add(now, value)
         except Lost:
             self.forget()
         except NvmlError:
@@ -162,7 +163,7 @@ class Sampler:
                 continue
             try:
                 if reader not in self._buffers:
-                    self._buffers[reader] = Buffer(self._index, reader.removeprefix(_PREFIX))
+                    self._buffers[reader] = Buffer(self._index, _METHODS[reader])
                 self._windows[reader].add_told(self._buffers[reader].take(now, time.time()))
             except (Absent, NotNow, Refused):
                 continue

@@ -48,18 +48,17 @@ from zbx_nvidia.collector.protocol import (
 )
 from zbx_nvidia.collector.resident.rota import Looked, Rota
 from zbx_nvidia.collector.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
-from zbx_nvidia.collector.resident.xids import Watcher
+from zbx_nvidia.collector.resident.xids import EVERY, Watcher
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import NvmlError, spent
 from zbx_nvidia.driver.events import XidWatch
 from zbx_nvidia.kernel import bus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _STREAMS = 3
 _NO_THREAD = "no thread can be started to read it: raise TasksMax= of zbx-nvidia.service, or ulimit -u of its user"
-_FIRST_TRY = 0.2  # s
 _RETRY = 600.0  # s until a user without a name is looked up again: the directory server may be back
 
 
@@ -84,7 +83,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     sender = Sender(pipe)
     readers: dict[int, Reader] = {}
     watchers: dict[int, Watcher] = {}
-    rota = Rota(samples or horizon)
+    rota, rota_of_xids = Rota(samples or horizon), Rota(EVERY)
 
     def begin(index: int) -> None:
         # RuntimeError: the limit of processes is reached. It is tried again in each round; the other GPUs go on.
@@ -97,18 +96,17 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
                     rota.add(reader.looked)
             if xid and index not in watchers:
                 watcher = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
-                watcher.start()
+                watcher.begin()
                 watchers[index] = watcher
-                # The first document already lists what the card lacks: items follow from it.
-                watcher.tried.wait(_FIRST_TRY)
+                rota_of_xids.add(watcher.looked)
 
     try:
-        _answer(control, sender, readers, watchers, begin, rota)
+        _answer(control, sender, readers, watchers, begin, (rota, rota_of_xids))
     except NvmlError as error:
         sender.send(Failed(error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor reports it, whatever it is
         sender.send(Broken(f"{type(error).__name__}: {error}"))
-    threads: list[Reader | Watcher | Rota] = [rota, *readers.values(), *watchers.values()]
+    threads: list[Reader | Watcher | Rota] = [rota, rota_of_xids, *readers.values(), *watchers.values()]
     for thread in threads:
         thread.stop()
     for thread in threads:
@@ -124,7 +122,7 @@ def _answer(  # noqa: PLR0913, PLR0917  what `main` has
     readers: dict[int, Reader],
     watchers: dict[int, Watcher],
     begin: Callable[[int], None],
-    rota: Rota,
+    rotas: Sequence[Rota],
 ) -> None:
     """Serve round after round, until there are no more."""
     system.start()
@@ -155,7 +153,7 @@ def _answer(  # noqa: PLR0913, PLR0917  what `main` has
             else:
                 gpu = Gpu(index, "sick", {}, {}, (), (Problem("", "", 0, _NO_THREAD),))
                 sender.send(GpuRead(number, gpu))
-        if any(not reader.looked.resting for reader in readers.values()):
+        for rota in rotas:
             rota.wake()
         users.look_up(set().union(*(reader.uids for reader in readers.values())))
         sender.send(AllAsked(number, dict(users.names)))

@@ -1,4 +1,4 @@
-"""XID errors, counted while the worker waits for them; `xid_history` remembers them."""
+"""XID errors, counted as the worker finds them; `xid_history` remembers them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.collector.protocol import XidReport
+from zbx_nvidia.collector.resident.rota import Looked
 from zbx_nvidia.collector.resident.xid_history import MAX_CODES
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATIENCE = 500  # ms that a wait takes, and so how long it takes to end one
-_PAUSE = 2.0  # s between attempts to wait for a GPU that does not let us
+# s between two looks: the driver keeps what comes between them, and a document is written less often. A thread for each
+# GPU that waits for half a second again and again took four times the processor time.
+EVERY = 1.0
+_FIRST_TRY = 0.2  # s
+_PAUSE = 2.0  # s between attempts to watch a GPU that does not let us
 _HURRY = 1.0  # s between two reports of a watcher that has seen XIDs
 _ASKED_AGAIN = 1.0  # s between two questions for the card that an XID came from: there are storms of XIDs
 _SOURCE_WAIT = 0.25  # s that such a question is waited for: the card may hang
@@ -53,8 +57,8 @@ class Tally:
         return tuple(sorted(found, key=lambda row: row[3]))
 
 
-class Watcher(threading.Thread):
-    """Waits for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
+class Watcher:
+    """Looks for the XIDs of one GPU: also while another call for that GPU hangs, which they may explain.
 
     It reports them itself: they must not be lost with a worker that is about to end, or whose main thread hangs.
 
@@ -62,64 +66,79 @@ class Watcher(threading.Thread):
         index: Its place in the driver's order.
         watch: What makes a watch of an index: the driver's `XidWatch`.
         send: What takes a report.
+
+    Attributes:
+        looked: The GPU as a rota looks for its XIDs, every so many `EVERY`.
+        able: Whether the card reports XIDs: None until it is known, and while it cannot be had.
+        refusal: Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
+        uuid: Whose they are; "" until it is known.
+        driver_cpu: What the driver has taken of a processor for all this, in s.
     """
 
     def __init__(self, index: int, watch: Callable[[int], Any], send: Callable[[XidReport], None]) -> None:
-        super().__init__(daemon=True)
-        self._tally = Tally()
-        self._send = send
-        self._sent_at = 0.0
-        # Whether the card reports XIDs: None until it is known, and while it cannot be had.
+        self.looked = Looked(self._look)
         self.able: bool | None = None
-        # Code and message of why it cannot be had, unless the card is lost, which is a matter of its own.
         self.refusal: tuple[int, str] | None = None
-        # Whose they are; "" until it is known.
         self.uuid = ""
-        # What the driver has taken of a processor for all this, in s. Not by the clock: to wait is no work.
         self.driver_cpu = 0.0
-        # Set once a first attempt has shown it.
-        self.tried = threading.Event()
         self._index = index
-        self._watch = watch
+        self._make = watch
+        self._send = send
+        self._watch: Any = None  # of the driver
+        self._tried = threading.Event()
+        self._not_before = 0.0  # when it is tried again
+        self._tally = Tally()
+        self._sent_at = 0.0
         self._end = threading.Event()
-        self._asking: threading.Thread | None = None
         self._asked_at = -_ASKED_AGAIN
+        # Threads that may be in a call: of the first try, and the last that asked whose an XID is.
+        self._first: threading.Thread | None = None
+        self._asking: threading.Thread | None = None
 
-    def run(self) -> None:
-        """Wait until `stop`; start again whenever the GPU went away during the wait."""
-        while not self._end.is_set():
-            try:
-                watch = self._watch(self._index)
-            except Absent:
-                self.able, self.refusal = False, None
-                self.tried.set()
-                return
-            except Exception as error:  # noqa: BLE001  nobody would notice the end of the thread
-                self._pause(error)
-                continue
-            self.able, self.uuid = True, watch.uuid
-            self.tried.set()
-            try:
-                while not self._end.is_set():
-                    # All waits end at the same times, between those at which a rota looks: what a machine does at once
-                    # costs half, but whoever looks while eight threads wake up waits for Python's lock at each call.
-                    code = watch.wait(_PATIENCE - (int(time.monotonic() * 1000) + _PATIENCE // 2) % _PATIENCE)
-                    self.driver_cpu += spent()[1]
-                    self.refusal = None  # and not before: a set that can be made may still be refused the wait
-                    if code is not None:
-                        self._take_source(watch)
-                        self._tally.add(code)
-                    self._report_soon()
-            except Exception as error:  # noqa: BLE001  as above
-                # The wait for a lost GPU fails at once, again and again.
-                self._pause(error)
-            with contextlib.suppress(NvmlError):
-                watch.close()
-        self._report_soon(0.0)
-        if self._asking is not None:
-            self._asking.join()  # the worker must not leave while a call is under way
+    def begin(self) -> None:
+        """Try for the first time, and wait a moment: the first document already lists what the card lacks.
 
-    def _take_source(self, watch: Any) -> None:  # noqa: ANN401  of the driver
+        Raises:
+            RuntimeError: The limit of processes is reached.
+        """
+        first = threading.Thread(target=self.looked.look, daemon=True)
+        first.start()
+        self._first = first
+        self._tried.wait(_FIRST_TRY)
+
+    def _look(self) -> None:
+        """Count what has come; start again when the GPU went away."""
+        if self._end.is_set() or self.able is False or time.monotonic() < self._not_before:
+            return
+        try:
+            if self._watch is None:
+                self._watch = self._made()
+                self._tried.set()
+            while self._watch is not None and not self._end.is_set():
+                code = self._watch.next()
+                self.refusal = None  # and not before: a set that can be made may still be refused the question
+                if code is None:
+                    break
+                self._take_source()
+                self._tally.add(code)
+                self._report_soon()
+        except Exception as error:  # noqa: BLE001  nobody would notice the end of the thread
+            # A lost GPU fails at once, again and again.
+            self._pause(error)
+        self.driver_cpu += spent()[1]
+        self._report_soon()
+
+    def _made(self) -> Any:  # noqa: ANN401  of the driver
+        """A watch; None if the card reports no XIDs."""
+        try:
+            watch = self._make(self._index)
+        except Absent:
+            self.able, self.refusal = False, None
+            return None
+        self.able, self.uuid = True, watch.uuid
+        return watch
+
+    def _take_source(self) -> None:
         """Ask which card the last XID came from: a card that was plugged in may have this index since the watch began.
 
         In a thread of its own, because the card may hang; then the XID counts for the card that had the index before.
@@ -130,16 +149,16 @@ class Watcher(threading.Thread):
         self._asked_at = now
         found: list[str] = []
 
-        def ask() -> None:
+        def ask(watch: Any = self._watch) -> None:  # noqa: ANN401  as above
             with contextlib.suppress(NvmlError):
                 found.append(watch.source())
 
-        self._asking = threading.Thread(target=ask, daemon=True)
+        asking = threading.Thread(target=ask, daemon=True)
         try:
-            self._asking.start()
+            asking.start()
         except RuntimeError:  # the limit of processes is reached
-            self._asking = None
             return
+        self._asking = asking
         self._asking.join(_SOURCE_WAIT)
         if found and found[0] != self.uuid:
             self._report_soon(0.0)  # what has come before was the other card's
@@ -156,15 +175,30 @@ class Watcher(threading.Thread):
         return XidReport(self._index, self.uuid, self.able, self.refusal, self._tally.take())
 
     def _pause(self, error: Exception) -> None:
-        """Keep why there is nothing to wait for, and let some time pass before the next attempt."""
+        """Keep why there is nothing to ask, and let some time pass before the next attempt."""
         self.able = None
         if isinstance(error, NvmlError):
             self.refusal = None if isinstance(error, Lost) else (error.code, error.message)
         else:
             self.refusal = (0, f"collector: {type(error).__name__}: {error}")
-        self.tried.set()
-        self._end.wait(_PAUSE)
+        self._not_before = time.monotonic() + _PAUSE
+        self._close()
+        self._tried.set()
+
+    def _close(self) -> None:
+        watch, self._watch = self._watch, None
+        with contextlib.suppress(NvmlError):
+            if watch is not None:
+                watch.close()
 
     def stop(self) -> None:
         """End soon; `join` says when."""
         self._end.set()
+        self._report_soon(0.0)
+
+    def join(self) -> None:
+        """Wait for the end of all calls, after `stop` and after the end of the rota."""
+        for thread in filter(None, (self._first, self._asking)):
+            thread.join()
+        self._close()
+        self._report_soon(0.0)
