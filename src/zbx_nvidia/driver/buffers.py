@@ -82,14 +82,12 @@ def read(handle: Any, name: str, since: int = 0) -> list[tuple[int, float]]:  # 
     if letter is None:
         raise Absent(0, f"unknown value type {of_type.value}")
     padding = _SAMPLE - struct.calcsize(f"@Q{letter}")
-    rows = struct.iter_unpack(f"@Q{letter}{padding}x", memoryview(room)[: count.value * _SAMPLE])
-    new = [(stamp, value) for stamp, value in rows if stamp > since]  # an unused row has the time 0
-    if not new:
-        raise NotNow(0, "no sample")
-    # "Not available" is a number above the highest; NaN fails both comparisons.
-    samples = [(stamp, in_base_units(value)) for stamp, value in new if 0 <= value <= highest]
+    rows = [*struct.iter_unpack(f"@Q{letter}{padding}x", memoryview(room)[: count.value * _SAMPLE])]
+    # An unused row has the time 0. "Not available" is a number above the highest; NaN fails both comparisons.
+    samples = [(stamp, in_base_units(value)) for stamp, value in rows if stamp > since and 0 <= value <= highest]
     if not samples:
-        raise Absent(0, f"not a value: {new[-1][1]}")
+        new = [value for stamp, value in rows if stamp > since]
+        raise Absent(0, f"not a value: {new[-1]}") if new else NotNow(0, "no sample")
     return samples
 
 

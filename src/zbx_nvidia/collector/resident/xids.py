@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 # GPU that waits for half a second again and again took four times the processor time.
 EVERY = 1.0
 _FIRST_TRY = 0.2  # s
+_LAST_LOOK = 0.5  # s, at most: there are storms of XIDs
 _PAUSE = 2.0  # s between attempts to watch a GPU that does not let us
 _HURRY = 1.0  # s between two reports of a watcher that has seen XIDs
-_ASKED_AGAIN = 1.0  # s between two questions for the card that an XID came from: there are storms of XIDs
+_ASKED_AGAIN = 1.0  # s between two questions for the card that an XID came from: as above
 _SOURCE_WAIT = 0.25  # s that such a question is waited for: the card may hang
 
 
@@ -108,13 +109,15 @@ class Watcher:
 
     def _look(self) -> None:
         """Count what has come; start again when the GPU went away."""
-        if self._end.is_set() or self.able is False or time.monotonic() < self._not_before:
-            return
+        if not (self._end.is_set() or self.able is False or time.monotonic() < self._not_before):
+            self._take_all(self._end.is_set)
+
+    def _take_all(self, enough: Callable[[], bool]) -> None:
         try:
             if self._watch is None:
                 self._watch = self._made()
                 self._tried.set()
-            while self._watch is not None and not self._end.is_set():
+            while self._watch is not None and not enough():
                 code = self._watch.next()
                 self.refusal = None  # and not before: a set that can be made may still be refused the question
                 if code is None:
@@ -197,8 +200,14 @@ class Watcher:
         self._report_soon(0.0)
 
     def join(self) -> None:
-        """Wait for the end of all calls, after `stop` and after the end of the rota."""
+        """Wait for the end of all calls, after `stop` and after the end of the rota.
+
+        What has come since the last look is still counted: whoever watches next would not see it.
+        """
         for thread in filter(None, (self._first, self._asking)):
             thread.join()
+        until = time.monotonic() + _LAST_LOOK
+        if self._watch is not None:
+            self._take_all(lambda: time.monotonic() >= until)
         self._close()
         self._report_soon(0.0)

@@ -77,6 +77,9 @@ def test_one_gpu_of_eight_stalls(eight: Machine, serve: ServiceFactory, well: An
     for index in set(range(8)) - {5}:
         assert of_a_poll(second.by_index[index]) == of_a_poll(well.by_index[index])
     assert 5 not in second.by_index
+    # Nor does it hide the errors of those that are asked after it.
+    eight.set("gpu 7", {"xid.1": 13})
+    service.until(lambda answer: answer.by_index[7].get("xid_last") == 13, "the XID of another GPU")
     # Left alone, and none beside it.
     assert service.worker() == worker
     assert service.said().count("Stalled: no answer from GPU 5\n") == 1
