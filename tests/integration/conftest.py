@@ -322,7 +322,7 @@ def installed(any_server: Server) -> Server:
 ONCE = pytest.mark.parametrize("stack", SERIES[:1], indirect=True, scope="session")
 
 # A series' work is five parts. The alerts take the longest, and spend most of it waiting for polls. What is left at the
-# end is short.
+# end is short. The machines of test_profiles, in ELSE, stay on their stack, where the tests of the API would find them.
 ALERTS, ELSE, MACHINES, TEMPLATES, API = range(5)
 PARTS = {
     "test_monitoring.py": ALERTS,
@@ -350,11 +350,15 @@ class OneWorkerPerStack(LoadScopeScheduling):  # type: ignore[misc]  # xdist is 
         return f"{series} {PARTS.get(Path(file).name, ELSE)}" if series else file
 
     def _assign_work_unit(self, node: object) -> None:
-        """Give a worker the next part of the series whose stack it has, as long as there is one."""
-        series = {scope.partition(" ")[0] for scope in self.assigned_work.get(node, ()) if " " in scope}
-        fitting = [scope for scope in self.workqueue if scope.partition(" ")[0] in series]
-        if fitting:
-            self.workqueue.move_to_end(fitting[0], last=False)
+        """Give a worker the next part: of the series whose stack it has, unless that is full of machines of ELSE."""
+        done = [scope.split() for scope in self.assigned_work.get(node, ()) if " " in scope]
+        full = {series for series, part in done if part == str(ELSE)}
+
+        def rank(scope: str) -> tuple[bool, bool]:
+            series = scope.partition(" ")[0]
+            return series in full, not done or series != done[-1][0]
+
+        self.workqueue.move_to_end(min(self.workqueue, key=rank), last=False)
         super()._assign_work_unit(node)
 
 
