@@ -24,6 +24,7 @@ from pyzabbix import ZabbixAPI, ZabbixAPIException
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.conftest import PATIENCE
+from tests.integration.engine import in_container
 from tests.integration.server import Server
 
 if TYPE_CHECKING:
@@ -50,20 +51,6 @@ ANSWER = 120.0  # s that the front end has for an answer
 
 class StackFailure(Exception):  # noqa: N818  what it is, in the words of the report
     """A container or the front end does not work: nothing that the product has done."""
-
-
-def in_container(arguments: list[str], stdin: str) -> subprocess.CompletedProcess[str]:
-    """What `docker exec` of these ends with.
-
-    Once more where the engine says that the command was never started, as was seen once.
-    """
-    for _ in range(5):
-        command = ["docker", "exec", "--interactive", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if not (done.returncode and "waiting for init preliminary setup" in done.stdout + done.stderr):
-            break
-        time.sleep(1)
-    return done
 
 
 WRITES = (".create", ".update", ".delete", ".massadd", ".massremove", ".import")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.integration.conftest import PROFILE, edited, in_container
+from tests.integration.conftest import PROFILE, edited
+from tests.integration.engine import in_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

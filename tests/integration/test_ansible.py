@@ -54,6 +54,7 @@ class Ansible:
             "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
             "ANSIBLE_ROLES_PATH": str(PLAYBOOK.parent / "roles"),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "ansible"),
+            "PYTHONPATH": str(ROOT),  # of that plugin
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CONFIG": str(home / "ansible.cfg"),

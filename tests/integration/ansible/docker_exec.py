@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.connection import ConnectionBase
+
+from tests.integration.engine import in_container
 
 DOCUMENTATION = """
 name: docker_exec
@@ -36,8 +37,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # untyped
         self._connected = False
 
     def _docker(self, *command: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
-        exec_ = ["docker", "exec", "--interactive", str(self.get_option("remote_addr")), *command]
-        done = subprocess.run(exec_, input=data, capture_output=True, check=False)
+        done = in_container([str(self.get_option("remote_addr")), *command], data)
         return done.returncode, done.stdout, done.stderr
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002
