@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, wait_for
 from tests.integration.conftest import PROFILE
 from tests.integration.machines import machine
 
@@ -86,10 +86,7 @@ def test_when_it_has_stopped_the_driver_is_free(host: Machine) -> None:
     assert document(host, "/run/zbx-nvidia/document.json")["status"]["code"] == 0
     held = f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c ' {PROFILE}' || true"
     # The worker of a service that was killed may still be in a call.
-    end = time.monotonic() + PATIENCE
-    while host.shell(held).strip() != "1":
-        assert time.monotonic() < end, "one process uses the driver"
-        time.sleep(0.1)
+    wait_for(lambda: host.shell(held).strip() == "1", "one process that uses the driver")
     host.set_profile(temperature_threshold_mem_max="!SLOW(3) 95")
     time.sleep(6)  # a round has begun, and is in that call
     host.shell("systemctl stop zbx-nvidia")

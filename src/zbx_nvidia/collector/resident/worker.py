@@ -73,7 +73,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
         horizon: What peaks and means look back on, in s.
         pcie: Time between two samples of PCIe throughput, in s; 0 for none.
         gpm: Whether to read GPM.
-        xid: Whether to wait for XIDs.
+        xid: Whether to look for XIDs.
         arguments: Whether to include the arguments of programs.
     """
     for order in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -106,7 +106,8 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
         sender.send(Failed(error.code, error.message))
     except BaseException as error:  # noqa: BLE001  the supervisor reports it, whatever it is
         sender.send(Broken(f"{type(error).__name__}: {error}"))
-    threads: list[Reader | Watcher | Rota] = [rota, rota_of_xids, *readers.values(), *watchers.values()]
+    # The XIDs first: what hangs below must not keep back what has come since the last look.
+    threads: list[Reader | Watcher | Rota] = [rota_of_xids, *watchers.values(), rota, *readers.values()]
     for thread in threads:
         thread.stop()
     for thread in threads:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from tests.conftest import PATIENCE
 from zbx_nvidia.collector.resident.xids import Watcher
 
 if TYPE_CHECKING:
@@ -18,12 +20,17 @@ class Driver:
 
     def __init__(self) -> None:
         self.events: deque[int] = deque()
+        self.asked = threading.Event()
+        self.answers = threading.Event()  # the question whose an XID is
+        self.answers.set()
         self.closed = False
 
     def next(self) -> int | None:
         return self.events.popleft() if self.events else None
 
     def source(self) -> str:
+        self.asked.set()
+        self.answers.wait(PATIENCE)
         return self.uuid
 
     def close(self) -> None:
@@ -45,6 +52,22 @@ def test_what_comes_between_the_last_look_and_the_end_is_told() -> None:
     watcher.join()
     assert [(code, count) for report in told for code, count, *_ in report.codes] == [(79, 1), (13, 2)]
     assert {report.uuid for report in told} == {driver.uuid}
+    assert driver.closed
+
+
+def test_the_end_waits_for_a_question_of_the_last_look() -> None:
+    """To leave during a call would end it."""
+    driver, watcher, _ = watched()
+    driver.answers.clear()
+    driver.events.append(79)
+    watcher.stop()
+    ending = threading.Thread(target=watcher.join, daemon=True)
+    ending.start()
+    assert driver.asked.wait(PATIENCE)
+    ending.join(1)
+    assert ending.is_alive()
+    driver.answers.set()
+    ending.join(PATIENCE)
     assert driver.closed
 
 
