@@ -1,5 +1,5 @@
 /*
- * Processes of a GPU: [gpu 0 process 4711].
+ * Processes of a GPU: [gpu 0 process 5004711].
  */
 #include "call.h"
 

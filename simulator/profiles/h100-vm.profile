@@ -213,4 +213,4 @@ uuid = GPU-0f4d2f19-7f0a-4b6e-8a37-51d7c3e0b8a2
 serial = 1652724012345
 pci_bus_id = 00000000:00:06.0
 
-[gpu 0 process 569]
+[gpu 0 process 5000569]

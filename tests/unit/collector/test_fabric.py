@@ -169,9 +169,9 @@ def test_power_of_the_memory_and_identity_of_the_chip(machine: MachineFactory) -
 
 def test_a_process_has_its_compute_instance(machine: MachineFactory) -> None:
     divided = machine("a100-mig")
-    divided.set("gpu 0 process 4242", compute=1, gpu_instance_id=2, compute_instance_id=1, used_memory=1 << 20)
+    divided.set("gpu 0 process 5004242", compute=1, gpu_instance_id=2, compute_instance_id=1, used_memory=1 << 20)
     processes = [entry for gpu in collect(divided.env).by_index.values() for entry in gpu["process_list"]]
-    assert [(entry["mig"], entry["ci"]) for entry in processes if entry["pid"] == 4242] == [(2, 1)]
+    assert [(entry["mig"], entry["ci"]) for entry in processes if entry["pid"] == 5004242] == [(2, 1)]
 
 
 def test_vgpus_that_have_no_sample_yet_do_not_lack_their_utilization(machine: MachineFactory) -> None:

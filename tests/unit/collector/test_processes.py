@@ -109,13 +109,13 @@ def test_the_drivers_with_longer_entries_are_read_right(machine: MachineFactory)
     """535.43 to 535.86, as they are built: from the second entry on pynvml's own reading is shifted."""
     card = machine("t4", clock=CLOCK)
     card.set("machine", driver_version="535.54.03")
-    card.set("gpu 0 process 4711", compute=1, used_memory=4711)
-    card.set("gpu 0 process 4712", compute=1, used_memory=4712, gpu_instance_id=3)
+    card.set("gpu 0 process 5004711", compute=1, used_memory=4711)
+    card.set("gpu 0 process 5004712", compute=1, used_memory=4712, gpu_instance_id=3)
     usual = {entry["pid"]: entry for entry in listed(collect(card.env))}
     library = REPOSITORY / "build" / "simulator-r535"
     longer = listed(collect({**card.env, "LD_LIBRARY_PATH": str(library)}))
     assert {entry["pid"]: entry for entry in longer} == usual
-    assert (usual[4711]["memory"], usual[4712]["memory"], usual[4712]["mig"]) == (4711, 4712, 3)
+    assert (usual[5004711]["memory"], usual[5004712]["memory"], usual[5004712]["mig"]) == (4711, 4712, 3)
 
 
 # -- /proc -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.unit.simulator.conftest import ClientFactory
 
 NOON = 1_700_000_000
+PID_MAX = 1 << 22  # PID_MAX_LIMIT of a kernel of 64 bits
 GPUS = {
     "gtx1070": 1,
     "rtx2080s": 1,
@@ -261,6 +262,13 @@ def test_facts_of_the_card(machine: MachineFactory, nvml: ClientFactory, profile
 
 def test_every_profile_is_tested(profiles: Path) -> None:
     assert sorted(path.stem for path in profiles.iterdir()) == sorted(PROFILES)
+
+
+def test_no_process_of_a_profile_is_one_of_the_machine(profiles: Path) -> None:
+    """Their PIDs are above the largest of a kernel: else they have the user, age and job of what has this PID here."""
+    found = {path.name: re.findall(r"(?m)^\[gpu \d+ process (\d+)\]", path.read_text()) for path in profiles.iterdir()}
+    assert found["h100x8.profile"]
+    assert {name: low for name, pids in found.items() if (low := [pid for pid in pids if int(pid) <= PID_MAX])} == {}
 
 
 @pytest.mark.slow
