@@ -21,7 +21,7 @@ from zbx_nvidia.collector.document import Gpu, Part, Problem
 from zbx_nvidia.collector.job import MAP as JOB_MAP
 from zbx_nvidia.collector.processes import Listing, names
 from zbx_nvidia.collector.protocol import AllAsked, Failed, GpuRead, HostRead
-from zbx_nvidia.collector.ranges import let_in
+from zbx_nvidia.collector.ranges import Ranges
 from zbx_nvidia.driver import system
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused, spent
 from zbx_nvidia.driver.device import Device
@@ -61,7 +61,8 @@ _STATES = frozenset(
     if metric.reader not in _SAYS_NOTHING
     and metric.group not in {"modes", "processes", "process_list", "jobs", "sessions"}
 )
-_PART_ROWS = {entity.name: {metric.key: metric for metric in entity.metrics} for entity in ENTITIES}
+_RANGES = Ranges(_ROWS.values())
+_PART_RANGES = {entity.name: Ranges(entity.metrics) for entity in ENTITIES}
 _PART_METRICS = {
     entity.name: _by_reader(tuple(metric for metric in entity.metrics if metric.reader not in GPM_READERS))
     for entity in ENTITIES
@@ -233,7 +234,7 @@ def read_gpu(
             else:
                 _add(readings, _METRICS[reader], values)
                 alive = alive or reader not in _SAYS_NOTHING
-        let_in(readings, _ROWS, problems)
+        _RANGES.let_in(readings, problems)
         found = _read_parts(device, problems) if parts else {}
     except NvmlError as error:
         return _unwell(index, _state_of(error), readings, error)
@@ -388,7 +389,7 @@ def _links(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     except Absent:
         return ()
     for link, readings in enumerate(links):
-        let_in(readings, _PART_ROWS["link"], problems, f"link {link} ")
+        _PART_RANGES["link"].let_in(readings, problems, f"link {link} ")
     readers = _PART_METRICS["link"]
     return tuple(
         Part({"{#LINK}": str(link)}, readings, tuple(reader for reader in readers if reader not in readings))
@@ -408,7 +409,7 @@ def _part(entity: str, thing: object, macros: dict[str, str], problems: list[Pro
         except NvmlError as error:
             if entity == "fan":  # others come and go, and their errors with them
                 problems.append(Problem("", f"{entity} {macros['{#FAN}']} {reader}", error.code, error.message))
-    let_in(readings, _PART_ROWS[entity], problems, f"{entity} ")
+    _PART_RANGES[entity].let_in(readings, problems, f"{entity} ")
     return Part(macros, readings, tuple(lacks))
 
 

@@ -30,7 +30,6 @@ from zbx_nvidia.collector.protocol import (
     Sender,
     Stuck,
 )
-from zbx_nvidia.collector.scheduling import waited_for_processor
 from zbx_nvidia.kernel import proc
 
 if TYPE_CHECKING:
@@ -120,8 +119,14 @@ def _listen(pipe: int, started: float, deadline: float, child: int = 0) -> Colle
             break
     duration = time.monotonic() - started
     late = not closed and not _is_done(messages)
-    busy = late and waited_for_processor((os.getpid(), child), duration)
-    return _result(messages, duration, deadline, closed=closed, busy=busy)
+    return _result(messages, duration, deadline, closed=closed, busy=late and _was_busy(child, duration))
+
+
+def _was_busy(child: int, duration: float) -> bool:
+    """Whether the machine had no time for the child, or for us."""
+    from zbx_nvidia.collector.scheduling import waited_for_processor  # noqa: PLC0415  few polls are late
+
+    return waited_for_processor((os.getpid(), child), duration)
 
 
 def _is_done(messages: list[Message]) -> bool:

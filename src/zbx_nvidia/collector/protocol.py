@@ -44,16 +44,6 @@ class Stuck(NamedTuple):
     """An earlier collection still holds the lock: nothing was read."""
 
 
-class Ready(NamedTuple):
-    """The worker has NVML open.
-
-    Attributes:
-        version: Of the package that the worker runs.
-    """
-
-    version: str
-
-
 class HostRead(NamedTuple):
     """What holds for the host as a whole.
 
@@ -98,38 +88,13 @@ class AllAsked(NamedTuple):
     users: dict[int, str]
 
 
-class XidReport(NamedTuple):
-    """What the watcher of one GPU reports.
-
-    Attributes:
-        position: Of the GPU, in the driver's order.
-        uuid: Of the GPU; "" until it is known.
-        able: Whether the card reports XIDs; None until it is known, and while it cannot be asked.
-        refusal: Code and message of why it cannot be asked, unless the card is lost.
-        codes: (code, count, first, last) of each XID since the last report, times by the monotonic clock.
-    """
-
-    position: int
-    uuid: str
-    able: bool | None
-    refusal: tuple[int, str] | None
-    codes: tuple[tuple[int, int, float, float], ...]
-
-
-class XidsSeen(NamedTuple):
-    """Reports of watchers: before each `HostRead`, and whenever there is an XID."""
-
-    reports: tuple[XidReport, ...]
-
-
 class Done(NamedTuple):
     """A process that reads once has read everything."""
 
 
-Message = Failed | Broken | Stuck | Ready | HostRead | GpuRead | AllAsked | XidsSeen | Done
+Message = Failed | Broken | Stuck | HostRead | GpuRead | AllAsked | Done
 
-_KINDS: tuple[type[Any], ...] = (Failed, Broken, Stuck, Ready, HostRead, GpuRead, AllAsked, XidsSeen, Done)
-_NUMBER_OF = {kind: number for number, kind in enumerate(_KINDS)}
+_KINDS = (Failed, Broken, Stuck, HostRead, GpuRead, AllAsked, Done)
 
 
 class Sender:
@@ -143,12 +108,15 @@ class Sender:
         self._pipe = pipe
         self._turn = threading.Lock()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: tuple[Any, ...]) -> None:
         """Send one message, or drop it when nobody reads any more.
 
         The process goes on then: to leave while another thread is in a call would end that call as SIGKILL does.
+
+        Args:
+            message: A `Message`, or of a kind that the receiver knows besides.
         """
-        data = marshal.dumps((_NUMBER_OF[type(message)], _plain(message)))
+        data = marshal.dumps((type(message).__name__, _plain(message)))
         data = len(data).to_bytes(_LENGTH, "big") + data
         with self._turn, contextlib.suppress(BrokenPipeError):
             while data:
@@ -156,12 +124,17 @@ class Sender:
 
 
 class Receiver:
-    """Makes messages of what comes out of a pipe."""
+    """Makes messages of what comes out of a pipe.
 
-    def __init__(self) -> None:
+    Args:
+        kinds: NamedTuples that may come besides those of `Message`.
+    """
+
+    def __init__(self, *kinds: type[Any]) -> None:
         self._received = bytearray()
+        self._kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in (*_KINDS, *kinds)}
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> list[Any]:
         """The messages that are complete with this piece of data."""
         self._received += data
         messages = []
@@ -169,8 +142,8 @@ class Receiver:
             end = _LENGTH + int.from_bytes(self._received[:_LENGTH], "big")
             if len(self._received) < end:
                 break
-            number, fields = marshal.loads(self._received[_LENGTH:end])  # noqa: S302  written by our own child
-            messages.append(_named(_KINDS[number], fields))
+            kind, fields = marshal.loads(self._received[_LENGTH:end])  # noqa: S302  written by our own child
+            messages.append(_named(self._kinds[kind], fields))
             del self._received[:end]
         return messages
 
@@ -179,19 +152,18 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  anything that marshal knows
     if isinstance(value, (tuple, list)):
         return tuple(_plain(part) for part in value)
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        # Most are the readings of a GPU: numbers and texts.
+        return {key: part if isinstance(part, (int, float, str)) else _plain(part) for key, part in value.items()}
     return value
 
 
-def _named(kind: type[Any], fields: tuple[Any, ...]) -> Message:
-    message: Message = kind._make(fields)
+def _named(kind: type[Any], fields: tuple[Any, ...]) -> Any:  # noqa: ANN401  one of its kinds
+    message = kind._make(fields)
     if isinstance(message, GpuRead):
         return message._replace(gpu=_gpu(message.gpu))
     if isinstance(message, HostRead):
         problems = [Problem(*problem) for problem in message.problems]
         return message._replace(slots=list(message.slots), problems=problems)
-    if isinstance(message, XidsSeen):
-        return XidsSeen(tuple(XidReport(*report) for report in message.reports))
     return message
 
 

@@ -84,14 +84,16 @@ class Lost(NvmlError):
 
 
 class _Spent(threading.local):
-    """Time of one thread's calls, in s: elapsed time, and CPU time.
+    """Time of one thread's calls, in s.
 
     Attributes:
+        time: Elapsed time.
+        waited: The part of it in which the thread used no CPU.
         began: CPU time of the whole thread when the count began.
     """
 
     time = 0.0
-    cpu = 0.0
+    waited = 0.0
     began = 0.0
 
 
@@ -103,8 +105,8 @@ _slow: set[int] = set()
 
 def spent() -> tuple[float, float]:
     """Time of this thread's NVML calls since its last call of this function, in s: elapsed time, and CPU time."""
-    taken = (_spent.time, _spent.cpu)
-    _spent.time = _spent.cpu = 0.0
+    taken = (_spent.time, _spent.time - _spent.waited)
+    _spent.time = _spent.waited = 0.0
     _spent.began = thread_time()
     return taken
 
@@ -137,18 +139,18 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
         _spent.time += taken
         if taken >= _SHORT:
             # What a call used that nobody expected to wait is known as well as what the whole thread used.
-            _spent.cpu += thread_time() - cpu if waits else _at_most(taken)
+            _spent.waited += taken - (thread_time() - cpu if waits else _at_most(taken))
             _slow.add(id(function))
-        else:
+        elif waits:
             # A short call cannot have waited. To read a thread's processor time is a system call, which takes longer
             # than most calls: it is left out where the function was short the last time.
-            _spent.cpu += taken
-            if waits:
-                _slow.discard(id(function))
+            _slow.discard(id(function))
 
 
 def _at_most(taken: float) -> float:
-    return max(0.0, min(taken, thread_time() - _spent.began - _spent.cpu))
+    """CPU time of a call that took so long and is counted in `time` already, if this thread did nothing else."""
+    counted = _spent.time - taken - _spent.waited
+    return max(0.0, min(taken, thread_time() - _spent.began - counted))
 
 
 def text(function: Callable[..., Any], *arguments: object) -> str:

@@ -141,13 +141,14 @@ _request = cache(FieldRequest)
 
 
 def _number_in(answer: FieldAnswer) -> int:
-    if answer.code != pynvml.NVML_SUCCESS:  # checked first: `call` measures its time, which costs 5 us
-        call(check, answer.code)
-    # The type says which member of the union was written: read as another, -2 becomes 4294967294.
-    union = _UNION.get(answer.value_type)
-    if union is None:
-        raise Absent(0, f"unknown value type {answer.value_type}")
-    (value,) = union.unpack_from(answer.value)
+    value_type, code, union = answer
+    if code != pynvml.NVML_SUCCESS:  # checked first: `call` measures its time, which costs 5 us
+        call(check, code)
+    # Read as another type, -2 becomes 4294967294.
+    member = _UNION.get(value_type)
+    if member is None:
+        raise Absent(0, f"unknown value type {value_type}")
+    (value,) = member.unpack_from(union)
     try:
         return number(int(value))
     except (ValueError, OverflowError):  # NaN or infinity, which no driver uses for "not available"

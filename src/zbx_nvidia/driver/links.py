@@ -146,14 +146,15 @@ class LinkReaders(Card):
         answers = fields.ask_speeds(self._handle, links)
         speeds = {}
         slow = []
-        for link, (version, speed) in enumerate(zip(answers[::2], answers[1::2], strict=True)):
-            try:
-                known, fast = fields.LINK_VERSION.value(version), fields.LINK_SPEED.value(speed)
-            except Absent:
-                continue
-            if fast and self._link_is_up(link):
-                speeds[link] = fast
-                if fast < _ROUNDED * MEGA * _LEAST.get(known, 0):
+        # What all links answer alike is made a number once.
+        told: dict[tuple[native.FieldAnswer, native.FieldAnswer], tuple[int, bool]] = {}
+        for link, answer in enumerate(zip(answers[::2], answers[1::2], strict=True)):
+            if answer not in told:
+                told[answer] = _speed_of(*answer)
+            speed, is_slow = told[answer]
+            if speed and self._link_is_up(link):
+                speeds[link] = speed
+                if is_slow:
                     slow.append(link)
         if not speeds:
             if any(map(self._link_is_up, range(links))):
@@ -347,3 +348,12 @@ def _of_link(value: int) -> int:
     if value == 0:
         raise NotNow(0, "no PCIe link")
     return value
+
+
+def _speed_of(version: native.FieldAnswer, speed: native.FieldAnswer) -> tuple[int, bool]:
+    """Speed of an NVLink, in B/s, and whether it is below the least of its version. 0 where the link has none."""
+    try:
+        known, fast = fields.LINK_VERSION.value(version), fields.LINK_SPEED.value(speed)
+    except Absent:
+        return 0, False
+    return fast, fast < _ROUNDED * MEGA * _LEAST.get(known, 0)

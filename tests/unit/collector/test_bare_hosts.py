@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.collector.collector import python
 from zbx_nvidia.collector.protocol import CHUNK, NUMBER, AllAsked, Broken, Failed, GpuRead, Receiver
+from zbx_nvidia.collector.resident.reports import Ready, XidReport
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -75,7 +76,7 @@ def test_the_service_says_that_no_thread_can_be_started(eight: Machine, most: in
         assert worker.stdout
         worker.stdin.write((1).to_bytes(NUMBER, "big"))
         worker.stdin.flush()
-        receiver, done = Receiver(), False
+        receiver, done = Receiver(Ready, XidReport), False
         gpus: dict[int, Gpu] = {}
         while len(gpus) < 8 or not done:
             data = os.read(worker.stdout.fileno(), CHUNK)

@@ -16,8 +16,10 @@ FIELDS = {name: value for name, value in vars(fields).items() if isinstance(valu
 ALL_LINKS = 0xFFFFFFFF
 SCOPES = {"POWER_MEMORY": 2}
 PROGRAM = """
-from zbx_nvidia.driver import fields, system
+import struct
+from zbx_nvidia.driver import fields, native, system
 from zbx_nvidia.driver.device import Device
+native._ANSWERED = struct.Struct("@IIqqII8s")  # what it was the answer to, too
 system.start()
 handle = Device(0)._handle
 answers = fields.ask_card(handle)
@@ -25,12 +27,12 @@ links = fields.ask_links(handle, 2)
 for name, field in vars(fields).items():
     if isinstance(field, fields.CardField):
         answer = answers[field._place]
-        print(name, answer.field_id, answer.scope)
+        print(name, *answer[:2])
     elif isinstance(field, fields.LinkCounter):
         for link, answer in enumerate((links[field._place], links[field._place + len(fields._OF_LINKS)])):
-            print(name, answer.field_id, answer.scope)
+            print(name, *answer[:2])
         first = answers[field.of_first_link._place]
-        print(name, first.field_id, first.scope)
+        print(name, *first[:2])
 """
 
 

@@ -15,7 +15,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog import status as states
 from zbx_nvidia.collector import document, sleeping
 from zbx_nvidia.collector.document import Collection, Problem
-from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead, Ready, XidsSeen
+from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead
 from zbx_nvidia.collector.resident.cards import Cards
 from zbx_nvidia.collector.resident.config import worker_arguments
 from zbx_nvidia.collector.resident.events import (
@@ -38,6 +38,7 @@ from zbx_nvidia.collector.resident.events import (
     Write,
 )
 from zbx_nvidia.collector.resident.last_job import LastJobs
+from zbx_nvidia.collector.resident.reports import Ready, Report, XidReport
 from zbx_nvidia.collector.resident.xid_tracker import XidTracker, unix_time
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.catalog.status import Status
     from zbx_nvidia.collector.document import Gpu
-    from zbx_nvidia.collector.protocol import Message
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.events import Action, Event
 
@@ -132,15 +132,15 @@ class ServiceState:
             self._tick(now)
         return self._taken()
 
-    def handle(self, now: float, event: Event | Message) -> list[Action]:  # noqa: C901, PLR0912  one event a line
+    def handle(self, now: float, event: Event | Report) -> list[Action]:  # noqa: C901, PLR0912  one event a line
         """Take in what has happened."""
         match event:
             case GpuRead():
                 self._on_gpu(now, event)
             case HostRead():
                 self._on_host(event)
-            case XidsSeen(reports):
-                self._log(*self._xids.reported(reports))
+            case XidReport():
+                self._log(*self._xids.reported(event))
             case AllAsked():
                 self._on_all_asked(now, event)
             case Ready(version):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog.status import HOST_BUSY, STALLED
 from zbx_nvidia.collector import sleeping
-from zbx_nvidia.collector.protocol import Ready
 from zbx_nvidia.collector.resident import config as configuration
 from zbx_nvidia.collector.resident import notify
 from zbx_nvidia.collector.resident.control import Door, Signals
@@ -37,6 +36,7 @@ from zbx_nvidia.collector.resident.events import (
 )
 from zbx_nvidia.collector.resident.kernel_log import KernelLog
 from zbx_nvidia.collector.resident.output import Output, log, remove
+from zbx_nvidia.collector.resident.reports import Ready
 from zbx_nvidia.collector.resident.state import ServiceState
 from zbx_nvidia.collector.resident.worker_process import WorkerProcess
 from zbx_nvidia.collector.scheduling import most_was_waiting
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zbx_nvidia.collector.document import Collection
-    from zbx_nvidia.collector.protocol import Message
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.events import Action, Event
+    from zbx_nvidia.collector.resident.reports import Report
     from zbx_nvidia.collector.scheduling import Thread
 
 
@@ -173,7 +173,7 @@ class Supervisor:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def _take(self, now: float, event: Event | Message) -> None:
+    def _take(self, now: float, event: Event | Report) -> None:
         self._do(now, self._state.handle(now, event))
 
     def _on_worker(self) -> None:

@@ -2,8 +2,9 @@
 
 Standard input brings the numbers of rounds, four bytes each, whose first bit says that GPUs are not to be sampled until
 the next; at its end the worker releases the driver and ends. What it finds leaves by standard output as messages
-(`collector.protocol`): `Failed` and nothing else where NVML does not answer, else `Ready`; then in each round
-`XidsSeen`, `HostRead`, a `GpuRead` for each GPU when it is read, and `AllAsked` once every GPU was asked.
+(`collector.protocol`, `reports`): `Failed` and nothing else where NVML does not answer, else `Ready`; then in each
+round an `XidReport` of each watcher, `HostRead`, a `GpuRead` for each GPU when it is read, and `AllAsked` once every
+GPU was asked.
 
 It never leaves while a call is under way: that would end the call as SIGKILL does, which has frozen GPUs.
 """
@@ -42,10 +43,9 @@ from zbx_nvidia.collector.protocol import (
     Failed,
     GpuRead,
     HostRead,
-    Ready,
     Sender,
-    XidsSeen,
 )
+from zbx_nvidia.collector.resident.reports import Ready
 from zbx_nvidia.collector.resident.rota import Looked, Rota
 from zbx_nvidia.collector.resident.sampler import QUICK, SLOW, Activity, Consumers, Sampler
 from zbx_nvidia.collector.resident.xids import EVERY, Watcher
@@ -95,7 +95,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
                 if samples:
                     rota.add(reader.looked)
             if xid and index not in watchers:
-                watcher = Watcher(index, XidWatch, lambda report: sender.send(XidsSeen((report,))))
+                watcher = Watcher(index, XidWatch, sender.send)
                 watcher.begin()
                 watchers[index] = watcher
                 rota_of_xids.add(watcher.looked)
@@ -141,7 +141,8 @@ def _answer(  # noqa: PLR0913, PLR0917  what `main` has
         for gpu in others:
             if gpu.position in readers:
                 readers[gpu.position].rest()
-        sender.send(XidsSeen(tuple(watcher.report() for watcher in watchers.values())))
+        for watcher in watchers.values():
+            sender.send(watcher.report())
         slots, host = bus.slots(), {**versions, **sleeping.on_bus()}
         waited, before = sum(watcher.driver_cpu for watcher in watchers.values()), waited
         taken, cpu = spent()

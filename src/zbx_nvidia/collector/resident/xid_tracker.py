@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from zbx_nvidia.collector.document import Gpu
-    from zbx_nvidia.collector.protocol import XidReport
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.reports import XidReport
 
 READER = "xid"  # the reader of all XID metrics in the catalog
 
@@ -77,22 +77,21 @@ class XidTracker:
         """Indices have moved while the worker ran: which card has which, only its successor knows."""
         self._uuids.clear()
 
-    def reported(self, reports: Iterable[XidReport]) -> list[str]:
-        """Take reports of watchers; returns lines for the log."""
+    def reported(self, report: XidReport) -> list[str]:
+        """Take the report of a watcher; returns lines for the log."""
+        self._able[report.position] = report.able
+        self._refusals.pop(report.position, None)
+        if report.refusal is not None:
+            self._refusals[report.position] = Problem("", READER, *report.refusal)
+        if not report.uuid:
+            return []
+        self._uuids[report.position] = report.uuid
+        self._named.add(report.position)
+        history = self._history(report.uuid)
         lines = []
-        for report in reports:
-            self._able[report.position] = report.able
-            self._refusals.pop(report.position, None)
-            if report.refusal is not None:
-                self._refusals[report.position] = Problem("", READER, *report.refusal)
-            if not report.uuid:
-                continue
-            self._uuids[report.position] = report.uuid
-            self._named.add(report.position)
-            history = self._history(report.uuid)
-            for code, count, first, last in report.codes:
-                if new := history.add(code, count, self._wall(last), last, first):
-                    lines.append(f"GPU {report.position}: XID {code} ({_meaning(code)}), {new} times")
+        for code, count, first, last in report.codes:
+            if new := history.add(code, count, self._wall(last), last, first):
+                lines.append(f"GPU {report.position}: XID {code} ({_meaning(code)}), {new} times")
         return lines
 
     def logged(self, lines: Iterable[Line], *, reads: bool) -> list[str]:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from zbx_nvidia.collector.protocol import XidReport
+from zbx_nvidia.collector.resident.reports import XidReport
 from zbx_nvidia.collector.resident.rota import Looked
 from zbx_nvidia.collector.resident.xid_history import MAX_CODES
 from zbx_nvidia.driver.calls import Absent, Lost, NvmlError, spent

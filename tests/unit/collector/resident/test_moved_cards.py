@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.unit.collector.resident.world import INTERVAL, World
-from zbx_nvidia.collector.protocol import XidReport
+from zbx_nvidia.collector.resident.reports import XidReport
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.unit.collector.resident.world import EPOCH, INTERVAL, STALL, WINDOW, World
-from zbx_nvidia.collector.protocol import Broken, Failed, XidReport
+from zbx_nvidia.collector.protocol import Broken, Failed
 from zbx_nvidia.collector.resident.kernel_log import Line
+from zbx_nvidia.collector.resident.reports import XidReport
 from zbx_nvidia.collector.resident.state import (
     FIRST_PAUSE,
     HELD,

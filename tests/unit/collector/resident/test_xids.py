@@ -10,7 +10,7 @@ from tests.conftest import PATIENCE
 from zbx_nvidia.collector.resident.xids import Watcher
 
 if TYPE_CHECKING:
-    from zbx_nvidia.collector.protocol import XidReport
+    from zbx_nvidia.collector.resident.reports import XidReport
 
 
 class Driver:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia import __version__
 from zbx_nvidia.collector.document import Gpu, Problem
-from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead, Ready, XidsSeen
+from zbx_nvidia.collector.protocol import AllAsked, Broken, Failed, GpuRead, HostRead
 from zbx_nvidia.collector.resident.config import Config, parse
 from zbx_nvidia.collector.resident.events import (
     Action,
@@ -29,14 +29,15 @@ from zbx_nvidia.collector.resident.events import (
     WorkerStarted,
     Write,
 )
+from zbx_nvidia.collector.resident.reports import Ready
 from zbx_nvidia.collector.resident.state import HOST, RELEASED, ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zbx_nvidia.collector.document import Collection
-    from zbx_nvidia.collector.protocol import Message, XidReport
     from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.reports import Report, XidReport
 
 INTERVAL, STALL, WINDOW = 5.0, 10.0, 60.0
 MAX_TURNS = 10  # of the loop at one time
@@ -104,7 +105,7 @@ class World:
         self.starts: list[float] = []
         self.asked: list[tuple[int, bool]] = []
         self.exit_code: int | None = None
-        self._coming: list[Event | Message] = []  # from the worker
+        self._coming: list[Event | Report] = []  # from the worker
         self._alive = self._ending = False
         self._owed: dict[int, int] = {}  # position -> number of the round in which its call began to hang
         self.state = ServiceState(config(**values), lambda moment: EPOCH + moment)
@@ -193,7 +194,7 @@ class World:
 
     # -- the other side ----------------------------------------------------------------------------------------------
 
-    def _hear(self, event: Event | Message) -> None:
+    def _hear(self, event: Event | Report) -> None:
         self._do(self.state.handle(self.now, event))
 
     def _do(self, actions: Iterable[Action]) -> None:
@@ -270,7 +271,7 @@ class World:
             self._coming.append(Ready(self.version))
             return
         reports, self.reports = self.reports, []
-        self._coming.append(XidsSeen(tuple(reports)))
+        self._coming += reports
         self._coming.append(HostRead(number, {"driver_version": "580"}, self.gpu_count, self.slots, [], (0.0, 0.0)))
         for position in range(self.gpu_count):
             if position in self.hung:
