@@ -36,15 +36,12 @@ def frozen(document: dict[str, Any]) -> str:
     for kind in fixed["discovery"].values():
         for row in kind:
             row["{#VERSION}"] = "VERSION"
-            # Whether a PID of the profile is also one of this machine is chance.
-            row["{#LACKS}"] = row["{#LACKS}"].replace("process_oldest,", "").replace(",job,", ",")
+            row["{#LACKS}"] = row["{#LACKS}"].replace(",job,", ",")
     for gpu in fixed.get("gpus", {}).values():
+        # A machine knows the processes of its GPUs. This one has no PID of a profile.
         gpu.pop("process_oldest", None)
         if "process_list" in gpu:
             gpu |= {"job": "", "job_since": 0}
-        for process in gpu.get("process_list", []):
-            for key in ("user", "container", "job"):
-                process.pop(key, None)
     fixed.pop("users", None)
     fixed["discovery"].pop("users", None)
     return json.dumps(fixed, indent=2) + "\n"

@@ -10,7 +10,7 @@ import pytest
 from tests.golden.documents import PROFILES, REWRITE, frozen, orphans, path_of
 from tests.unit.collector.collector import CLOCK, collect, get, python
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
-from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, SERVICE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -481,9 +481,9 @@ def test_readings_of_one_reader_are_there_or_lacking_together(machine: MachineFa
             if keys <= gpu.keys():
                 served.add(reader)
         assert not served & lacks, f"{served & lacks} are there and lacking"
-        # Whether /proc shows a PID of the profile is chance.
+        # /proc shows no PID of a profile.
         known = served | lacks | {"process_oldest", "job"}
-        assert known == {*GPU_READERS, *SAMPLED_READERS}, "neither there nor lacking"
+        assert known == {*GPU_READERS, *BUFFERED_READERS, SERVICE}, "neither there nor lacking"
 
 
 def test_machines_differ_in_what_they_lack(machine: MachineFactory) -> None:

@@ -32,6 +32,7 @@ from tests.integration.watched import (
     errors,
     expected_values,
     items,
+    lacking,
     same,
     states,
 )
@@ -333,12 +334,12 @@ def found(stack: Stack, host: Host) -> dict[str, Any]:
 def complete(said: dict[str, Any]) -> bool:
     """Whether every GPU and MIG instance has each reading of the resident collector, or lacks it."""
     rows = [
-        (said[section][row[macro]], row["{#LACKS}"], metrics)
+        (said[section][row[macro]], lacking(row["{#LACKS}"]), metrics)
         for section, macro, metrics in (("gpus", "{#UUID}", SAMPLED_METRICS), ("mig", "{#MIG}", GPM_METRICS))
         for row in said["discovery"].get(section, [])
     ]
     return bool(rows) and all(
-        metric.key in readings or f",{metric.reader}," in lacks or metric.key in UNTIL_AN_XID
+        metric.key in readings or metric.reader in lacks or metric.key in UNTIL_AN_XID
         for readings, lacks, metrics in rows
         for metric in metrics
     )

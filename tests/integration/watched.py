@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tests.conftest import PATIENCE, REPOSITORY
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, METRICS
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT
+from zbx_nvidia.catalog.sampled import SERVICE, SERVICE_READERS
 from zbx_nvidia.catalog.status import HOST_BUSY
 from zbx_nvidia.cli.main import main
 
@@ -156,6 +157,12 @@ def parts(found: dict[str, Any], entity: str) -> dict[str, dict[str, Any]]:
     return {place.replace("/", ","): readings for place, readings in there.items()}
 
 
+def lacking(tokens: str) -> set[str]:
+    """The readers that a row's {#LACKS} names, or has one token for."""
+    named = set(tokens.split(","))
+    return named | SERVICE_READERS if SERVICE in named else named
+
+
 def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, Any]:
     """What each item must hold, from the document: by key, and nothing else may exist.
 
@@ -172,7 +179,7 @@ def expected_values(found: dict[str, Any], off: Collection[str]) -> dict[str, An
         values[metric.item_key] = section.get(metric.key)
     for uuid in found["gpus"]:
         values[f"{PRESENT.item_key}[{uuid}]"] = 1
-    lacks = {row["{#UUID}"]: row["{#LACKS}"].split(",") for row in found["discovery"]["gpus"]}
+    lacks = {row["{#UUID}"]: lacking(row["{#LACKS}"]) for row in found["discovery"]["gpus"]}
     for metric in PARTS:
         if metric.group in off:
             continue

@@ -1,7 +1,7 @@
 """What takes more than one look: peaks between two polls, XID errors. One row each, as in `metrics`.
 
-A collector that is started for each poll has these readers among {#LACKS}, so their items are never created. Excepted
-are those of which the driver keeps samples itself.
+A collector that is started for each poll has none of them, and one token for all among {#LACKS}, so their items are
+never created. Excepted are those of which the driver keeps samples itself.
 """
 
 # Without `from __future__ import annotations`: typing would compile the text of each annotation at each poll.
@@ -155,3 +155,6 @@ SAMPLED_READERS = tuple(dict.fromkeys(metric.reader for metric in SAMPLED_METRIC
 # The driver keeps samples of these itself: one look shows the last seconds.
 BUFFERED_METRICS = tuple(metric for metric in SAMPLED_METRICS if _BUFFER in metric.call)
 BUFFERED_READERS = tuple(dict.fromkeys(metric.reader for metric in BUFFERED_METRICS))
+# What is not to be had in one look, and the token among {#LACKS} that stands for all of it.
+SERVICE_READERS = frozenset(SAMPLED_READERS) - frozenset(BUFFERED_READERS)
+SERVICE = "service"

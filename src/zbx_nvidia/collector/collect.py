@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS, STATIC
-from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS, GPM_READERS, SERVICE
 from zbx_nvidia.catalog.status import NO_PERMISSION
 from zbx_nvidia.collector import sleeping
 from zbx_nvidia.collector.document import Gpu, Part, Problem
@@ -179,9 +179,9 @@ def read_once(index: int) -> Gpu:
     """
     gpu = read_gpu(index, (*GPU_READERS, *BUFFERED_READERS))
     gpu = with_instances(
-        gpu, lambda instances: tuple(part._replace(lacks=(*part.lacks, *GPM_READERS)) for part in instances)
+        gpu, lambda instances: tuple(part._replace(lacks=(*part.lacks, SERVICE)) for part in instances)
     )
-    return gpu._replace(lacks=(*gpu.lacks, *_NEEDS_MORE_LOOKS))
+    return gpu._replace(lacks=(*gpu.lacks, SERVICE))
 
 
 def with_instances(gpu: Gpu, change: Callable[[tuple[Part, ...]], tuple[Part, ...]]) -> Gpu:
@@ -323,8 +323,6 @@ def _add(readings: dict[str, Any], metrics: list[Metric], values: Any) -> None: 
         readings[metric.key] = getattr(values, metric.field) if metric.field else values
 
 
-# What is not to be had in one look.
-_NEEDS_MORE_LOOKS = tuple(reader for reader in SAMPLED_READERS if reader not in BUFFERED_READERS)
 # Readers that need more than the driver.
 _LISTING = frozenset({"process_list", "process_oldest", "job"})
 # What the rows of its links need to know of a GPU.

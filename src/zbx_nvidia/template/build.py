@@ -16,7 +16,7 @@ from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_D
 from zbx_nvidia.catalog.graphs import DEFAULTS, GRAPHS, VALUEMAPS, Graph
 from zbx_nvidia.catalog.macros import COLLECTION, MACROS, SWITCH, Field, Macro
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Group, Metric
-from zbx_nvidia.catalog.sampled import GPU_ITEMS
+from zbx_nvidia.catalog.sampled import GPU_ITEMS, SERVICE, SERVICE_READERS
 from zbx_nvidia.catalog.status import STATUSES
 from zbx_nvidia.catalog.storage import heartbeat
 from zbx_nvidia.template import dashboard, wizard
@@ -396,7 +396,8 @@ def _overrides(metrics: tuple[Metric, ...]) -> list[Tree]:
     readers = sorted({(metric.reader, metric.group) for metric in metrics})
     overrides = []
     for step, (reader, group) in enumerate(readers, 1):
-        lacking = [("{#LACKS}", f",{reader},", "MATCHES_REGEX")] if reader else []
+        token = f"({reader}|{SERVICE})" if reader in SERVICE_READERS else reader
+        lacking = [("{#LACKS}", f",{token},", "MATCHES_REGEX")] if reader else []
         off = [("{#ONE}", f"{{{switch(group)}}}", "NOT_MATCHES_REGEX")] if group not in _UNSWITCHED else []
         overrides.append(
             {

@@ -19,7 +19,7 @@ from zbx_nvidia.catalog import status
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY
 from zbx_nvidia.catalog.entities import ENTITIES
 from zbx_nvidia.catalog.metrics import HOST_METRICS, PRESENT
-from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS
+from zbx_nvidia.catalog.sampled import GPM_METRICS, GPU_ITEMS, SAMPLED_METRICS, SERVICE, SERVICE_READERS
 from zbx_nvidia.collector.document import Collection, Gpu, Part, build
 from zbx_nvidia.errors import UsageError
 from zbx_nvidia.template import SERIES, VARIANTS, document, render
@@ -251,6 +251,22 @@ def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]
 
 def of_items(rule: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in rule["overrides"] if one["operations"][0]["operationobject"] == "ITEM_PROTOTYPE"]
+
+
+def test_a_host_without_the_service_gets_no_item_of_what_only_that_knows(export: dict[str, Any]) -> None:
+    """By one token: named one by one they are a sixth of what a poll says that eight cards lack."""
+    left_out = set()
+    for rule in rules(export):
+        for override in of_items(rule):
+            lacking = [one for one in override["filter"]["conditions"] if one["macro"] == "{#LACKS}"]
+            reader = re.split(", |: ", override["name"])[-1]
+            assert all(re.search(one["value"], f",lowest,{reader},") for one in lacking)
+            assert not any(re.search(one["value"], f",a{reader},{SERVICE}s,") for one in lacking)
+            if any(re.search(one["value"], f",lowest,{SERVICE},") for one in lacking):
+                left_out.add(reader)
+    assert left_out == SERVICE_READERS
+    assert {"xid", "job_last", "gpm_sm", "sampled_pcie_sent"} <= left_out
+    assert not left_out & {"sampled_power", "power", "process_oldest"}
 
 
 def test_a_card_with_both_limits_gets_the_alert_on_its_temperature(export: dict[str, Any]) -> None:
