@@ -14,6 +14,7 @@ from zbx_nvidia.template.names import GPU_PREFIX
 from zbx_nvidia.template.widgets import (
     COLORS,
     Fields,
+    decimals_of,
     honeycomb,
     item_pattern,
     limits_of,
@@ -76,13 +77,13 @@ def _name(ref: str) -> str:
     return {"user": "Users: ", "mig": "MIG: "}.get(metric.entity, "") + metric.name
 
 
-# The headings are short: a tile is an eighth of the screen.
+# The headings are short: a tile is an eighth of the screen, or half of a phone's.
 _TILES = (
     ("status.code", "Driver status"),
     ("host.gpus_present", "GPUs present"),
     ("host.gpus_lost", "GPUs lost"),
     ("host.gpus_sick", "GPUs sick"),
-    ("host.temperature_headroom", "Lowest headroom"),
+    ("host.temperature_headroom", "Headroom"),
     ("host.power", "Power draw"),
 )
 
@@ -255,8 +256,10 @@ def _widget(widgets: tuple[Widget, ...], place: int, template: str, page: int) -
 def _fields(widget: Widget, template: str) -> Fields:
     if widget.kind == "item":
         shown: Fields = [("INTEGER", f"show.{place}", str(part)) for place, part in enumerate((2, 4))]  # value, change
-        item = {"host": template, "key": key(BY_REF[widget.what])}
-        return [("ITEM", "itemid.0", item), ("INTEGER", "decimal_places", "0"), *shown, *thresholds_of(widget.what)]
+        metric = BY_REF[widget.what]
+        item = {"host": template, "key": key(metric)}
+        decimals: Fields = [("INTEGER", "decimal_places", decimals_of(metric))]
+        return [("ITEM", "itemid.0", item), *decimals, *shown, *thresholds_of(widget.what)]
     if widget.kind == "graphprototype":
         name = GPU_PREFIX + _NAME_OF_GRAPH[widget.what]
         return [

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zbx_nvidia.template.expressions import BY_REF
 from zbx_nvidia.template.names import HOST_PREFIX
-from zbx_nvidia.template.widgets import COLORS, Fields, colors_of_column, honeycomb, item_pattern, problems, selected
+from zbx_nvidia.template.widgets import (
+    COLORS,
+    Fields,
+    colors_of_column,
+    decimals_of,
+    honeycomb,
+    item_pattern,
+    problems,
+    selected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +67,7 @@ def _ranking(title: str, ref: str, order: str, place: int, top: int) -> _Widget:
         ("INTEGER", "columns.1.aggregate_function", "0"),
         ("INTEGER", "columns.1.display", "2" if metric.unit == "%" else "1"),
         ("INTEGER", "columns.1.history", "1"),
-        ("INTEGER", "columns.1.decimal_places", "0"),
+        ("INTEGER", "columns.1.decimal_places", decimals_of(metric)),
         ("STRING", "columns.1.base_color", "B3E5FC" if metric.unit == "%" else ""),
         *look,
         ("INTEGER", "column", "1"),
@@ -105,7 +114,7 @@ def _total(title: str, ref: str, x: int, top: int) -> _Widget:
         *_of_all_hosts(HOST_PREFIX + BY_REF[ref].name),
         ("INTEGER", "draw_type", "1"),
         ("INTEGER", "total_show", "1"),
-        ("INTEGER", "decimal_places", "0"),
+        ("INTEGER", "decimal_places", decimals_of(BY_REF[ref])),
         ("INTEGER", "units_show", "1"),
         ("STRING", "units", BY_REF[ref].unit),
         ("INTEGER", "legend", "0"),

@@ -36,6 +36,11 @@ _THRESHOLDS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+def decimals_of(metric: Metric) -> str:
+    """How many a widget shows. Zabbix divides by 1000, so that without any 4,400 W would be "4 KW"."""
+    return "1" if metric.unit == "W" else "0"
+
+
 def thresholds_of(ref: str) -> Fields:
     """The colors of a metric; none if it has no good or bad values."""
     return _colors("thresholds.{place}.{field}", _THRESHOLDS.get(ref, ()))
@@ -71,7 +76,7 @@ def honeycomb(ref: str, label: str) -> Fields:
         label: What the cells are called, with macros.
     """
     metric = BY_REF[ref]
-    value: Fields = [("INTEGER", "secondary_label_decimal_places", "0")]
+    value: Fields = [("INTEGER", "secondary_label_decimal_places", decimals_of(metric))]
     if metric.valuemap:
         # Zabbix shows "Present (1)", which does not fit. A function of a macro gets the 1.
         words = (

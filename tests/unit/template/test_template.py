@@ -368,6 +368,18 @@ def test_widgets_show_gpus_and_not_their_parts(export: dict[str, Any]) -> None:
             assert hit == (means.get(pattern.partition(": ")[0]) == entity), f"{pattern}: {name}"
 
 
+def test_a_tile_of_power_has_a_decimal(export: dict[str, Any]) -> None:
+    """Zabbix divides by 1000: 1,600 W would be 2 KW."""
+    found = set()
+    for page in export["templates"][0]["dashboards"][0]["pages"]:
+        for widget in page["widgets"]:
+            if widget["type"].lower() == "item":
+                fields = {field["name"]: field["value"] for field in widget["fields"]}
+                found.add((widget["name"], fields["decimal_places"]))
+    assert {name for name, decimals in found if decimals != "0"} == {"Power draw"}
+    assert ("GPUs present", "0") in found
+
+
 def test_a_problem_links_to_its_heading_or_to_nvidia(export: dict[str, Any]) -> None:
     """Without an address in the macro Zabbix shows no link. Only from 7.0 on it can add the heading."""
     headings = anchors(ROOT / "docs" / "ALERTS.md")
