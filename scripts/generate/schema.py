@@ -16,7 +16,7 @@ TYPES: dict[str, dict[str, Any]] = {
     # The only one that is not a string in the document: Zabbix stores it as JSON.
     "TEXT": {"type": "array", "items": {"type": "object"}},
 }
-GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#ONE}", "{#VERSION}")
+GPU_MACROS = ("{#UUID}", "{#SHORT}", "{#INDEX}", "{#NAME}", "{#ONE}")
 
 
 def schema() -> dict[str, Any]:
@@ -100,12 +100,14 @@ def _head() -> dict[str, Any]:
 
 
 def _rows_of(entity: Entity) -> dict[str, Any]:
-    own = GPU_MACROS if entity.of_gpu else ("{#ONE}", "{#VERSION}")
+    own = GPU_MACROS if entity.of_gpu else ("{#ONE}",)
     return _rows(*own, "{#LACKS}", *entity.macros)
 
 
 def _rows(*macros: str) -> dict[str, Any]:
-    return {"type": "array", "items": _object({macro: {"type": "string"} for macro in macros})}
+    text = {"type": "string"}
+    first = {"{#VERSION}": {**text, "description": "In the first row: that of the collector."}}
+    return {"type": "array", "items": _object({**dict.fromkeys(macros, text), **first}, required=macros)}
 
 
 def _values(rows: tuple[Metric, ...], entity: str) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         document["host"]["gpus_present"] = len(document["presence"])
     document["gpus"] = {}
     shown_gpus = [gpu for gpu in gpus if gpu.state == "ok" or (gpu.state == ASLEEP and "uuid" in gpu.readings)]
-    document["discovery"] = {} if silent else {"gpus": [_gpu_row(gpu, healthy) for gpu in shown_gpus]}
+    document["discovery"] = {} if silent else {"gpus": _rows([_gpu_row(gpu, healthy) for gpu in shown_gpus])}
     listed = [entry for gpu in healthy for entry in gpu.readings.get("process_list", ())]
     shown = {id(entry) for entry in sorted(listed, key=memory, reverse=True)[:MAX_PROCESSES]}
     for gpu in shown_gpus:
@@ -210,7 +210,7 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
                 document[entity.section] = {address: part.readings for address, (_, part) in there.items()}
             known = entity.name == "user" or all(entity.name in gpu.parts for gpu in healthy)
             if known and not silent:
-                document["discovery"][entity.section] = [_part_row(gpu, part) for gpu, part in there.values()]
+                document["discovery"][entity.section] = _rows([_part_row(gpu, part) for gpu, part in there.values()])
     return document
 
 
@@ -287,7 +287,7 @@ def build_links(found: Collection, clock: "Callable[[], float]" = time.time) -> 
     # Without every GPU's rows none: a rule takes what it does not get for gone.
     complete = found.gpu_count is not None and not _silent(found)
     rows = [_part_row(gpu, part) for gpu in gpus for part in gpu.parts[entity.name]]
-    document["discovery"] = {entity.section: rows} if complete else {}
+    document["discovery"] = {entity.section: _rows(rows)} if complete else {}
     return document
 
 
@@ -417,8 +417,7 @@ def _row(gpu: Gpu) -> dict[str, str]:
     """What the discovery rows of a GPU and of its parts have in common.
 
     Every row carries every macro that a condition of the template names; a missing one is an error of the rule.
-    `{#ONE}` is a constant for conditions on user macros alone. `{#VERSION}` makes rows differ after an update, so that
-    new prototypes get their items at once although unchanged rows are discarded.
+    `{#ONE}` is a constant for conditions on user macros alone.
     """
     uuid = gpu.readings["uuid"]
     return {
@@ -427,8 +426,15 @@ def _row(gpu: Gpu) -> dict[str, str]:
         "{#INDEX}": str(gpu.position),
         "{#NAME}": gpu.readings.get("name", "unknown"),
         "{#ONE}": "1",
-        "{#VERSION}": __version__,
     }
+
+
+def _rows(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows of a rule, the first with `{#VERSION}`.
+
+    So they differ after an update, and new prototypes get their items at once although unchanged rows are discarded.
+    """
+    return [{**row, "{#VERSION}": __version__} for row in rows[:1]] + rows[1:]
 
 
 def _slot(gpu: Gpu, gpus: list[Gpu]) -> str:
@@ -462,7 +468,7 @@ def _gpu_row(gpu: Gpu, gpus: list[Gpu]) -> dict[str, str]:
 
 
 def _part_row(gpu: Gpu | None, part: Part) -> dict[str, str]:
-    own = _row(gpu) if gpu else {"{#ONE}": "1", "{#VERSION}": __version__}
+    own = _row(gpu) if gpu else {"{#ONE}": "1"}
     return {**own, **part.macros, "{#LACKS}": f",{','.join(part.lacks)},"}
 
 

@@ -114,7 +114,7 @@ class Sender:
         The process goes on then: to leave while another thread is in a call would end that call as SIGKILL does.
 
         Args:
-            message: A `Message`, or of a kind that the receiver knows besides.
+            message: A `Message`, or one of the kinds that the receiver was given.
         """
         data = marshal.dumps((type(message).__name__, _plain(message)))
         data = len(data).to_bytes(_LENGTH, "big") + data
@@ -127,7 +127,7 @@ class Receiver:
     """Makes messages of what comes out of a pipe.
 
     Args:
-        kinds: NamedTuples that may come besides those of `Message`.
+        kinds: NamedTuples that may come, apart from those of `Message`.
     """
 
     def __init__(self, *kinds: type[Any]) -> None:

@@ -52,7 +52,9 @@ class Answer(NamedTuple):
 
     @property
     def rows(self) -> dict[int, dict[str, str]]:
-        return {int(row["{#INDEX}"]): row for row in self.document["discovery"]["gpus"]}
+        rows = self.document["discovery"]["gpus"]
+        # Only the first row says the version, whichever card that is.
+        return {int(row["{#INDEX}"]): {**row, "{#VERSION}": ""} for row in rows}
 
     @property
     def errors(self) -> list[dict[str, Any]]:

@@ -252,7 +252,7 @@ def test_eight_divided_gpus_fit_whole() -> None:
     assert len(render(made, FILE_LIMIT - 1)) <= FILE_LIMIT
     assert made["collector"]["errors"] == []
     assert len(made["mig"]) == 56
-    assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 8
+    assert sum(len(gpu["process_list"]) for gpu in made["gpus"].values()) == 16
     assert {gpu["job"] for gpu in made["gpus"].values()} == {f"4711 {'N' * 20} (somebody)"}
 
 
@@ -344,6 +344,18 @@ def test_names_of_discovery() -> None:
     assert document.model("NVIDIA GeForce GTX 1070") == "GTX 1070"
     assert document.model("Tesla T4") == "Tesla T4"
     assert json.loads(render(document.build(many(1))))["discovery"]["gpus"][0]["{#LACKS}"] == ",,"
+
+
+def test_the_rows_of_each_rule_differ_after_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their first one. Zabbix discards rows that are as before, and the prototypes of the update would wait."""
+    before = document.build(many(8))["discovery"]
+    monkeypatch.setattr(document, "__version__", "99.0")
+    after = document.build(many(8))["discovery"]
+    assert {"gpus", "mig", "users"} <= {section for section, rows in after.items() if rows}
+    for section, rows in after.items():
+        assert [row.get("{#VERSION}") for row in rows] == [*["99.0"][: len(rows)], *[None] * (len(rows) - 1)]
+        assert rows[1:] == before[section][1:]
+        assert not rows or rows[0] != before[section][0]
 
 
 def card(position: int, **readings: Any) -> Gpu:

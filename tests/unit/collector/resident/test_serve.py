@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,7 @@ from tests.unit.clocks import SLOW
 from tests.unit.collector.collector import get, program, python
 from tests.unit.collector.resident.service import QUICK, of_a_poll, pss
 from zbx_nvidia.catalog.metrics import GPU_METRICS
-from zbx_nvidia.catalog.sampled import BUFFERED_READERS, SAMPLED_METRICS, SAMPLED_READERS
+from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS, SERVICE
 from zbx_nvidia.collector import resident
 from zbx_nvidia.collector.resident.output import write_file
 
@@ -53,10 +53,11 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     for index, gpu in poll.by_index.items():
         mine = answer.by_index[index]
         assert of_a_poll(mine) == of_a_poll(gpu)
-        assert set(SAMPLED_READERS) - set(BUFFERED_READERS) <= poll.lacks(index)
+        assert SERVICE in poll.lacks(index)
+        assert SERVICE not in answer.lacks(index)
         # What a poll has of them, the service has too.
         assert SAMPLED & gpu.keys() <= mine.keys()
-        assert poll.lacks(index) - set(SAMPLED_READERS) == answer.lacks(index) - set(SAMPLED_READERS)
+        assert poll.lacks(index) - {*SAMPLED_READERS, SERVICE} == answer.lacks(index) - set(SAMPLED_READERS)
         served = {metric.reader for metric in SAMPLED_METRICS if metric.key in mine}
         assert served | (answer.lacks(index) & READ) == READ
         assert "job_last" not in mine
@@ -64,10 +65,14 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
         keys = {metric.key for metric in SAMPLED_METRICS if metric.reader in served}
         assert ("gpm_sm" in served) == profile.startswith("h100")
         assert keys - UNTIL_AN_XID <= mine.keys()
-    rows = [{**row, "{#LACKS}": ""} for row in answer.document["discovery"]["gpus"]]
-    assert rows == [{**row, "{#LACKS}": ""} for row in poll.document["discovery"]["gpus"]]
-    assert {key: rows for key, rows in answer.document["discovery"].items() if key != "gpus"} == {
-        key: rows for key, rows in poll.document["discovery"].items() if key != "gpus"
+    assert rows_of_a_poll(answer) == rows_of_a_poll(poll)
+
+
+def rows_of_a_poll(answer: Answer) -> dict[str, list[dict[str, Any]]]:
+    """The rows of discovery, without what the service alone has to say."""
+    return {
+        section: [{**row, "{#LACKS}": set(row["{#LACKS}"].split(",")) - {*SAMPLED_READERS, SERVICE}} for row in rows]
+        for section, rows in answer.document["discovery"].items()
     }
 
 
