@@ -159,13 +159,13 @@ def told_apart(count: int) -> tuple[int, Sequence[int], list[Gpu]]:
                 others[pci] = error
     # The driver's order is that of the addresses.
     places = (place for place in itertools.count() if place not in awake)
-    found = []
+    unread = []
     for place, (pci, known) in zip(places, sorted(others.items(), key=lambda other: other[0]), strict=False):
         if isinstance(known, bus.Sleeper):
-            found.append(sleeping.asleep(place, known))
+            unread.append(sleeping.asleep(place, known))
         else:
-            found.append(_unwell(place, _state_of(known), {"pci": pci}, known))
-    return max([count, *(gpu.position + 1 for gpu in found)]), sorted(awake), found
+            unread.append(_unwell(place, _state_of(known), {"pci": pci}, known))
+    return max([count, *(gpu.position + 1 for gpu in unread)]), sorted(awake), unread
 
 
 def read_once(index: int) -> Gpu:
@@ -235,12 +235,12 @@ def read_gpu(
                 _add(readings, _METRICS[reader], values)
                 alive = alive or reader not in _SAYS_NOTHING
         _RANGES.let_in(readings, problems)
-        found = _read_parts(device, problems) if parts else {}
+        parts_by_entity = _read_parts(device, problems) if parts else {}
     except NvmlError as error:
         return _unwell(index, _state_of(error), readings, error)
     if "uuid" not in readings or (problems and not alive) or _mostly_fails(readings, problems):
         return Gpu(index, "sick", _identity(readings), {}, (), _of(readings, problems))
-    return Gpu(index, "ok", readings, found, tuple(lacks), _of(readings, problems))
+    return Gpu(index, "ok", readings, parts_by_entity, tuple(lacks), _of(readings, problems))
 
 
 def _mostly_fails(readings: dict[str, Any], problems: list[Problem]) -> bool:
@@ -351,7 +351,7 @@ def _fans(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
 
 def _mig(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The instances; one that goes while it is read is left out, and the next poll sees what is there."""
-    found = []
+    parts = []
     for instance in device.mig_instances():
         with contextlib.suppress(NvmlError):
             macros = {
@@ -360,21 +360,21 @@ def _mig(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
                 "{#CI}": str(instance.compute_instance()),
             }
             part = _part("mig", instance, macros, problems)
-            found.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
-    return tuple(found)
+            parts.append(part._replace(macros={**macros, "{#PROFILE}": part.readings.get("profile", "unknown")}))
+    return tuple(parts)
 
 
 def _vgpus(device: Device, problems: list[Problem]) -> tuple[Part, ...]:
     """The vGPUs of a host; one that goes while it is read is left out."""
-    found = []
+    parts = []
     for vgpu in device.vgpu_instances():
         with contextlib.suppress(NvmlError):
             macros = {"{#VGPU}": vgpu.uuid()}
             part = _part("vgpu", vgpu, macros, problems)
             known = {"{#VM}": "vm", "{#PROFILE}": "profile"}
             named = {macro: part.readings.get(key, "unknown") for macro, key in known.items()}
-            found.append(part._replace(macros={**macros, **named}))
-    return tuple(found)
+            parts.append(part._replace(macros={**macros, **named}))
+    return tuple(parts)
 
 
 # Entity -> what reads those of a GPU.

@@ -122,60 +122,60 @@ class Collection(NamedTuple):
     remarks: dict[int, str] | None = None
 
 
-def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
+def build(collection: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
     """Put the document together.
 
     Returns:
         The document as an object; `render` makes text of it.
     """
-    gpus = distinct(found.gpus)
+    gpus = distinct(collection.gpus)
     healthy = [gpu for gpu in gpus if gpu.state == "ok"]
-    problems = [*found.problems, *(problem for gpu in gpus for problem in gpu.problems)]
+    problems = [*collection.problems, *(problem for gpu in gpus for problem in gpu.problems)]
     document: dict[str, Any] = {
         "version": VERSION,
         "timestamp": int(clock()),
         "collector": {
             "version": __version__,
-            "mode": found.mode,
-            "duration": round(found.duration, 4),
-            **_spent(found),
+            "mode": collection.mode,
+            "duration": round(collection.duration, 4),
+            **_spent(collection),
             # A card that is lost or sick is a matter of its own, and would drown all others. What is forbidden stays
             # forbidden, such as the memory of the whole GPU to a container with one MIG instance. But a service that
             # may not see XIDs must not be silent about it.
             "error_count": sum(
                 problem.code != NO_PERMISSION.code or problem.metric == "xid"
-                for problem in (*found.problems, *(problem for gpu in healthy for problem in gpu.problems))
+                for problem in (*collection.problems, *(problem for gpu in healthy for problem in gpu.problems))
             ),
             "left_out": "",
             "errors": [problem._replace(message=cut(problem.message))._asdict() for problem in problems[:MAX_ERRORS]],
         },
         "status": {
             # Also while some GPUs have not answered, while the driver is released on purpose, and on a busy host.
-            "driver": int(found.status in _ANSWERS or bool(found.gpus)),
-            "code": found.status.code,
-            "name": found.status.name,
-            "message": cut(". ".join(part for part in (found.detail, _remedy(found)) if part)),
+            "driver": int(collection.status in _ANSWERS or bool(collection.gpus)),
+            "code": collection.status.code,
+            "name": collection.status.name,
+            "message": cut(". ".join(part for part in (collection.detail, _remedy(collection)) if part)),
         },
     }
-    if found.gpu_count is None:
+    if collection.gpu_count is None:
         document["gpus"] = {}
         document["discovery"] = {}
         return document
 
-    silent, remarks = _silent(found), found.remarks or {}
+    silent, remarks = _silent(collection), collection.remarks or {}
     lost = [_describe(gpu) for gpu in gpus if gpu.state == "lost"]
     sick = [_describe(gpu) for gpu in gpus if gpu.state == "sick"] + [
         f"GPU {index}: " + ", ".join(filter(None, ("no answer", remarks.get(index))))
-        for index in (silent if found.status is not HOST_BUSY else ())
+        for index in (silent if collection.status is not HOST_BUSY else ())
     ]
     document["host"] = {
         # Of switches nothing is known but by a service that reads the kernel log. The alarm on it needs a value: one
         # that was looked at while the item was in error is not looked at again before there is one.
         "sxid_recent": "",
-        **found.host,
-        "gpu_count": found.gpu_count,
+        **collection.host,
+        "gpu_count": collection.gpu_count,
         "gpus_lost": len(lost),
-        "lost": cut("; ".join([*lost, *_empty_slots(found, gpus)] if lost else lost)),
+        "lost": cut("; ".join([*lost, *_empty_slots(collection, gpus)] if lost else lost)),
         "gpus_sick": len(sick),
         "sick": cut("; ".join(sick)),
         "gpus_refused": sum(gpu.state == "refused" for gpu in gpus),
@@ -198,11 +198,11 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
         readings = document["gpus"][gpu.readings["uuid"]] = dict(gpu.readings)
         if "process_list" in readings:
             readings["process_list"] = [
-                _entry(entry, found.users) for entry in gpu.readings["process_list"] if id(entry) in shown
+                _entry(entry, collection.users) for entry in gpu.readings["process_list"] if id(entry) in shown
             ]
         if "job" in readings:
-            readings["job"] = cut(BETWEEN_JOBS.join(job_words(job, found.users) for job in gpu.readings["job"]))
-    users = _users(healthy, found.users)
+            readings["job"] = cut(BETWEEN_JOBS.join(job_words(job, collection.users) for job in gpu.readings["job"]))
+    users = _users(healthy, collection.users)
     for entity in ENTITIES:
         if entity.document == DOCUMENT:
             there = users if entity.name == "user" else _parts(entity, healthy)
@@ -217,34 +217,34 @@ def build(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[s
 def distinct(gpus: list[Gpu]) -> list[Gpu]:
     """The GPUs in the driver's order. Of two with one UUID the second is sick: the document has room for one."""
     first: dict[str, int] = {}
-    found = []
+    ordered = []
     for gpu in sorted(gpus, key=lambda gpu: gpu.position):
         uuid = gpu.readings.get("uuid")
         if uuid is None or gpu.state != "ok" or first.setdefault(uuid, gpu.position) == gpu.position:
-            found.append(gpu)
+            ordered.append(gpu)
             continue
         known: dict[str, Any] = {
             key: gpu.readings[key] for key in ("name", "pci", "serial", "uuid") if key in gpu.readings
         }
         problem = Problem("", "", 0, f"same UUID as GPU {first[uuid]}, its readings are left out")
-        found.append(gpu._replace(state="sick", readings=known, parts={}, lacks=(), problems=(problem,)))
-    return found
+        ordered.append(gpu._replace(state="sick", readings=known, parts={}, lacks=(), problems=(problem,)))
+    return ordered
 
 
-def _remedy(found: Collection) -> str:
+def _remedy(collection: Collection) -> str:
     """The words of the status, unless the driver answers but has not all GPUs."""
-    bound = found.host.get("gpus_bound")
-    if found.status is not OK or found.gpu_count is None:
-        return found.status.remedy
-    asleep = sum(gpu.state == ASLEEP for gpu in found.gpus)
-    if asleep and asleep == found.gpu_count:
+    bound = collection.host.get("gpus_bound")
+    if collection.status is not OK or collection.gpu_count is None:
+        return collection.status.remedy
+    asleep = sum(gpu.state == ASLEEP for gpu in collection.gpus)
+    if asleep and asleep == collection.gpu_count:
         return "Every GPU sleeps, and is not woken: there are no readings until a program uses one"
-    if bound is not None and found.gpu_count < bound:
+    if bound is not None and collection.gpu_count < bound:
         return (
-            f"The driver counts {found.gpu_count} of {bound} GPUs that are bound to it. Check dmesg for NVRM lines. "
-            "Compare nvidia-smi -L with lspci -k -d 10de:"
+            f"The driver counts {collection.gpu_count} of {bound} GPUs that are bound to it. "
+            "Check dmesg for NVRM lines. Compare nvidia-smi -L with lspci -k -d 10de:"
         )
-    return found.status.remedy if found.gpu_count else "The driver answers, but has no GPU"
+    return collection.status.remedy if collection.gpu_count else "The driver answers, but has no GPU"
 
 
 def _totals(gpus: list[dict[str, Any]]) -> dict[str, float]:
@@ -270,22 +270,22 @@ def _totals(gpus: list[dict[str, Any]]) -> dict[str, float]:
     return totals
 
 
-def build_links(found: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
+def build_links(collection: Collection, clock: "Callable[[], float]" = time.time) -> dict[str, Any]:
     """Put the document of the NVLinks together.
 
     Returns:
         The document as an object; `render` makes text of it.
     """
     (entity,) = (entity for entity in ENTITIES if entity.document == LINKS_DOCUMENT)
-    whole = build(found, clock)
-    gpus = [gpu for gpu in distinct(found.gpus) if gpu.state == "ok" and gpu.parts.get(entity.name)]
+    whole = build(collection, clock)
+    gpus = [gpu for gpu in distinct(collection.gpus) if gpu.state == "ok" and gpu.parts.get(entity.name)]
     document = {part: whole[part] for part in ("version", "timestamp", "collector", "status")}
     # Lists, not addresses: 144 times a UUID would be a tenth of all that fits.
     document[entity.section] = {
         gpu.readings["uuid"]: [part.readings for part in gpu.parts[entity.name]] for gpu in gpus
     }
     # Without every GPU's rows none: a rule takes what it does not get for gone.
-    complete = found.gpu_count is not None and not _silent(found)
+    complete = collection.gpu_count is not None and not _silent(collection)
     rows = [_part_row(gpu, part) for gpu in gpus for part in gpu.parts[entity.name]]
     document["discovery"] = {entity.section: _rows(rows)} if complete else {}
     return document
@@ -371,21 +371,21 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST_CHAR else text[: LONGEST_CHAR - 3] + "..."
 
 
-def _spent(found: Collection) -> dict[str, float]:
+def _spent(collection: Collection) -> dict[str, float]:
     """What the driver took of all that."""
-    if found.spent is None:
+    if collection.spent is None:
         return {}
-    parts = [found.spent, *(gpu.spent for gpu in found.gpus)]
+    parts = [collection.spent, *(gpu.spent for gpu in collection.gpus)]
     return {
         "driver_time": round(sum(time for time, _ in parts), 4),
         "driver_cpu": round(sum(cpu for _, cpu in parts), 4),
     }
 
 
-def _silent(found: Collection) -> list[int]:
+def _silent(collection: Collection) -> list[int]:
     """Indices of the GPUs that have not answered when the collection ended."""
-    answered = {gpu.position for gpu in found.gpus}
-    return [index for index in range(found.gpu_count or 0) if index not in answered]
+    answered = {gpu.position for gpu in collection.gpus}
+    return [index for index in range(collection.gpu_count or 0) if index not in answered]
 
 
 def _describe(gpu: Gpu) -> str:
@@ -397,10 +397,10 @@ def _describe(gpu: Gpu) -> str:
     return f"GPU {gpu.position}: " + ", ".join(filter(None, [*known, reason, advice]))
 
 
-def _empty_slots(found: Collection, gpus: list[Gpu]) -> list[str]:
+def _empty_slots(collection: Collection, gpus: list[Gpu]) -> list[str]:
     """Slots that the kernel module has bound and no GPU answers for: that is where the lost ones sit."""
     answered = {str(gpu.readings["pci"]).upper() for gpu in gpus if "pci" in gpu.readings}
-    return [f"slot {slot}" for slot in found.slots if slot not in answered]
+    return [f"slot {slot}" for slot in collection.slots if slot not in answered]
 
 
 def short(uuid: str) -> str:

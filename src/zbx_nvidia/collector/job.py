@@ -81,22 +81,22 @@ def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> lis
         gpu: How files may call it: its index, its UUID, and the UUIDs of its MIG instances.
     """
     entries = [entry for entry in entries if "uid" in entry and not {"C", "M"}.isdisjoint(entry["type"].split("+"))]
-    found: dict[str, dict[str, Any]] = {}
+    jobs: dict[str, dict[str, Any]] = {}
     for file in files:
         if file.gpus & gpu and (file.since > time.time() - GRACE or _is_on(entries, file) or _LIVING.has(file)):
             about = {"id": file.id, "name": file.name, "uid": file.uid, "since": file.since}
-            known = found.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
+            known = jobs.setdefault(file.id, {key: value for key, value in about.items() if value not in {"", None}})
             known["since"] = min(known["since"], file.since)
     # Those that say their job first: another process of the same user is of that.
     for entry in sorted(entries, key=lambda entry: "job" not in entry):
-        address, about = _of_process(entry, [*found.values()])
+        address, about = _of_process(entry, [*jobs.values()])
         if address:
-            known = found.setdefault(address, about)
+            known = jobs.setdefault(address, about)
             known["since"] = min(known["since"], about["since"])
             if "name" in about and "name" not in known and known.get("uid") == about.get("uid"):
                 known["name"] = about["name"]
     # The driver lists processes in any order, and the value is stored when it changes.
-    return sorted(found.values(), key=lambda job: (job["since"], job.get("id", ""), job.get("name", "")))[:_MOST_JOBS]
+    return sorted(jobs.values(), key=lambda job: (job["since"], job.get("id", ""), job.get("name", "")))[:_MOST_JOBS]
 
 
 def _is_on(entries: list[dict[str, Any]], file: File) -> bool:
@@ -133,7 +133,7 @@ class Runs:
 
     def of(self, pid: int, uid: int, proc: str = PROC) -> tuple[int, str, int] | None:
         """PID, name and start of the nearest ancestor that is one, if it still runs and is of that user."""
-        found: tuple[int, str, int, int] | None = None
+        run: tuple[int, str, int, int] | None = None
         way = []
         for _ in range(_GENERATIONS):
             if pid <= 1:
@@ -144,18 +144,18 @@ class Runs:
                 return None  # it has just ended, and what it started has another parent now: nothing to remember
             process = (pid, int(fields[START]))
             with contextlib.suppress(KeyError):  # not by `in`: another thread may forget them meanwhile
-                found = self.known[process]
+                run = self.known[process]
                 break
             way.append(process)
             name = run_name(_command_line(f"{proc}/{pid}/cmdline"))
             if name:
-                found = (pid, name, round(time.time() - age(fields)), process[1])
+                run = (pid, name, round(time.time() - age(fields)), process[1])
                 break
             pid = int(fields[PARENT])
         if len(self.known) > _REMEMBERED:
             self.known.clear()
-        self.known.update(dict.fromkeys(way, found))
-        return found[:3] if found and _is_of(f"{proc}/{found[0]}", uid, found[3]) else None
+        self.known.update(dict.fromkeys(way, run))
+        return run[:3] if run and _is_of(f"{proc}/{run[0]}", uid, run[3]) else None
 
 
 _RUNS = Runs()
@@ -239,11 +239,11 @@ class Fresh:
         """What it returned for these arguments."""
         with self._turn:
             now = time.monotonic()
-            since, of, found = self._known
+            since, of, answer = self._known
             if of != arguments or now - since >= _FRESH:
-                found = self._ask(*arguments)
-                self._known = (now, arguments, found)
-            return found
+                answer = self._ask(*arguments)
+                self._known = (now, arguments, answer)
+            return answer
 
 
 def _files(*folders: str) -> list[File]:
@@ -255,8 +255,8 @@ _FILES = Fresh(_files)
 
 def written(folders: tuple[str, ...]) -> list[File]:
     """What the files of some directories say, in that order."""
-    found: list[File] = _FILES.of(*folders)
-    return found
+    files: list[File] = _FILES.of(*folders)
+    return files
 
 
 def files_in(folder: str) -> list[File]:
@@ -271,15 +271,15 @@ def files_in(folder: str) -> list[File]:
             names = sorted(entry.name for _, entry in zip(range(_MOST_FILES), listing, strict=False))
     except OSError:  # there is none, as on most hosts
         return []
-    found = []
+    files = []
     for name in names:
         try:
             data, about = read_with(f"{folder}/{name}", _LARGEST)
             if _is_safe(about):
-                found += parse(name, data.decode("utf-8", "replace"), int(about.st_mtime))
+                files += parse(name, data.decode("utf-8", "replace"), int(about.st_mtime))
         except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             continue  # it is gone, is no file, or is not of a tool that we know
-    return found
+    return files
 
 
 def _is_safe(about: os.stat_result) -> bool:
@@ -305,11 +305,11 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
         return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
-    found = []
+    files = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
-        found.append(File(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
-    return found
+        files.append(File(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
+    return files
 
 
 def _uid(value: Any) -> int:  # noqa: ANN401  JSON, or a word
@@ -346,7 +346,7 @@ class Living:
 
 def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
     """The jobs with processes in their control groups; None if Slurm makes none here, or names them otherwise."""
-    found: set[str] = set()
+    jobs: set[str] = set()
     tops = [
         *_folders(f"{cgroups}/system.slice", lambda name: name.endswith("slurmstepd.scope")),
         *(
@@ -363,8 +363,8 @@ def slurm_jobs(cgroups: str = CGROUPS) -> set[str] | None:
                 if is_sluid(name.removeprefix("job_")):
                     return None
                 if name.startswith("job_") and not _is_empty(f"{place}/{name}"):
-                    found.add(name.removeprefix("job_"))
-    return found
+                    jobs.add(name.removeprefix("job_"))
+    return jobs
 
 
 def _is_empty(group: str) -> bool:
@@ -396,12 +396,12 @@ def _names(folder: str) -> list[str]:
 
 def _users(proc: str) -> set[int]:
     """All users who have a process."""
-    found = set()
+    users = set()
     for name in _names(proc):
         if name.isdigit():
             with contextlib.suppress(OSError):
-                found.add(os.stat(f"{proc}/{name}").st_uid)
-    return found
+                users.add(os.stat(f"{proc}/{name}").st_uid)
+    return users
 
 
 def shows_others(proc: str = PROC) -> bool:

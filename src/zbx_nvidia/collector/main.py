@@ -90,8 +90,8 @@ def get(deadline: float | None = None, *, links: bool = False, beside: str = "",
     try:
         if beside and (status := aside(beside)) is not None:
             return render(build(document.failed(status, "", oneshot.process_age())))
-        found = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links, age=age)
-        return render(build(found))
+        collection = oneshot.run(oneshot.DEADLINE if deadline is None else deadline, links=links, age=age)
+        return render(build(collection))
     except Exception as error:  # noqa: BLE001  stderr would become part of the value in Zabbix
         return render(build(_failed(error, oneshot.process_age())))
 

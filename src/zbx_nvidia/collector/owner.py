@@ -39,19 +39,19 @@ def owner(cgroups: str, pods: str = PODS) -> dict[str, str]:
     Returns:
         As far as known `job`, `pod` (its name, or its UID), `namespace`, `container` and `unit`.
     """
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for line in cgroups.splitlines():
         # The first two fields have no slash; the path may have colons.
         path = line.split(":", 2)[-1]
         # In a namespace of control groups of its own, the path to others begins with these.
         parts = [part for part in path.split("/") if part not in {"", ".."}]
         for key, value in _of(parts):
-            found.setdefault(key, value)
-    if len(found) > 1:
-        found.pop("unit", None)  # of the runtime, or of Slurm itself
-    if pod := found.get("pod"):
-        found.update(_named(pod, pods))
-    return {key: _printable(value) for key, value in found.items()}
+            owners.setdefault(key, value)
+    if len(owners) > 1:
+        owners.pop("unit", None)  # of the runtime, or of Slurm itself
+    if pod := owners.get("pod"):
+        owners.update(_named(pod, pods))
+    return {key: _printable(value) for key, value in owners.items()}
 
 
 def _of(parts: list[str]) -> Iterator[tuple[str, str]]:

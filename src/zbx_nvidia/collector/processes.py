@@ -74,12 +74,12 @@ class Listing:
         entries = self.process_list()
         folders = (job.OWN, self._job_map)
         files = job.written(folders)
-        found = job.held(entries, files, self._names() if files else set())
-        if not found and entries and not any("uid" in entry for entry in entries):
+        jobs = job.held(entries, files, self._names() if files else set())
+        if not jobs and entries and not any("uid" in entry for entry in entries):
             if any(map(os.path.isdir, folders)):
                 raise NotNow(0, "/proc does not show these processes, but a file may name the next job")
             self._unseen()
-        return job.Held(found, min((one["since"] for one in found), default=0))
+        return job.Held(jobs, min((one["since"] for one in jobs), default=0))
 
     def _names(self) -> set[str]:
         """How files may call the card, or an instance of it."""
@@ -162,40 +162,40 @@ def _arguments_of(folder: str) -> str:
 
 def _of_proc(folder: str) -> dict[str, Any]:
     """What /proc has of a process; nothing when it has ended, or is hidden from us (hidepid)."""
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     try:
-        found["uid"] = job.user_of(folder)
+        facts["uid"] = job.user_of(folder)
         age = proc.age(proc.fields_of(folder))
-        found["age"] = max(0, round(age))
-        found["started"] = round(time.time() - age)
+        facts["age"] = max(0, round(age))
+        facts["started"] = round(time.time() - age)
         with open(f"{folder}/cgroup", encoding="utf-8", errors="replace") as file:
-            found.update(owner(file.read()))
+            facts.update(owner(file.read()))
     except (OSError, ValueError, IndexError):
         pass
-    return found
+    return facts
 
 
 def names(uids: Iterable[int]) -> dict[int, str]:
     """Names of users, of those who can be looked up in time."""
-    found: dict[int, str] = {}
+    user_names: dict[int, str] = {}
     wanted = set(uids)
     if not wanted:
-        return found
-    look_up = threading.Thread(target=look_up_names, args=(wanted, found), daemon=True)
+        return user_names
+    look_up = threading.Thread(target=look_up_names, args=(wanted, user_names), daemon=True)
     try:
         look_up.start()
     except RuntimeError:  # the limit of the user's processes is reached: numbers will do
         return {}
     look_up.join(NAMES_WAIT)
-    return dict(found)
+    return dict(user_names)
 
 
-def look_up_names(uids: set[int], found: dict[int, str]) -> None:
+def look_up_names(uids: set[int], user_names: dict[int, str]) -> None:
     """Put the names of users in; it may take as long as a directory server likes."""
     import pwd  # noqa: PLC0415  only where there are processes
 
     for uid in uids:
         try:
-            found[uid] = pwd.getpwuid(uid).pw_name
+            user_names[uid] = pwd.getpwuid(uid).pw_name
         except KeyError:
             continue

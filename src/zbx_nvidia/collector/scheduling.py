@@ -33,7 +33,7 @@ def threads(pid: int, proc: str = "/proc") -> "dict[str, Thread] | None":
     Returns:
         By number; those of which the kernel says nothing are left out. None if one hangs in the kernel.
     """
-    found = {}
+    by_number = {}
     try:
         for thread in os.listdir(f"{proc}/{pid}/task"):
             folder = f"{proc}/{pid}/task/{thread}"
@@ -42,10 +42,10 @@ def threads(pid: int, proc: str = "/proc") -> "dict[str, Thread] | None":
                 return None
             with open(f"{folder}/schedstat", encoding="ascii") as file:
                 ran, waited = (int(word) / _NANO for word in file.read().split()[:2])
-            found[thread] = Thread(state == b"R", ran, waited)
+            by_number[thread] = Thread(state == b"R", ran, waited)
     except (OSError, ValueError, IndexError):
         pass  # it has ended, or the kernel does not count
-    return found
+    return by_number
 
 
 def waited_for_processor(pids: tuple[int, ...], elapsed: float, proc: str = "/proc") -> bool:
@@ -61,10 +61,10 @@ def waited_for_processor(pids: tuple[int, ...], elapsed: float, proc: str = "/pr
     """
     waited = 0.0
     for pid in pids:
-        found = threads(pid, proc)
-        if found is None:
+        by_number = threads(pid, proc)
+        if by_number is None:
             return False
-        waited += max((thread.waited for thread in found.values()), default=0.0)
+        waited += max((thread.waited for thread in by_number.values()), default=0.0)
     return waited > elapsed / 2
 
 

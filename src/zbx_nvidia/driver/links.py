@@ -147,11 +147,11 @@ class LinkReaders(Card):
         speeds = {}
         slow = []
         # What all links answer alike is made a number once.
-        told: dict[tuple[native.FieldAnswer, native.FieldAnswer], tuple[int, bool]] = {}
+        by_answer: dict[tuple[native.FieldAnswer, native.FieldAnswer], tuple[int, bool]] = {}
         for link, answer in enumerate(zip(answers[::2], answers[1::2], strict=True)):
-            if answer not in told:
-                told[answer] = _speed_of(*answer)
-            speed, is_slow = told[answer]
+            if answer not in by_answer:
+                by_answer[answer] = _speed_of(*answer)
+            speed, is_slow = by_answer[answer]
             if speed and self._link_is_up(link):
                 speeds[link] = speed
                 if is_slow:

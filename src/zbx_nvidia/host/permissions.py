@@ -26,8 +26,8 @@ def changeable(path: Path) -> str:
     try:
         target = path.resolve()
         for place in dict.fromkeys([*way(path), *reversed(target.parents), target]):
-            if os.path.lexists(place) and (found := writer(place, place.lstat(), os.geteuid())):
-                who, fix = found
+            if os.path.lexists(place) and (who_and_fix := writer(place, place.lstat(), os.geteuid())):
+                who, fix = who_and_fix
                 return f"{place} is writable by {who}: {fix}"
     except PermissionError:
         # Root can look anywhere. A user who cannot look here can run and change nothing here.

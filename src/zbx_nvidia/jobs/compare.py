@@ -58,10 +58,10 @@ def times(ratio: float) -> str:
 
 def ratios(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """The same for machines: wall time and energy of the second run, as parts of those of the first."""
-    found: dict[str, Any] = {"words": words(first, second)}
+    comparison: dict[str, Any] = {"words": words(first, second)}
     if first["wall"] > 0:
-        found["wall"] = round(second["wall"] / first["wall"], 6)
+        comparison["wall"] = round(second["wall"] / first["wall"], 6)
     before, after = energy(first), energy(second)
     if before and after is not None:
-        found["energy"] = round(after / before, 6)
-    return found
+        comparison["energy"] = round(after / before, 6)
+    return comparison

@@ -91,7 +91,7 @@ def evaluate(
     judged = history = 0
     for gpu in ["", *chosen]:
         rules = Rules(_Readings(document, gpu), values)
-        found: dict[str, Finding] = {}
+        findings: dict[str, Finding] = {}
         for alert in alerts:
             if (alert.entity == "host") != (not gpu) or (alert.unless and rules.has_readings(f"@gpu.{alert.unless}")):
                 continue
@@ -100,8 +100,8 @@ def evaluate(
             history += truth is None and rules.has_readings(alert.expression)
             if truth:
                 text = _placed(document, gpu, rules.text(alert.event, alert.expression))
-                found[alert.key] = _finding(document, alert, gpu, text, least)
-        raised += [finding for finding in found.values() if not _suppressed(finding, found, raised)]
+                findings[alert.key] = _finding(document, alert, gpu, text, least)
+        raised += [finding for finding in findings.values() if not _suppressed(finding, findings, raised)]
     unknown = list(_unknown(document, wanted))
     if not unknown and document["status"]["driver"]:
         raised += [_missing(document, name, least) for name in absent]
@@ -120,15 +120,15 @@ def choice(text: str) -> list[str] | None:
     """
     if text.strip().lower() == "all":
         return None
-    found = []
+    names = []
     for name in filter(None, (part.strip() for part in text.split(","))):
         if span := _RANGE.fullmatch(name):
-            found += [str(index) for index in range(int(span[1]), int(span[2]) + 1)]
+            names += [str(index) for index in range(int(span[1]), int(span[2]) + 1)]
         elif re.fullmatch(r"\d{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+|[0-9A-Fa-f]+(:[0-9A-Fa-f]+){1,2}\.[0-7]", name):
-            found.append(name)
+            names.append(name)
         else:
             raise UsageError(f"{name}: no GPU has such a name; give an index, a UUID, a PCI address, or all")
-    return found
+    return names
 
 
 class _Readings:
@@ -177,8 +177,8 @@ def _chosen(document: Document, wanted: Sequence[str] | None) -> tuple[list[str]
     for row in document.get("discovery", {}).get("mig", ()):
         names[str(row.get("{#MIG}", "")).lower()] = str(row.get("{#UUID}", ""))
     known = {name: names.get(name.lower()) or names.get(_address(name)) for name in wanted}
-    found = [uuid for uuid in known.values() if uuid is not None and uuid in gpus]
-    return list(dict.fromkeys(found)), [name for name, uuid in known.items() if uuid not in gpus]
+    uuids = [uuid for uuid in known.values() if uuid is not None and uuid in gpus]
+    return list(dict.fromkeys(uuids)), [name for name, uuid in known.items() if uuid not in gpus]
 
 
 def _address(name: str) -> str:
@@ -190,7 +190,7 @@ def _address(name: str) -> str:
 def _placed(document: Document, gpu: str, text: str) -> str:
     rows = document.get("discovery", {}).get("gpus", ())
     row: Mapping[str, Any] = next((row for row in rows if row.get("{#UUID}") == gpu), {})
-    return re.sub(r"\{#[A-Z]+\}", lambda found: str(row.get(found[0], "?")), text)
+    return re.sub(r"\{#[A-Z]+\}", lambda match: str(row.get(match[0], "?")), text)
 
 
 def _missing(document: Document, name: str, least: str) -> Finding:

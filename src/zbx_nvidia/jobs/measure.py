@@ -152,7 +152,7 @@ class Measurement:
         rest = tree.descendants(os.getpid(), self._job.helpers)
         cpu = self._job.cpu + sum(process.cpu for process in rest.values())
         used = sorted((gpu for gpu in self._gpus.values() if gpu.used), key=lambda gpu: gpu.index)
-        found: dict[str, Any] = {
+        result: dict[str, Any] = {
             "started": round(self._clock, 3),
             "host": socket.gethostname(),
             "exit_code": ended.code,
@@ -161,20 +161,20 @@ class Measurement:
             "samples": self._samples,
             "gpus": [gpu.result(ended.at) for gpu in used],
         }
-        _name_users(found["gpus"])
+        _name_users(result["gpus"])
         if self._job.largest or self._samples >= _MANY:
-            found["memory_peak"] = max(self._memory, self._job.largest)
+            result["memory_peak"] = max(self._memory, self._job.largest)
         else:
-            found["memory_below"] = max(self._memory, self._job.own)
+            result["memory_below"] = max(self._memory, self._job.own)
         if ended.signal:
-            found["signal"] = ended.signal
+            result["signal"] = ended.signal
         if rest:
-            found["left_running"] = len(rest)
+            result["left_running"] = len(rest)
         if self._reader.count is not None:
-            found["gpus_seen"] = self._reader.count
+            result["gpus_seen"] = self._reader.count
         if self._reader.complaint:
-            found["driver"] = self._reader.complaint
-        return found
+            result["driver"] = self._reader.complaint
+        return result
 
 
 def _name_users(gpus: list[dict[str, Any]]) -> None:

@@ -51,8 +51,8 @@ class Reader:
         """The GPUs that were read meanwhile, after waiting at most so long for the first."""
         if self._socket is None:
             return []
-        found: list[Gpu] = []
-        while self._socket is not None and select.select([self._socket], [], [], 0 if found else seconds)[0]:
+        gpus: list[Gpu] = []
+        while self._socket is not None and select.select([self._socket], [], [], 0 if gpus else seconds)[0]:
             try:
                 data = self._socket.recv(CHUNK)
             except OSError:
@@ -60,13 +60,13 @@ class Reader:
             for message in self._receiver.feed(data):
                 self._note(message)
                 if isinstance(message, GpuRead):
-                    found.append(message.gpu)
+                    gpus.append(message.gpu)
             if not data:
                 self.complaint = self.complaint or "the process that reads the driver has ended"
                 self.close()
             if not self.waits:
                 break
-        return found
+        return gpus
 
     def _note(self, message: Message) -> None:
         if isinstance(message, HostRead):

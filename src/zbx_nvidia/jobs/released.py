@@ -27,11 +27,11 @@ class Released:
     def __call__(self) -> bool:
         """Whether the driver is to be left alone."""
         try:
-            found = Path(self._path).stat()
+            about = Path(self._path).stat()
         except OSError:
             self.why, self._seen = "", None  # no service runs
             return False
-        seen = (found.st_mtime_ns, found.st_ino)
+        seen = (about.st_mtime_ns, about.st_ino)
         if seen != self._seen:
             self._seen = seen
             status = aside(self._path)

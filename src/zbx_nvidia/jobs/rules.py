@@ -67,11 +67,11 @@ class Rules:
         # A period is what Zabbix looks back on.
         event = re.sub(r" for \{\$[A-Z.]+\}", "", event)
         event = re.sub(
-            r'\{\{ITEM\.LASTVALUE(\d)\}\.regsub\("(.*?)","(.*?)"\)\}', lambda found: _part(last, found), event
+            r'\{\{ITEM\.LASTVALUE(\d)\}\.regsub\("(.*?)","(.*?)"\)\}', lambda match: _part(last, match), event
         )
-        event = re.sub(r"\{ITEM\.LASTVALUE(\d)\}", lambda found: last(found[1]), event)
-        event = re.sub(r"\{\?((?:\{[^}]*\}|[^{}])*)\}", lambda found: _plain(self.value(found[1])), event)
-        return _MACRO.sub(lambda found: self._macros.get(found[1], "?"), event)
+        event = re.sub(r"\{ITEM\.LASTVALUE(\d)\}", lambda match: last(match[1]), event)
+        event = re.sub(r"\{\?((?:\{[^}]*\}|[^{}])*)\}", lambda match: _plain(self.value(match[1])), event)
+        return _MACRO.sub(lambda match: self._macros.get(match[1], "?"), event)
 
     def _shown(self, ref: str) -> str:
         """A reading as Zabbix shows it: with its words, or its unit."""
@@ -112,11 +112,11 @@ class _Parser:
         self._place = 0
         place = 0
         while place < len(expression.rstrip()):
-            found = _TOKEN.match(expression, place)
-            if not found or found.lastgroup is None:
+            match = _TOKEN.match(expression, place)
+            if not match or match.lastgroup is None:
                 raise ValueError(f"cannot read {expression[place:]!r}")
-            self._tokens.append((found.lastgroup, found[found.lastgroup]))
-            place = found.end()
+            self._tokens.append((match.lastgroup, match[match.lastgroup]))
+            place = match.end()
 
     def result(self) -> Value:
         value = self._either()
@@ -197,11 +197,11 @@ class _Parser:
         if kind == "text":
             return self._filled(text[1:-1])
         text = self._filled(text)
-        found = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhdw]?)", text)
-        return float(found[1]) * _SECONDS.get(found[2], 1) if found else text
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhdw]?)", text)
+        return float(match[1]) * _SECONDS.get(match[2], 1) if match else text
 
     def _filled(self, text: str) -> str:
-        return _MACRO.sub(lambda found: self._macros[found[1]], text)
+        return _MACRO.sub(lambda match: self._macros[match[1]], text)
 
     def _function(self, name: str) -> Value:
         self._take()  # the parenthesis
@@ -221,13 +221,13 @@ class _Parser:
 
     def _arguments(self) -> list[str]:
         """What stands behind the reading, up to the parenthesis, as text."""
-        found: list[str] = []
+        arguments: list[str] = []
         while (token := self._take())[1] != ")":
             if token[1] == ",":
-                found.append("")
+                arguments.append("")
             else:
-                found[-1] += self._filled(token[1].strip('"'))
-        return found
+                arguments[-1] += self._filled(token[1].strip('"'))
+        return arguments
 
 
 def _refs(expression: str) -> list[str]:
@@ -247,10 +247,10 @@ def _known(value: object) -> Value:
     return value if isinstance(value, str) else float(value)
 
 
-def _part(last: Callable[[str], str], found: re.Match[str]) -> str:
-    value = last(found[1])
-    inner = re.search(found[2], value)
-    return inner.expand(found[3]) if inner else value
+def _part(last: Callable[[str], str], match: re.Match[str]) -> str:
+    value = last(match[1])
+    inner = re.search(match[2], value)
+    return inner.expand(match[3]) if inner else value
 
 
 def _plain(value: Value) -> str:

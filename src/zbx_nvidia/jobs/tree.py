@@ -56,13 +56,13 @@ def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PR
         if fields:
             known[int(name)] = fields
             children.setdefault(int(fields[PARENT]), []).append(int(name))
-    found: dict[int, Process] = {}
+    processes: dict[int, Process] = {}
     todo = [child for child in children.get(root, ()) if child not in without]
     while todo:
         pid = todo.pop()
-        found[pid] = _process(pid, known[pid])
+        processes[pid] = _process(pid, known[pid])
         todo += children.get(pid, ())
-    return found
+    return processes
 
 
 def memory(processes: dict[int, Process], proc: str = PROC) -> int:

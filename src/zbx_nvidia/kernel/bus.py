@@ -43,16 +43,16 @@ def bound(folder: str = BOUND, proc: str = SLOTS) -> list[str] | None:
     """
     try:
         known = {f"{name:0>16}".upper() for name in os.listdir(proc)}
-        found = []
+        addresses = []
         for name in os.listdir(folder):
             if ":" not in name:
                 continue
             with open(f"{folder}/{name}/class", encoding="ascii") as file:
                 if file.read(8).startswith(_DISPLAY):
-                    found.append(f"{name:0>16}".upper())
+                    addresses.append(f"{name:0>16}".upper())
     except (OSError, ValueError):
         return None
-    return sorted(known.intersection(found))
+    return sorted(known.intersection(addresses))
 
 
 def slots(folder: str = SLOTS) -> list[str]:

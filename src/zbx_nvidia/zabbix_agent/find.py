@@ -139,8 +139,8 @@ def major(agent: Agent) -> int:
         done = system.run(str(agent.program), "-V", timeout=10, user=NOBODY if os.geteuid() == 0 else "")
     except HostError:
         return 0
-    found = _VERSION.search(done.out)
-    return int(found[1]) if found else 0
+    match = _VERSION.search(done.out)
+    return int(match[1]) if match else 0
 
 
 def take_large_files(configs: Iterable[Path], agents: Iterable[Agent]) -> bool:

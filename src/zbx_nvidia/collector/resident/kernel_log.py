@@ -105,7 +105,7 @@ class KernelLog:
         """Errors that were logged since the last time."""
         if not self._path:
             return []
-        found: list[Line] = []
+        errors: list[Line] = []
         drained = False
         try:
             if self._descriptor is None:
@@ -118,7 +118,7 @@ class KernelLog:
                     break
                 *lines, rest = (self._rest + data).split(b"\n")
                 self._rest = rest[:_RECORD]  # what has no ends of lines is no log
-                found += [line for text in lines if b"id (" in text and (line := self._line(text, now))]
+                errors += [line for text in lines if b"id (" in text and (line := self._line(text, now))]
         except OSError as error:
             self._close()
             self.complaint = f"{self._path}: {error.strerror}"
@@ -126,7 +126,7 @@ class KernelLog:
             self.complaint = ""
             if drained:
                 self._drained = now
-        return found
+        return errors
 
     def _read(self, descriptor: int) -> bytes:
         """The next record; nothing when there is no other yet."""

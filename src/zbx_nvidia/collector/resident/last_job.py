@@ -156,11 +156,11 @@ class LastJobs:
         """
         longest = 2 * max(config.interval, config.idle) + config.stall
         seen: set[str] = set()
-        found = []
+        with_lines = []
         for gpu in gpus:
             uuid = gpu.readings.get("uuid", "")
             if gpu.state == "ok" and "job" in gpu.lacks:
-                found.append(gpu._replace(lacks=(*gpu.lacks, READER)))
+                with_lines.append(gpu._replace(lacks=(*gpu.lacks, READER)))
                 continue
             # Of two with one UUID the document has one.
             if gpu.state == "ok" and "job" in gpu.readings and uuid not in seen:
@@ -169,8 +169,8 @@ class LastJobs:
                 self._gpus.setdefault(uuid, LastJob()).seen(measured, jobs, longest)
                 seen.add(uuid)
             line = self._gpus[uuid].line if gpu.state == "ok" and uuid in self._gpus else ""
-            found.append(gpu._replace(readings={**gpu.readings, READER: line}) if line else gpu)
-        return found
+            with_lines.append(gpu._replace(readings={**gpu.readings, READER: line}) if line else gpu)
+        return with_lines
 
 
 def key_of(job: Mapping[str, Any]) -> Key:

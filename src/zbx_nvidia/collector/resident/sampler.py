@@ -207,11 +207,11 @@ class Activity:
         # An instance that is gone, or was created again, has nothing in common with the one that is there now.
         for key in self._samples.keys() - {*keys, None}:
             self._forget(key)
-        found = []
+        parts = []
         for part, key in zip(instances, keys, strict=True):
             readings, lacks = self._made(key, now)
-            found.append(part._replace(readings={**part.readings, **readings}, lacks=(*part.lacks, *lacks)))
-        return tuple(found)
+            parts.append(part._replace(readings={**part.readings, **readings}, lacks=(*part.lacks, *lacks)))
+        return tuple(parts)
 
     def _made(self, key: tuple[str, int] | None, now: float) -> tuple[dict[str, Any], tuple[str, ...]]:
         if not self._wanted:

@@ -333,8 +333,8 @@ class ServiceState:
                 self._do(Write(document.failed(states.RELEASED, detail, 0.0, MODE)))
         elif self._asleep:
             self._failure = None
-            found = sleeping.collected(self._asleep, MODE, 0.0)
-            self._do(Write(found._replace(host={**found.host, **self._xids.of_host(now)})))
+            collection = sleeping.collected(self._asleep, MODE, 0.0)
+            self._do(Write(collection._replace(host={**collection.host, **self._xids.of_host(now)})))
         elif self._failure is not None:
             status, detail = self._failure
             self._do(Write(document.failed(status, detail, 0.0, MODE)))

@@ -113,8 +113,8 @@ class XidTracker:
                 of_gpus.append(line)
             else:
                 self._unplaced.add(line)
-        found = [f"{words}, {count} times, by the kernel log" for words, count in of_switches.items()]
-        return found + self._count_logged(of_gpus)
+        switch_lines = [f"{words}, {count} times, by the kernel log" for words, count in of_switches.items()]
+        return switch_lines + self._count_logged(of_gpus)
 
     def placed(self, gpu: Gpu) -> list[str]:
         """A GPU was read: errors that the kernel log had of its slot are its own. Returns lines for the log."""
@@ -189,8 +189,8 @@ class XidTracker:
 
     def last_xids(self, now: float) -> str:
         """The same of all GPUs, to be added to a sentence about the driver as a whole."""
-        found = {index: self.last_xid(now, index) for index in sorted(self._uuids)}
-        return "".join(f". GPU {index}: {words}" for index, words in found.items() if words)
+        words_by_index = {index: self.last_xid(now, index) for index in sorted(self._uuids)}
+        return "".join(f". GPU {index}: {words}" for index, words in words_by_index.items() if words)
 
 
 def _meaning(code: int) -> str:

@@ -54,8 +54,8 @@ class Tally:
         """(code, how often, when first, when last) of each, by the last; then it starts at 0."""
         with self._turn:
             codes, self._codes = self._codes, {}
-        found = [(code, int(count), first, last) for code, (count, first, last) in codes.items()]
-        return tuple(sorted(found, key=lambda row: row[3]))
+        rows = [(code, int(count), first, last) for code, (count, first, last) in codes.items()]
+        return tuple(sorted(rows, key=lambda row: row[3]))
 
 
 class Watcher:
@@ -150,11 +150,11 @@ class Watcher:
         if now - self._asked_at < _ASKED_AGAIN or (self._asking is not None and self._asking.is_alive()):
             return
         self._asked_at = now
-        found: list[str] = []
+        sources: list[str] = []
 
         def ask(watch: Any = self._watch) -> None:  # noqa: ANN401  as above
             with contextlib.suppress(NvmlError):
-                found.append(watch.source())
+                sources.append(watch.source())
 
         asking = threading.Thread(target=ask, daemon=True)
         try:
@@ -163,9 +163,9 @@ class Watcher:
             return
         self._asking = asking
         self._asking.join(_SOURCE_WAIT)
-        if found and found[0] != self.uuid:
+        if sources and sources[0] != self.uuid:
             self._report_soon(0.0)  # what has come before was the other card's
-            self.uuid = found[0]
+            self.uuid = sources[0]
 
     def _report_soon(self, pause: float = _HURRY) -> None:
         """Report what there is, if anything, unless it has reported a moment ago."""
