@@ -60,30 +60,30 @@ def check(*, names: str, severity: str, macros: dict[str, str], path: str, as_js
     wanted = fitness.choice(names)
     document, remark = read(path)
     try:
-        found = fitness.evaluate(document, wanted, own, severity.upper())
+        verdict = fitness.evaluate(document, wanted, own, severity.upper())
     except (LookupError, TypeError, ValueError, AttributeError):
         if not path:
             raise
         raise UsageError(f"{path}: this document is damaged. Give one of zbx-nvidia-agent get") from None
     age = time.time() - document["timestamp"]
     if abs(age) > _OLD and not path:
-        found.unknown.append(remark or "The document of the service is too old")
+        verdict.unknown.append(remark or "The document of the service is too old")
     elif remark:
         click.echo(f"Note: {remark}", err=True)
     if as_json:
-        click.echo(json.dumps(_data(found, document), indent=1))
+        click.echo(json.dumps(_data(verdict, document), indent=1))
     else:
-        for line in _lines(found):
+        for line in _lines(verdict):
             click.echo(printable(line))
-    raise click.exceptions.Exit(_FIT[found.fit])
+    raise click.exceptions.Exit(_FIT[verdict.fit])
 
 
-def _lines(found: Fitness) -> list[str]:
-    lines = [f"{finding.alert.severity:8} {_where(finding)}{finding.text}" for finding in found.findings]
-    lines += [f"{'UNKNOWN':8} {text}" for text in found.unknown]
-    if found.fit:
-        count = len(found.gpus)
-        lines.append(f"{'FIT':8} {count} GPU{'' if count == 1 else 's'}, {found.judged} alerts evaluated")
+def _lines(verdict: Fitness) -> list[str]:
+    lines = [f"{finding.alert.severity:8} {_where(finding)}{finding.text}" for finding in verdict.findings]
+    lines += [f"{'UNKNOWN':8} {text}" for text in verdict.unknown]
+    if verdict.fit:
+        count = len(verdict.gpus)
+        lines.append(f"{'FIT':8} {count} GPU{'' if count == 1 else 's'}, {verdict.judged} alerts evaluated")
     return lines
 
 
@@ -93,9 +93,9 @@ def _where(finding: Finding) -> str:
     return f"{finding.gpu}: " if finding.gpu else ""
 
 
-def _data(found: Fitness, document: dict[str, Any]) -> dict[str, Any]:
+def _data(verdict: Fitness, document: dict[str, Any]) -> dict[str, Any]:
     return {
-        "fit": found.fit,
+        "fit": verdict.fit,
         "timestamp": document["timestamp"],
         "mode": document["collector"].get("mode"),
         "findings": [
@@ -108,10 +108,10 @@ def _data(found: Fitness, document: dict[str, Any]) -> dict[str, Any]:
                 "text": finding.text,
                 "action": finding.alert.action,
             }
-            for finding in found.findings
+            for finding in verdict.findings
         ],
-        "unknown": found.unknown,
-        "gpus": found.gpus,
-        "evaluated": found.judged,
-        "need_history": found.history,
+        "unknown": verdict.unknown,
+        "gpus": verdict.gpus,
+        "evaluated": verdict.judged,
+        "need_history": verdict.history,
     }

@@ -149,14 +149,14 @@ def notes(gpu: Gpu, failed: int = 0) -> list[Note]:
         gpu: Its readings.
         failed: How many other readings the driver refused.
     """
-    found = [*_recovery(gpu), *_faults(gpu), *_xid(gpu), *_throttling(gpu)]
+    all_notes = [*_recovery(gpu), *_faults(gpu), *_xid(gpu), *_throttling(gpu)]
     if gpu.get("asleep") == 1:
-        found.append(Note("Asleep, and not woken", "dim"))
+        all_notes.append(Note("Asleep, and not woken", "dim"))
     if failed:
         # A card whose firmware is dead still answers who it is, and counts its ECC errors.
         style = "warn" if "temperature" in gpu else "bad"
-        found.append(Note(f"{failed} reading{'s' if failed > 1 else ''} failed", style))
-    return sorted(found, key=lambda note: -ORDER.index(note.style))
+        all_notes.append(Note(f"{failed} reading{'s' if failed > 1 else ''} failed", style))
+    return sorted(all_notes, key=lambda note: -ORDER.index(note.style))
 
 
 def _recovery(gpu: Gpu) -> list[Note]:
@@ -170,12 +170,12 @@ def _recovery(gpu: Gpu) -> list[Note]:
 
 
 def _faults(gpu: Gpu) -> list[Note]:
-    found = [Note(_name(key), "warn" if key in _PENDING else "bad") for key in _FAULTS if gpu.get(key) == 1]
+    faults = [Note(_name(key), "warn" if key in _PENDING else "bad") for key in _FAULTS if gpu.get(key) == 1]
     if gpu.get("fabric_faults"):
-        found.append(Note(f"NVLink fabric: {gpu['fabric_faults']}", "bad"))
+        faults.append(Note(f"NVLink fabric: {gpu['fabric_faults']}", "bad"))
     if gpu.get("nvlink_slow"):
-        found.append(Note(f"Slow NVLinks: {gpu['nvlink_slow']}", "warn"))
-    return found
+        faults.append(Note(f"Slow NVLinks: {gpu['nvlink_slow']}", "warn"))
+    return faults
 
 
 def _throttling(gpu: Gpu) -> list[Note]:
@@ -224,13 +224,13 @@ def _xid(gpu: Gpu) -> list[Note]:
 
 def ranges(numbers: list[int]) -> str:
     """Numbers in order, neighbors as a range: 0-3, 7."""
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for number in sorted(numbers):
-        if found and found[-1][-1] == number - 1:
-            found[-1].append(number)
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
         else:
-            found.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found)
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 # -- cards without readings --------------------------------------------------------------------------------------------
@@ -274,16 +274,16 @@ def unwell(host: Gpu, gpus: list[Gpu], seen: Seen) -> tuple[list[Unwell], list[s
     cards: list[Unwell] = []
     rest: list[str] = []
     for state in ("lost", "sick"):
-        found, slots = _parsed(state, str(host.get(state, "")))
-        homeless = [place for place, card in enumerate(found) if "pci" not in card.known]
+        of_state, slots = _parsed(state, str(host.get(state, "")))
+        homeless = [place for place, card in enumerate(of_state) if "pci" not in card.known]
         if len(slots) == len(homeless):
             # The driver's order is that of the slots.
             for place, slot in zip(homeless, slots, strict=True):
-                found[place].known["pci"] = slot
+                of_state[place].known["pci"] = slot
         elif slots:
             rest.append(f"Slots of which no GPU answers: {', '.join(slots)}")
-        cards += [card._replace(known={**seen.known(card.place, gpus), **card.known}) for card in found]
-        missing = int(host.get(f"gpus_{state}", 0)) - len(found)
+        cards += [card._replace(known={**seen.known(card.place, gpus), **card.known}) for card in of_state]
+        missing = int(host.get(f"gpus_{state}", 0)) - len(of_state)
         if missing > 0:
             rest.append(f"{missing} more {'is' if missing == 1 else 'are'} {state}")
     return cards, rest

@@ -66,15 +66,15 @@ def _details(changes: list[Change], width: int, *, verbose: bool) -> Iterator[st
 
 def _by_object(changes: list[Change]) -> dict[str, dict[tuple[str, str], list[Change]]]:
     """Action -> kind and name -> its changes."""
-    found: dict[str, dict[tuple[str, str], list[Change]]] = {}
+    by_action: dict[str, dict[tuple[str, str], list[Change]]] = {}
     for action in WORDS:
         objects: dict[tuple[str, str], list[Change]] = {}
         for change in changes:
             if change.action == action:
                 objects.setdefault((change.kind, change.name), []).append(change)
         if objects:
-            found[action] = objects
-    return found
+            by_action[action] = objects
+    return by_action
 
 
 def _counts(objects: dict[str, dict[tuple[str, str], list[Change]]], width: int) -> Iterator[str]:

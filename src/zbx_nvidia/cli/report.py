@@ -76,20 +76,20 @@ def report(  # noqa: PLR0913  one for each option
     of = period(since, until, time.time())
     money = Money(price, co2)
     with connect() as zabbix:
-        found = gather.gpus(zabbix, groups)
-        if not found:
+        gpus = gather.gpus(zabbix, groups)
+        if not gpus:
             raise HostError(
                 "no GPU in Zabbix that this user can read: check --group and the user's permissions, "
                 "or add a host with `zbx-nvidia add-host`"
             )
-        hours = sum(len(gpu.items) for gpu in found) * (of.hours + 1)
+        hours = sum(len(gpu.items) for gpu in gpus) * (of.hours + 1)
         with _progress(hours) as step:
-            made = make(zabbix, found, of, by, all_hosts=zabbix.sees_all, step=step)
+            report = make(zabbix, gpus, of, by, all_hosts=zabbix.sees_all, step=step)
     writers: dict[str, Callable[[], str]] = {
-        "table": lambda: "\n".join(_table(made, money, terminal.look())),
-        "csv": lambda: _csv(made, money),
-        "json": lambda: json.dumps(made.as_json(money), indent=2),
-        "html": lambda: page.html(made, money),
+        "table": lambda: "\n".join(_table(report, money, terminal.look())),
+        "csv": lambda: _csv(report, money),
+        "json": lambda: json.dumps(report.as_json(money), indent=2),
+        "html": lambda: page.html(report, money),
     }
     text = writers[form]()
     if output is None:
@@ -113,16 +113,16 @@ def _progress(length: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(min(done, (bar.length or 0) - bar.pos))
 
 
-def _table(made: Report, money: Money, look: Look) -> list[str]:
-    title = f"GPUs by {made.by}, {made.period}"
+def _table(report: Report, money: Money, look: Look) -> list[str]:
+    title = f"GPUs by {report.by}, {report.period}"
     lines: list[Line] = look.wrap(title, "head")
-    rows = [_row(line, money, look) for line in made.lines]
-    if len(made.lines) != 1 or made.by not in BY_GPU:
-        rows.append(_row(made.whole, money, look))
+    rows = [_row(line, money, look) for line in report.lines]
+    if len(report.lines) != 1 or report.by not in BY_GPU:
+        rows.append(_row(report.whole, money, look))
     figures = [Column(figure.heading.upper(), leaves=figure.leaves) for figure in FOR_PEOPLE]
     columns = fitting(filled([Column("", left=True), *figures], rows), look.width)
     lines += lay_out(columns, rows, look)
-    if made.idle:
+    if report.idle:
         lines += [(), *look.wrap("Held but idle the longest", "head")]
         worst = [
             Row(
@@ -132,14 +132,14 @@ def _table(made: Report, money: Money, look: Look) -> list[str]:
                     "HOURS": (Span(f"{usage.held_idle:.1f}"),),
                 }
             )
-            for gpu, usage in made.idle
+            for gpu, usage in report.idle
         ]
         table = (Column("", left=True), Column("MODEL", left=True, leaves=1), Column("HOURS"))
         lines += lay_out(fitting(filled(table, worst), look.width), worst, look)
-    if made.classes:
-        problems = ", ".join(f"{scope} {count} ({hours:.1f} h)" for scope, (count, hours) in made.classes.items())
+    if report.classes:
+        problems = ", ".join(f"{scope} {count} ({hours:.1f} h)" for scope, (count, hours) in report.classes.items())
         lines += [(), *look.wrap(look.clean(f"Problems by class: {problems}"))]
-    for note in made.notes:
+    for note in report.notes:
         lines += look.wrap(note, "dim")
     return [look.paint(line) for line in lines]
 
@@ -149,8 +149,8 @@ def _row(line: ReportLine, money: Money, look: Look) -> Row:
     return Row({"": (Span(look.clean(line.name)),), **cells})
 
 
-def _csv(made: Report, money: Money) -> str:
-    rows = [numbers(line, money) for line in (*made.lines, made.whole)]
+def _csv(report: Report, money: Money) -> str:
+    rows = [numbers(line, money) for line in (*report.lines, report.whole)]
     for row in rows:
         # A spreadsheet would run it as a formula: agents that register themselves choose their names.
         row["name"] = re.sub(r"^(?=[=+\-@\t\r])", "'", str(row["name"]))

@@ -66,6 +66,6 @@ def _listed(stored: Stored, path: Path) -> list[str]:
     return [*shown, f"{earlier} earlier: --json prints them all"] if earlier > 0 else shown
 
 
-def _json(found: dict[str, Any]) -> str:
+def _json(figures: dict[str, Any]) -> str:
     """ASCII, so that no terminal obeys it."""
-    return json.dumps(found, indent=1)
+    return json.dumps(figures, indent=1)

@@ -111,13 +111,13 @@ def _lines(  # noqa: PLR0913  what there is to print, and how
 ) -> list[str]:
     from zbx_nvidia.cli import view  # noqa: PLC0415  as above
 
-    found = []
+    lines = []
     if every:
-        found += [*look.wrap(_title(reading.document, every), "head")]
+        lines += [*look.wrap(_title(reading.document, every), "head")]
     if reading.remark:
-        found += look.wrap(look.clean(reading.remark), "warn")
-    found += view.lines(reading.document, look, wide=wide, processes=processes, seen=seen)
-    return [look.paint(line) for line in found]
+        lines += look.wrap(look.clean(reading.remark), "warn")
+    lines += view.lines(reading.document, look, wide=wide, processes=processes, seen=seen)
+    return [look.paint(line) for line in lines]
 
 
 def _title(document: dict[str, Any], every: float) -> str:
@@ -183,15 +183,15 @@ def _load(path: str) -> dict[str, Any]:
         UsageError: It cannot be read, or is no document.
     """
     try:
-        document = json.loads(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+        parsed = json.loads(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{path}: this is not JSON. Give a document of zbx-nvidia-agent get") from None
-    if not _is_document(document):
+    if not _is_document(parsed):
         raise UsageError(f"{path}: this is no document of zbx-nvidia-agent get or serve")
-    found: dict[str, Any] = document
-    return found
+    document: dict[str, Any] = parsed
+    return document
 
 
 def _is_document(document: Any) -> bool:  # noqa: ANN401  anything that JSON can be

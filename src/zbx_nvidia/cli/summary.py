@@ -107,42 +107,44 @@ def filled_all(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
 
 def notes(run: Mapping[str, Any]) -> list[str]:
     """What has to be known to read the figures right."""
-    found = []
+    texts = []
     if run.get("left_running"):
         count = run["left_running"]
-        still = "1 process of the job still runs; it" if count == 1 else f"{count} processes of the job still run; each"
-        found.append(f"{still} counts until the end of the command.")
+        runs_on = (
+            "1 process of the job still runs; it" if count == 1 else f"{count} processes of the job still run; each"
+        )
+        texts.append(f"{runs_on} counts until the end of the command.")
     driver = run.get("driver", "")
     if not run["gpus"]:
         if not run.get("gpus_seen"):
-            return [*found, f"No figures of GPUs: {driver or 'the driver did not answer in time'}."]
-        found.append(f"No process of the job was seen on a GPU (looked {run.get('samples', 0)} times).")
+            return [*texts, f"No figures of GPUs: {driver or 'the driver did not answer in time'}."]
+        texts.append(f"No process of the job was seen on a GPU (looked {run.get('samples', 0)} times).")
         if run["wall"] < 1:
-            found.append("So short a job can use a GPU unseen.")
+            texts.append("So short a job can use a GPU unseen.")
     if driver:
-        found.append(f"The driver did not answer at the end: {driver}.")
+        texts.append(f"The driver did not answer at the end: {driver}.")
     for gpu in run["gpus"]:
-        found += [f"GPU {gpu.get('index', '?')}: {note}" for note in _gpu_notes(gpu, run["wall"])]
-    return found
+        texts += [f"GPU {gpu.get('index', '?')}: {note}" for note in _gpu_notes(gpu, run["wall"])]
+    return texts
 
 
 def _gpu_notes(gpu: Mapping[str, Any], wall: float) -> list[str]:
-    found = []
+    texts = []
     if "until" in gpu:
-        found.append(f"figures until {duration(gpu['until'])} after the start; after that it was not read.")
+        texts.append(f"figures until {duration(gpu['until'])} after the start; after that it was not read.")
     if gpu.get("energy_of", "counter") != "counter":
-        found.append("energy is estimated from power" + (
+        texts.append("energy is estimated from power" + (
             ", in part: the energy counter began again." if gpu.get("energy_resets") else ": no energy counter."
         ))  # fmt: skip
     elif gpu.get("energy_resets"):
-        found.append("the energy counter began again, and power is not known for that time.")
+        texts.append("the energy counter began again, and power is not known for that time.")
     if "energy" not in gpu:
-        found.append("energy is not known: the card reports neither energy nor power in time.")
+        texts.append("energy is not known: the card reports neither energy nor power in time.")
     elif gpu.get("energy_covered", wall) < _COVERED * wall:
-        found.append(f"energy is that of {duration(gpu['energy_covered'])} only.")
+        texts.append(f"energy is that of {duration(gpu['energy_covered'])} only.")
     if others := gpu.get("shared_with"):
-        found.append(_shared(gpu, others))
-    return found
+        texts.append(_shared(gpu, others))
+    return texts
 
 
 def _shared(gpu: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:

@@ -127,13 +127,13 @@ def width_of(line: Line) -> int:
 
 def filled(columns: Iterable[Column], rows: Sequence[Row]) -> list[Column]:
     """The columns in which any row has something, wide enough for all of it."""
-    found = []
+    used_columns = []
     for column in columns:
         cells = [row.cells[column.heading] for row in rows if row.cells.get(column.heading)]
         if any(width_of(cell) for cell in cells):
             widest = max(len(column.heading), *(width_of(cell) for cell in cells))
-            found.append(column._replace(least=max(column.least, widest)))
-    return found
+            used_columns.append(column._replace(least=max(column.least, widest)))
+    return used_columns
 
 
 def width(columns: Sequence[Column]) -> int:

@@ -96,8 +96,8 @@ def _say_next(target: Path) -> None:
     if not record.PATH.exists():
         program = (target / "bin" / "zbx-nvidia").absolute()
         # sudo of the RHEL family does not look in /usr/local/bin.
-        found = shutil.which(program.name)
-        name = program.name if found and Path(found).resolve() == program.resolve() else program
+        on_path = shutil.which(program.name)
+        name = program.name if on_path and Path(on_path).resolve() == program.resolve() else program
         click.echo(f"Next, as root: {name} install-agent --server ADDRESS-OF-ZABBIX")
     elif paths.UNIT.exists():
         click.echo(f"The service runs the old version until you restart it: systemctl restart {paths.UNIT.stem}")

@@ -68,28 +68,28 @@ def lines(document: dict[str, Any], look: Look, *, wide: bool, processes: bool, 
     status, host = document["status"], document.get("host", {})
     gpus = list(document["gpus"].values())
     unwell, rest = health.unwell(host, gpus, seen)
-    found: list[Line] = []
+    all_lines: list[Line] = []
     if status["code"]:
-        found += look.wrap(look.clean(f"{status['name']}: {status['message']}"), "bad")
+        all_lines += look.wrap(look.clean(f"{status['name']}: {status['message']}"), "bad")
     if host:
-        found += look.wrap(look.clean(_versions(host)))
+        all_lines += look.wrap(look.clean(_versions(host)))
     errors = document["collector"]["errors"]
     failed = Counter(error["gpu"] for error in errors)
-    found += _gpus(gpus, [failed[gpu.get("uuid")] for gpu in gpus], unwell, look)
+    all_lines += _gpus(gpus, [failed[gpu.get("uuid")] for gpu in gpus], unwell, look)
     for text in rest:
-        found += look.wrap(look.clean(text), "bad")
+        all_lines += look.wrap(look.clean(text), "bad")
     if refused := host.get("gpus_refused"):
         words = f"{refused} of {host['gpu_count']} GPUs refused: this user or container may not use them"
-        found += look.wrap(words, "warn")
+        all_lines += look.wrap(words, "warn")
     if wide and (gpus or unwell):
-        found += [(), *_identities(gpus, unwell, look)]
+        all_lines += [(), *_identities(gpus, unwell, look)]
     if divided := instances.lines(document, look, wide=wide):
-        found += [(), *divided]
+        all_lines += [(), *divided]
     if processes and gpus:
-        found += [(), *_processes(document, gpus, look)]
+        all_lines += [(), *_processes(document, gpus, look)]
     # What a lost card answers is in its row, and a refused one is counted above.
     errors = [error for error in errors if error["metric"] or not (unwell or refused)]
-    return [*found, *_errors(errors, look)]
+    return [*all_lines, *_errors(errors, look)]
 
 
 def _versions(host: dict[str, Any]) -> str:
@@ -102,13 +102,13 @@ def _errors(errors: list[dict[str, Any]], look: Look) -> list[Line]:
     alike: dict[tuple[Any, ...], list[str]] = {}
     for error in errors:
         alike.setdefault((error["gpu"], error["message"], error["code"]), []).append(str(error["metric"]))
-    found: list[Line] = []
+    wrapped: list[Line] = []
     for (gpu, message, code), metrics in alike.items():
         if look.width is not None and len(metrics) > _MANY:
             metrics[_MANY - 1 :] = [f"and {len(metrics) - _MANY + 1} more"]
         where = f"{gpu or 'host'} {', '.join(metrics)}".rstrip()
-        found += look.wrap(look.clean(f"{where}: {message} ({code})"), "warn")
-    return found
+        wrapped += look.wrap(look.clean(f"{where}: {message} ({code})"), "warn")
+    return wrapped
 
 
 # -- the GPUs ----------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def _gpus(gpus: list[dict[str, Any]], failed: list[int], unwell: list[Unwell], l
     if look.width is None or look.bars:
         rows, columns = _with_bars(gpus, rows, columns, look)
     room = None if look.width is None else look.width - width(columns) - 2
-    if room is None or all(_width(found, look) <= room for found in notes):
+    if room is None or all(_width(own, look) <= room for own in notes):
         columns = [*columns, Column("", left=True)]
         for (_, row), own in zip(rows, notes, strict=True):
             row.cells[""] = _note(own, look)
@@ -220,8 +220,8 @@ def _width(notes: Sequence[health.Note], look: Look) -> int:
 def _below(notes: list[tuple[int, list[health.Note]]], look: Look) -> list[Line]:
     """Each note with the GPUs that have it: all of a host are often throttled alike."""
     having: dict[health.Note, list[int]] = {}
-    for index, found in notes:
-        for note in found:
+    for index, own in notes:
+        for note in own:
             having.setdefault(note, []).append(index)
     wrapped: list[Line] = []
     for note, indices in having.items():
@@ -249,20 +249,20 @@ def _processes(document: dict[str, Any], gpus: list[dict[str, Any]], look: Look)
         for gpu in gpus
         for entry in sorted(gpu.get("process_list", ()), key=lambda entry: -int(entry.get("memory", 0)))
     ]
-    found = lay_out(filled(PROCESS_COLUMNS, rows), rows, look) if rows else []
+    all_lines = lay_out(filled(PROCESS_COLUMNS, rows), rows, look) if rows else []
     unlisted = [gpu for gpu in gpus if "process_list" not in gpu]
     if not rows and not unlisted and not any(gpu.get("processes") for gpu in gpus):
-        found += look.wrap("No processes.")
+        all_lines += look.wrap("No processes.")
     for gpu in gpus:
         more = gpu.get("processes", 0) - len(gpu.get("process_list", ()))
         if more > 0 and gpu not in unlisted:
-            found += look.wrap(f"GPU {gpu.get('index')}: {more} more. The document has only the largest processes.")
+            all_lines += look.wrap(f"GPU {gpu.get('index')}: {more} more. The document has only the largest processes.")
     if unlisted:
         indices = health.ranges([gpu.get("index", -1) for gpu in unlisted])
         errors = {error["metric"]: error["message"] for error in document["collector"]["errors"]}
         why = errors.get("process_list", "the driver does not report it, or the document was made without it")
-        found += look.wrap(look.clean(f"GPU {indices}: no list of processes: {why}. Run nvidia-smi."), "warn")
-    return found
+        all_lines += look.wrap(look.clean(f"GPU {indices}: no list of processes: {why}. Run nvidia-smi."), "warn")
+    return all_lines
 
 
 def _process(gpu: dict[str, Any], entry: dict[str, Any], look: Look) -> dict[str, Line]:

@@ -84,11 +84,11 @@ def template(server: ServerState) -> Result:
     # By UUID, because a person may have renamed it; by name for one of other origin, which has no version of ours.
     uuids = list(TEMPLATE_UUIDS.values())
     request = {"output": "extend", "filter": {"host": names, "uuid": uuids}, "searchByAny": True}
-    found = {key: row for row in server.zabbix.call("template.get", request) for key in (row["host"], row.get("uuid"))}
+    by_key = {key: row for row in server.zabbix.call("template.get", request) for key in (row["host"], row.get("uuid"))}
     rows = {
-        variant: found.get(TEMPLATE_UUIDS[variant]) or found[name]
+        variant: by_key.get(TEMPLATE_UUIDS[variant]) or by_key[name]
         for variant, name in TEMPLATE_NAMES.items()
-        if TEMPLATE_UUIDS[variant] in found or name in found
+        if TEMPLATE_UUIDS[variant] in by_key or name in by_key
     }
     if not rows and server.items.get(DOCUMENT, {}).get("templateid", "0") != "0":
         return unseen("this user may see the host, but not its template")

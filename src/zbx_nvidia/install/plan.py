@@ -181,10 +181,10 @@ class InstallPlan:
             new = entry.kind == "key" and not entry.mark and os.path.lexists(entry.path)
             entries.append(replace(entry, mark=Path(entry.path).lstat().st_mtime_ns) if new else entry)
         if self._compile:
-            made = [Entry(str(path), "program", "folder") for path in self._compile.folders]
-            made += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
+            compiled = [Entry(str(path), "program", "folder") for path in self._compile.folders]
+            compiled += [Entry(str(path), "program", "compiled") for path in self._compile.compiled]
             # Those of a killed run are in the record already.
-            entries += [entry for entry in made if self.record.entry(Path(entry.path)) is None]
+            entries += [entry for entry in compiled if self.record.entry(Path(entry.path)) is None]
         return replace(self.record, entries=tuple(entries))
 
     def remove(self, entries: list[Entry]) -> set[Path]:

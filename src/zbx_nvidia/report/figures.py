@@ -115,8 +115,8 @@ FOR_PEOPLE = tuple(figure for figure in FIGURES if figure.heading)
 
 def numbers(line: Line, money: Money) -> dict[str, str | float | None]:
     """A line for programs."""
-    found: dict[str, str | float | None] = {"name": line.name}
+    by_key: dict[str, str | float | None] = {"name": line.name}
     for figure in FIGURES:
         value = figure.number(line, money)
-        found[figure.key] = None if value is None else round(value, 6)
-    return found
+        by_key[figure.key] = None if value is None else round(value, 6)
+    return by_key

@@ -88,10 +88,10 @@ class Gpu:
 
     def hour(self, start: int) -> Hour:
         """An hour, to write to."""
-        found = self.hours.get(start)
-        if found is None:  # not setdefault: it would make an hour for each of half a million rows
-            found = self.hours[start] = Hour()
-        return found
+        hour = self.hours.get(start)
+        if hour is None:  # not setdefault: it would make an hour for each of half a million rows
+            hour = self.hours[start] = Hour()
+        return hour
 
 
 def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
@@ -102,15 +102,15 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
         groups: Names of host groups; empty: of all.
     """
     hosts = _hosts(zabbix, groups)
-    found: dict[tuple[str, str], Gpu] = {}
+    by_card: dict[tuple[str, str], Gpu] = {}
     with shapes.in_form(zabbix.answers("item.get")):
         for item, key in _items(zabbix, list(hosts), (*_OF, _JOB)):
-            _sort_in(found, hosts, item, key)
-    for gpu in found.values():
+            _sort_in(by_card, hosts, item, key)
+    for gpu in by_card.values():
         if "energy" in gpu.items.values():
             # The counter is better, and half a million rows a year and host are enough.
             gpu.items = {itemid: name for itemid, name in gpu.items.items() if name != "power"}
-    return sorted(found.values(), key=lambda gpu: (gpu.host, int(gpu.index) if gpu.index.isdigit() else -1, gpu.uuid))
+    return sorted(by_card.values(), key=lambda gpu: (gpu.host, int(gpu.index) if gpu.index.isdigit() else -1, gpu.uuid))
 
 
 def users(zabbix: Connection, hostids: Sequence[str]) -> list[User]:
@@ -120,12 +120,12 @@ def users(zabbix: Connection, hostids: Sequence[str]) -> list[User]:
         zabbix: The server.
         hostids: Of the hosts.
     """
-    found: dict[tuple[str, str], User] = {}
+    by_name: dict[tuple[str, str], User] = {}
     with shapes.in_form(zabbix.answers("item.get")):
         for item, key in _items(zabbix, hostids, _OF_USER):
-            user = found.setdefault((item["hostid"], key[2]), User(key[2], item["hostid"]))
+            user = by_name.setdefault((item["hostid"], key[2]), User(key[2], item["hostid"]))
             user.items[item["itemid"]] = _OF_USER[key[1]]
-    return list(found.values())
+    return list(by_name.values())
 
 
 def _items(zabbix: Connection, hostids: Sequence[str], keys: Iterable[str]) -> Iterator[tuple[Object, re.Match[str]]]:
@@ -146,13 +146,13 @@ def _items(zabbix: Connection, hostids: Sequence[str], keys: Iterable[str]) -> I
                 yield item, key
 
 
-def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object, key: re.Match[str]) -> None:
+def _sort_in(by_card: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object, key: re.Match[str]) -> None:
     """Gives an item to its GPU, which is new with its first one."""
     host, hostid, uuid = hosts[item["hostid"]], item["hostid"], key[2]
-    if (hostid, uuid) not in found:
+    if (hostid, uuid) not in by_card:
         tags: dict[str, str] = {tag["tag"]: tag["value"] for tag in item["tags"]}
         index = _NAME.match(item["name"])
-        found[hostid, uuid] = Gpu(
+        by_card[hostid, uuid] = Gpu(
             uuid=uuid,
             short=tags.get("gpu", uuid),
             index=index[1] if index else "?",
@@ -162,9 +162,9 @@ def _sort_in(found: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: 
             groups=host["groups"],
         )
     if key[1] == _JOB:
-        found[hostid, uuid].job = item["itemid"]
+        by_card[hostid, uuid].job = item["itemid"]
         return
-    found[hostid, uuid].items[item["itemid"]] = _OF[key[1]]
+    by_card[hostid, uuid].items[item["itemid"]] = _OF[key[1]]
 
 
 def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
@@ -222,11 +222,11 @@ def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[I
     for ids in pieces(ended, 10_000):
         for row in zabbix.call("event.get", {"eventids": ids, "output": ["eventid", "clock"]}):
             ends[row["eventid"]] = int(row["clock"])
-    found = []
+    problems = []
     with shapes.in_form(zabbix.answers("event.get")):
         for row in rows:
             tags = defaultdict(str, {tag["tag"]: tag["value"] for tag in row["tags"]})
-            found += [
+            problems += [
                 Incident(
                     hostid=host["hostid"],
                     gpu=tags["gpu"],
@@ -238,4 +238,4 @@ def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[I
                 for host in row["hosts"]
                 if host["hostid"] in ours
             ]
-    return found
+    return problems

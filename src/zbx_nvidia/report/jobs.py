@@ -29,7 +29,7 @@ def held(values: Sequence[tuple[int, str]], period: Period) -> dict[str, dict[in
     Returns:
         Job -> beginning of an hour -> how much of it, 0 to 1.
     """
-    found: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    shares: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     ends = (*(clock for clock, _ in values[1:]), period.until)
     for (clock, text), end in zip(values, ends, strict=False):
         since, until = max(clock, period.since), min(end, clock + HOLDS, period.until)
@@ -39,9 +39,9 @@ def held(values: Sequence[tuple[int, str]], period: Period) -> dict[str, dict[in
             start = since // HOUR * HOUR
             stop = min(until, start + HOUR)
             for job in jobs:
-                found[job][start] += (stop - since) / HOUR
+                shares[job][start] += (stop - since) / HOUR
             since = stop
-    return found
+    return shares
 
 
 def of_job(hours: Mapping[int, Hour], shares: Mapping[int, float]) -> Usage:

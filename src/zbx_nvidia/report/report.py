@@ -71,7 +71,7 @@ class Report:
         """What the figures do not say."""
         usage = self.whole.usage
         missing = usage.hours - usage.covered
-        told = {
+        conditions = {
             f"For {missing:,.1f} of {usage.hours:,.0f} GPU-hours Zabbix has no values. They count as nothing.": missing,
             "~ is mean power times time: some cards have no energy counter.": usage.estimated,
             "Throttled is the least that it can be: for heat and by the power brake.": usage.throttled,
@@ -82,7 +82,7 @@ class Report:
             and not self.lines,
             "Only of the hosts that this user can read.": not self.all_hosts,
         }
-        return [note for note, applies in told.items() if applies]
+        return [note for note, applies in conditions.items() if applies]
 
     def as_json(self, money: Money) -> dict[str, Any]:
         """The same for programs; hours are GPU-hours, shares are of 1."""
@@ -104,7 +104,7 @@ class Report:
 @_collected_seldom()
 def make(  # noqa: PLR0913  what a report is of
     zabbix: Connection,
-    found: Sequence[Gpu],
+    gpus: Sequence[Gpu],
     period: Period,
     by: str,
     *,
@@ -115,13 +115,13 @@ def make(  # noqa: PLR0913  what a report is of
 
     Args:
         zabbix: The server.
-        found: The GPUs.
+        gpus: The GPUs.
         period: Of the report.
         by: One of `BY`.
         all_hosts: Whether the user sees all hosts.
         step: Called with how many hours of items are done.
     """
-    incidents = gather.incidents(zabbix, found, period)
+    incidents = gather.incidents(zabbix, gpus, period)
     polls: dict[str, dict[int, int]] = defaultdict(dict)
     of_host = defaultdict(list)
     for one in incidents:
@@ -129,7 +129,7 @@ def make(  # noqa: PLR0913  what a report is of
     lines: dict[str, Line] = {}
     whole = Line("total" if by in BY_GPU else "all GPUs")
     each: list[tuple[Gpu, Usage]] = []
-    for some in trends.filled(zabbix, _by_host(found, _at_once(period)), period, step, with_jobs=by == JOB):
+    for some in trends.filled(zabbix, _by_host(gpus, _at_once(period)), period, step, with_jobs=by == JOB):
         gather.count_polls(some)
         for gpu in some:
             usage = of_hours(gpu.hours, period)
@@ -193,10 +193,10 @@ def _at_once(period: Period) -> int:
     return max(1, trends.ROWS // (period.hours + 1))
 
 
-def _by_host(found: Sequence[Gpu], most: int) -> Iterable[list[Gpu]]:
+def _by_host(gpus: Sequence[Gpu], most: int) -> Iterable[list[Gpu]]:
     """Some GPUs at a time, all of a host together; more than this only of one host."""
     some: list[Gpu] = []
-    for _, each in groupby(found, key=attrgetter("hostid")):
+    for _, each in groupby(gpus, key=attrgetter("hostid")):
         of_host = list(each)
         if some and len(some) + len(of_host) > most:
             yield some

@@ -73,8 +73,8 @@ class _Part(NamedTuple):
             "time_till": self.end - 1,
             "output": ["itemid", "clock", *FIELDS[self.name]],
         }
-        found: list[Object] = zabbix.call("trend.get", request)
-        return found
+        rows: list[Object] = zabbix.call("trend.get", request)
+        return rows
 
 
 def filled(

@@ -81,10 +81,10 @@ class Usage:
 
     def part(self, share: float) -> Usage:
         """That much of all of it, 0 to 1."""
-        found = Usage(hottest=self.hottest)
+        part = Usage(hottest=self.hottest)
         for name in _SUMS:
-            setattr(found, name, share * getattr(self, name))
-        return found
+            setattr(part, name, share * getattr(self, name))
+        return part
 
     def heat(self, temperature: float | None) -> None:
         """Notes a temperature, which may be the highest."""

@@ -45,10 +45,10 @@ class User:
 
     def hour(self, start: int) -> UserHour:
         """An hour, to write to."""
-        found = self.hours.get(start)
-        if found is None:
-            found = self.hours[start] = UserHour()
-        return found
+        hour = self.hours.get(start)
+        if hour is None:
+            hour = self.hours[start] = UserHour()
+        return hour
 
 
 def of_user(hours: Mapping[int, UserHour], polls: Mapping[int, int], period: Period) -> Usage:

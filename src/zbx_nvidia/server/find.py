@@ -98,7 +98,7 @@ def triggers(zabbix: Connection, **of: Any) -> list[tuple[str, Trigger]]:  # noq
         "selectHosts": ["host"],
         **of,
     }
-    found = []
+    named = []
     for row in zabbix.call("trigger.get", request):
         # Not by expandExpression, which replaces macros by their values too.
         keys = {item["itemid"]: item["key_"] for item in row["items"]}
@@ -107,8 +107,8 @@ def triggers(zabbix: Connection, **of: Any) -> list[tuple[str, Trigger]]:  # noq
             # An item that this user does not see has no key here: then the trigger equals no other.
             call = f"{one['function']}(//{keys.get(one['itemid'])}{one['parameter'].removeprefix('$')})"
             expression, recovery = (part.replace(f"{{{one['functionid']}}}", call) for part in (expression, recovery))
-        found += [(host["host"], (row["description"], expression, recovery)) for host in row["hosts"]]
-    return found
+        named += [(host["host"], (row["description"], expression, recovery)) for host in row["hosts"]]
+    return named
 
 
 def own_triggers(zabbix: Connection, hostids: list[str], wanted: Collection[Trigger]) -> list[str]:

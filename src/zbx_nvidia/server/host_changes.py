@@ -89,13 +89,13 @@ def set_macros(wanted: Wanted, host: Object, update: Update, *, overwrite: bool)
 
 def plain(macro: str) -> str:
     """A macro in the form in which Zabbix compares it: {$A: "x"} is {$A:x}."""
-    found = re.fullmatch(r"(\{\$[^:]+:)\s*(regex:)?\s*(.*)\}", macro, re.DOTALL)
-    if not found:
+    match = re.fullmatch(r"(\{\$[^:]+:)\s*(regex:)?\s*(.*)\}", macro, re.DOTALL)
+    if not match:
         return macro
-    context = found[3]
+    context = match[3]
     if quoted := re.fullmatch(r'"(.*)"\s*', context, re.DOTALL):
         context = quoted[1].replace('\\"', '"')
-    return f"{found[1]}{found[2] or ''}{context}}}"
+    return f"{match[1]}{match[2] or ''}{context}}}"
 
 
 def set_interface(zabbix: Connection, wanted: Wanted, host: Object, keys: list[str], update: Update) -> None:

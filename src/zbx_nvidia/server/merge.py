@@ -220,10 +220,10 @@ def keep_older_wizard(file: Object, server: Object) -> bool:
     pairs = [(theirs, ours, name) for name in ("wizard_ready", "readme")]
     known = {macro["macro"]: macro for macro in theirs.get("macros", [])}
     pairs += [(known.get(macro["macro"], {}), macro, "config") for macro in ours.get("macros", [])]
-    found = [(source, target, name) for source, target, name in pairs if name in source]
-    for source, target, name in found:
+    to_copy = [(source, target, name) for source, target, name in pairs if name in source]
+    for source, target, name in to_copy:
         target[name] = source[name]
-    return bool(found)
+    return bool(to_copy)
 
 
 def drop_wizard(document: Object) -> list[str]:

@@ -55,7 +55,7 @@ def checked(where: str, method: str, params: object, result: object) -> Any:  # 
         if method != _CONVERTED and not all(map(_is_flat, result)):
             raise _other_form(where)
         return result
-    found = _rows(where, result)
+    answer = _rows(where, result)
     if method.endswith(".get"):
         asked = params if isinstance(params, dict) else {}
         # selectHostGroups is answered as "hostgroups", selectParentTemplates as "parentTemplates".
@@ -64,22 +64,22 @@ def checked(where: str, method: str, params: object, result: object) -> Any:  # 
             for key, fields in asked.items()
             if key.startswith("select") and fields != "count"
         }
-        good = isinstance(found, list) and all(
-            _is_object(row, selected | _NESTED) and _has_objects(row, selected) for row in found
+        good = isinstance(answer, list) and all(
+            _is_object(row, selected | _NESTED) and _has_objects(row, selected) for row in answer
         )
     elif method.endswith(_WRITES):
-        good = isinstance(found, dict) and all(_is_ids(ids) for ids in found.values())
+        good = isinstance(answer, dict) and all(_is_ids(ids) for ids in answer.values())
     elif method == "configuration.export":
-        good = isinstance(found, str)
+        good = isinstance(answer, str)
     elif method == "configuration.importcompare":
-        good = isinstance(found, (dict, list))
+        good = isinstance(answer, (dict, list))
     elif method == "user.checkAuthentication":
-        good = isinstance(found, dict) and isinstance(found.get("username"), str)
+        good = isinstance(answer, dict) and isinstance(answer.get("username"), str)
     else:
         good = True
     if not good:
         raise _other_form(where)
-    return found
+    return answer
 
 
 def parsed(where: str, text: str) -> Any:  # noqa: ANN401  JSON

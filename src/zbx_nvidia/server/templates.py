@@ -246,10 +246,10 @@ def _apply(
 
 def _update(zabbix: Connection, templateid: str, template: Object) -> None:
     """Updates the template itself: its description, tags and macros, secret ones excepted."""
-    found = zabbix.call("template.get", {"templateids": [templateid], "output": ["host"], "selectMacros": "extend"})
-    if not found:
+    rows = zabbix.call("template.get", {"templateids": [templateid], "output": ["host"], "selectMacros": "extend"})
+    if not rows:
         raise find.gone(zabbix, f"the template {template['template']!r}")
-    ids = {macro["macro"]: macro["hostmacroid"] for macro in found[0]["macros"]}
+    ids = {macro["macro"]: macro["hostmacroid"] for macro in rows[0]["macros"]}
     numbers = {"SECRET_TEXT": "1", "VAULT": "2"}
     macros = []
     for macro in template.get("macros", []):
@@ -408,8 +408,8 @@ def _lacks_groups(zabbix: Connection, document: Object) -> bool:
     """Whether the server has not all groups of the document, as far as this user sees."""
     method = versions.template_group_object(zabbix.version) + ".get"
     names = {group["name"] for group in document["templates"][0].get("groups", [])}
-    found = zabbix.call(method, {"output": ["name"], "filter": {"name": sorted(names)}})
-    return not names <= {group["name"] for group in found}
+    groups = zabbix.call(method, {"output": ["name"], "filter": {"name": sorted(names)}})
+    return not names <= {group["name"] for group in groups}
 
 
 def _keep_additions(
