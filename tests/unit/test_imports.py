@@ -132,6 +132,16 @@ def test_no_file_is_too_long_to_read(module: str) -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
+def test_no_class_has_the_name_of_another() -> None:
+    """Whoever reads the name of a class knows which it is, without a look at the imports."""
+    named: dict[str, list[str]] = {}
+    for module, path in FILES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                named.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in named.items() if len(modules) > 1} == {}
+
+
 def test_what_is_tested_is_the_wheel() -> None:
     """With a checkout on the path, a file missing from the wheel would go unseen."""
     assert "site-packages" in PACKAGE.parts

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zbx_nvidia.catalog.xid import XIDS
 
 
-class Line(NamedTuple):
+class GraphLine(NamedTuple):
     """One line of a graph.
 
     Attributes:
@@ -38,7 +38,7 @@ class Graph(NamedTuple):
 
     key: str
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[GraphLine, ...]
     top: str = ""
     percent: bool = False
 
@@ -48,34 +48,34 @@ GRAPHS = (
         key="temperature",
         name="Temperature",
         lines=(
-            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
-            Line("gpu.temperature_slowdown", "FF8000", "DASHED_LINE"),
-            Line("gpu.temperature_shutdown", "F63100", "DASHED_LINE"),
+            GraphLine("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.temperature_slowdown", "FF8000", "DASHED_LINE"),
+            GraphLine("gpu.temperature_shutdown", "F63100", "DASHED_LINE"),
         ),
     ),
     Graph(
         key="temperature_margin",
         name="Temperature and margin (T.Limit)",
         lines=(
-            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
-            Line("gpu.temperature_margin", "2774A4"),
-            Line("gpu.temperature_slowdown_margin", "FF8000", "DASHED_LINE"),
+            GraphLine("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.temperature_margin", "2774A4"),
+            GraphLine("gpu.temperature_slowdown_margin", "FF8000", "DASHED_LINE"),
         ),
     ),
     Graph(
         key="headroom",
         name="Temperature and headroom",
         lines=(
-            Line("gpu.temperature", "1A7C11", "BOLD_LINE"),
-            Line("gpu.temperature_headroom", "FF8000"),
+            GraphLine("gpu.temperature", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.temperature_headroom", "FF8000"),
         ),
     ),
     Graph(
         key="utilization",
         name="Utilization of GPU and memory controller",
         lines=(
-            Line("gpu.utilization", "1A7C11", "BOLD_LINE"),
-            Line("gpu.utilization_memory", "2774A4"),
+            GraphLine("gpu.utilization", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.utilization_memory", "2774A4"),
         ),
         percent=True,
     ),
@@ -83,8 +83,8 @@ GRAPHS = (
         key="memory",
         name="Memory usage",
         lines=(
-            Line("gpu.memory_used", "2774A4", "FILLED_REGION"),
-            Line("gpu.memory_total", "F63100", "DASHED_LINE"),
+            GraphLine("gpu.memory_used", "2774A4", "FILLED_REGION"),
+            GraphLine("gpu.memory_total", "F63100", "DASHED_LINE"),
         ),
         top="gpu.memory_total",
     ),
@@ -92,26 +92,26 @@ GRAPHS = (
         key="power",
         name="Power draw and limit",
         lines=(
-            Line("gpu.power", "A54F10", "BOLD_LINE"),
-            Line("gpu.power_limit", "F63100", "DASHED_LINE"),
+            GraphLine("gpu.power", "A54F10", "BOLD_LINE"),
+            GraphLine("gpu.power_limit", "F63100", "DASHED_LINE"),
         ),
     ),
     Graph(
         key="power_peaks",
         name="Power draw between polls",
         lines=(
-            Line("gpu.sampled_power_average", "A54F10", "BOLD_LINE"),
-            Line("gpu.sampled_power_p95", "FF8000"),
-            Line("gpu.sampled_power_peak", "F63100"),
+            GraphLine("gpu.sampled_power_average", "A54F10", "BOLD_LINE"),
+            GraphLine("gpu.sampled_power_p95", "FF8000"),
+            GraphLine("gpu.sampled_power_peak", "F63100"),
         ),
     ),
     Graph(
         key="utilization_peaks",
         name="GPU utilization between polls",
         lines=(
-            Line("gpu.sampled_utilization_average", "1A7C11", "BOLD_LINE"),
-            Line("gpu.sampled_utilization_p95", "2774A4"),
-            Line("gpu.sampled_utilization_peak", "F63100"),
+            GraphLine("gpu.sampled_utilization_average", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.sampled_utilization_p95", "2774A4"),
+            GraphLine("gpu.sampled_utilization_peak", "F63100"),
         ),
         percent=True,
     ),
@@ -119,26 +119,26 @@ GRAPHS = (
         key="gpm",
         name="GPM activity",
         lines=(
-            Line("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
-            Line("gpu.gpm_occupancy", "2774A4"),
-            Line("gpu.gpm_tensor", "FF8000"),
-            Line("gpu.gpm_memory", "A54F10"),
+            GraphLine("gpu.gpm_sm", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.gpm_occupancy", "2774A4"),
+            GraphLine("gpu.gpm_tensor", "FF8000"),
+            GraphLine("gpu.gpm_memory", "A54F10"),
         ),
         percent=True,
     ),
     Graph(
         key="pcie",
         name="PCIe throughput",
-        lines=(Line("gpu.sampled_pcie_sent", "1A7C11"), Line("gpu.sampled_pcie_received", "2774A4")),
+        lines=(GraphLine("gpu.sampled_pcie_sent", "1A7C11"), GraphLine("gpu.sampled_pcie_received", "2774A4")),
     ),
     Graph(
         key="throttling",
         name="Throttling, in % of time",
         lines=(
-            Line("gpu.throttle_share_power", "AC8C14"),
-            Line("gpu.throttle_share_sw_thermal", "FF8000"),
-            Line("gpu.throttle_share_hw_thermal", "F63100"),
-            Line("gpu.throttle_share_power_brake", "6C59DC"),
+            GraphLine("gpu.throttle_share_power", "AC8C14"),
+            GraphLine("gpu.throttle_share_sw_thermal", "FF8000"),
+            GraphLine("gpu.throttle_share_hw_thermal", "F63100"),
+            GraphLine("gpu.throttle_share_power_brake", "6C59DC"),
         ),
         percent=True,
     ),
@@ -146,32 +146,32 @@ GRAPHS = (
         key="ecc",
         name="ECC errors",
         lines=(
-            Line("gpu.ecc_corrected_volatile", "AC8C14"),
-            Line("gpu.ecc_uncorrected_volatile", "F63100", "BOLD_LINE"),
+            GraphLine("gpu.ecc_corrected_volatile", "AC8C14"),
+            GraphLine("gpu.ecc_uncorrected_volatile", "F63100", "BOLD_LINE"),
         ),
     ),
     Graph(
         key="nvlink",
         name="NVLink throughput",
-        lines=(Line("gpu.nvlink_sent_rate", "1A7C11"), Line("gpu.nvlink_received_rate", "2774A4")),
+        lines=(GraphLine("gpu.nvlink_sent_rate", "1A7C11"), GraphLine("gpu.nvlink_received_rate", "2774A4")),
     ),
     Graph(
         key="fan",
         name="Fan speed",
-        lines=(Line("gpu.fan_speed", "6C59DC", "BOLD_LINE"),),
+        lines=(GraphLine("gpu.fan_speed", "6C59DC", "BOLD_LINE"),),
     ),
     Graph(
         key="clocks",
         name="Clocks",
         lines=(
-            Line("gpu.clock_sm", "1A7C11", "BOLD_LINE"),
-            Line("gpu.clock_memory", "2774A4"),
+            GraphLine("gpu.clock_sm", "1A7C11", "BOLD_LINE"),
+            GraphLine("gpu.clock_memory", "2774A4"),
         ),
     ),
     Graph(
         key="codec",
         name="Encoder and decoder utilization",
-        lines=(Line("gpu.utilization_encoder", "A54F10"), Line("gpu.utilization_decoder", "2774A4")),
+        lines=(GraphLine("gpu.utilization_encoder", "A54F10"), GraphLine("gpu.utilization_decoder", "2774A4")),
         percent=True,
     ),
 )

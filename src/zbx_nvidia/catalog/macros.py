@@ -24,7 +24,7 @@ MODE = "^(-1|0|1)$"
 ANYTHING = ""
 
 
-class Field(NamedTuple):
+class WizardField(NamedTuple):
     """The field of a macro in the Host Wizard.
 
     Attributes:
@@ -52,7 +52,7 @@ class Macro(NamedTuple):
     name: str
     value: str
     text: str
-    field: Field | None
+    field: WizardField | None
 
 
 MACROS = (
@@ -60,244 +60,244 @@ MACROS = (
         "$NVIDIA.INTERVAL", "1m",
         "How often Zabbix polls the readings of all GPUs, the item nvidia.get. The time without data that raises an "
         "alert, {$NVIDIA.NODATA}, must be at least 3 times as long.",
-        Field(COLLECTION, "Poll interval", TIME),
+        WizardField(COLLECTION, "Poll interval", TIME),
     ),
     Macro(
         "$NVIDIA.LINKS.INTERVAL", "5m",
         "How often Zabbix polls the readings of single NVLinks, the item nvidia.links.get, if that item is enabled.",
-        Field(COLLECTION, "Poll interval of single NVLinks", TIME),
+        WizardField(COLLECTION, "Poll interval of single NVLinks", TIME),
     ),
     Macro(
         "$NVIDIA.GPU.EXPECTED", "0",
         "Number of GPUs that the host should have. Fewer raise an alert. 0: not checked.",
-        Field(EXPECTED, "Number of GPUs", COUNT),
+        WizardField(EXPECTED, "Number of GPUs", COUNT),
     ),
     Macro(
         "$NVIDIA.NVLINK.EXPECTED", "0",
         "Number of NVLinks that each GPU should have up, such as 18 for an H100 or H200 on an HGX board. Fewer raise "
         "an alert. 0: as many as were up within {$NVIDIA.NVLINK.MEMORY}.",
-        Field(EXPECTED, "NVLinks of each GPU", COUNT),
+        WizardField(EXPECTED, "NVLinks of each GPU", COUNT),
     ),
     Macro(
         "$NVIDIA.EXPECTED.DRIVER", "",
         "NVIDIA driver version that the host should have, such as 580.95.05. Another one raises an alert. Empty: not "
         "checked.",
-        Field(EXPECTED, "Driver version", "^[0-9.]*$"),
+        WizardField(EXPECTED, "Driver version", "^[0-9.]*$"),
     ),
     Macro(
         "$NVIDIA.EXPECTED.VBIOS", "",
         "VBIOS version that all GPUs of the host should have, such as 96.00.A5.00.01. Another one raises an alert. "
         "Empty: not checked.",
-        Field(EXPECTED, "VBIOS version", "^[0-9A-Za-z.]*$"),
+        WizardField(EXPECTED, "VBIOS version", "^[0-9A-Za-z.]*$"),
     ),
     Macro(
         "$NVIDIA.EXPECTED.PCIE.WIDTH", "0",
         "Number of PCIe lanes that each GPU should use, such as 16. Fewer raise an alert. 0: as many as it has used "
         "within {$NVIDIA.PCIE.MEMORY}. -1: as many as card and slot both support, too. For a single GPU, set this "
         'macro with its UUID as context: {$NVIDIA.EXPECTED.PCIE.WIDTH:"GPU-..."}.',
-        Field(EXPECTED, "PCIe lanes of each GPU", "^(-1|[0-9]+)$"),
+        WizardField(EXPECTED, "PCIe lanes of each GPU", "^(-1|[0-9]+)$"),
     ),
     Macro(
         "$NVIDIA.EXPECTED.ECC", "-1",
         "ECC mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
-        Field(EXPECTED, "ECC mode", MODE),
+        WizardField(EXPECTED, "ECC mode", MODE),
     ),
     Macro(
         "$NVIDIA.EXPECTED.MIG", "-1",
         "MIG mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
-        Field(EXPECTED, "MIG mode", MODE),
+        WizardField(EXPECTED, "MIG mode", MODE),
     ),
     Macro(
         "$NVIDIA.EXPECTED.PERSISTENCE", "-1",
         "Persistence mode that the GPUs should have. The other one raises an alert. 1: on. 0: off. -1: not checked.",
-        Field(EXPECTED, "Persistence mode", MODE),
+        WizardField(EXPECTED, "Persistence mode", MODE),
     ),
     Macro(
         "$NVIDIA.EXPECTED.POWER", "-1",
         "Power limit that the GPUs should have, in W. Another one raises an alert. -1: not checked.",
-        Field(EXPECTED, "Power limit, in W", NUMBER_OR_OFF),
+        WizardField(EXPECTED, "Power limit, in W", NUMBER_OR_OFF),
     ),
     Macro(
         "$NVIDIA.NODATA", "5m",
         "How long a host may send no GPU readings before an alert is raised. At least 3 poll intervals.",
-        Field(ALARMS, "Time without data", TIME),
+        WizardField(ALARMS, "Time without data", TIME),
     ),
     Macro(
         "$NVIDIA.GPU.WATCH", "1",
         "Whether a missing GPU raises an alert. 1: yes. 0: no. For a single GPU, set this macro with its UUID as "
         'context: {$NVIDIA.GPU.WATCH:"GPU-..."}.',
-        Field(ALARMS, "Alert on missing GPUs", SWITCH),
+        WizardField(ALARMS, "Alert on missing GPUs", SWITCH),
     ),
     Macro(
         "$NVIDIA.IDLE.ALARM", "0",
         "Whether a GPU raises an alert if its memory is in use, but it does no work. 1: yes. 0: no.",
-        Field(ALARMS, "Alert on idle GPUs with memory in use", SWITCH),
+        WizardField(ALARMS, "Alert on idle GPUs with memory in use", SWITCH),
     ),
     Macro(
         "$NVIDIA.IDLE.PERIOD", "1h",
         "How long a GPU must have memory in use and do no work before an alert is raised. Only if "
         "{$NVIDIA.IDLE.ALARM} is 1.",
-        Field(ALARMS, "Time until a GPU counts as idle", TIME),
+        WizardField(ALARMS, "Time until a GPU counts as idle", TIME),
     ),
     Macro(
         "$NVIDIA.JOB.IDLE.ALARM", "0",
         "Whether a GPU raises an alert if a job holds it, but it does no work. 1: yes. 0: no.",
-        Field(ALARMS, "Alert on idle GPUs that a job holds", SWITCH),
+        WizardField(ALARMS, "Alert on idle GPUs that a job holds", SWITCH),
     ),
     Macro(
         "$NVIDIA.JOB.IDLE.PERIOD", "1h",
         "How long a job must hold a GPU that does no work before an alert is raised. Only if "
         "{$NVIDIA.JOB.IDLE.ALARM} is 1.",
-        Field(ALARMS, "Time until a GPU that a job holds counts as idle", TIME),
+        WizardField(ALARMS, "Time until a GPU that a job holds counts as idle", TIME),
     ),
     Macro(
         "$NVIDIA.STALL.ALARM", "0",
         "Whether a GPU raises an alert if its utilization is high, but its power draw is low: its work may hang. "
         "1: yes. 0: no.",
-        Field(ALARMS, "Alert on GPUs that may hang", SWITCH),
+        WizardField(ALARMS, "Alert on GPUs that may hang", SWITCH),
     ),
     Macro(
         "$NVIDIA.STALL.PERIOD", "30m",
         "How long the utilization of a GPU must be high and its power draw low before an alert is raised. Only if "
         "{$NVIDIA.STALL.ALARM} is 1.",
-        Field(ALARMS, "Time until work counts as hanging", TIME),
+        WizardField(ALARMS, "Time until work counts as hanging", TIME),
     ),
     Macro(
         "$NVIDIA.ABANDONED.ALARM", "0",
         "Whether a GPU raises an alert if its memory is in use, but no process runs on it. 1: yes. 0: no.",
-        Field(ALARMS, "Alert on memory in use without a process", SWITCH),
+        WizardField(ALARMS, "Alert on memory in use without a process", SWITCH),
     ),
     Macro(
         "$NVIDIA.ABANDONED.PERIOD", "10m",
         "How long the memory of a GPU must be in use without a process before an alert is raised. Only if "
         "{$NVIDIA.ABANDONED.ALARM} is 1.",
-        Field(ALARMS, "Time of memory in use without a process", TIME),
+        WizardField(ALARMS, "Time of memory in use without a process", TIME),
     ),
     Macro(
         "$NVIDIA.TEMP.PERIOD", "3m",
         "How long a GPU or its memory must be near its temperature limit before an alert is raised.",
-        Field(ALARMS, "Time near the temperature limit", TIME),
+        WizardField(ALARMS, "Time near the temperature limit", TIME),
     ),
     Macro(
         "$NVIDIA.FAN.PERIOD", "5m",
         "How long a fan may be off while its GPU is hot before an alert is raised.",
-        Field(ALARMS, "Time with the fan off while the GPU is hot", TIME),
+        WizardField(ALARMS, "Time with the fan off while the GPU is hot", TIME),
     ),
     Macro(
         "$NVIDIA.THROTTLE.PERIOD", "5m",
         "How long the hardware must throttle a GPU, for heat or by power brake, before an alert is raised.",
-        Field(ALARMS, "Time of throttling by hardware", TIME),
+        WizardField(ALARMS, "Time of throttling by hardware", TIME),
     ),
     Macro(
         "$NVIDIA.THROTTLE.SW.PERIOD", "30m",
         "How long the driver must throttle a GPU for heat before an alert is raised.",
-        Field(ALARMS, "Time of throttling by software", TIME),
+        WizardField(ALARMS, "Time of throttling by software", TIME),
     ),
     Macro(
         "$NVIDIA.PCIE.PERIOD", "10m",
         "How long the PCIe link of a GPU must be slow or faulty before an alert is raised.",
-        Field(ALARMS, "Time of a slow PCIe link", TIME),
+        WizardField(ALARMS, "Time of a slow PCIe link", TIME),
     ),
     Macro(
         "$NVIDIA.NVLINK.DOWN", "2m",
         "How long an NVLink must be down before an alert is raised.",
-        Field(ALARMS, "Time of an NVLink being down", TIME),
+        WizardField(ALARMS, "Time of an NVLink being down", TIME),
     ),
     Macro(
         "$NVIDIA.TEMP.MARGIN", "5",
         "Distance of the temperature of a GPU, or of its memory, to the limit of the card, in °C. A smaller one raises "
         "an alert.",
-        Field(THRESHOLDS, "Distance to the temperature limit, in °C", NUMBER),
+        WizardField(THRESHOLDS, "Distance to the temperature limit, in °C", NUMBER),
     ),
     Macro(
         "$NVIDIA.TEMP.MEMORY.MAX", "0",
         "Temperature of the memory of a GPU, in °C, at which an alert is raised. 0: {$NVIDIA.TEMP.MARGIN} below the "
         "limit that the card reports; cards since Hopper report none.",
-        Field(THRESHOLDS, "Memory temperature, in °C", COUNT),
+        WizardField(THRESHOLDS, "Memory temperature, in °C", COUNT),
     ),
     Macro(
         "$NVIDIA.FAN.HOT", "70",
         "Temperature of a GPU, in °C, above which its fan must run. If the fan is off, an alert is raised.",
-        Field(THRESHOLDS, "Temperature at which a fan must run, in °C", NUMBER),
+        WizardField(THRESHOLDS, "Temperature at which a fan must run, in °C", NUMBER),
     ),
     Macro(
         "$NVIDIA.SLOW", "2",
         "Maximum time that a collection of all GPU readings may take, in s. A longer one raises an alert. The Timeout "
         "of a Zabbix agent is 3 s by default.",
-        Field(THRESHOLDS, "Duration of a collection, in s", NUMBER),
+        WizardField(THRESHOLDS, "Duration of a collection, in s", NUMBER),
     ),
     Macro(
         "$NVIDIA.CLOCK", "3m",
         "Difference between the clocks of the host and the Zabbix server above which an alert is raised.",
-        Field(THRESHOLDS, "Clock difference", TIME),
+        WizardField(THRESHOLDS, "Clock difference", TIME),
     ),
     Macro(
         "$NVIDIA.ECC.CORRECTED.MAX", "10000",
         "Maximum corrected ECC errors of a GPU per hour, averaged over {$NVIDIA.ECC.CORRECTED.PERIOD}. More raise an "
         "alert.",
-        Field(THRESHOLDS, "Corrected ECC errors per hour", NUMBER),
+        WizardField(THRESHOLDS, "Corrected ECC errors per hour", NUMBER),
     ),
     Macro(
         "$NVIDIA.PCIE.LOAD", "50",
         "GPU utilization, in %, above which the PCIe link of a GPU must run at its maximum generation.",
-        Field(THRESHOLDS, "Utilization that needs a fast PCIe link, in %", NUMBER),
+        WizardField(THRESHOLDS, "Utilization that needs a fast PCIe link, in %", NUMBER),
     ),
     Macro(
         "$NVIDIA.NVLINK.CRC", "100",
         "Maximum NVLink CRC errors of a GPU per second. More raise an alert.",
-        Field(THRESHOLDS, "NVLink CRC errors per second", NUMBER),
+        WizardField(THRESHOLDS, "NVLink CRC errors per second", NUMBER),
     ),
     Macro(
         "$NVIDIA.IDLE.MEMORY", "10",
         "Share of used GPU memory, in %, above which the memory counts as in use. For the alerts on memory in use "
         "without work or without a process.",
-        Field(THRESHOLDS, "Memory that counts as in use, in %", NUMBER),
+        WizardField(THRESHOLDS, "Memory that counts as in use, in %", NUMBER),
     ),
     Macro(
         "$NVIDIA.STALL.UTIL", "95",
         "GPU utilization, in %, that counts as high. For the alert on high utilization with low power draw.",
-        Field(THRESHOLDS, "High utilization of a GPU that may hang, in %", NUMBER),
+        WizardField(THRESHOLDS, "High utilization of a GPU that may hang, in %", NUMBER),
     ),
     Macro(
         "$NVIDIA.STALL.POWER", "25",
         "Power draw of a GPU, in % of its power limit, below which it counts as low. For the alert on high "
         "utilization with low power draw.",
-        Field(THRESHOLDS, "Low power draw of a GPU that may hang, in %", NUMBER),
+        WizardField(THRESHOLDS, "Low power draw of a GPU that may hang, in %", NUMBER),
     ),
     Macro(
         "$NVIDIA.PROCESS.AGE", "0",
         "Maximum age of a process on a GPU, in s. An older one raises an alert. 0: not checked.",
-        Field(THRESHOLDS, "Age of a process, in s", COUNT),
+        WizardField(THRESHOLDS, "Age of a process, in s", COUNT),
     ),
     Macro(
         "$NVIDIA.GPU.MATCHES", ".*",
         "Regular expression: only GPUs whose model matches it are discovered.",
-        Field(FILTERS, "GPU models to discover", ANYTHING),
+        WizardField(FILTERS, "GPU models to discover", ANYTHING),
     ),
     Macro(
         "$NVIDIA.GPU.NOT_MATCHES", "CHANGE_IF_NEEDED",
         "Regular expression: GPUs whose model matches it are not discovered.",
-        Field(FILTERS, "GPU models to leave out", ANYTHING),
+        WizardField(FILTERS, "GPU models to leave out", ANYTHING),
     ),
     Macro(
         "$NVIDIA.UUID.MATCHES", ".*",
         "Regular expression: only GPUs whose UUID matches it are discovered.",
-        Field(FILTERS, "GPU UUIDs to discover", ANYTHING),
+        WizardField(FILTERS, "GPU UUIDs to discover", ANYTHING),
     ),
     Macro(
         "$NVIDIA.UUID.NOT_MATCHES", "CHANGE_IF_NEEDED",
         "Regular expression: GPUs whose UUID matches it are not discovered.",
-        Field(FILTERS, "GPU UUIDs to leave out", ANYTHING),
+        WizardField(FILTERS, "GPU UUIDs to leave out", ANYTHING),
     ),
     Macro(
         "$NVIDIA.USER.MATCHES", ".*",
         "Regular expression: only users of GPUs whose name matches it are discovered.",
-        Field(FILTERS, "Users to discover", ANYTHING),
+        WizardField(FILTERS, "Users to discover", ANYTHING),
     ),
     Macro(
         "$NVIDIA.USER.NOT_MATCHES", "CHANGE_IF_NEEDED",
         "Regular expression: users of GPUs whose name matches it are not discovered.",
-        Field(FILTERS, "Users to leave out", ANYTHING),
+        WizardField(FILTERS, "Users to leave out", ANYTHING),
     ),
     # Details of alerts.
     Macro(

@@ -12,7 +12,7 @@ from zbx_nvidia.cli.hosts import parse_macros
 from zbx_nvidia.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from zbx_nvidia.jobs.fitness import Finding, Fitness
+    from zbx_nvidia.jobs.fitness import Fitness, RaisedAlert
 
 _OLD = 60  # s; a service that is alive writes at least once a minute, except with a long interval
 _FIT = {True: 0, False: 1, None: 2}
@@ -87,7 +87,7 @@ def _lines(verdict: Fitness) -> list[str]:
     return lines
 
 
-def _where(finding: Finding) -> str:
+def _where(finding: RaisedAlert) -> str:
     if finding.place is not None:
         return f"GPU {finding.place}: "
     return f"{finding.gpu}: " if finding.gpu else ""

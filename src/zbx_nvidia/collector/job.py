@@ -51,7 +51,7 @@ class Held(NamedTuple):
     since: int
 
 
-class File(NamedTuple):
+class JobFile(NamedTuple):
     """What a file says of a job.
 
     Attributes:
@@ -72,7 +72,7 @@ class File(NamedTuple):
 # -- the jobs of a GPU ------------------------------------------------------------------------------------------------
 
 
-def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> list[dict[str, Any]]:
+def held(entries: list[dict[str, Any]], files: list[JobFile], gpu: set[str]) -> list[dict[str, Any]]:
     """The jobs that hold a GPU: those that root has written down, then those of which there are processes.
 
     Args:
@@ -99,7 +99,7 @@ def held(entries: list[dict[str, Any]], files: list[File], gpu: set[str]) -> lis
     return sorted(jobs.values(), key=lambda job: (job["since"], job.get("id", ""), job.get("name", "")))[:_MOST_JOBS]
 
 
-def _is_on(entries: list[dict[str, Any]], file: File) -> bool:
+def _is_on(entries: list[dict[str, Any]], file: JobFile) -> bool:
     return any(entry.get("job") == file.id or ("job" not in entry and entry["uid"] == file.uid) for entry in entries)
 
 
@@ -246,20 +246,20 @@ class Fresh:
             return answer
 
 
-def _files(*folders: str) -> list[File]:
+def _files(*folders: str) -> list[JobFile]:
     return [file for folder in dict.fromkeys(folders) for file in files_in(folder)]
 
 
 _FILES = Fresh(_files)
 
 
-def written(folders: tuple[str, ...]) -> list[File]:
+def written(folders: tuple[str, ...]) -> list[JobFile]:
     """What the files of some directories say, in that order."""
-    files: list[File] = _FILES.of(*folders)
+    files: list[JobFile] = _FILES.of(*folders)
     return files
 
 
-def files_in(folder: str) -> list[File]:
+def files_in(folder: str) -> list[JobFile]:
     """What the files of a directory say, as far as nobody but root can have written it.
 
     The user of this process counts as root.
@@ -286,7 +286,7 @@ def _is_safe(about: os.stat_result) -> bool:
     return about.st_uid in {0, os.geteuid()} and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def parse(name: str, text: str, changed: int) -> list[File]:
+def parse(name: str, text: str, changed: int) -> list[JobFile]:
     """What a file says.
 
     Args:
@@ -304,11 +304,11 @@ def parse(name: str, text: str, changed: int) -> list[File]:
         gpus = frozenset(str(gpu) for gpu in about["gpus"])
         since = int(about.get("since", changed))
         name = shown(str(about.get("name", "")))
-        return [File(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
+        return [JobFile(gpus, _id(str(about["id"])), name, _uid(about["uid"]), min(since, now))]
     files = []
     for line in text.splitlines()[:_MOST_JOBS]:
         job, *rest = line.split()
-        files.append(File(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
+        files.append(JobFile(frozenset({name}), _id(job), "", _uid(rest[0]) if rest else None, min(changed, now)))
     return files
 
 
@@ -334,7 +334,7 @@ class Living:
     def __init__(self) -> None:
         self._jobs, self._users = Fresh(slurm_jobs), Fresh(_users)
 
-    def has(self, file: File, cgroups: str = CGROUPS, proc: str = PROC) -> bool:
+    def has(self, file: JobFile, cgroups: str = CGROUPS, proc: str = PROC) -> bool:
         """By the control groups of Slurm; where there are none, by the processes of its user."""
         jobs = self._jobs.of(cgroups)
         if jobs is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zbx_nvidia.driver.device import Device
-    from zbx_nvidia.driver.readings import Process
+    from zbx_nvidia.driver.readings import GpuProcess
 
 PROC = "/proc"
 # Number of the PID namespace that the machine starts with: a constant of the kernel (PROC_PID_INIT_INO).
@@ -120,7 +120,7 @@ def sees_every_process(folder: str = PROC) -> bool:
         return False
 
 
-def describe(process: Process, *, local: bool, folder: str = PROC, arguments: bool = False) -> dict[str, Any]:
+def describe(process: GpuProcess, *, local: bool, folder: str = PROC, arguments: bool = False) -> dict[str, Any]:
     """One entry of a process list.
 
     Args:

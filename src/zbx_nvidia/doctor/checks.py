@@ -205,7 +205,7 @@ def _unexpected(text: str) -> Result:
     return Result(FAULT, text, "error", text, "Fix this, then run the doctor again.")
 
 
-class Report:
+class CheckReport:
     """The results of checks, which may look at different states: needs and votes count across them."""
 
     def __init__(self) -> None:

@@ -209,7 +209,7 @@ class HostState(State):
         """The zbx-nvidia-agent of this installation; for zbx-nvidia.pyz, the one where it is unpacked."""
         return installation.own()
 
-    def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.Done:
+    def as_user(self, user: str, *command: str, timeout: float = 20.0) -> system.CommandResult:
         """Run a command as that user; without root, as the current user, who cannot become another.
 
         Raises:

@@ -19,7 +19,7 @@ from zbx_nvidia.doctor import (
     userparameter_checks,
     value_checks,
 )
-from zbx_nvidia.doctor.checks import Report
+from zbx_nvidia.doctor.checks import CheckReport
 from zbx_nvidia.doctor.host_state import agent_facts, host_name
 from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.errors import ServerError
@@ -100,7 +100,7 @@ def run(host: HostState | None, connect: Connect | None, name: str) -> list[Find
     """
     with ExitStack() as stack:
         server = _server_state(stack, connect, name, host) if connect is not None else None
-        report = Report()
+        report = CheckReport()
         if host is not None:
             report.add(HOST, host)
         if server is not None:

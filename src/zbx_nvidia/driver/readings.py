@@ -281,7 +281,7 @@ class VgpuUtilization(NamedTuple):
     decoder: int
 
 
-class Process(NamedTuple):
+class GpuProcess(NamedTuple):
     """A process on a GPU.
 
     Attributes:

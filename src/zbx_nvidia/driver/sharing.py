@@ -9,7 +9,7 @@ from zbx_nvidia.driver.calls import Absent, Refused, amount, call, clean, number
 from zbx_nvidia.driver.card import Card
 from zbx_nvidia.driver.fields import MICRO
 from zbx_nvidia.driver.parts import MigInstance, Vgpu
-from zbx_nvidia.driver.readings import License, Process, Sessions
+from zbx_nvidia.driver.readings import GpuProcess, License, Sessions
 
 # By nvidia-smi's letter.
 _PROCESS_CALLS = {
@@ -26,7 +26,7 @@ class SharingReaders(Card):
         """Number of processes on the card. nvmlDeviceGet*RunningProcesses. nvidia-smi: Processes."""
         return len(self.process_list())
 
-    def process_list(self) -> tuple[Process, ...]:
+    def process_list(self) -> tuple[GpuProcess, ...]:
         """The processes on the card, each once. nvmlDeviceGet*RunningProcesses: 4.5 ms on a real card.
 
         nvidia-smi: Processes.
@@ -100,8 +100,8 @@ class SharingReaders(Card):
         feature = next((feature for feature in known if feature.featureEnabled), known[0])
         return License(number(feature.featureState), clean(feature.productName))
 
-    def _processes(self) -> tuple[Process, ...]:
-        processes: dict[tuple[int | None, ...], Process] = {}
+    def _processes(self) -> tuple[GpuProcess, ...]:
+        processes: dict[tuple[int | None, ...], GpuProcess] = {}
         answered = False
         for kind, name in _PROCESS_CALLS.items():
             try:
@@ -111,7 +111,7 @@ class SharingReaders(Card):
             answered = True
             for pid, memory, *instances in infos:
                 key = (pid, *instances)
-                known = processes.get(key, Process(pid, "", memory, *instances))
+                known = processes.get(key, GpuProcess(pid, "", memory, *instances))
                 processes[key] = known._replace(kind="+".join(filter(None, (known.kind, kind))))
         if not answered:
             raise Absent(pynvml.NVML_ERROR_NOT_SUPPORTED, "no process list")

@@ -42,7 +42,7 @@ class Shares(NamedTuple):
 IDLE = Shares(0, 0, 0, 0)
 
 
-class Usage:
+class ProcessUsage:
     """The processes of one GPU.
 
     Args:

@@ -26,7 +26,7 @@ class SystemdError(HostError):
     """systemd runs this host but does not answer."""
 
 
-class Done(NamedTuple):
+class CommandResult(NamedTuple):
     """The result of a command.
 
     Attributes:
@@ -75,7 +75,7 @@ def may_read(path: Path, user: str) -> bool:
     return user == "root" or run("test", "-r", str(path), user=user).code == 0
 
 
-def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[str, ...] = ()) -> Done:
+def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[str, ...] = ()) -> CommandResult:
     """Run a command without a shell and without input.
 
     Args:
@@ -103,10 +103,10 @@ def run(*command: str, timeout: float = PATIENCE, user: str = "", groups: tuple[
             **(_as(user, groups) if user else {}),
         )
     except subprocess.TimeoutExpired as error:
-        return Done(124, _text(error.stdout), _text(error.stderr) or f"did not end within {timeout:g} s")
+        return CommandResult(124, _text(error.stdout), _text(error.stderr) or f"did not end within {timeout:g} s")
     except OSError as error:
         raise HostError(f"{command[0]} cannot be run: {error.strerror}") from None
-    return Done(done.returncode, _text(done.stdout), _text(done.stderr))
+    return CommandResult(done.returncode, _text(done.stdout), _text(done.stderr))
 
 
 def has_systemd() -> bool:

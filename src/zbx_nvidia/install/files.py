@@ -20,7 +20,7 @@ READABLE = 0o644
 PRIVATE = 0o600
 
 
-class State(NamedTuple):
+class FileState(NamedTuple):
     """A file with its content and permissions.
 
     Attributes:
@@ -52,7 +52,7 @@ class Edit(NamedTuple):
     glued: bool = False
 
 
-def state(path: Path) -> State | None:
+def state(path: Path) -> FileState | None:
     """The file at a path; None if there is none.
 
     Raises:
@@ -72,7 +72,7 @@ def state(path: Path) -> State | None:
     with contextlib.suppress(OSError):
         for name in os.listxattr(path):
             attributes.append((name, os.getxattr(path, name)))  # noqa: PERF401  the first ones count if a later fails
-    return State(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, tuple(attributes))
+    return FileState(data, stat.S_IMODE(about.st_mode), about.st_uid, about.st_gid, tuple(attributes))
 
 
 def refuse_others(path: Path) -> None:
@@ -90,7 +90,7 @@ def refuse_others(path: Path) -> None:
         raise HostError(f"{path}: not safe for root to write there: {problem}")
 
 
-def put(path: Path, wanted: State | None, *, new: bool = False) -> None:
+def put(path: Path, wanted: FileState | None, *, new: bool = False) -> None:
     """Write a file by rename, so that nobody sees half of it. None removes it. Links are not followed.
 
     Args:

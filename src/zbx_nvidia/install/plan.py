@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files, record
-from zbx_nvidia.install.files import State
+from zbx_nvidia.install.files import FileState
 from zbx_nvidia.install.record import Entry, Record
 from zbx_nvidia.install.steps import Action, File, Folder, KeyRemoval, NewKey
 
@@ -42,10 +42,10 @@ class InstallPlan:
         self._known, self._gone = known, gone
         self._was_there = record.load() is not None
         self._compile: Compile | None = None
-        self._planned: dict[Path, State | None] = {}
+        self._planned: dict[Path, FileState | None] = {}
         self._folders: set[Path] = set()  # that are created
 
-    def state(self, path: Path) -> State | None:
+    def state(self, path: Path) -> FileState | None:
         """A file as it will be after the steps so far."""
         return self._planned[path] if path in self._planned else files.state(path)
 
@@ -87,7 +87,7 @@ class InstallPlan:
             )
         if now is not None and entry is None and not takes_over(now.data):
             raise HostError(f"{path} already exists and is not from zbx-nvidia: move it away, then run this again")
-        after = State(data) if now is None else now._replace(data=data, mode=files.READABLE, uid=0, gid=0)
+        after = FileState(data) if now is None else now._replace(data=data, mode=files.READABLE, uid=0, gid=0)
         if now == after and entry is not None:
             return False
         original = entry.original if entry else now
@@ -253,7 +253,12 @@ class InstallPlan:
             self.steps.append(KeyRemoval(path))
 
     def _file(
-        self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str] | None = None
+        self,
+        path: Path,
+        before: FileState | None,
+        after: FileState | None,
+        changes: list[str],
+        text: list[str] | None = None,
     ) -> None:
         merged = next((step for step in self.steps if isinstance(step, File) and step.path == path), None)
         if merged is not None:

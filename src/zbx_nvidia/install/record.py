@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files
-from zbx_nvidia.install.files import Edit, State
+from zbx_nvidia.install.files import Edit, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Entry:
     path: str
     of: str
     kind: Kind
-    original: State | None = None
+    original: FileState | None = None
     digest: str = ""
     edits: tuple[Edit, ...] = ()
     mark: int = 0
@@ -116,7 +116,7 @@ def save(record: Record | None, path: Path = PATH) -> None:
         return
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     data = {"format": FORMAT, **asdict(record), "entries": [_data(entry) for entry in record.entries]}
-    files.put(path, State(json.dumps(data, indent=1).encode() + b"\n", files.PRIVATE))
+    files.put(path, FileState(json.dumps(data, indent=1).encode() + b"\n", files.PRIVATE))
 
 
 @contextmanager
@@ -180,5 +180,5 @@ def _entry(data: dict[str, Any]) -> Entry:
     original = None
     if old is not None:
         attributes = tuple((name, base64.b64decode(value)) for name, value in old["attributes"])
-        original = State(base64.b64decode(old["data"]), old["mode"], old["uid"], old["gid"], attributes)
+        original = FileState(base64.b64decode(old["data"]), old["mode"], old["uid"], old["gid"], attributes)
     return Entry(**{**data, "original": original, "edits": tuple(Edit(*edit) for edit in data["edits"])})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from zbx_nvidia.install.files import State
+    from zbx_nvidia.install.files import FileState
     from zbx_nvidia.install.program_check import Program
 
 Answer = TypeVar("Answer")
@@ -44,7 +44,7 @@ class File:
     """Creates, changes or removes a file."""
 
     def __init__(
-        self, path: Path, before: State | None, after: State | None, changes: list[str], text: list[str]
+        self, path: Path, before: FileState | None, after: FileState | None, changes: list[str], text: list[str]
     ) -> None:
         """One file.
 
@@ -93,7 +93,7 @@ class NewKey:
         return [f"+ {self.path}", f"    (a new key of 256 bits, mode 0600, for the user {self.uid})"]
 
     def apply(self) -> None:
-        wanted = files.State(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
+        wanted = files.FileState(self.make().encode() + b"\n", files.PRIVATE, self.uid, self.gid)
         files.put(self.path, wanted, new=True)
         self.done = True
 
@@ -107,7 +107,7 @@ class KeyRemoval:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.before: State | None = None
+        self.before: FileState | None = None
 
     def lines(self) -> list[str]:
         return [f"- {self.path}"]
@@ -231,7 +231,7 @@ class Action:
             self._undo()
 
 
-def must(*command: str, timeout: float = system.PATIENCE) -> system.Done:
+def must(*command: str, timeout: float = system.PATIENCE) -> system.CommandResult:
     """Run a command that must succeed."""
     done = system.run(*command, timeout=timeout)
     if done.code:
@@ -286,7 +286,7 @@ def wait(check: Callable[[], Answer], timeout: float, every: float = 0.2) -> Ans
     return answer
 
 
-def _data(state: State | None) -> bytes | None:
+def _data(state: FileState | None) -> bytes | None:
     """The content of a file: the file system and SELinux may change the rest."""
     return state.data if state else None
 

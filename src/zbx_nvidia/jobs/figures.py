@@ -16,7 +16,7 @@ _THROTTLED = ("throttle_hw_slowdown", "throttle_sw_thermal", "throttle_hw_therma
 _CAPPED = ("throttle_sw_power_cap",)  # normal under load
 
 
-class Look(NamedTuple):
+class GpuSample(NamedTuple):
     """One reading of a GPU.
 
     Attributes:
@@ -86,7 +86,7 @@ class GpuFigures:
         self.used = False
         self.index = 0
         self._identity: dict[str, Any] = {}
-        self._last: Look | None = None
+        self._last: GpuSample | None = None
         self._energy = self._own_energy = 0.0
         self._counted = self._integrated = self._unsplit = self._shared = self._held = 0.0
         self._resets = 0
@@ -118,27 +118,27 @@ class GpuFigures:
         entries = readings.get("process_list", ())
         # Only the PID of a process that /proc knows is a PID of ours: in a container, a driver may say the host's.
         own = tuple(entry for entry in entries if entry["pid"] in job and "uid" in entry)
-        look = Look(at, readings, own, tuple(entry for entry in entries if entry not in own))
+        sample = GpuSample(at, readings, own, tuple(entry for entry in entries if entry not in own))
         self.index = index
         self._identity = {"index": index, **{key: readings[key] for key in ("uuid", "name") if key in readings}}
         if own:
             self.used = True
-            for entry in look.others:
+            for entry in sample.others:
                 self._users.setdefault((entry.get("name", ""), entry.get("uid")), entry["pid"])
         if self._last is not None:
-            self._interval(self._last, look, gap, ended)
-        self._peak("power", look.value("power"))
-        self._peak("temperature", look.value("temperature"))
+            self._interval(self._last, sample, gap, ended)
+        self._peak("power", sample.value("power"))
+        self._peak("temperature", sample.value("temperature"))
         if own:
             known = [entry["memory"] for entry in own if "memory" in entry]
             self._peak("memory", sum(known) if len(known) == len(own) else None)
-        self._last = look
+        self._last = sample
 
     def _peak(self, key: str, value: float | None) -> None:
         if value is not None:
             self._peaks[key] = max(self._peaks.get(key, value), value)
 
-    def _interval(self, first: Look, last: Look, gap: float, ended: float | None) -> None:
+    def _interval(self, first: GpuSample, last: GpuSample, gap: float, ended: float | None) -> None:
         whole = last.at - first.at
         since, until = max(first.at, self._started), min(last.at, ended if ended is not None else last.at)
         seconds = until - since
@@ -161,7 +161,7 @@ class GpuFigures:
         self._throttled.add(_middle(first.flag(_THROTTLED), last.flag(_THROTTLED)), seconds)
         self._capped.add(_middle(first.flag(_CAPPED), last.flag(_CAPPED)), seconds)
 
-    def _counted_joules(self, first: Look, last: Look) -> float | None:
+    def _counted_joules(self, first: GpuSample, last: GpuSample) -> float | None:
         """Energy of an interval by the card's counter; None if it has none, or if that began again."""
         before, after = first.value("energy"), last.value("energy")
         if before is None or after is None:
@@ -171,14 +171,14 @@ class GpuFigures:
         self._resets += 1
         return None
 
-    def _add_energy(self, first: Look, last: Look, joules: float, seconds: float) -> None:
+    def _add_energy(self, first: GpuSample, last: GpuSample, joules: float, seconds: float) -> None:
         self._energy += joules
-        look = last if last.own or not first.own else first
-        if not look.own:
+        sample = last if last.own or not first.own else first
+        if not sample.own:
             # Nobody's, so the job's: it waits for its card. Unless others work there.
-            self._own_energy += 0 if look.others else joules
+            self._own_energy += 0 if sample.others else joules
             return
-        part = look.part()
+        part = sample.part()
         if part is None:
             self._unsplit += seconds
         self._own_energy += joules * (1.0 if part is None else part)
@@ -225,7 +225,7 @@ class GpuFigures:
         return figures
 
 
-def _integrated_joules(first: Look, last: Look, gap: float) -> float | None:
+def _integrated_joules(first: GpuSample, last: GpuSample, gap: float) -> float | None:
     """Energy of an interval by its power; None if that is not known, or if the readings are too far apart."""
     power, seconds = _middle(first.value("power"), last.value("power")), last.at - first.at
     return None if power is None or seconds > gap else power * seconds

@@ -29,7 +29,7 @@ _TURNED = {metric.ref: (metric.counter, metric.only) for metric in METRICS if me
 _RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 
 
-class Finding(NamedTuple):
+class RaisedAlert(NamedTuple):
     """An alert that is raised.
 
     Attributes:
@@ -58,7 +58,7 @@ class Fitness(NamedTuple):
         history: Number of others, of which the readings are there, but need to be compared with earlier ones.
     """
 
-    findings: list[Finding]
+    findings: list[RaisedAlert]
     unknown: list[str]
     gpus: list[str]
     judged: int
@@ -87,11 +87,11 @@ def evaluate(
     chosen, absent = _chosen(document, wanted)
     left_out = {_UNKNOWN} if wanted is None else {_UNKNOWN, *_OF_THE_OTHERS}
     alerts = [alert for alert in ALERTS if alert.key not in left_out]
-    raised: list[Finding] = []
+    raised: list[RaisedAlert] = []
     judged = history = 0
     for gpu in ["", *chosen]:
         rules = Rules(_Readings(document, gpu), values)
-        findings: dict[str, Finding] = {}
+        findings: dict[str, RaisedAlert] = {}
         for alert in alerts:
             if (alert.entity == "host") != (not gpu) or (alert.unless and rules.has_readings(f"@gpu.{alert.unless}")):
                 continue
@@ -150,13 +150,13 @@ class _Readings:
         return place.get(key) if entity else self._document.get(key)
 
 
-def _finding(document: Document, alert: Alert, gpu: str, text: str, least: str) -> Finding:
+def _finding(document: Document, alert: Alert, gpu: str, text: str, least: str) -> RaisedAlert:
     counts = SEVERITIES.index(alert.severity) >= SEVERITIES.index(least)
     index = document["gpus"][gpu].get("index") if gpu else None
-    return Finding(alert, gpu, index, text, counts)
+    return RaisedAlert(alert, gpu, index, text, counts)
 
 
-def _suppressed(finding: Finding, of_gpu: Mapping[str, Finding], raised: Sequence[Finding]) -> bool:
+def _suppressed(finding: RaisedAlert, of_gpu: Mapping[str, RaisedAlert], raised: Sequence[RaisedAlert]) -> bool:
     """Whether an alert on which this one depends is raised, of the same GPU or of the host."""
     of_host = {other.alert.key for other in raised if not other.gpu}
     depends = set(finding.alert.depends)
@@ -193,7 +193,7 @@ def _placed(document: Document, gpu: str, text: str) -> str:
     return re.sub(r"\{#[A-Z]+\}", lambda match: str(row.get(match[0], "?")), text)
 
 
-def _missing(document: Document, name: str, least: str) -> Finding:
+def _missing(document: Document, name: str, least: str) -> RaisedAlert:
     """What is known of a chosen GPU that has no readings."""
     host = document.get("host", {})
     words = [part for state in ("lost", "sick") for part in str(host.get(state, "")).split("; ")]

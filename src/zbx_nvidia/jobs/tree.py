@@ -18,7 +18,7 @@ _TIMES, _RESIDENT = 11, 21  # as PARENT
 _KIBI = 1024
 
 
-class Process(NamedTuple):
+class JobProcess(NamedTuple):
     """A process of the job.
 
     Attributes:
@@ -39,7 +39,7 @@ def adopt_orphans() -> None:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PROC) -> dict[int, Process]:
+def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PROC) -> dict[int, JobProcess]:
     """The descendants of a process, by number.
 
     Args:
@@ -56,7 +56,7 @@ def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PR
         if fields:
             known[int(name)] = fields
             children.setdefault(int(fields[PARENT]), []).append(int(name))
-    processes: dict[int, Process] = {}
+    processes: dict[int, JobProcess] = {}
     todo = [child for child in children.get(root, ()) if child not in without]
     while todo:
         pid = todo.pop()
@@ -65,7 +65,7 @@ def descendants(root: int, without: frozenset[int] = frozenset(), proc: str = PR
     return processes
 
 
-def memory(processes: dict[int, Process], proc: str = PROC) -> int:
+def memory(processes: dict[int, JobProcess], proc: str = PROC) -> int:
     """Memory of these processes together, in B: what several share counts once, as far as the kernel says it."""
     if len(processes) < 2:  # noqa: PLR2004  nothing is shared
         return sum(process.resident for process in processes.values())
@@ -90,9 +90,9 @@ def descends(pid: int, root: int, proc: str = PROC) -> bool:
     return False
 
 
-def _process(pid: int, fields: list[bytes]) -> Process:
+def _process(pid: int, fields: list[bytes]) -> JobProcess:
     ticks = sum(int(field) for field in fields[_TIMES : _TIMES + 4])
-    return Process(pid, ticks / os.sysconf("SC_CLK_TCK"), int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"))
+    return JobProcess(pid, ticks / os.sysconf("SC_CLK_TCK"), int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _stat(folder: str) -> list[bytes]:

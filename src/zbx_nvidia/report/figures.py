@@ -10,10 +10,10 @@ from zbx_nvidia.report.usage import JOULES_PER_KWH, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zbx_nvidia.report.gather import Gpu
+    from zbx_nvidia.report.gather import ReportedGpu
 
 # What a line can be: the names of those that a GPU counts for. One in two groups counts for both.
-BY_GPU: dict[str, Callable[[Gpu], tuple[str, ...]]] = {
+BY_GPU: dict[str, Callable[[ReportedGpu], tuple[str, ...]]] = {
     "host": lambda gpu: (gpu.host,),
     "gpu": lambda gpu: (f"{gpu.host} {gpu.name}",),
     "model": lambda gpu: (gpu.model,),

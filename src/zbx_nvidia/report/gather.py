@@ -52,7 +52,7 @@ _KEY = re.compile(r"(.+)\[([^],]+)\]")
 
 
 @dataclass
-class Gpu:
+class ReportedGpu:
     """A GPU that Zabbix has items of.
 
     Attributes:
@@ -94,7 +94,7 @@ class Gpu:
         return hour
 
 
-def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
+def gpus(zabbix: Connection, groups: Sequence[str]) -> list[ReportedGpu]:
     """The GPUs of all hosts that the user sees, those that were replaced too while Zabbix keeps their items.
 
     Args:
@@ -102,7 +102,7 @@ def gpus(zabbix: Connection, groups: Sequence[str]) -> list[Gpu]:
         groups: Names of host groups; empty: of all.
     """
     hosts = _hosts(zabbix, groups)
-    by_card: dict[tuple[str, str], Gpu] = {}
+    by_card: dict[tuple[str, str], ReportedGpu] = {}
     with shapes.in_form(zabbix.answers("item.get")):
         for item, key in _items(zabbix, list(hosts), (*_OF, _JOB)):
             _sort_in(by_card, hosts, item, key)
@@ -146,13 +146,15 @@ def _items(zabbix: Connection, hostids: Sequence[str], keys: Iterable[str]) -> I
                 yield item, key
 
 
-def _sort_in(by_card: dict[tuple[str, str], Gpu], hosts: dict[str, Object], item: Object, key: re.Match[str]) -> None:
+def _sort_in(
+    by_card: dict[tuple[str, str], ReportedGpu], hosts: dict[str, Object], item: Object, key: re.Match[str]
+) -> None:
     """Gives an item to its GPU, which is new with its first one."""
     host, hostid, uuid = hosts[item["hostid"]], item["hostid"], key[2]
     if (hostid, uuid) not in by_card:
         tags: dict[str, str] = {tag["tag"]: tag["value"] for tag in item["tags"]}
         index = _NAME.match(item["name"])
-        by_card[hostid, uuid] = Gpu(
+        by_card[hostid, uuid] = ReportedGpu(
             uuid=uuid,
             short=tags.get("gpu", uuid),
             index=index[1] if index else "?",
@@ -184,7 +186,7 @@ def _hosts(zabbix: Connection, groups: Sequence[str]) -> dict[str, Object]:
     }
 
 
-def count_polls(gpus: Sequence[Gpu]) -> None:
+def count_polls(gpus: Sequence[ReportedGpu]) -> None:
     """Says how many polls each hour of these GPUs, all those of some hosts, has.
 
     An hour has as many polls as the fullest hour of its day has values, of any GPU of the host.
@@ -199,7 +201,7 @@ def count_polls(gpus: Sequence[Gpu]) -> None:
             hour.polls = most[gpu.hostid, start // _DAY] or 1
 
 
-def incidents(zabbix: Connection, gpus: Sequence[Gpu], period: Period) -> list[Incident]:
+def incidents(zabbix: Connection, gpus: Sequence[ReportedGpu], period: Period) -> list[Incident]:
     """The problems of these GPUs and their hosts that were open in the period."""
     ours = {gpu.hostid for gpu in gpus}
     rows: list[Object] = []

@@ -22,7 +22,7 @@ from zbx_nvidia.server.find import pieces
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from zbx_nvidia.report.gather import Gpu
+    from zbx_nvidia.report.gather import ReportedGpu
     from zbx_nvidia.report.period import Period
     from zbx_nvidia.server.connection import Connection
 
@@ -62,7 +62,7 @@ class Report:
     by: str
     lines: list[Line]
     whole: Line
-    idle: list[tuple[Gpu, Usage]]
+    idle: list[tuple[ReportedGpu, Usage]]
     classes: dict[str, tuple[int, float]]
     all_hosts: bool
 
@@ -104,7 +104,7 @@ class Report:
 @_collected_seldom()
 def make(  # noqa: PLR0913  what a report is of
     zabbix: Connection,
-    gpus: Sequence[Gpu],
+    gpus: Sequence[ReportedGpu],
     period: Period,
     by: str,
     *,
@@ -128,7 +128,7 @@ def make(  # noqa: PLR0913  what a report is of
         of_host[one.hostid].append(one)
     lines: dict[str, Line] = {}
     whole = Line("total" if by in BY_GPU else "all GPUs")
-    each: list[tuple[Gpu, Usage]] = []
+    each: list[tuple[ReportedGpu, Usage]] = []
     for some in trends.filled(zabbix, _by_host(gpus, _at_once(period)), period, step, with_jobs=by == JOB):
         gather.count_polls(some)
         for gpu in some:
@@ -193,9 +193,9 @@ def _at_once(period: Period) -> int:
     return max(1, trends.ROWS // (period.hours + 1))
 
 
-def _by_host(gpus: Sequence[Gpu], most: int) -> Iterable[list[Gpu]]:
+def _by_host(gpus: Sequence[ReportedGpu], most: int) -> Iterable[list[ReportedGpu]]:
     """Some GPUs at a time, all of a host together; more than this only of one host."""
-    some: list[Gpu] = []
+    some: list[ReportedGpu] = []
     for _, each in groupby(gpus, key=attrgetter("hostid")):
         of_host = list(each)
         if some and len(some) + len(of_host) > most:

@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from zbx_nvidia.report.gather import Gpu
+from zbx_nvidia.report.gather import ReportedGpu
 from zbx_nvidia.report.jobs import HOLDS
 from zbx_nvidia.report.period import HOUR
 from zbx_nvidia.report.usage import Trend
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.report.users import User
     from zbx_nvidia.server.connection import Connection
 
-    Owner = TypeVar("Owner", bound=Gpu | User)
+    Owner = TypeVar("Owner", bound=ReportedGpu | User)
 
 Object = dict[str, Any]
 
@@ -117,7 +117,7 @@ def filled(
             yield block
 
 
-def _trends_of(block: Sequence[Gpu | User], period: Period) -> Iterator[_Part]:
+def _trends_of(block: Sequence[ReportedGpu | User], period: Period) -> Iterator[_Part]:
     since = period.since - HOUR
     width = max(1, ROWS // (period.hours + 1))
     length = min(period.hours + 1, ROWS // width) * HOUR
@@ -128,14 +128,14 @@ def _trends_of(block: Sequence[Gpu | User], period: Period) -> Iterator[_Part]:
                 yield _Part(name, itemids, start, min(start + length, period.until))
 
 
-def _texts_of(block: Sequence[Gpu | User], period: Period) -> Iterator[_Part]:
+def _texts_of(block: Sequence[ReportedGpu | User], period: Period) -> Iterator[_Part]:
     # Once an hour, and as often as it changes; and as much before the period as such a value holds.
     width = max(1, ROWS // (3 * period.hours))
-    for itemids in pieces([gpu.job for gpu in block if isinstance(gpu, Gpu) and gpu.job], width):
+    for itemids in pieces([gpu.job for gpu in block if isinstance(gpu, ReportedGpu) and gpu.job], width):
         yield _Part("", itemids, period.since - HOLDS, period.until)
 
 
-def _note(part: _Part, block: Sequence[Gpu | User], rows: list[Object]) -> None:
+def _note(part: _Part, block: Sequence[ReportedGpu | User], rows: list[Object]) -> None:
     """Puts the rows of an answer where they belong."""
     of = {itemid: owner for owner in block for itemid in owner.items}
     if part.name == THROTTLING:
@@ -150,7 +150,7 @@ def _note(part: _Part, block: Sequence[Gpu | User], rows: list[Object]) -> None:
         setattr(hour, part.name, trend)
 
 
-def _hours(part: _Part, of: Mapping[str, Gpu | User], rows: list[Object]) -> Iterator[Any]:
+def _hours(part: _Part, of: Mapping[str, ReportedGpu | User], rows: list[Object]) -> Iterator[Any]:
     """The hour that each row is of."""
     for itemid, clock in zip(map(_item, rows), map(int, map(_clock, rows)), strict=True):
         if not part.start <= clock < part.end:
@@ -169,8 +169,8 @@ def _trends(part: _Part, rows: list[Object]) -> Iterator[Trend]:
     return map(Trend, *columns)
 
 
-def _note_texts(block: Sequence[Gpu | User], rows: list[Object]) -> None:
-    of = {gpu.job: gpu.texts for gpu in block if isinstance(gpu, Gpu)}
+def _note_texts(block: Sequence[ReportedGpu | User], rows: list[Object]) -> None:
+    of = {gpu.job: gpu.texts for gpu in block if isinstance(gpu, ReportedGpu)}
     for row in rows:
         of[row["itemid"]].append((int(row["clock"]), str(row["value"])))
 

@@ -119,7 +119,7 @@ class Setting:
             yield Kept(self.kind, name, _text(field, value), _text(field, self.inherited[field]), "")
 
 
-class Settings:
+class KeptSettings:
     """What was set on everything that inherits from a template, nearest to it first.
 
     Args:

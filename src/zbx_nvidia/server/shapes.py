@@ -20,7 +20,8 @@ _NUMBER = re.compile(r"-?\d{1,20}")
 _NEVER_NULL = ("id", "host", "macro", "name", *_NUMBERS)
 # Objects in objects, beside what was asked for with select...
 _NESTED = {"config", "details", "fields", "pages", "widgets"}
-# Rows of texts and numbers, millions for a report: as they are, since a `Row` for each takes twice the time of JSON.
+# Rows of texts and numbers, millions for a report: as they are, since an `AnswerObject` for each takes twice the time
+# of JSON.
 _FLAT = ("trend.get", "history.get")
 # A report converts each value of these to a number, which is a check. A second one took a tenth of its time.
 _CONVERTED = "trend.get"
@@ -28,7 +29,7 @@ _NUMERIC = frozenset({str, int})  # numbers are in text, too
 _WRITES = (".create", ".update", ".delete", ".massadd", ".massremove")
 
 
-class Row(dict[str, Any]):
+class AnswerObject(dict[str, Any]):
     """An object of an answer. A key that is not there is an error of the server, in one line."""
 
     where = ""
@@ -38,7 +39,7 @@ class Row(dict[str, Any]):
 
 
 def checked(where: str, method: str, params: object, result: object) -> Any:  # noqa: ANN401  JSON
-    """The answer, with a `Row` for each object that is not a row of numbers.
+    """The answer, with an `AnswerObject` for each object that is not a row of numbers.
 
     Args:
         where: "URL answers METHOD", for the error.
@@ -138,7 +139,7 @@ def _is_ids(ids: object) -> bool:
 
 def _rows(where: str, value: object) -> Any:  # noqa: ANN401  JSON
     if isinstance(value, dict):
-        row = Row({key: _rows(where, part) for key, part in value.items()})
+        row = AnswerObject({key: _rows(where, part) for key, part in value.items()})
         row.where = where
         return row
     return [_rows(where, part) for part in value] if isinstance(value, list) else value

@@ -147,7 +147,7 @@ def plan_install(  # noqa: PLR0913  one for each option
     for rule in inherited.RULES.keys() - rules:
         del request["rules"][rule]
     with shapes.in_form(zabbix.answers("template.get")):
-        settings = inherited.Settings(zabbix, existing["templateid"], rules)
+        settings = inherited.KeptSettings(zabbix, existing["templateid"], rules)
     complete = partial(_update, zabbix, existing["templateid"], document["templates"][0]) if secret else None
     return Plan(
         "template",
@@ -225,7 +225,7 @@ def import_rules(version: versions.Version, *, prune: bool, create_groups: bool)
 
 
 def _apply(
-    zabbix: Connection, request: dict[str, Any], settings: inherited.Settings, complete: Callable[[], object] | None
+    zabbix: Connection, request: dict[str, Any], settings: inherited.KeptSettings, complete: Callable[[], object] | None
 ) -> None:
     """Imports, and restores what the import resets."""
     try:

@@ -14,7 +14,7 @@ from zbx_nvidia import __version__
 from zbx_nvidia.catalog.alerts import ALERTS, BY_KEY, Alert
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES, GPU_FILTERS, LINKS_DOCUMENT, Entity
 from zbx_nvidia.catalog.graphs import DEFAULTS, GRAPHS, VALUEMAPS, Graph
-from zbx_nvidia.catalog.macros import COLLECTION, MACROS, SWITCH, Field, Macro
+from zbx_nvidia.catalog.macros import COLLECTION, MACROS, SWITCH, Macro, WizardField
 from zbx_nvidia.catalog.metrics import GROUPS, HOST_METRICS, PRESENT, Group, Metric
 from zbx_nvidia.catalog.sampled import GPU_ITEMS, SERVICE, SERVICE_READERS
 from zbx_nvidia.catalog.status import STATUSES
@@ -92,7 +92,7 @@ def switch(group: str) -> str:
 
 def _switch(group: Group) -> Macro:
     text = f"Items for {group.text}. 1: discovered. 0: not discovered."
-    return Macro(switch(group.name), str(int(group.on)), text, Field(COLLECTION, f"Items: {group.label}", SWITCH))
+    return Macro(switch(group.name), str(int(group.on)), text, WizardField(COLLECTION, f"Items: {group.label}", SWITCH))
 
 
 ALL_MACROS = (*MACROS, *(_switch(group) for group in GROUPS if group.name not in _UNSWITCHED))

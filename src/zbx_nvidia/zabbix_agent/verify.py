@@ -219,7 +219,7 @@ def _patiently(place: tuple[str, int], key: Psk | None, patience: float) -> str:
         time.sleep(0.2)
 
 
-def _complaint(done: system.Done) -> str:
+def _complaint(done: system.CommandResult) -> str:
     lines = [line for line in (done.err + "\n" + done.out).splitlines() if line.strip()]
     # For a panic of Go, the first line has the reason.
     complaint = next((line for line in lines if "ERROR" in line or line.startswith("panic")), lines[0] if lines else "")

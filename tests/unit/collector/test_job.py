@@ -15,7 +15,7 @@ from tests.conftest import PATIENCE
 from tests.unit.collector.collector import get
 from tests.unit.jobs.test_run import ON_GPU, Run
 from zbx_nvidia.collector import job
-from zbx_nvidia.collector.job import File, held, run_name
+from zbx_nvidia.collector.job import JobFile, held, run_name
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -31,8 +31,8 @@ def process(uid: int = ALICE, **about: object) -> dict[str, Any]:
     return {"pid": NO_PID, "type": "C", "uid": uid, "started": LONG_AGO, **about}
 
 
-def file(*gpus: str, id: str = "7", name: str = "", uid: int | None = ALICE) -> File:  # noqa: A002  as the field
-    return File(frozenset(gpus or ("3",)), id, name, uid, int(time.time()))
+def file(*gpus: str, id: str = "7", name: str = "", uid: int | None = ALICE) -> JobFile:  # noqa: A002  as the field
+    return JobFile(frozenset(gpus or ("3",)), id, name, uid, int(time.time()))
 
 
 # -- who counts -------------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_texts_are_made_harmless_and_no_job_is_of_the_future(tmp_path: Path) -> 
 # -- jobs that have ended ---------------------------------------------------------------------------------------------
 
 
-def old(**about: Any) -> File:
+def old(**about: Any) -> JobFile:
     return file(**about)._replace(since=LONG_AGO)
 
 

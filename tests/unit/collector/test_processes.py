@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.unit.collector.collector import CLOCK, Answer, collect, program
 from zbx_nvidia.collector import processes
-from zbx_nvidia.driver.readings import Process
+from zbx_nvidia.driver.readings import GpuProcess
 
 if TYPE_CHECKING:
     from tests.conftest import Machine, MachineFactory
@@ -60,7 +60,7 @@ def test_arguments_never_leave_the_host(machine: MachineFactory) -> None:
 
 
 def test_arguments_of_a_program_that_has_ended() -> None:
-    assert "arguments" not in processes.describe(Process(NO_PID, "C", None, None), local=True, arguments=True)
+    assert "arguments" not in processes.describe(GpuProcess(NO_PID, "C", None, None), local=True, arguments=True)
 
 
 def test_no_process(machine: MachineFactory) -> None:
@@ -131,7 +131,7 @@ def test_what_proc_tells(tmp_path: Path) -> None:
     (folder / "stat").write_text(f"77 (a) b (c) S {' '.join(['1'] * 18)} {start} 0 0\n")
     (folder / "status").write_text(f"Name:\tx\nUid:\t{os.getuid()}\t{os.getuid()}\t0\t0\n")
     (folder / "cgroup").write_text(f"0::/docker-{CONTAINER}.scope\n")
-    entry = processes.describe(Process(77, "C", None, None), local=True, folder=str(tmp_path))
+    entry = processes.describe(GpuProcess(77, "C", None, None), local=True, folder=str(tmp_path))
     assert entry["uid"] == os.getuid()
     assert before - started - 1 <= entry["age"] <= time.clock_gettime(time.CLOCK_BOOTTIME) - started + 1
     assert entry["container"] == "3f4b2c1d9e8a"
@@ -148,7 +148,7 @@ def test_pids_of_another_namespace_are_not_looked_up(tmp_path: Path) -> None:
     assert not processes.visible("510.47.03", str(tmp_path / "nowhere"))
     first = Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC
     assert processes.visible("510.47.03") is first
-    assert processes.describe(Process(os.getpid(), "G", 5, 2), local=False) == {
+    assert processes.describe(GpuProcess(os.getpid(), "G", 5, 2), local=False) == {
         "pid": os.getpid(),
         "type": "G",
         "memory": 5,

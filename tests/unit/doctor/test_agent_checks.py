@@ -17,7 +17,7 @@ import pytest
 
 from zbx_nvidia.collector.document import VERSION
 from zbx_nvidia.doctor import agent_checks, answer_checks, program_checks
-from zbx_nvidia.doctor.checks import AGENT, FAULT, GOOD, NOTE, SERVER, UNCHECKED, UNSEEN, Report, Result
+from zbx_nvidia.doctor.checks import AGENT, FAULT, GOOD, NOTE, SERVER, UNCHECKED, UNSEEN, CheckReport, Result
 from zbx_nvidia.doctor.host_state import Collected, HostState
 from zbx_nvidia.doctor.run import CHECKS, HOST, REFUSED
 from zbx_nvidia.errors import HostError
@@ -301,7 +301,7 @@ def test_an_agent_whose_files_are_not_for_this_user_is_not_said_to_be_none(
     monkeypatch.setattr(host.state, "root", False)
     result = host.result("agent")
     assert (result.state, "use sudo" in result.text) == (UNCHECKED, True)
-    report = Report()
+    report = CheckReport()
     report.add([check for check in (*HOST, *REFUSED) if check.part in {AGENT, SERVER}], host.state)
     assert {finding.result.state for finding in report.findings()} == {UNCHECKED}
 

@@ -13,9 +13,9 @@ from zbx_nvidia.doctor.checks import (
     UNCHECKED,
     UNSEEN,
     Check,
+    CheckReport,
     Fault,
     Finding,
-    Report,
     Result,
     State,
     check,
@@ -70,7 +70,7 @@ def answer(thing: Thing) -> Result:
 
 def report(thing: Thing) -> dict[str, Finding]:
     """Of card, driver (a good answer overrules their faults), program, and answer, which needs both."""
-    whole = Report()
+    whole = CheckReport()
     whole.add([card, driver, program, answer], thing)
     return {finding.check: finding for finding in whole.findings()}
 

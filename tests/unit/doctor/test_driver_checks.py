@@ -153,9 +153,9 @@ def test_an_agent_of_root_is_no_fault(of_root: HostState, monkeypatch: pytest.Mo
     library = tmp_path / "libnvidia-ml.so.580.95.05"
     library.touch()
 
-    def run(*command: str, **options: object) -> system.Done:
+    def run(*command: str, **options: object) -> system.CommandResult:
         assert command == ("ldconfig", "-p"), options
-        return system.Done(0, f"\tlibnvidia-ml.so.1 (libc6,x86-64) => {library}\n", "")
+        return system.CommandResult(0, f"\tlibnvidia-ml.so.1 (libc6,x86-64) => {library}\n", "")
 
     monkeypatch.setattr(system, "run", run)
     found = {check.id: check.run(of_root) for check in HOST[1:11]}

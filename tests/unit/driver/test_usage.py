@@ -18,7 +18,7 @@ PROGRAM = """
 import json, os, sys
 from zbx_nvidia.driver import calls, system, usage
 system.start()
-asked = usage.Usage(0)
+asked = usage.ProcessUsage(0)
 for now, wall, driver in json.loads(sys.argv[1]):
     os.environ["NVML_SIMULATOR_CLOCK"] = str(driver)
     try:
@@ -82,7 +82,7 @@ NOTHING = """
 import pynvml
 from zbx_nvidia.driver import system, usage
 system.start()
-asked = usage.Usage(0)
+asked = usage.ProcessUsage(0)
 pynvml._nvmlGetFunctionPointer = lambda name: lambda *arguments: 0
 try:
     print(pynvml.nvmlDeviceGetProcessUtilization(None, 0))
@@ -119,7 +119,7 @@ def entry(pid, stamp, *shares):
     made.smUtil, made.memUtil, made.encUtil, made.decUtil = shares
     return made
 pynvml.nvmlDeviceGetProcessesUtilizationInfo = lambda handle, since: [entry(*row) for row in json.loads(sys.argv[1])]
-print(json.dumps(usage.Usage(0).take(100.0, 1000.0)))
+print(json.dumps(usage.ProcessUsage(0).take(100.0, 1000.0)))
 """
 
 

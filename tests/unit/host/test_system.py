@@ -33,7 +33,7 @@ def test_every_file_with_variables_is_read(tmp_path: Path, monkeypatch: pytest.M
         )
     )
     monkeypatch.setattr(system, "has_systemd", lambda: True)
-    monkeypatch.setattr(system, "run", lambda *_: system.Done(0, out, ""))
+    monkeypatch.setattr(system, "run", lambda *_: system.CommandResult(0, out, ""))
     (unit,) = system.units("zabbix-agent.service")
     assert unit.command == ("/usr/sbin/zabbix_agentd", "-c", "/etc/a.conf", "-f", "-v")
 
@@ -48,8 +48,8 @@ def test_what_the_agent_would_not_have_either(monkeypatch: pytest.MonkeyPatch, n
     assert not [line for line in printed if line.startswith(name)]
 
 
-def done(code: int, said: str) -> system.Done:
-    return system.Done(code, "", said)
+def done(code: int, said: str) -> system.CommandResult:
+    return system.CommandResult(code, "", said)
 
 
 def test_a_container_that_shows_the_hosts_run_has_no_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files
-from zbx_nvidia.install.files import Edit, State
+from zbx_nvidia.install.files import Edit, FileState
 from zbx_nvidia.install.record import Entry, Record, load, locked, save
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_a_file_is_replaced_with_its_rights(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     path.chmod(0o640)
     before = files.state(path)
-    assert before == State(b"old", 0o640, os.getuid(), path.stat().st_gid, before.attributes if before else ())
+    assert before == FileState(b"old", 0o640, os.getuid(), path.stat().st_gid, before.attributes if before else ())
     files.put(path, before._replace(data=b"new"))
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a"]
@@ -67,7 +67,7 @@ def test_a_file_is_replaced_with_its_rights(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(IsADirectoryError):
-        files.put(tmp_path / "a", State(b"x", uid=os.getuid(), gid=os.getgid()))
+        files.put(tmp_path / "a", FileState(b"x", uid=os.getuid(), gid=os.getgid()))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
@@ -85,13 +85,13 @@ def test_a_full_disk_is_said_with_the_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/a'$"):
-        files.put(tmp_path / "a", State(b"x", uid=os.getuid(), gid=os.getgid()))
+        files.put(tmp_path / "a", FileState(b"x", uid=os.getuid(), gid=os.getgid()))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
     other, link = tmp_path / "other", tmp_path / "link"
-    wanted = State(b"new", uid=os.getuid(), gid=os.getgid())
+    wanted = FileState(b"new", uid=os.getuid(), gid=os.getgid())
     link.symlink_to(other)
     with pytest.raises(FileExistsError):
         files.put(link, wanted, new=True)
@@ -113,7 +113,7 @@ def test_nothing_is_written_where_others_write(tmp_path: Path, mode: int) -> Non
         with pytest.raises(
             HostError, match=rf"a: not safe for root to write there: .* by everybody: chmod o-w {folder.parent}"
         ):
-            files.put(path, State(b"x", uid=os.getuid(), gid=os.getgid()))
+            files.put(path, FileState(b"x", uid=os.getuid(), gid=os.getgid()))
     assert list(folder.iterdir()) == []
 
 
@@ -146,7 +146,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert load(path) is None
     record = Record(
         entries=(
-            Entry("/a", "x", "whole", State(b"\xff\n", 0o600, 1, 2, (("user.a", b"\0"),)), "d1"),
+            Entry("/a", "x", "whole", FileState(b"\xff\n", 0o600, 1, 2, (("user.a", b"\0"),)), "d1"),
             Entry("/b", "x", "lines", edits=(Edit("a\udcff", "b"), Edit(None, "c", glued=True))),
             Entry("/c", "x", "key", mark=5),
         ),
@@ -174,7 +174,7 @@ READ_ONLY = """
 import sys
 from pathlib import Path
 from zbx_nvidia.install import files
-files.put(Path(sys.argv[1]) / "nvidia.conf", files.State(b"x"))
+files.put(Path(sys.argv[1]) / "nvidia.conf", files.FileState(b"x"))
 """
 
 

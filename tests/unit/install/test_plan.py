@@ -73,7 +73,7 @@ def test_a_file_that_was_there_comes_back_with_its_rights(tmp_path: Path) -> Non
     # A run that was killed before it came to this file.
     files.put(path, before)
     assert InstallPlan(known).whole(path, b"two", "x", takes_over=never)
-    files.put(path, files.State(b"two"))
+    files.put(path, files.FileState(b"two"))
     taken_away(known)
     assert files.state(path) == before
 

@@ -10,7 +10,7 @@ import pytest
 
 from zbx_nvidia.errors import HostError
 from zbx_nvidia.install import files, steps
-from zbx_nvidia.install.files import State
+from zbx_nvidia.install.files import FileState
 from zbx_nvidia.install.steps import Action, File, Folder, NewKey, OnRollback, Step
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def fail(error: BaseException) -> Callable[[], None]:
     return act
 
 
-def mine(data: bytes) -> State:
-    return State(data, 0o644, os.getuid(), os.getgid())
+def mine(data: bytes) -> FileState:
+    return FileState(data, 0o644, os.getuid(), os.getgid())
 
 
 def test_the_last_is_undone_first() -> None:

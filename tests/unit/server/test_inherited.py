@@ -52,7 +52,7 @@ class Tree:
 def test_what_was_set_is_named_and_restored_level_by_level(front: Any, answers: Any) -> None:
     tree = Tree(front, answers)
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  of no real account
-        settings = inherited.Settings(zabbix, "10", {"triggers"})
+        settings = inherited.KeptSettings(zabbix, "10", {"triggers"})
         assert [(kept.name, kept.value, kept.own) for kept in settings.kept] == [
             ("Hot on Company: priority", "high", "warning"),
             ("Hot on gpu01: comments", "mine", ""),
@@ -72,7 +72,7 @@ def test_what_was_set_is_named_and_restored_level_by_level(front: Any, answers: 
 def test_what_cannot_be_restored_is_named(front: Any, answers: Any) -> None:
     tree = Tree(front, answers)
     with connect(front.url, Credentials(token="t")) as zabbix:  # noqa: S106  as above
-        settings = inherited.Settings(zabbix, "10", {"triggers"})
+        settings = inherited.KeptSettings(zabbix, "10", {"triggers"})
         tree.rows[1] |= {"priority": "2"}
         front.answers["trigger.update"] = answers["error"]("No permissions.")
         with pytest.raises(ServerError, match="could not be restored: trigger 'Hot' on 'Company'"):

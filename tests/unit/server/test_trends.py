@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.conftest import PATIENCE
 from zbx_nvidia.cli.main import main
 from zbx_nvidia.report import trends
-from zbx_nvidia.report.gather import KEYS, Gpu
+from zbx_nvidia.report.gather import KEYS, ReportedGpu
 from zbx_nvidia.report.jobs import HOLDS
 from zbx_nvidia.report.period import HOUR, Period
 from zbx_nvidia.server.connection import Credentials, connect
@@ -213,7 +213,9 @@ def test_what_is_too_much_is_asked_in_halves(front: Any, answers: Any, monkeypat
         return answers["result"](found[: asked["limit"]])
 
     front.answers["history.get"] = history
-    gpus = [Gpu(f"GPU-{itemid}", itemid, itemid, "T4", "host", "1", (), job=itemid) for itemid in ("7", "8", "9")]
+    gpus = [
+        ReportedGpu(f"GPU-{itemid}", itemid, itemid, "T4", "host", "1", (), job=itemid) for itemid in ("7", "8", "9")
+    ]
     with connect(front.url, Credentials(token=TOKEN)) as zabbix:
         (found,) = trends.filled(zabbix, [gpus], PERIOD, lambda _: None, with_jobs=True)
     assert found is gpus

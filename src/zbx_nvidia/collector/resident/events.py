@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Collection, Gpu
     from zbx_nvidia.collector.resident.config import Config
-    from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.kernel_log import LogLine
 
 # -- events: what has happened ---------------------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class HostChecked(NamedTuple):
         asleep: All GPUs, if every one of them sleeps; else none.
     """
 
-    lines: list[Line]
+    lines: list[LogLine]
     log_reads: bool
     log_complaint: str
     library_replaced: bool

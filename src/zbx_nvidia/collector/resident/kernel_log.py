@@ -36,7 +36,7 @@ _SXID = re.compile(
 _FACILITY = 3  # bits of the priority below it; that of the kernel is 0
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """An error as the kernel log has it.
 
     Attributes:
@@ -101,11 +101,11 @@ class KernelLog:
             self._drained = None
             self.complaint = ""
 
-    def take(self, now: float) -> list[Line]:
+    def take(self, now: float) -> list[LogLine]:
         """Errors that were logged since the last time."""
         if not self._path:
             return []
-        errors: list[Line] = []
+        errors: list[LogLine] = []
         drained = False
         try:
             if self._descriptor is None:
@@ -140,7 +140,7 @@ class KernelLog:
                 if error.errno != errno.EPIPE:
                     raise
 
-    def _line(self, text: bytes, now: float) -> Line | None:
+    def _line(self, text: bytes, now: float) -> LogLine | None:
         head = _HEAD.match(text)
         # Whoever may write to the log may claim anything, but not in the kernel's name.
         if head is None or int(head[1]) >> _FACILITY or int(head[2]) <= self._seen:
@@ -152,9 +152,9 @@ class KernelLog:
             when, earliest, latest = max(when, self._drained), self._drained, now
         if error := _XID.match(text, head.end()):
             where, words = place(error[1].decode()), _words(text[error.end() :])
-            return Line(False, where, int(error[2]), False, when, earliest, latest, words)
+            return LogLine(False, where, int(error[2]), False, when, earliest, latest, words)
         if error := _SXID.match(text, head.end()):
-            return Line(True, error[1].decode().lower(), int(error[2]), bool(error[3]), when, earliest, latest)
+            return LogLine(True, error[1].decode().lower(), int(error[2]), bool(error[3]), when, earliest, latest)
         return None
 
     def _close(self) -> None:
@@ -182,7 +182,7 @@ class Switches:
         self._last: int | None = None
         self._fatal: dict[tuple[str, int], float] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: LogLine) -> None:
         """Take in one error."""
         self._count += 1
         self._last = line.code
@@ -207,13 +207,13 @@ class Waiting:
     """Errors of GPUs whose name is not known yet: at first no GPU has been asked who it is."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Line]] = {}
+        self._lines: dict[str, deque[LogLine]] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: LogLine) -> None:
         """Keep one."""
         if line.place in self._lines or len(self._lines) < _MAX_RECENT:
             self._lines.setdefault(line.place, deque(maxlen=_MAX_WAITING)).append(line)
 
-    def take(self, place: str) -> deque[Line]:
+    def take(self, place: str) -> deque[LogLine]:
         """Those of the GPU at this place, which is known from now on."""
         return self._lines.pop(place, deque())

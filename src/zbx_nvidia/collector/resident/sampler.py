@@ -16,7 +16,7 @@ from zbx_nvidia.driver.buffers import Buffer, summary
 from zbx_nvidia.driver.calls import Absent, Lost, NotNow, NvmlError, Refused
 from zbx_nvidia.driver.gpm import Gpm, free
 from zbx_nvidia.driver.sampling import Probe
-from zbx_nvidia.driver.usage import IDLE, Usage
+from zbx_nvidia.driver.usage import IDLE, ProcessUsage
 
 if TYPE_CHECKING:
     from zbx_nvidia.catalog.metrics import Metric
@@ -261,7 +261,7 @@ class Consumers:
 
     def __init__(self, index: int) -> None:
         self._index = index
-        self._usage: Usage | None = None
+        self._usage: ProcessUsage | None = None
 
     def added(self, gpu: Gpu, now: float) -> dict[str, Any]:
         """The process list of a GPU with what each used since the last time, as far as the driver says it."""
@@ -270,7 +270,7 @@ class Consumers:
             return {}
         try:
             if self._usage is None:
-                self._usage = Usage(self._index)
+                self._usage = ProcessUsage(self._index)
             used = self._usage.take(now, time.time())
         except (Absent, NotNow, Refused):
             return {}

@@ -81,7 +81,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
         signal.signal(order, signal.SIG_IGN)
     control, pipe = _streams()
     sender = Sender(pipe)
-    readers: dict[int, Reader] = {}
+    readers: dict[int, GpuReader] = {}
     watchers: dict[int, Watcher] = {}
     rota, rota_of_xids = Rota(samples or horizon), Rota(EVERY)
 
@@ -89,7 +89,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
         # RuntimeError: the limit of processes is reached. It is tried again in each round; the other GPUs go on.
         with contextlib.suppress(RuntimeError):
             if index not in readers:
-                reader = Reader(index, sender, samples, horizon, pcie, gpm, arguments, job_map)
+                reader = GpuReader(index, sender, samples, horizon, pcie, gpm, arguments, job_map)
                 reader.start()
                 readers[index] = reader
                 if samples:
@@ -107,7 +107,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
     except BaseException as error:  # noqa: BLE001  the supervisor reports it, whatever it is
         sender.send(Broken(f"{type(error).__name__}: {error}"))
     # The XIDs first: what hangs below must not keep back what has come since the last look.
-    threads: list[Reader | Watcher | Rota] = [rota_of_xids, *watchers.values(), rota, *readers.values()]
+    threads: list[GpuReader | Watcher | Rota] = [rota_of_xids, *watchers.values(), rota, *readers.values()]
     for thread in threads:
         thread.stop()
     for thread in threads:
@@ -120,7 +120,7 @@ def main(  # noqa: PLR0913, PLR0917  the configuration's part for the worker
 def _answer(  # noqa: PLR0913, PLR0917  what `main` has
     control: int,
     sender: Sender,
-    readers: dict[int, Reader],
+    readers: dict[int, GpuReader],
     watchers: dict[int, Watcher],
     begin: Callable[[int], None],
     rotas: Sequence[Rota],
@@ -161,7 +161,7 @@ def _answer(  # noqa: PLR0913, PLR0917  what `main` has
         sender.send(AllAsked(number, dict(users.names)))
 
 
-class Reader(threading.Thread):
+class GpuReader(threading.Thread):
     """Reads all of one GPU when asked, and samples what takes its time. Beside it, only a rota calls the driver for it.
 
     Args:

@@ -22,7 +22,7 @@ _APART = 1.0
 _MAX_SPANS = 64
 
 
-class Seen(NamedTuple):
+class XidTimes(NamedTuple):
     """A code as the history has it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     last: float
 
 
-class Span:
+class XidSpan:
     """Errors of one code between two times.
 
     Args:
@@ -64,11 +64,11 @@ class XidHistory:
         self.memory = memory
         self._count = self._events = 0
         self._classes = {kind.key: 0 for kind in CLASSES}
-        self._codes: dict[int, Seen] = {}
+        self._codes: dict[int, XidTimes] = {}
         self._last: tuple[int, int, float] | None = None
         self._words: dict[int, str] = {}  # of the kernel log, by code
         # By code and source: what the other source has not reported.
-        self._untold: dict[tuple[int, str], deque[Span]] = {}
+        self._untold: dict[tuple[int, str], deque[XidSpan]] = {}
 
     def add(  # noqa: PLR0913, PLR0917  what there is to say of an error
         self, code: int, count: int, when: float, now: float, first: float | None = None, source: str = DRIVER
@@ -94,9 +94,9 @@ class XidHistory:
         seen = self._codes.pop(code, None)
         if seen is None or now - seen.counted >= self.repeat:
             self._events += 1
-            seen = Seen(now, now)
+            seen = XidTimes(now, now)
         # The last that came is at the end.
-        self._codes[code] = Seen(seen.counted, max(seen.last, now))
+        self._codes[code] = XidTimes(seen.counted, max(seen.last, now))
         while len(self._codes) > MAX_CODES:
             del self._codes[next(iter(self._codes))]
         if self._last is None or now >= self._last[2]:  # not by when: the wall clock may have been set back
@@ -121,7 +121,7 @@ class XidHistory:
                 spans[-1].count += count
                 spans[-1].last = max(spans[-1].last, last)
             else:
-                spans.append(Span(count, first, last))
+                spans.append(XidSpan(count, first, last))
         while len(self._untold) > 2 * MAX_CODES:
             del self._untold[next(iter(self._untold))]
         return count

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.collector.document import Gpu
     from zbx_nvidia.collector.resident.config import Config
-    from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.kernel_log import LogLine
     from zbx_nvidia.collector.resident.reports import XidReport
 
 READER = "xid"  # the reader of all XID metrics in the catalog
@@ -94,7 +94,7 @@ class XidTracker:
                 lines.append(f"GPU {report.position}: XID {code} ({_meaning(code)}), {new} times")
         return lines
 
-    def logged(self, lines: Iterable[Line], *, reads: bool) -> list[str]:
+    def logged(self, lines: Iterable[LogLine], *, reads: bool) -> list[str]:
         """Take lines of the kernel log; returns lines for ours, one for each kind of error.
 
         Args:
@@ -124,7 +124,7 @@ class XidTracker:
         self._places[where] = gpu.readings["uuid"]
         return self._count_logged(self._unplaced.take(where))
 
-    def _count_logged(self, lines: Iterable[Line]) -> list[str]:
+    def _count_logged(self, lines: Iterable[LogLine]) -> list[str]:
         new: dict[tuple[str, int], int] = {}
         said: dict[tuple[str, int], str] = {}
         for line in lines:

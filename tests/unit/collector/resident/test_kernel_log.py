@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.collector.resident.service import QUICK
-from zbx_nvidia.collector.resident.kernel_log import KernelLog, Line, Switches, place
+from zbx_nvidia.collector.resident.kernel_log import KernelLog, LogLine, Switches, place
 from zbx_nvidia.collector.resident.xid_history import DRIVER, LOG, XidHistory
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def test_only_what_is_new_and_what_is_whole(log: Log) -> None:
 def test_no_bytes_break_it(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = tmp_path_factory.mktemp("log") / "kmsg"
     path.write_bytes(b"4,1,1,-;NVRM: Xid (PCI:0000:65:00): 13" + text + b"\n" + text + b"\n4,99999999,1,-;NVRM: Xid (")
-    assert all(isinstance(line, Line) for line in KernelLog(str(path)).take(1.0))
+    assert all(isinstance(line, LogLine) for line in KernelLog(str(path)).take(1.0))
 
 
 def test_a_pipe_that_nobody_writes_to_holds_up_nobody(tmp_path: Path) -> None:
@@ -256,14 +256,14 @@ def test_the_latest_is_the_last_whoever_tells_it_later() -> None:
 def test_switches() -> None:
     switches = Switches(600)
     assert switches.readings(0.0) == {"sxid_count": 0, "sxid_recent": ""}
-    switches.add(Line(True, "0000:c1:00.0", 20034, True, 100.0, 100.0, 100.0))
-    switches.add(Line(True, "0000:c2:00.0", 12028, False, 101.0, 101.0, 101.0))
+    switches.add(LogLine(True, "0000:c1:00.0", 20034, True, 100.0, 100.0, 100.0))
+    switches.add(LogLine(True, "0000:c2:00.0", 12028, False, 101.0, 101.0, 101.0))
     recent = "NVSwitch 0000:c1:00.0: SXid 20034"
     assert switches.readings(200.0) == {"sxid_count": 2, "sxid_last": 12028, "sxid_recent": recent}
     assert switches.readings(700.0)["sxid_recent"] == ""
     for number in range(1000):
         when = 1000.0 + number
-        switches.add(Line(True, f"0000:c{number % 6}:00.0", 20000 + number, True, when, when, when))
+        switches.add(LogLine(True, f"0000:c{number % 6}:00.0", 20000 + number, True, when, when, when))
     text = str(switches.readings(2000.0)["sxid_recent"])
     assert text.startswith("NVSwitch 0000:c3:00.0: SXid 20999; ")
     assert len(text) <= 255

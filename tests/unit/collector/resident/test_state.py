@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.unit.collector.resident.world import EPOCH, INTERVAL, STALL, WINDOW, World
 from zbx_nvidia.collector.protocol import Broken, Failed
-from zbx_nvidia.collector.resident.kernel_log import Line
+from zbx_nvidia.collector.resident.kernel_log import LogLine
 from zbx_nvidia.collector.resident.reports import XidReport
 from zbx_nvidia.collector.resident.state import (
     FIRST_PAUSE,
@@ -673,7 +673,7 @@ def test_a_gpu_that_fell_off_the_bus_says_why() -> None:
 def test_a_storm_of_switches_is_a_line_a_round() -> None:
     world = World()
     world.log_reads = True
-    world.lines = 10_000 * [Line(True, "0000:06:00.0", 20034, True, world.now, world.now, world.now)]
+    world.lines = 10_000 * [LogLine(True, "0000:06:00.0", 20034, True, world.now, world.now, world.now)]
     world.leap(INTERVAL)
     assert world.last.host["sxid_count"] == 10_000
     assert world.said == ["NVSwitch 0000:06:00.0: SXid 20034, fatal, 10000 times, by the kernel log"]
@@ -719,8 +719,8 @@ def test_the_kernel_log_serves_without_the_driver() -> None:
     world.log_reads = True
     world.release(600)
     world.lines = [
-        Line(False, "0000:03:00", 48, False, world.now, world.now, world.now),
-        Line(True, "0000:c1:00.0", 20034, True, world.now, world.now, world.now),
+        LogLine(False, "0000:03:00", 48, False, world.now, world.now, world.now),
+        LogLine(True, "0000:c1:00.0", 20034, True, world.now, world.now, world.now),
     ]
     world.leap(600)
     world.leap(INTERVAL)

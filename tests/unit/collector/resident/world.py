@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zbx_nvidia.collector.document import Collection
-    from zbx_nvidia.collector.resident.kernel_log import Line
+    from zbx_nvidia.collector.resident.kernel_log import LogLine
     from zbx_nvidia.collector.resident.reports import Report, XidReport
 
 INTERVAL, STALL, WINDOW = 5.0, 10.0, 60.0
@@ -96,7 +96,7 @@ class World:
         self.lingers = False
         self.asleep = False
         self.library_replaced = False
-        self.lines: list[Line] = []
+        self.lines: list[LogLine] = []
         self.log_reads, self.log_complaint = False, ""
         self.reports: list[XidReport] = []
         self.documents: list[tuple[float, Collection]] = []
@@ -222,7 +222,7 @@ class World:
                 case Exit(code):
                     self.exit_code = code
 
-    def _checked(self, lines: list[Line]) -> HostChecked:
+    def _checked(self, lines: list[LogLine]) -> HostChecked:
         asleep = self._sleepers() if self.asleep else []
         return HostChecked(lines, self.log_reads, self.log_complaint, self.library_replaced, asleep)
 
