@@ -35,4 +35,4 @@ class XidReport(NamedTuple):
     codes: tuple[tuple[int, int, float, float], ...]
 
 
-Report = Message | Ready | XidReport
+WorkerMessage = Message | Ready | XidReport

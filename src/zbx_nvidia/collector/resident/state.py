@@ -38,7 +38,7 @@ from zbx_nvidia.collector.resident.events import (
     Write,
 )
 from zbx_nvidia.collector.resident.last_job import LastJobs
-from zbx_nvidia.collector.resident.reports import Ready, Report, XidReport
+from zbx_nvidia.collector.resident.reports import Ready, WorkerMessage, XidReport
 from zbx_nvidia.collector.resident.xid_tracker import XidTracker, unix_time
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ServiceState:
             self._tick(now)
         return self._taken()
 
-    def handle(self, now: float, event: Event | Report) -> list[Action]:  # noqa: C901, PLR0912  one event a line
+    def handle(self, now: float, event: Event | WorkerMessage) -> list[Action]:  # noqa: C901, PLR0912  one event a line
         """Take in what has happened."""
         match event:
             case GpuRead():

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from zbx_nvidia.collector.document import Collection
     from zbx_nvidia.collector.resident.config import Config
     from zbx_nvidia.collector.resident.events import Action, Event
-    from zbx_nvidia.collector.resident.reports import Report
+    from zbx_nvidia.collector.resident.reports import WorkerMessage
     from zbx_nvidia.collector.scheduling import Thread
 
 
@@ -173,7 +173,7 @@ class Supervisor:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def _take(self, now: float, event: Event | Report) -> None:
+    def _take(self, now: float, event: Event | WorkerMessage) -> None:
         self._do(now, self._state.handle(now, event))
 
     def _on_worker(self) -> None:

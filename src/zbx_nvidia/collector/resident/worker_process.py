@@ -15,7 +15,7 @@ from typing import Any
 from zbx_nvidia.collector.protocol import CHUNK, IDLE, NUMBER, Receiver
 from zbx_nvidia.collector.resident.descriptors import locked, pipe
 from zbx_nvidia.collector.resident.events import WorkerBlocked, WorkerEnded, WorkerNotStarted, WorkerStarted
-from zbx_nvidia.collector.resident.reports import Ready, Report, XidReport
+from zbx_nvidia.collector.resident.reports import Ready, WorkerMessage, XidReport
 from zbx_nvidia.collector.scheduling import Thread, threads
 
 LAST_WAIT = 0.7  # s that the end of the service waits for the worker: with it, SIGTERM takes less than a second
@@ -121,7 +121,7 @@ class WorkerProcess:
         os.dup2(null, self._control, inheritable=False)
         os.close(null)
 
-    def read(self) -> list[Report] | None:
+    def read(self) -> list[WorkerMessage] | None:
         """What has come, which may be no whole message; None when it has closed its pipe and is about to end."""
         data = os.read(self.pipe, CHUNK)
         if not data:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from zbx_nvidia.collector.document import Collection
     from zbx_nvidia.collector.resident.kernel_log import LogLine
-    from zbx_nvidia.collector.resident.reports import Report, XidReport
+    from zbx_nvidia.collector.resident.reports import WorkerMessage, XidReport
 
 INTERVAL, STALL, WINDOW = 5.0, 10.0, 60.0
 MAX_TURNS = 10  # of the loop at one time
@@ -105,7 +105,7 @@ class World:
         self.starts: list[float] = []
         self.asked: list[tuple[int, bool]] = []
         self.exit_code: int | None = None
-        self._coming: list[Event | Report] = []  # from the worker
+        self._coming: list[Event | WorkerMessage] = []  # from the worker
         self._alive = self._ending = False
         self._owed: dict[int, int] = {}  # position -> number of the round in which its call began to hang
         self.state = ServiceState(config(**values), lambda moment: EPOCH + moment)
@@ -194,7 +194,7 @@ class World:
 
     # -- the other side ----------------------------------------------------------------------------------------------
 
-    def _hear(self, event: Event | Report) -> None:
+    def _hear(self, event: Event | WorkerMessage) -> None:
         self._do(self.state.handle(self.now, event))
 
     def _do(self, actions: Iterable[Action]) -> None:
