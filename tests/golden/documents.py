@@ -33,6 +33,7 @@ def frozen(document: dict[str, Any]) -> str:
     fixed["collector"] |= {"version": "VERSION", "duration": 0, "driver_time": 0, "driver_cpu": 0}
     for kind in fixed["discovery"].values():
         if kind:
+            assert kind[0]["{#VERSION}"] == document["collector"]["version"]
             kind[0]["{#VERSION}"] = "VERSION"
         for row in kind:
             row["{#LACKS}"] = row["{#LACKS}"].replace(",job,", ",")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def possible(metric: Metric, value: object) -> bool:
     """Whether a metric can have this value. Texts can be anything; NaN is in no range."""
-    return metric.range is None or _is_within(metric.range, value)
+    limits = metric.range
+    return limits is None or _is_within(limits, value)
 
 
 def _is_within(limits: tuple[float, float], value: object) -> bool:

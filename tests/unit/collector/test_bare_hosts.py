@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.collector.collector import python
-from zbx_nvidia.collector.protocol import CHUNK, NUMBER, AllAsked, Broken, Failed, GpuRead, Receiver
-from zbx_nvidia.collector.resident.reports import Ready, XidReport
+from zbx_nvidia.collector.protocol import CHUNK, NUMBER, AllAsked, Broken, Failed, GpuRead
+from zbx_nvidia.collector.resident import reports
 
 if TYPE_CHECKING:
     from tests.conftest import Machine
@@ -76,7 +76,7 @@ def test_the_service_says_that_no_thread_can_be_started(eight: Machine, most: in
         assert worker.stdout
         worker.stdin.write((1).to_bytes(NUMBER, "big"))
         worker.stdin.flush()
-        receiver, done = Receiver(Ready, XidReport), False
+        receiver, done = reports.receiver(), False
         gpus: dict[int, Gpu] = {}
         while len(gpus) < 8 or not done:
             data = os.read(worker.stdout.fileno(), CHUNK)

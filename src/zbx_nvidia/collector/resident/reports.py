@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zbx_nvidia.collector.protocol import Message
+from zbx_nvidia.collector.protocol import Message, Receiver
 
 
 class Ready(NamedTuple):
@@ -36,3 +36,8 @@ class XidReport(NamedTuple):
 
 
 WorkerMessage = Message | Ready | XidReport
+
+
+def receiver() -> Receiver:
+    """A receiver of all that a worker sends."""
+    return Receiver(Ready, XidReport)

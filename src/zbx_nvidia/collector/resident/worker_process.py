@@ -12,10 +12,10 @@ import sys
 import time
 from typing import Any
 
-from zbx_nvidia.collector.protocol import CHUNK, IDLE, NUMBER, Receiver
+from zbx_nvidia.collector.protocol import CHUNK, IDLE, NUMBER
 from zbx_nvidia.collector.resident.descriptors import locked, pipe
 from zbx_nvidia.collector.resident.events import WorkerBlocked, WorkerEnded, WorkerNotStarted, WorkerStarted
-from zbx_nvidia.collector.resident.reports import Ready, WorkerMessage, XidReport
+from zbx_nvidia.collector.resident.reports import WorkerMessage, receiver
 from zbx_nvidia.collector.scheduling import Thread, threads
 
 LAST_WAIT = 0.7  # s that the end of the service waits for the worker: with it, SIGTERM takes less than a second
@@ -43,7 +43,7 @@ class WorkerProcess:
         self._lock = lock
         self._pid = 0
         self._control = -1  # where it is asked
-        self._receiver = Receiver(Ready, XidReport)
+        self._receiver = receiver()
         self._closed_at: float | None = None
         self._library: dict[str, tuple[Any, ...]] = {}  # file -> what it was when the worker loaded it
         self.pipe = -1  # where it answers
@@ -84,7 +84,7 @@ class WorkerProcess:
             for descriptor in (lock, for_worker, from_worker):
                 os.close(descriptor)
         os.set_blocking(control, False)
-        self._control, self.pipe, self._receiver = control, answers, Receiver(Ready, XidReport)
+        self._control, self.pipe, self._receiver = control, answers, receiver()
         return WorkerStarted(arguments)
 
     def is_free(self) -> bool:

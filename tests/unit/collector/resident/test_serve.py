@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,7 +20,7 @@ from tests.unit.clocks import SLOW
 from tests.unit.collector.collector import get, program, python
 from tests.unit.collector.resident.service import QUICK, of_a_poll, pss
 from zbx_nvidia.catalog.metrics import GPU_METRICS
-from zbx_nvidia.catalog.sampled import SAMPLED_METRICS, SAMPLED_READERS, SERVICE
+from zbx_nvidia.catalog.sampled import GPM_READERS, SAMPLED_METRICS, SAMPLED_READERS, SERVICE
 from zbx_nvidia.collector import resident
 from zbx_nvidia.collector.resident.output import write_file
 
@@ -68,10 +68,14 @@ def test_it_says_what_a_poll_says_and_more(machine: MachineFactory, serve: Servi
     assert rows_of_a_poll(answer) == rows_of_a_poll(poll)
 
 
-def rows_of_a_poll(answer: Answer) -> dict[str, list[dict[str, Any]]]:
-    """The rows of discovery, without what the service alone has to say."""
+def rows_of_a_poll(answer: Answer) -> dict[str, list[dict[str, str]]]:
+    """The rows of discovery, an instance's with what the token stands for; what a GPU lacks is judged above."""
+    gpm = ",".join(GPM_READERS)
     return {
-        section: [{**row, "{#LACKS}": set(row["{#LACKS}"].split(",")) - {*SAMPLED_READERS, SERVICE}} for row in rows]
+        section: [
+            {**row, "{#LACKS}": "" if section == "gpus" else row["{#LACKS}"].replace(f",{SERVICE},", f",{gpm},")}
+            for row in rows
+        ]
         for section, rows in answer.document["discovery"].items()
     }
 
