@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.integration.conftest import Stack, running
-from tests.integration.test_report import PSQL
 from zbx_nvidia.report.gather import KEYS, READ
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def fill(stack: Stack, hosts: int, since: int, until: int) -> None:
         f"generate_series({since // HOUR - 1}, {until // HOUR - 1}) AS h WHERE i.key_ LIKE '{key}[%'"
         for key, (kind, least, mean, most) in ITEMS.items()
     ]
-    stack.exec("postgres", *PSQL, input=";\n".join((*statements, "ANALYZE")) + ";\n")
+    stack.sql(*statements, "ANALYZE")
 
 
 class Taken(NamedTuple):

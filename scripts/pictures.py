@@ -43,7 +43,6 @@ PHONE_WIDTH, PHONE_HEIGHT = 390, 2000
 # Which pages of which host; none: all.
 PAGES: dict[str, tuple[str, ...]] = {"gpu-server": (), "workstation": ("Overview",)}
 XID = {"xid.1": 119}
-PSQL = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-f", "-")
 FAULTS: dict[str, dict[str, dict[str, object]]] = {
     "gpu-server": {
         "gpu 1": {"ecc_uncorrected_volatile": 3, "remapped_rows_pending": 1, "remapped_rows_uncorrected": 2},
@@ -135,7 +134,7 @@ def write_history(stack: Stack) -> None:
         HISTORY.format(table=table, ids=ids, end=end, period=PERIOD, poll=POLL, stretch=STRETCH, hour=HOUR, hours=HOURS)
         for table in ("history", "history_uint")
     ]
-    stack.exec("postgres", *PSQL, input="".join(statements))
+    stack.sql(*statements)
 
 
 def take(front: FrontEnd, stack: Stack, state: str) -> None:

@@ -156,6 +156,11 @@ class Stack:
                 self._shell.communicate()
             self._shell = None
 
+    def sql(self, *statements: str) -> str:
+        """Run them in Zabbix's database, up to the first error; what they print."""
+        psql = ("psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--host", "127.0.0.1", "--username", "zabbix", "zabbix")
+        return self.exec("postgres", "env", "PGPASSWORD=zabbix", *psql, input=";\n".join(statements) + ";\n")
+
     def get(self, service: str, key: str) -> str:
         """What the host's agent answers to a passive check."""
         return self.exec(service, "zabbix_get", "-s", "127.0.0.1", "-k", key).rstrip("\n")

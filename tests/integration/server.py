@@ -108,10 +108,6 @@ class Server:
         tokenid = self.api.token.create(name=f"{MARK} {time.monotonic_ns()}", **properties)["tokenids"][0]
         return str(self.api.token.generate(tokenid)[0]["token"])
 
-    def sql(self, statement: str) -> str:
-        psql = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-c")
-        return str(self.stack.exec("postgres", *psql, statement))
-
     def proxy(self, name: str) -> str:
         name = f"{MARK} {name}"
         active = {"name": name, "operating_mode": 0} if self.version >= (7, 0) else {"host": name, "status": 5}

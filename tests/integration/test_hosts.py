@@ -124,11 +124,11 @@ def test_doctor_knows_the_proxy_of_a_group(installed: Server) -> None:
     assign = (
         f"insert into host_proxy (hostproxyid, hostid, proxyid, revision) values (1, {hostid}, {row['proxyid']}, 1)"  # noqa: S608
     )
-    installed.sql(assign)
+    installed.stack.sql(assign)
     try:
         found = installed.doctor("proxy")
     finally:
-        installed.sql("delete from host_proxy")
+        installed.stack.sql("delete from host_proxy")
     assert (found["state"], found["fault"]) == ("fault", "silent")
     assert proxy in found["cause"]
 
@@ -272,7 +272,7 @@ def test_macros_of_a_host_keep_their_type(installed: Server) -> None:
     macros = {macro["macro"]: macro for macro in installed.host()["macros"]}
     assert macros["{$SECRET}"]["type"] == "1"
     assert macros["{$VAULT}"]["type"] == "2"
-    assert "Marker-n3w" in installed.sql(f"select value from hostmacro where hostid = {hostid}")  # noqa: S608
+    assert "Marker-n3w" in installed.stack.sql(f"select value from hostmacro where hostid = {hostid}")  # noqa: S608
     # The same macro, as Zabbix compares them.
     assert "CONTEXT" not in add_host(installed, "--macro", "{$CONTEXT:a}=1")
 

@@ -27,7 +27,6 @@ GROUPS = {"report-workstation": "Report home", "report-server": "Report rack"}
 MACROS = {"{$NVIDIA.INTERVAL}": "2s", "{$NVIDIA.GPU.EXPECTED}": "9", "{$NVIDIA.GPU.MEMORY}": "#1"}
 DAYS = 3
 POLLS = 60  # an hour
-PSQL = ("env", "PGPASSWORD=zabbix", "psql", "--quiet", "-h", "127.0.0.1", "-U", "zabbix", "-d", "zabbix", "-f", "-")
 
 
 def state(hour: int) -> str:
@@ -71,10 +70,6 @@ class Written:
 
 def iso(when: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(when))
-
-
-def sql(stack: Stack, *statements: str) -> None:
-    stack.exec("postgres", *PSQL, input=";\n".join(statements) + ";\n")
 
 
 def rows(item: dict[str, Any], trends: dict[int, tuple[float, float, float]]) -> str:
@@ -125,7 +120,7 @@ def written(stack: Stack) -> Iterator[Written]:
             start = (hour - RESTART if hour >= RESTART else hour + 1000) * HOUR * WATTS
             counter[there.since + hour * HOUR] = (start, start + HOUR * WATTS / 2, start + HOUR * WATTS)
         statements.append(rows(here[f"nvidia.gpu.energy[{uuid}]"], counter))
-    sql(stack, *statements)
+    stack.sql(*statements)
     yield there
     for host in HOSTS:
         api.host.delete(stack.host_id(host))
@@ -158,7 +153,7 @@ def users(written: Written) -> None:
             if trends:
                 times = {written.since + hour * HOUR: values for hour, values in trends.items()}
                 statements.append(rows({"itemid": itemid, "value_type": "0"}, times))
-    sql(stack, *statements)
+    stack.sql(*statements)
 
 
 @pytest.mark.usefixtures("users")
@@ -195,7 +190,7 @@ def jobs(written: Written) -> None:
         first, *_ = api.item.get(hostids=[stack.host_id(host)], search=search, startSearch=True, output=["itemid"])
         listed = ",".join(f"({first['itemid']},{clock},'{text}')" for clock, text in values.items())
         statements.append(f"INSERT INTO history_str (itemid, clock, value) VALUES {listed}")  # noqa: S608
-    sql(stack, *statements)
+    stack.sql(*statements)
 
 
 @pytest.mark.usefixtures("jobs")
@@ -236,8 +231,7 @@ def problem(written: Written) -> str:
     (closed,) = stack.wait(lambda: [row for row in raised() if row["r_eventid"] != "0"], "its end")
     since = written.since + 30 * HOUR
     until = since + 5 * HOUR + HOUR // 2
-    sql(
-        stack,
+    stack.sql(
         f"UPDATE events SET clock = {since} WHERE eventid = {opened['eventid']}",  # noqa: S608
         f"UPDATE problem SET clock = {since}, r_clock = {until} WHERE eventid = {opened['eventid']}",  # noqa: S608
         f"UPDATE events SET clock = {until} WHERE eventid = {closed['r_eventid']}",  # noqa: S608

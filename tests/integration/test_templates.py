@@ -157,12 +157,12 @@ def test_secret_macros_stay_secret_and_have_their_values(server: Server, options
     server.api.usermacro.update(hostmacroid=server.macro()["hostmacroid"], type=1, value="hidden")
     server.api.usermacro.create(hostid=server.templateid(), macro="{$MINE}", type=1, value="mine too")
     values = "select macro, value, type from hostmacro where type = 1 order by macro"
-    before = server.sql(values)
+    before = server.stack.sql(values)
     assert "hidden" in before
     out = server.zbx_nvidia.ok("install-template", *options)
     assert f"= macro {MACRO}: '(secret)'" in out
     assert "hidden" not in out
-    assert server.sql(values) == before
+    assert server.stack.sql(values) == before
     template = server.exported()["templates"][0]
     assert "0.1.0" in template["description"]
     assert ("vendor" in template) == (server.version >= (7, 0))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zbx_nvidia.catalog.entities import DOCUMENT, GPU_FILTERS
 from zbx_nvidia.catalog.metrics import PRESENT, TIMESTAMP
-from zbx_nvidia.doctor.checks import SERVER, Fault, Result, check, good, unseen
+from zbx_nvidia.doctor.checks import NOTE, SERVER, Fault, Result, check, good, unseen
 from zbx_nvidia.doctor.server_checks import IMPORT
 from zbx_nvidia.host.durations import rough
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 APART = 60  # s that two clocks may differ
 MISSES = 3  # intervals for which a value may be missing
 LATE = 10  # s for everything between poll and value
+# s until Zabbix reports that an agent is gone, by its defaults: of a passive one after UnreachablePeriod (45) and one
+# more try, UnreachableDelay (15) later; of an active one after two heartbeats (60 each). Until then the reason is open.
+UNNOTICED = 150
 
 FILTERS = tuple(f"{{$NVIDIA.{kind}.{rule}}}" for _, kind in GPU_FILTERS for rule in ("MATCHES", "NOT_MATCHES"))
 
@@ -48,9 +51,16 @@ OLD_VALUE = Fault(
     fix="See the checks above. If all of them are good, the server is behind. Check its queue (Administration > Queue) "
     "and its log:\n    journalctl -u zabbix-server -n 50",
 )
+LATE_VALUE = Fault(
+    "late",
+    cause="The last value of the host {name!r} is {age} old, but one should arrive every {interval:g} s. Zabbix may "
+    f"need up to {UNNOTICED} s to notice that an agent is gone.",
+    fix="Run the doctor again in two minutes. Or run it on that host: there it sees a fault of the agent at once.",
+    state=NOTE,
+)
 
 
-@check("values", "Last value", SERVER, NO_VALUE, OLD_VALUE, needs=("server", "monitored", "item"))
+@check("values", "Last value", SERVER, NO_VALUE, OLD_VALUE, LATE_VALUE, needs=("server", "monitored", "item"))
 def values(server: ServerState) -> Result:
     """How old is the last value of the document's time?"""
     row = server.items.get(TIMESTAMP.item_key)
@@ -59,7 +69,8 @@ def values(server: ServerState) -> Result:
         raise NO_VALUE("no value yet", name=server.name)
     age = server.now - last
     if age > MISSES * server.interval + LATE:
-        raise OLD_VALUE(rough(age), name=server.name, age=rough(age), interval=server.interval)
+        fault = OLD_VALUE if age > UNNOTICED else LATE_VALUE
+        raise fault(rough(age), name=server.name, age=rough(age), interval=server.interval)
     return good(f"{max(age, 0):.0f} s")
 
 

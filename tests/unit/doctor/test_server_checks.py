@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zbx_nvidia.doctor import connection_checks, server_checks, value_checks
-from zbx_nvidia.doctor.checks import FAULT, GOOD, UNSEEN
+from zbx_nvidia.doctor.checks import FAULT, GOOD, NOTE, UNSEEN
 from zbx_nvidia.doctor.host_state import AgentFacts
 from zbx_nvidia.doctor.server_state import ServerState
 from zbx_nvidia.server.wanted import AGENT
@@ -103,6 +103,18 @@ def test_a_value_of_two_days_ago_is_old_and_not_missing() -> None:
     assert "is 2 days old, but one should arrive every 60 s" in found.cause
     found = value_checks.values.run(asked(Answers(item_get=with_value("0"))))
     assert found.fault == "never"
+
+
+# Zabbix may need two minutes to see that an agent is gone. Until then the doctor cannot say that the server is behind.
+@pytest.mark.parametrize(
+    ("delay", "age", "fault"),
+    [("2s", 15, ""), ("2s", 60, "late"), ("10s", 140, "late"), ("2s", 170, "old"), ("1m", 180, ""), ("1m", 200, "old")],
+)
+def test_a_value_is_old_when_zabbix_must_know_whether_the_agent_is_there(delay: str, age: int, fault: str) -> None:
+    rows = with_value(str(int(time.time()) - age))
+    rows[0]["delay"] = delay
+    found = value_checks.values.run(asked(Answers(item_get=rows)))
+    assert (found.state, found.fault) == ({"": GOOD, "late": NOTE, "old": FAULT}[fault], fault)
 
 
 class Failing(Answers):
