@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import importlib.util
 import os
 import re
@@ -57,6 +58,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Watches the load in the one process that waits for the workers of xdist."""
     if not hasattr(session.config, "workerinput"):
         session.config.stash[WATCH] = Watch()
+
+
+def pytest_collection_finish() -> None:
+    """Leaves all that was collected out of each collection of garbage: it stays to the end, and is large."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -20,6 +20,7 @@ import pynvml  # noqa: F401  as above
 
 from zbx_nvidia.collector import document, main, oneshot, rendering  # noqa: F401  as above
 from zbx_nvidia.driver import device, system  # noqa: F401  as above
+from zbx_nvidia.install import install  # noqa: F401  as above
 
 LARGEST = 1 << 20  # bytes of a request
 

@@ -170,7 +170,8 @@ print(len(seen), document)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", ["rtx2080s", pytest.param("a100-mig", marks=pytest.mark.once)])
+@pytest.mark.once
+@pytest.mark.parametrize("profile", ["rtx2080s", "a100-mig"])
 def test_no_wakes_in_a_day(machine: MachineFactory, profile: str) -> None:
     """1,440 polls. Of two GPUs the other one does not sleep."""
     node = machine(profile)

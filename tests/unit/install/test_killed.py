@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE
+from tests import forks
 from tests.unit.install.calls import COUNTED
 
 if TYPE_CHECKING:
@@ -75,17 +73,11 @@ print(seen)
 
 def run(root: Path, what: str, fatal: int = 0) -> int:
     """How many calls it was; 0 if it was killed."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, root, what, str(fatal)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    if done.returncode == -signal.SIGKILL:
+    code, out, errors = forks.run(PROGRAM, os.environ, str(root), what, str(fatal))
+    if code == -signal.SIGKILL:
         return 0
-    assert done.returncode == 0, (what, fatal, done.stderr)
-    return int(done.stdout)
+    assert code == 0, (what, fatal, errors.decode())
+    return int(out)
 
 
 def host(root: Path) -> Path:

@@ -65,6 +65,7 @@ def test_generated_files_are_what_the_catalog_generates() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize(("series", "variant"), COMBINATIONS)
 def test_what_a_server_gets_is_the_file(series: str, variant: str) -> None:
     assert render(series, variant) == template_text(series, variant)
