@@ -313,15 +313,15 @@ def installed(any_server: Server) -> Server:
 # For a test whose subject is the same on each series.
 ONCE = pytest.mark.parametrize("stack", SERIES[:1], indirect=True, scope="session")
 
-# A series' work is five parts. The alerts take the longest, and spend most of it waiting for polls: most of what keeps
+# A series' work is six parts. The alerts take the longest, and spend most of it waiting for polls: most of what keeps
 # the front ends busy runs beside them. What is left at the end is short. The machines of test_profiles, in ELSE, stay
 # on their stack, where the tests of the API would find them.
-ALERTS, ELSE, API, MACHINES, TEMPLATES = range(5)
+ALERTS, ELSE, API, INSTALLATION, DOCTOR, TEMPLATES = range(6)
 PARTS = {
     "test_monitoring.py": ALERTS,
-    "test_ansible.py": MACHINES,
-    "test_doctor.py": MACHINES,
-    "test_install_agent.py": MACHINES,
+    "test_install_agent.py": INSTALLATION,
+    "test_ansible.py": DOCTOR,
+    "test_doctor.py": DOCTOR,
     "test_templates.py": TEMPLATES,
     "test_api_client.py": API,
     "test_hosts.py": API,
@@ -366,7 +366,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPer
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest work first: a worker that has none left takes the next part. And each file in one piece.
 
-    pytest orders by parameters, so that a file's fixtures would be made again and again. The demo starts a stack of its
+    pytest orders by parameters, so that a file's fixtures would be made again and again. The demo starts stacks of its
     own: not while the workers start theirs.
     """
 

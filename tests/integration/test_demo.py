@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,44 +16,57 @@ from tests.integration.conftest import ROOT, SERIES
 pytestmark = pytest.mark.integration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from concurrent.futures import Future
 
-    Start = Callable[[], subprocess.CompletedProcess[str]]
+PORTS = {"6.0": "18060", "7.0": "18070"}  # apart: both look for a free one at the same time
 
 
-@pytest.fixture(params=SERIES)
-def demo(request: pytest.FixtureRequest) -> Iterator[tuple[Start, str]]:
-    """What starts the demo, beside one that a developer may look at, and its project; images stay at the end."""
-    series = request.param
-    project = f"{os.environ.get('ZBX_NVIDIA_TEST_PROJECT', 'zbx-nvidia-test')}-demo-{series.replace('.', '')}"
-    # Ports apart: both look for a free one at the same time.
-    port = {"6.0": "18060", "7.0": "18070"}[series]
-    environment = {**os.environ, "ZBX_NVIDIA_DEMO_PROJECT": project, "ZABBIX_WEB_PORT": port}
-    down = ["docker", "compose", "--project-name", project, "down", "--volumes", "--remove-orphans", "--timeout", "2"]
+class Demo:
+    """The demo of a series, beside one that a developer may look at; images stay at the end."""
 
-    def end() -> None:
-        subprocess.run(down, cwd=ROOT, capture_output=True, check=True)
+    def __init__(self, series: str) -> None:
+        self.series = series
+        prefix = os.environ.get("ZBX_NVIDIA_TEST_PROJECT", "zbx-nvidia-test")
+        self.project = f"{prefix}-demo-{series.replace('.', '')}"
 
-    def start() -> subprocess.CompletedProcess[str]:
+    def start(self) -> subprocess.CompletedProcess[str]:
+        names = {"ZBX_NVIDIA_DEMO_PROJECT": self.project, "ZABBIX_WEB_PORT": PORTS[self.series]}
         return subprocess.run(
-            [sys.executable, ROOT / "scripts/demo.py", series],
-            env=environment,
+            [sys.executable, ROOT / "scripts/demo.py", self.series],
+            env={**os.environ, **names},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
 
-    end()  # that of a killed run
+    def end(self) -> None:
+        down = ["docker", "compose", "--project-name", self.project, "down", "--volumes", "--remove-orphans"]
+        subprocess.run([*down, "--timeout", "2"], cwd=ROOT, capture_output=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, tuple[Demo, Future[subprocess.CompletedProcess[str]]]]]:
+    """The demo of each series, and how its first start ended. Both at once: they wait most of two minutes."""
+    demos = [Demo(series) for series in SERIES]
+    for one in demos:
+        one.end()  # that of a killed run
     try:
-        yield start, project
+        with ThreadPoolExecutor() as pool:
+            yield {one.series: (one, pool.submit(one.start)) for one in demos}
     finally:
-        end()
+        for one in demos:
+            one.end()
 
 
-def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: tuple[Start, str]) -> None:
-    start, project = demo
-    first = start()
+# Named so that one worker gets both.
+@pytest.mark.parametrize("series", SERIES, ids=lambda series: f"Zabbix {series}")
+def test_it_shows_values_of_every_gpu_and_may_be_started_again(
+    started: dict[str, tuple[Demo, Future[subprocess.CompletedProcess[str]]]], series: str
+) -> None:
+    demo, starting = started[series]
+    first = starting.result()
     assert not first.returncode, first.stdout + first.stderr
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in first.stdout.splitlines() if "│" in line]
     assert [(host, gpu) for host, gpu, *_ in rows] == [
@@ -68,10 +82,17 @@ def test_it_shows_values_of_every_gpu_and_may_be_started_again(demo: tuple[Start
     assert re.search(r"^The front end: http://127\.0\.0\.1:\d+ ", first.stdout, re.MULTILINE)
     # What it shows are the product's times: an XID keeps its alert for a day, not for the minute of the tests.
     for service in ("server", "gpu-server"):
-        command = ["docker", "exec", f"{project}-{service}-1", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]
+        command = [
+            "docker",
+            "exec",
+            f"{demo.project}-{service}-1",
+            "sh",
+            "-c",
+            "cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
+        ]
         running = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         assert "zabbix" in running
         assert "-test.conf" not in running
-    second = start()
+    second = demo.start()
     assert not second.returncode, second.stdout + second.stderr
     assert second.stdout.count("│\n") == len(rows)

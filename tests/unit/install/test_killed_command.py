@@ -241,7 +241,6 @@ def host(root: Path, place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.once
 def test_killed_wherever_it_matters() -> None:
     with tempfile.TemporaryDirectory() as name:
         # Where the user that runs the agent's program may come to, which is not so with tmp_path.
