@@ -43,7 +43,7 @@ LOOK = """(widgets, [heading, content]) => widgets.map(widget => [
     [...widget.querySelectorAll(content)].some(part => part.tagName !== 'IMG' || part.naturalWidth > 0),
     widget.innerText
 ])"""
-# One for which nothing was asked, or that came broken, is complete too, but has no size.
+# A picture for which nothing was asked, or that came broken, is complete too, but has no size.
 DRAWN = """!document.querySelector('.is-loading') && [...document.images].every(
     image => image.complete && (image.naturalWidth > 0 || !image.closest('.dashboard-grid-widget'))
 )"""
@@ -189,10 +189,7 @@ class FrontEnd:
 
     def _wait(self, patience: float) -> None:
         self._page.wait_for_load_state("networkidle", timeout=1000 * patience)
-        self._page.wait_for_function(
-            DRAWN,
-            timeout=1000 * patience,
-        )
+        self._page.wait_for_function(DRAWN, timeout=1000 * patience)
 
 
 @contextlib.contextmanager

@@ -323,9 +323,9 @@ PARTS = {
     "test_ansible.py": DOCTOR,
     "test_doctor.py": DOCTOR,
     "test_templates.py": TEMPLATES,
+    "test_updates.py": TEMPLATES,
     "test_api_client.py": API,
     "test_hosts.py": API,
-    "test_updates.py": TEMPLATES,
 }
 
 

@@ -23,7 +23,14 @@ PORTS = {"6.0": "18060", "7.0": "18070"}  # apart: both look for a free one at t
 
 
 class Demo:
-    """The demo of a series, beside one that a developer may look at; images stay at the end."""
+    """The demo of a series, beside one that a developer may look at; images stay at the end.
+
+    Attributes:
+        project: Its name for Docker.
+        first: How its first start ended.
+    """
+
+    first: Future[subprocess.CompletedProcess[str]]
 
     def __init__(self, series: str) -> None:
         self.series = series
@@ -47,26 +54,26 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[dict[str, tuple[Demo, Future[subprocess.CompletedProcess[str]]]]]:
-    """The demo of each series, and how its first start ended. Both at once: they wait most of two minutes."""
-    demos = [Demo(series) for series in SERIES]
-    for one in demos:
-        one.end()  # that of a killed run
+def demos() -> Iterator[dict[str, Demo]]:
+    """That of each series, started. Both at once: they wait most of two minutes."""
+    by_series = {series: Demo(series) for series in SERIES}
+    for demo in by_series.values():
+        demo.end()  # that of a killed run
     try:
         with ThreadPoolExecutor() as pool:
-            yield {one.series: (one, pool.submit(one.start)) for one in demos}
+            for demo in by_series.values():
+                demo.first = pool.submit(demo.start)
+            yield by_series
     finally:
-        for one in demos:
-            one.end()
+        for demo in by_series.values():
+            demo.end()
 
 
 # Named so that one worker gets both.
 @pytest.mark.parametrize("series", SERIES, ids=lambda series: f"Zabbix {series}")
-def test_it_shows_values_of_every_gpu_and_may_be_started_again(
-    started: dict[str, tuple[Demo, Future[subprocess.CompletedProcess[str]]]], series: str
-) -> None:
-    demo, starting = started[series]
-    first = starting.result()
+def test_it_shows_values_of_every_gpu_and_may_be_started_again(demos: dict[str, Demo], series: str) -> None:
+    demo = demos[series]
+    first = demo.first.result()
     assert not first.returncode, first.stdout + first.stderr
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in first.stdout.splitlines() if "│" in line]
     assert [(host, gpu) for host, gpu, *_ in rows] == [

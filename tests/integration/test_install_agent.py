@@ -41,7 +41,7 @@ KEY = "/etc/zabbix/zbx-nvidia.psk"
 # What useradd and userdel keep a copy of, as it was before them.
 TREE = r"""
 find /etc /opt /usr/lib /var/lib/zbx-nvidia -not -path '/etc/*-' -not -path /etc/.pwd.lock -printf '%p %M %U %G %s %l\n' 2>/dev/null | sed -E 's/^(\S+ d\S+ \S+ \S+) [0-9]+/\1/' | sort
-find /etc /opt/zbx-nvidia -type f -not -path '/etc/*-' -exec cksum {} + | sort -k 3
+find /etc /opt/zbx-nvidia -type f -not -path '/etc/*-' -exec sha256sum {} + | sort -k 2
 """  # noqa: E501  a directory's size is the file system's business
 
 
