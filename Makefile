@@ -22,7 +22,9 @@ demo-down: ## remove the demo
 
 UNIT_PROGRAMS = scripts/system-packages.sh systemd valgrind fish mandoc zsh && scripts/nvidia-smi.sh
 
-test: test-all-unit test-integration ## run all checks and tests
+test: lint wheel simulator ## run all checks and tests
+	@$(UNIT_PROGRAMS)
+	@scripts/both-parts.sh $(PYTHONS) $(MAKE) test-integration
 
 test-unit: lint wheel simulator ## run the checks and the quick tests without Docker, for everyday work
 	@$(UNIT_PROGRAMS)

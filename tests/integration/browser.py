@@ -81,6 +81,10 @@ class FrontEnd:
         self._page.goto(f"{self._stack.url}/{address}")
         self._settle()
 
+    def leave(self) -> None:
+        """Look at nothing: what is open asks for all it shows, again and again, as long as it is open."""
+        self._page.goto("about:blank")
+
     def pages(self) -> list[str]:
         """The names of the dashboard's pages."""
         return [name.strip() for name in self._tabs().all_inner_texts()]

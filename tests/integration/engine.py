@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import subprocess
 import time
 from typing import AnyStr
 
 _NEVER_STARTED = "waiting for init preliminary setup"
+_TRIES = 5
+
+# Runs in the container, and has its commands end as `docker exec` would.
+_ATTENDANT = """
+import base64, json, os, subprocess, sys
+os.environ.pop("LC_CTYPE", None)  # Python has set it
+print("ready", flush=True)
+for line in sys.stdin:
+    command, data = json.loads(line)
+    try:
+        done = subprocess.run(
+            command, input=base64.b64decode(data), capture_output=True, check=False, start_new_session=True
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    except OSError as error:
+        code, out, err = 127 if isinstance(error, FileNotFoundError) else 126, b"", str(error).encode()
+    code = code if code >= 0 else 128 - code
+    print(json.dumps([code, *(base64.b64encode(text).decode() for text in (out, err))]), flush=True)
+"""
 
 
 def in_container(arguments: list[str], data: AnyStr) -> subprocess.CompletedProcess[AnyStr]:
@@ -15,10 +37,75 @@ def in_container(arguments: list[str], data: AnyStr) -> subprocess.CompletedProc
     Once more where the engine says that the command was never started, as was seen twice.
     """
     text = isinstance(data, str)
-    for _ in range(5):
+    for _ in range(_TRIES):
         command = ["docker", "exec", "--interactive", *arguments]
         done = subprocess.run(command, input=data, capture_output=True, text=text, check=False)
         if not (done.returncode and _NEVER_STARTED in f"{done.stdout!r}{done.stderr!r}"):
             break
         time.sleep(1)
     return done
+
+
+class Inside:
+    """Commands in a container that has Python, by a process of each user that stays in there.
+
+    To enter by `docker exec` costs 68 ms of a processor for each command, which was an eighth of all that the
+    integration tests cost; to ask that process costs 2 ms.
+    """
+
+    def __init__(self, container: str) -> None:
+        self._container = container
+        self._idle: dict[str, list[subprocess.Popen[str]]] = {}
+
+    def run(self, command: tuple[str, ...], data: str, user: str = "") -> subprocess.CompletedProcess[str]:
+        """What the command ends with, as that user or as the container's own. Threads may call it at the same time."""
+        idle = self._idle.setdefault(user, [])
+        attendant = idle.pop() if idle else None
+        if attendant is not None and attendant.poll() is not None:  # the container was started again
+            _end(attendant)
+            attendant = None
+        attendant = attendant or self._enter(user)
+        stdin, stdout = attendant.stdin, attendant.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(json.dumps([command, base64.b64encode(data.encode()).decode()]) + "\n")
+            stdin.flush()
+        if not (answer := stdout.readline()):
+            _end(attendant)
+            return subprocess.CompletedProcess(command, 137, "", f"{self._container} has ended")
+        idle.append(attendant)
+        code, out, err = json.loads(answer)
+        return subprocess.CompletedProcess(
+            command, code, base64.b64decode(out).decode(), base64.b64decode(err).decode()
+        )
+
+    def _enter(self, user: str) -> subprocess.Popen[str]:
+        as_user = ["--user", user] if user else []
+        for _ in range(_TRIES):
+            attendant = subprocess.Popen(
+                ["docker", "exec", "--interactive", *as_user, self._container, "python3", "-c", _ATTENDANT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert attendant.stdout is not None
+            if attendant.stdout.readline() == "ready\n":
+                return attendant
+            _, complaint = attendant.communicate()
+            if _NEVER_STARTED not in complaint:
+                break
+            time.sleep(1)
+        raise RuntimeError(f"no command can be run in {self._container}: {complaint}")
+
+    def close(self) -> None:
+        """End those processes."""
+        for attendants in self._idle.values():
+            while attendants:
+                _end(attendants.pop())
+
+
+def _end(attendant: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        attendant.communicate()  # it ends where its input does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from tests.conftest import PATIENCE
 from tests.integration.conftest import PROFILE, edited
-from tests.integration.engine import in_container
+from tests.integration.engine import Inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +43,16 @@ class Machine:
         self.name = name
         self.container = container
         self.series = series
+        self._inside = Inside(container)
 
     def run(self, *command: str, user: str = "root", input: str = "") -> Run:  # noqa: A002  as subprocess has it
         """Run a command there."""
-        done = in_container(["--user", user, self.container, *command], input)
+        done = self._inside.run(command, input, user)
         return Run(done.returncode, done.stdout, done.stderr)
+
+    def close(self) -> None:
+        """End what stays there to run commands."""
+        self._inside.close()
 
     def ok(self, *command: str, user: str = "root", input: str = "") -> str:  # noqa: A002  as above
         """Run a command that succeeds; what it printed."""
@@ -100,12 +106,12 @@ def machine(series: str, name: str, network: str = "bridge", image: str = "machi
         ["docker", "run", "--detach", "--name", container, *options, *system, image], capture_output=True, check=True
     )
     try:
-        there = Machine(name, container, series)
-        end = time.monotonic() + PATIENCE  # 3 s were seen
-        while (state := there.run("systemctl", "is-system-running").out.strip()) != "running":
-            if time.monotonic() > end:
-                pytest.fail(f"{container} is {state or 'not up'}: {there.run('systemctl', '--failed').out}")
-            time.sleep(0.2)
-        yield there
+        with contextlib.closing(Machine(name, container, series)) as there:
+            end = time.monotonic() + PATIENCE  # 3 s were seen
+            while (state := there.run("systemctl", "is-system-running").out.strip()) != "running":
+                if time.monotonic() > end:
+                    pytest.fail(f"{container} is {state or 'not up'}: {there.run('systemctl', '--failed').out}")
+                time.sleep(0.2)
+            yield there
     finally:
         subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)

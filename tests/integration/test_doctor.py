@@ -456,7 +456,8 @@ WITHOUT_AN_AGENT = [
     fault(TWO, "fresh", "closed", "namei -l", "chmod 0700 /run/zbx-nvidia", "chmod 0755 /run/zbx-nvidia"),
 ]
 
-OF_THE_AGENT = [
+# Seen in the agents' files, before an agent is asked: the same of each version too.
+IN_THE_FILES = [
     fault(
         ONE,
         "agent",
@@ -508,22 +509,6 @@ OF_THE_AGENT = [
     ),
     fault(
         ONE,
-        "claims",
-        "twice",
-        "nvidia.conf",
-        "echo 'UserParameter=nvidia.get,cat /tmp/old' >$agentd_d/t.conf; agentd",
-        "rm $agentd_d/t.conf; agentd; up",
-    ),
-    fault(
-        TWO,
-        "claims",
-        "beaten",
-        "t.conf",
-        'echo "UserParameter=nvidia.get,$program get" >$agent2_d/t.conf; agent2; up',
-        "rm $agent2_d/t.conf; agent2; up",
-    ),
-    fault(
-        ONE,
         "command",
         "missing",
         "/usr/local/bin/zbx-nvidia-agent",
@@ -548,22 +533,6 @@ OF_THE_AGENT = [
         "cp -p /root/nvidia.conf $agent2_d/; agent2; up",
     ),
     fault(
-        ONE,
-        "keys",
-        "denied",
-        "AllowKey=nvidia.get",
-        "echo 'DenyKey=nvidia.*' >$agentd_d/t.conf; agentd; up",
-        "rm $agentd_d/t.conf; agentd; up",
-    ),
-    fault(
-        TWO,
-        "keys",
-        "denied",
-        "AllowKey=vfs.file.contents[/run/zbx-nvidia/document.json]",
-        "echo 'DenyKey=vfs.file.contents[*]' >$agent2_d/t.conf; agent2; up",
-        "rm $agent2_d/t.conf; agent2; up",
-    ),
-    fault(
         TWO,
         "psk",
         "closed",
@@ -580,6 +549,41 @@ OF_THE_AGENT = [
         "cp -p /root/zbx-nvidia.psk /etc/zabbix/; agent2; up",
     ),
     fault(ONE, "running", "stopped", "systemctl enable --now", "systemctl stop zabbix-agent", "agentd; up"),
+]
+
+OF_THE_AGENT = [
+    fault(
+        ONE,
+        "claims",
+        "twice",
+        "nvidia.conf",
+        "echo 'UserParameter=nvidia.get,cat /tmp/old' >$agentd_d/t.conf; agentd",
+        "rm $agentd_d/t.conf; agentd; up",
+    ),
+    fault(
+        TWO,
+        "claims",
+        "beaten",
+        "t.conf",
+        'echo "UserParameter=nvidia.get,$program get" >$agent2_d/t.conf; agent2; up',
+        "rm $agent2_d/t.conf; agent2; up",
+    ),
+    fault(
+        ONE,
+        "keys",
+        "denied",
+        "AllowKey=nvidia.get",
+        "echo 'DenyKey=nvidia.*' >$agentd_d/t.conf; agentd; up",
+        "rm $agentd_d/t.conf; agentd; up",
+    ),
+    fault(
+        TWO,
+        "keys",
+        "denied",
+        "AllowKey=vfs.file.contents[/run/zbx-nvidia/document.json]",
+        "echo 'DenyKey=vfs.file.contents[*]' >$agent2_d/t.conf; agent2; up",
+        "rm $agent2_d/t.conf; agent2; up",
+    ),
     fault(
         ONE,
         "running",
@@ -830,7 +834,11 @@ def not_good(said: dict[str, Any]) -> dict[str, str]:
 ROWS = [
     pytest.param(series, *row.values, id=f"{series}-{row.id}")
     for series in SERIES
-    for row in (*WITHOUT_AN_AGENT[SERIES.index(series) :: len(SERIES)], *OF_THE_AGENT, *AT_THE_SERVER)
+    for row in (
+        *[*WITHOUT_AN_AGENT, *IN_THE_FILES][SERIES.index(series) :: len(SERIES)],
+        *OF_THE_AGENT,
+        *AT_THE_SERVER,
+    )
 ]
 
 

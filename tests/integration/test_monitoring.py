@@ -252,9 +252,15 @@ def test_the_file_is_what_the_server_exports(monitored: Any, variant: str) -> No
 
 
 @pytest.fixture(scope="module")
-def front(monitored: Any) -> Iterator[FrontEnd]:
+def browser(monitored: Any) -> Iterator[FrontEnd]:
     with front_end(monitored) as seen:
         yield seen
+
+
+@pytest.fixture
+def front(browser: FrontEnd) -> Iterator[FrontEnd]:
+    yield browser
+    browser.leave()
 
 
 NO_CELLS = "honeycombs came with 7.0"
@@ -325,8 +331,10 @@ def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontE
     address = f"zabbix.php?action=host.dashboard.view&hostid={monitored.host_id('gpu-server')}"
     front.open(address)
     assert set(front.colors("Presence").values()) == {"#66BB6A"}
+    front.leave()
     monitored.set_sections("gpu-server", {"gpu 5": {"state": "lost"}, "gpu 2": {"margin_temperature": 1}})
     try:
+        monitored.wait(lambda: problems(monitored, "gpu-server"), "a problem, before the page is drawn for it")
 
         def seen() -> bool:
             front.open(address)
@@ -341,6 +349,7 @@ def test_a_lost_and_a_hot_gpu_are_seen_at_a_glance(monitored: Any, front: FrontE
         monitored.wait(lambda: "lost or missing" in front.text("Problems"), "the problem on the page")
         front.picture("faults")
     finally:
+        front.leave()
         to_base(monitored, "gpu-server")
         monitored.wait(lambda: not problems(monitored, "gpu-server"), "no problem any more")
 

@@ -241,6 +241,7 @@ def test_what_was_lost_comes_back(small: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_new_version_leaves_the_last_one_to_what_still_runs(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "there"
     archives = [small]
@@ -257,6 +258,7 @@ def test_a_new_version_leaves_the_last_one_to_what_still_runs(small: Path, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_version_that_does_not_start_changes_nothing(small: Path, tmp_path: Path) -> None:
     broken = changed(
         small, tmp_path / "broken.pyz", "zbx_nvidia/collector/main.py", b"\nraise RuntimeError('broken')\n"
@@ -308,6 +310,7 @@ def test_what_is_not_its_own_it_does_not_touch_unasked(small: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_command_and_manual_are_found_and_removed_again(small: Path, tmp_path: Path) -> None:
     prefix, target = tmp_path / "local", tmp_path / "opt" / "there"
     pages = {f"share/man/{path.parent.name}/{path.name}" for path in (REPOSITORY / "docs/man").rglob("*.[18]")}

@@ -129,6 +129,7 @@ def ends_well(runner: CliRunner, url: str, *arguments: str, timeout: int = 20) -
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("body", BODIES)
 def test_whatever_is_answered_it_is_one_line(front: Any, runner: CliRunner, body: str, command: str) -> None:

@@ -209,6 +209,7 @@ def golden_documents() -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_an_override_hits_its_own_prototypes_and_no_other(export: dict[str, Any]) -> None:
     """For every pair of override and prototype, with a model name made to trap a loose pattern."""
     row = {
