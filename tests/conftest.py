@@ -42,6 +42,12 @@ hypothesis.settings.register_profile("patient", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("patient")
 
 WATCH = pytest.StashKey[Watch]()
+WAITED = pytest.StashKey[float]()  # s that this worker has given way
+
+# Set by scripts/both-parts.sh for the unit tests that run beside the integration tests: with more runnable processes in
+# the last minute, the first worker of xdist starts no test; the others give way one by one below that.
+CROWDED = "ZBX_NVIDIA_CROWDED"
+GIVES_WAY = 480.0  # s at most in all: where the load is of others, waiting does not help
 
 
 def pytest_configure() -> None:
@@ -55,8 +61,8 @@ def pytest_configure() -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Watches the load in the one process that waits for the workers of xdist."""
-    if not hasattr(session.config, "workerinput"):
+    """Watches the load in the process that waits for the workers of xdist, and in each of them if they give way."""
+    if not hasattr(session.config, "workerinput") or CROWDED in os.environ:
         session.config.stash[WATCH] = Watch()
 
 
@@ -64,6 +70,19 @@ def pytest_collection_finish() -> None:
     """Leaves all that was collected out of each collection of garbage: it stays to the end, and is large."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Gives way to the tests beside these while more processes want a processor than there should."""
+    if not (crowded := os.environ.get(CROWDED)):
+        return
+    limit = float(crowded) - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    waited = item.config.stash.get(WAITED, 0.0)
+    while waited < GIVES_WAY and item.config.stash[WATCH].lately() > limit:
+        time.sleep(1)
+        waited += 1
+    item.config.stash[WAITED] = waited
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -61,6 +61,10 @@ class Watch:
             if now >= MINUTE:
                 self._busiest = max(self._busiest, (self._sum / len(self._minute), now - MINUTE))
 
+    def lately(self) -> float:
+        """Runnable processes on average over the last minute, or since the start."""
+        return self._sum / max(1, len(self._minute))
+
     def end(self) -> Cost:
         """Stop looking; what was seen."""
         self._over.set()
