@@ -11,7 +11,7 @@ log=$logs/unit-tests.log
 
 say "The unit tests run beside the integration tests; what they print comes last, and is now in build/log/unit-tests.log"
 set -m # a group of its own, so that all of it ends with this
-if WORKERS=3 ZBX_NVIDIA_CROWDED=7 scripts/unit-tests.sh "$pythons" >"$log" 2>&1 </dev/null; then
+if WORKERS=3 ZBX_NVIDIA_CROWDED=6 scripts/unit-tests.sh "$pythons" >"$log" 2>&1 </dev/null; then
     say "The unit tests have passed"
 else
     say "The unit tests have failed: see build/log/unit-tests.log"

@@ -17,7 +17,7 @@ from functools import partial
 
 from tests.conftest import SIMULATOR
 from tests.integration.browser import FrontEnd, front_end
-from tests.integration.conftest import ALL_SERIES, PROFILE, ROOT, Stack, edited, running
+from tests.integration.conftest import ALL_SERIES, HOSTS, PROFILE, ROOT, Stack, edited, running
 from tests.integration.watched import QUICK, Client, as_options, wait_for_gpus
 from zbx_nvidia.template import fleet
 
@@ -28,7 +28,6 @@ HOURS = 6
 HOUR = PERIOD * STRETCH
 WINDOW = f"from=now-{HOURS}h&to=now"
 FOLDER = ROOT / "docs" / "pictures"
-HOSTS = ("workstation", "gpu-server")
 MACROS = {
     **QUICK,
     "{$NVIDIA.INTERVAL}": f"{POLL}s",

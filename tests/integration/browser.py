@@ -82,7 +82,7 @@ class FrontEnd:
         self._settle()
 
     def leave(self) -> None:
-        """Look at nothing: what is open asks for all it shows, again and again, as long as it is open."""
+        """Close the page: an open one requests all that it shows, again and again."""
         self._page.goto("about:blank")
 
     def pages(self) -> list[str]:

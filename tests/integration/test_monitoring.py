@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.integration.browser import FrontEnd, front_end
-from tests.integration.conftest import alone
+from tests.integration.conftest import HOSTS, alone
 from tests.integration.watched import (
     COMMANDS,
     FROZEN,
@@ -54,7 +54,6 @@ VARIANTS = {
     "7.0": {"workstation": "active", "gpu-server": "passive"},
 }
 POLL = 2  # seconds
-HOSTS = ("workstation", "gpu-server")
 MACROS = {
     **QUICK,
     "{$NVIDIA.INTERVAL}": f"{POLL}s",

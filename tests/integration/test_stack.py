@@ -1,9 +1,13 @@
 """The containers themselves: the right Zabbix, and agents that answer as on a real host."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+
+from tests.integration.conftest import ONCE
+from tests.integration.engine import Inside, in_container
 
 pytestmark = pytest.mark.integration
 
@@ -19,9 +23,34 @@ def test_agent_is_of_the_series_and_runs_without_privileges(stack: Any, service:
     assert stack.get(service, "agent.version").startswith(f"{stack.series}.")
     assert stack.get(service, "agent.hostname") == service
     assert stack.exec(service, "id", "--user", "--name").strip() == "zabbix"
-    # The agent itself, not only what `docker exec` runs.
+    # The agent itself, not only what the tests run there.
     owners = stack.exec(service, "sh", "-c", "stat --format %U /proc/[0-9]* 2>/dev/null").split()
     assert set(owners) == {"zabbix"}
+
+
+@pytest.mark.parametrize("user", ["", "root"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sh", "-c", "cat; id; pwd; umask; env | grep -v ^PWD=; echo trouble >&2; exit 3"),
+        ("sh", "-c", "kill -9 $$"),
+        ("printf", r"\360\237\214\241 %s", "two words"),
+        ("false",),
+    ],
+    ids=["all it has", "killed", "bytes and words", "no output"],
+)
+@ONCE
+def test_a_command_ends_as_by_docker_exec(stack: Any, command: tuple[str, ...], user: str) -> None:
+    container = f"{stack.project}-workstation-1"
+    expected = in_container([*(["--user", user] if user else []), container, *command], "21 °C\n")
+    with contextlib.closing(Inside(container)) as inside:
+        for _ in range(2):  # the second is run by what has run the first
+            done = inside.run(command, "21 °C\n", user)
+            assert (done.returncode, done.stdout, done.stderr) == (
+                expected.returncode,
+                expected.stdout,
+                expected.stderr,
+            )
 
 
 @pytest.mark.parametrize("service", HOSTS)
