@@ -129,7 +129,6 @@ def ends_well(runner: CliRunner, url: str, *arguments: str, timeout: int = 20) -
 
 
 @pytest.mark.slow
-@pytest.mark.once
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("body", BODIES)
 def test_whatever_is_answered_it_is_one_line(front: Any, runner: CliRunner, body: str, command: str) -> None:
