@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -139,3 +142,34 @@ def test_all_trust_what_the_first_one_trusts(tls_front: Any, answers: Any, certi
     tls_front.answers["trend.get"] = answering(answers, lambda _: None)
     with connect(tls_front.url, TOKEN, ca_file=certificate) as zabbix:
         assert len(list(in_order(zabbix, ask, range(3), 2))) == 3
+
+
+# A signal that another thread takes does not end the wait of the main thread, as one that comes just before the wait.
+TAKEN_BY_ANOTHER = """
+import os, signal, threading, types
+from zbx_nvidia.server.several import in_order
+
+def ask(connection, number):
+    if number == 0:
+        print("asked", flush=True)
+        os.read(0, 1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    threading.Event().wait()
+
+zabbix = types.SimpleNamespace(beside=lambda: types.SimpleNamespace(close=lambda: None))
+list(in_order(zabbix, ask, range(4), 2))
+"""
+
+
+def test_control_c_that_comes_just_before_a_wait_is_noticed() -> None:
+    command = [sys.executable, "-c", TAKEN_BY_ANOTHER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "asked\n"
+            _, errors = process.communicate("x", timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT
+    assert errors.endswith("KeyboardInterrupt\n")
