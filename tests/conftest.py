@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import gc
@@ -22,7 +23,7 @@ from scripts import machine_folders
 from tests.cost import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
@@ -40,6 +41,8 @@ Value = str | int | float | None
 # No example of hypothesis is too slow, and none takes too long to be made.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
+
+STARTED_BY = "ZBX_NVIDIA_TESTS"  # in the environment of what the tests of this worker start
 
 WATCH = pytest.StashKey[Watch]()
 WAITED = pytest.StashKey[float]()  # s that this worker has given way
@@ -97,6 +100,37 @@ def wait_for(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < until, f"waited {PATIENCE:g} s for {what}"
         time.sleep(LOOK)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Ends the run with an error if a program that a test has started goes on after all of them have ended.
+
+    Known are those that have this worker's environment, from their start on. What forks.py forks from ends with us.
+    """
+    mark = f"{STARTED_BY}={os.getpid()}.{time.time_ns()}"
+    os.environ[STARTED_BY] = mark.partition("=")[2]
+    yield
+    until = time.monotonic() + PATIENCE
+    while (left := _started_with(mark)) and time.monotonic() < until:
+        time.sleep(LOOK)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"tests have ended, and what they started goes on: {list(left.values())}"
+
+
+def _started_with(mark: str) -> dict[int, str]:
+    """The commands of the processes that have this in their environment, by PID."""
+    commands = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if mark.encode() not in (folder / "environ").read_bytes().split(b"\0"):
+                continue
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if not ("fork_origin.py" in command and parent == os.getpid()):
+                commands[int(folder.name)] = command
+    return commands
 
 
 class Machine:
