@@ -108,25 +108,26 @@ def nothing_left() -> Iterator[None]:
 
     Known are those that have this worker's environment, from their start on. What forks.py forks from ends with us.
     """
-    mark = f"{STARTED_BY}={os.getpid()}.{time.time_ns()}"
-    os.environ[STARTED_BY] = mark.partition("=")[2]
+    os.environ[STARTED_BY] = worker = f"{os.getpid()}.{time.time_ns()}"
+    mark = f"{STARTED_BY}={worker}".encode()
     yield
     until = time.monotonic() + PATIENCE
     while (left := _started_with(mark)) and time.monotonic() < until:
         time.sleep(LOOK)
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
     assert not left, f"tests have ended, and what they started goes on: {list(left.values())}"
 
 
-def _started_with(mark: str) -> dict[int, str]:
+def _started_with(mark: bytes) -> dict[int, str]:
     """The commands of the processes that have this in their environment, by PID."""
     commands = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
-            if mark.encode() not in (folder / "environ").read_bytes().split(b"\0"):
+            if mark not in (folder / "environ").read_bytes().split(b"\0"):
                 continue
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             if not ("fork_origin.py" in command and parent == os.getpid()):
                 commands[int(folder.name)] = command

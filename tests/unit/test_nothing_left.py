@@ -32,20 +32,10 @@ def test_that_forgets() -> None:
 def test_what_a_test_forgets_is_an_error(tmp_path: Path, more: str, code: int) -> None:
     file = tmp_path / "test_forgets.py"
     file.write_text(FORGETS.format(more=more))
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:unraisableexception",
-    ]
+    plugins = ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+    options = ["-W", "ignore", "-q", *plugins, "-c", "/dev/null", "--rootdir"]
     done = subprocess.run(
-        [*command, "--rootdir", tmp_path, "-c", "/dev/null", file],
+        [sys.executable, "-m", "pytest", *options, tmp_path, file],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
