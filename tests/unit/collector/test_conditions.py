@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PATIENCE
 from tests.unit.clocks import SLOW
-from tests.unit.collector.collector import AGENT, CLOCK, Answer, Poll, checked, collect
+from tests.unit.collector.collector import AGENT, CLOCK, NO_DEADLINE, Answer, Poll, checked, collect
 from zbx_nvidia.catalog.entities import DOCUMENT, ENTITIES
 from zbx_nvidia.catalog.metrics import GPU_METRICS, GPU_READERS
 from zbx_nvidia.catalog.sampled import BUFFERED_METRICS, BUFFERED_READERS
@@ -603,7 +603,7 @@ def test_two_polls_at_the_same_time_both_get_an_answer(eight: Machine, clocked: 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full"])
 def test_nobody_to_write_to_is_no_reason_to_complain(machine: MachineFactory, closed: str) -> None:
     run = subprocess.run(
-        ["sh", "-c", f'"$0" get {closed}', AGENT],
+        ["sh", "-c", f'"$0" get --deadline {NO_DEADLINE:g} {closed}', AGENT],
         env=machine("t4").env,
         capture_output=True,
         check=False,
@@ -616,7 +616,7 @@ def test_nobody_to_write_to_is_no_reason_to_complain(machine: MachineFactory, cl
 def test_streams_that_the_caller_has_closed_are_not_missed(machine: MachineFactory, closed: str) -> None:
     """The collector's pipe takes the place of what is closed."""
     run = subprocess.run(
-        ["sh", "-c", f'"$0" get {closed}', AGENT],
+        ["sh", "-c", f'"$0" get --deadline {NO_DEADLINE:g} {closed}', AGENT],
         env=machine("t4").env,
         capture_output=True,
         check=False,
