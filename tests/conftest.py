@@ -45,12 +45,12 @@ hypothesis.settings.load_profile("patient")
 STARTED_BY = "ZBX_NVIDIA_TESTS"  # in the environment of what the tests of this worker start
 
 WATCH = pytest.StashKey[Watch]()
-WAITED = pytest.StashKey[float]()  # s that this worker has given way
 
-# Set by scripts/both-parts.sh for the unit tests that run beside the integration tests: with more runnable processes in
-# the last minute, the first worker of xdist starts no test; the others give way one by one below that.
-CROWDED = "ZBX_NVIDIA_CROWDED"
-GIVES_WAY = 480.0  # s at most in all: where the load is of others, waiting does not help
+# Set by scripts/both-parts.sh for the unit tests: a file that is there while the integration tests run beside them.
+# So long, and with more runnable processes in the last minute than this, the first worker of xdist starts no test; the
+# others give way one by one below that.
+BESIDE = "ZBX_NVIDIA_BESIDE"
+CROWDED = 6.0
 
 
 def pytest_configure() -> None:
@@ -65,7 +65,7 @@ def pytest_configure() -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Watches the load in the process that waits for the workers of xdist, and in each of them if they give way."""
-    if not hasattr(session.config, "workerinput") or CROWDED in os.environ:
+    if not hasattr(session.config, "workerinput") or BESIDE in os.environ:
         session.config.stash[WATCH] = Watch()
 
 
@@ -76,16 +76,20 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Gives way to the tests beside these while more processes want a processor than there should."""
-    if not (crowded := os.environ.get(CROWDED)):
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Gives way to the tests beside these while more processes want a processor than there should.
+
+    Here and not in pytest_runtest_setup, which counts as time of the test.
+    """
+    if not (beside := os.environ.get(BESIDE)):
         return
-    limit = float(crowded) - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    waited = item.config.stash.get(WAITED, 0.0)
-    while waited < GIVES_WAY and item.config.stash[WATCH].lately() > limit:
+    while Path(beside).exists() and item.config.stash[WATCH].lately() > CROWDED - worker_number():
         time.sleep(1)
-        waited += 1
-    item.config.stash[WAITED] = waited
+
+
+def worker_number() -> int:
+    """Of this process among the workers of xdist, from 0."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

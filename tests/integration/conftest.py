@@ -23,7 +23,8 @@ from pytest_docker.plugin import get_docker_services
 from pyzabbix import ZabbixAPI, ZabbixAPIException
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.conftest import PATIENCE
+from tests.conftest import CROWDED, PATIENCE, WATCH, worker_number
+from tests.cost import Watch
 from tests.integration.engine import Inside, in_container
 from tests.integration.server import Server
 
@@ -51,6 +52,8 @@ RELOAD = 8.0
 # of it and reads all of it with its configuration: 120,000 rows, 18 of 57 s of the processor time of one database.
 PRUNE, RECENT = 60.0, 120
 ANSWER = 120.0  # s that the front end has for an answer
+GIVES_WAY = 900  # s that a worker gives way in all: where the load is of others, it does not help
+WAITED = pytest.StashKey[int]()  # s that this worker has given way
 
 
 class StackFailure(Exception):  # noqa: N818  what it is, in the words of the report
@@ -395,6 +398,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return (PARTS.get(name, ELSE), str(parameters.get("stack", "")), name == "test_demo.py", item.path)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Has workers give way while more processes want a processor than there should: not the first, of the alerts."""
+    stash = item.config.stash
+    behind = worker_number() - len(SERIES)
+    if behind < 0:
+        return
+    if WATCH not in stash:
+        stash[WATCH] = Watch()
+    waited = stash.get(WAITED, 0)
+    while waited < GIVES_WAY and stash[WATCH].lately() > CROWDED + 1 - behind:
+        time.sleep(1)
+        waited += 1
+    stash[WAITED] = waited
 
 
 @pytest.hookimpl(wrapper=True)
