@@ -47,8 +47,8 @@ STARTED_BY = "ZBX_NVIDIA_TESTS"  # in the environment of what the tests of this 
 WATCH = pytest.StashKey[Watch]()
 
 # Set by scripts/both-parts.sh for the unit tests: a file that is there while the integration tests run beside them.
-# So long, and with more runnable processes in the last minute than this, the first worker of xdist starts no test; the
-# others give way one by one below that.
+# So long, and with more runnable processes lately than this, the first worker of xdist starts no test; the others give
+# way one by one below that.
 BESIDE = "ZBX_NVIDIA_BESIDE"
 CROWDED = 6.0
 

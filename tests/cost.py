@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 PERIOD = 0.5  # s between two looks
 MINUTE = 60.0  # s
+LATELY = 30  # looks: 15 s, since a browser and its front end raise the load from 2 to 20 within ten
 
 
 class Cost(NamedTuple):
@@ -62,8 +63,9 @@ class Watch:
                 self._busiest = max(self._busiest, (self._sum / len(self._minute), now - MINUTE))
 
     def lately(self) -> float:
-        """Runnable processes on average over the last minute, or since the start."""
-        return self._sum / max(1, len(self._minute))
+        """Runnable processes on average over the last 15 s, or since the start."""
+        counts = [count for _, count in tuple(self._minute)[-LATELY:]]
+        return sum(counts) / max(1, len(counts))
 
     def end(self) -> Cost:
         """Stop looking; what was seen."""

@@ -52,7 +52,7 @@ RELOAD = 8.0
 # of it and reads all of it with its configuration: 120,000 rows, 18 of 57 s of the processor time of one database.
 PRUNE, RECENT = 60.0, 120
 ANSWER = 120.0  # s that the front end has for an answer
-GIVES_WAY = 900  # s that a worker gives way in all: where the load is of others, it does not help
+GIVES_WAY = 600  # s that a worker gives way in all: where the load is of others, it does not help
 WAITED = pytest.StashKey[int]()  # s that this worker has given way
 
 
