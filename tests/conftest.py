@@ -23,7 +23,7 @@ from scripts import machine_folders
 from tests.cost import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIMULATOR = REPOSITORY / "simulator"
@@ -75,16 +75,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Gives way to the tests beside these while more processes want a processor than there should.
 
-    Here and not in pytest_runtest_setup, which counts as time of the test.
+    The test's time and that of `faulthandler_timeout` begin after this: the wrapper that comes first is outermost.
     """
-    if not (beside := os.environ.get(BESIDE)):
-        return
-    while Path(beside).exists() and item.config.stash[WATCH].lately() > CROWDED - worker_number():
-        time.sleep(1)
+    if beside := os.environ.get(BESIDE):
+        while Path(beside).exists() and item.config.stash[WATCH].lately() > CROWDED - worker_number():
+            time.sleep(1)
+    return (yield)
 
 
 def worker_number() -> int:

@@ -400,20 +400,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Has workers give way while more processes want a processor than there should: not the first, of the alerts."""
-    stash = item.config.stash
     behind = worker_number() - len(SERIES)
-    if behind < 0:
-        return
-    if WATCH not in stash:
-        stash[WATCH] = Watch()
-    waited = stash.get(WAITED, 0)
-    while waited < GIVES_WAY and stash[WATCH].lately() > CROWDED + 1 - behind:
-        time.sleep(1)
-        waited += 1
-    stash[WAITED] = waited
+    if behind >= 0:
+        stash = item.config.stash
+        if WATCH not in stash:
+            stash[WATCH] = Watch()
+        waited = stash.get(WAITED, 0)
+        while waited < GIVES_WAY and stash[WATCH].lately() > CROWDED + 1 - behind:
+            time.sleep(1)
+            waited += 1
+        stash[WAITED] = waited
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
