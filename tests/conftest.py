@@ -82,14 +82,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     The test's time and that of `faulthandler_timeout` begin after this: the wrapper that comes first is outermost.
     """
     if beside := os.environ.get(BESIDE):
-        while Path(beside).exists() and item.config.stash[WATCH].lately() > CROWDED - worker_number():
+        limit = CROWDED - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        while Path(beside).exists() and item.config.stash[WATCH].lately() > limit:
             time.sleep(1)
     return (yield)
-
-
-def worker_number() -> int:
-    """Of this process among the workers of xdist, from 0."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
