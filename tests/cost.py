@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 PERIOD = 0.5  # s between two looks
 MINUTE = 60.0  # s
-LATELY = 30  # looks: 15 s, since a browser and its front end raise the load from 2 to 20 within ten
+LATELY = 15.0  # s: a browser and its front end raise the load from 2 to 20 within ten
 
 
 class Cost(NamedTuple):
@@ -63,8 +63,8 @@ class Watch:
                 self._busiest = max(self._busiest, (self._sum / len(self._minute), now - MINUTE))
 
     def lately(self) -> float:
-        """Runnable processes on average over the last 15 s, or since the start."""
-        counts = [count for _, count in tuple(self._minute)[-LATELY:]]
+        """Runnable processes on average over the last `LATELY` seconds, or since the start."""
+        counts = [count for _, count in tuple(self._minute)[-int(LATELY / PERIOD) :]]
         return sum(counts) / max(1, len(counts))
 
     def end(self) -> Cost:
