@@ -83,8 +83,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """
     if beside := os.environ.get(BESIDE):
         limit = CROWDED - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        while Path(beside).exists() and item.config.stash[WATCH].lately() > limit:
-            time.sleep(1)
+        item.config.stash[WATCH].give_way(limit, lambda _: Path(beside).exists())
     return (yield)
 
 

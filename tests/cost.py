@@ -6,7 +6,10 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PERIOD = 0.5  # s between two looks
 MINUTE = 60.0  # s
@@ -35,8 +38,8 @@ class Cost(NamedTuple):
         )
 
 
-class Watch:
-    """Counts runnable processes of the whole machine, containers included, in a thread of its own."""
+class Load:
+    """How many processes wanted a processor at once, as it was seen."""
 
     def __init__(self) -> None:
         self._minute: deque[tuple[float, int]] = deque()
@@ -44,6 +47,43 @@ class Watch:
         self._looks = 0
         self._total = 0
         self._busiest = (0.0, 0.0)
+
+    def saw(self, now: float, count: int) -> None:
+        """So many were runnable, so many seconds after the start."""
+        self._looks += 1
+        self._total += count
+        self._minute.append((now, count))
+        self._sum += count
+        while now - self._minute[0][0] >= MINUTE:
+            self._sum -= self._minute.popleft()[1]
+        if now >= MINUTE:
+            self._busiest = max(self._busiest, (self._sum / len(self._minute), now - MINUTE))
+
+    def lately(self) -> float:
+        """Runnable processes on average over the last `LATELY` seconds, or since the start."""
+        looks = tuple(self._minute)
+        counts = [count for at, count in looks if at > looks[-1][0] - LATELY]
+        return sum(counts) / max(1, len(counts))
+
+    def give_way(self, limit: float, further: Callable[[int], bool]) -> int:
+        """Wait while more than this were runnable lately, and `further` is true of the seconds waited; those."""
+        seconds = 0
+        while further(seconds) and self.lately() > limit:
+            time.sleep(1)
+            seconds += 1
+        return seconds
+
+    def cost(self, seconds: float) -> Cost:
+        """What was seen in so many seconds."""
+        mean = self._total / max(1, self._looks)
+        return Cost(seconds, mean, *(self._busiest if self._busiest[0] else (mean, 0.0)))
+
+
+class Watch(Load):
+    """Looks at the whole machine, containers included, in a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._started = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="cost", daemon=True)
@@ -51,29 +91,13 @@ class Watch:
 
     def _look(self) -> None:
         while not self._over.wait(PERIOD):
-            now = time.monotonic() - self._started
-            count = runnable()
-            self._looks += 1
-            self._total += count
-            self._minute.append((now, count))
-            self._sum += count
-            while now - self._minute[0][0] >= MINUTE:
-                self._sum -= self._minute.popleft()[1]
-            if now >= MINUTE:
-                self._busiest = max(self._busiest, (self._sum / len(self._minute), now - MINUTE))
-
-    def lately(self) -> float:
-        """Runnable processes on average over the last `LATELY` seconds, or since the start."""
-        counts = [count for _, count in tuple(self._minute)[-int(LATELY / PERIOD) :]]
-        return sum(counts) / max(1, len(counts))
+            self.saw(time.monotonic() - self._started, runnable())
 
     def end(self) -> Cost:
         """Stop looking; what was seen."""
         self._over.set()
         self._thread.join()
-        mean = self._total / max(1, self._looks)
-        busiest, began = self._busiest if self._busiest[0] else (mean, 0.0)
-        return Cost(time.monotonic() - self._started, mean, busiest, began)
+        return self.cost(time.monotonic() - self._started)
 
 
 def runnable() -> int:

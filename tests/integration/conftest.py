@@ -407,11 +407,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         stash = item.config.stash
         if WATCH not in stash:
             stash[WATCH] = Watch()
-        waited = stash.get(WAITED, 0)
-        while waited < GIVES_WAY and stash[WATCH].lately() > CROWDED + 1:
-            time.sleep(1)
-            waited += 1
-        stash[WAITED] = waited
+        before = stash.get(WAITED, 0)
+        waited = stash[WATCH].give_way(CROWDED + 1, lambda seconds: before + seconds < GIVES_WAY)
+        stash[WAITED] = before + waited
     return (yield)
 
 
