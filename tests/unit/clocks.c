@@ -124,15 +124,23 @@ int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, co
     return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, until);
 }
 
+/*
+ * A caller reads the clock, works out how long to wait, and calls us; if time leaps in between, it has waited for that. On
+ * a clock that stands, a service that waited for it once more would do so for ever. So all that has leapt since this
+ * thread came from its last wait counts: at worst it comes too early, looks at the clock again and waits for the rest.
+ */
 int epoll_wait(int set, struct epoll_event *events, int room, int milliseconds) {
+    static _Thread_local double known_leap;
     if (milliseconds <= 0)
         return NEXT(epoll_wait)(set, events, room, milliseconds);
-    const double until = shown(CLOCK_MONOTONIC) + milliseconds / 1e3;
+    const double until = shown(CLOCK_MONOTONIC) - (clocks()->leap - known_leap) + milliseconds / 1e3;
     for (;;) {
         const double wait = slice(CLOCK_MONOTONIC, until);
         const int result = NEXT(epoll_wait)(set, events, room, wait > 0 ? 1 + (int)(wait * 1e3) : 0);
-        if (result != 0 || shown(CLOCK_MONOTONIC) >= until)
+        if (result != 0 || shown(CLOCK_MONOTONIC) >= until) {
+            known_leap = clocks()->leap;
             return result;
+        }
     }
 }
 
