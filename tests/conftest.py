@@ -50,7 +50,7 @@ WATCH = pytest.StashKey[Watch]()
 # So long, and with more runnable processes lately than this, the first worker of xdist starts no test; the others give
 # way one by one below that.
 BESIDE = "ZBX_NVIDIA_BESIDE"
-CROWDED = 6.0
+CROWDED = 5.0
 
 
 def pytest_configure() -> None:
