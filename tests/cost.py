@@ -65,10 +65,15 @@ class Load:
         counts = [count for at, count in looks if at > looks[-1][0] - LATELY]
         return sum(counts) / max(1, len(counts))
 
-    def give_way(self, limit: float, further: Callable[[int], bool]) -> int:
-        """Wait while more than this were runnable lately, and `further` is true of the seconds waited; those."""
+    def give_way(self, limit: float, may_wait: Callable[[int], bool]) -> int:
+        """Wait while more than `limit` were runnable lately; the seconds that it took.
+
+        Args:
+            limit: Runnable processes.
+            may_wait: Whether to continue, after that many seconds.
+        """
         seconds = 0
-        while further(seconds) and self.lately() > limit:
+        while may_wait(seconds) and self.lately() > limit:
             time.sleep(1)
             seconds += 1
         return seconds
